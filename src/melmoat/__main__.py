@@ -1,0 +1,3 @@
+from melmoat.cli import main
+
+main()

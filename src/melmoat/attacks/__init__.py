@@ -1,0 +1,15 @@
+"""Attacks, by spec string."""
+
+from melmoat.attacks.base import Aim, Attack, Goal, NoAttack, Targeted, Untargeted
+from melmoat.attacks.gradient import PGD, Noise
+from melmoat.spec import Family
+
+ATTACKS: Family[Attack] = Family("attack", {"noise": Noise, "none": NoAttack, "pgd": PGD})
+
+
+def build(spec: str) -> Attack:
+    """Build an attack from its spec."""
+    return ATTACKS.build(spec)
+
+
+__all__ = ["ATTACKS", "PGD", "Aim", "Attack", "Goal", "NoAttack", "Targeted", "Untargeted", "build"]

@@ -1,0 +1,113 @@
+"""What an attack is, and what it is after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+from melmoat.attacks.budgets import Budget
+from melmoat.audio import Audio
+from melmoat.draws import Draws
+from melmoat.metrics.errors import word_edits
+from melmoat.models.base import Recognizer
+from melmoat.text import normalise
+
+
+class Goal(Protocol):
+    """What the attacker wants of each utterance."""
+
+    def loss(self, model: Recognizer, audio: Audio, draws: Draws) -> Tensor:
+        """What the attacker lowers, per utterance. Shape: ``[B]``."""
+        ...
+
+    def reached(self, hypotheses: Sequence[str]) -> list[bool]:
+        """Whether each transcript is what the attacker wanted."""
+        ...
+
+
+@dataclass(frozen=True)
+class Untargeted:
+    """Any transcript but the reference; the attacker raises the reference's loss."""
+
+    references: Sequence[str]
+
+    def loss(self, model: Recognizer, audio: Audio, draws: Draws) -> Tensor:
+        """Minus the recognizer's loss of the references. Shape: ``[B]``."""
+        return -model.loss(audio, self.references, draws)
+
+    def reached(self, hypotheses: Sequence[str]) -> list[bool]:
+        """Whether the transcript differs from the reference in any word."""
+        pairs = zip(self.references, hypotheses, strict=True)
+        return [word_edits(reference, hypothesis)[0] > 0 for reference, hypothesis in pairs]
+
+
+@dataclass(frozen=True)
+class Targeted:
+    """One given transcript; the attacker lowers its loss."""
+
+    targets: Sequence[str]
+
+    def loss(self, model: Recognizer, audio: Audio, draws: Draws) -> Tensor:
+        """The recognizer's loss of the targets. Shape: ``[B]``."""
+        return model.loss(audio, self.targets, draws)
+
+    def reached(self, hypotheses: Sequence[str]) -> list[bool]:
+        """Whether the transcript is the target, word for word."""
+        pairs = zip(self.targets, hypotheses, strict=True)
+        return [word_edits(target, hypothesis)[0] == 0 for target, hypothesis in pairs]
+
+
+class Attack(Protocol):
+    """Changes audio so that a recognizer mistakes it."""
+
+    def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
+        """The adversarial audio: same lengths, same rate, within the attack's budget."""
+        ...
+
+    @property
+    def budget(self) -> Budget | None:
+        """What the judge holds the attack to; None where nothing is changed."""
+        ...
+
+    @property
+    def evaluations(self) -> int:
+        """Losses that one call evaluates, for progress bars."""
+        ...
+
+    def goal(self, benign: Sequence[str], truth: Sequence[str]) -> Goal:
+        """The goal for a batch with these transcripts; :class:`Aim` has the usual one."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aim:
+    """What an attack is after, part of its spec so that a result file says it.
+
+    Args:
+        against: an untargeted attack moves away from the recognizer's own ``benign`` transcript
+            (as in the paper), or from the ``truth``.
+        target: the transcript that a targeted attack wants, the same for every utterance.
+    """
+
+    against: Literal["benign", "truth"] = "benign"
+    target: str | None = None
+
+    def goal(self, benign: Sequence[str], truth: Sequence[str]) -> Untargeted | Targeted:
+        """The goal for a batch with these transcripts."""
+        if self.target is not None:
+            return Targeted([normalise(self.target)] * len(benign))
+        return Untargeted(list(benign if self.against == "benign" else truth))
+
+
+@dataclass(frozen=True)
+class NoAttack(Aim):
+    """Nothing is changed: the benign row of a table."""
+
+    budget = None
+    evaluations = 0
+
+    def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
+        return audio

@@ -1,0 +1,166 @@
+"""How much an attack may change, and the geometry that goes with it.
+
+A budget gives every utterance a radius, by its own length and level, in one of two norms. ``L2``
+and ``SNR`` are the same ball with different radii.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from melmoat.audio import PCM16, Audio
+from melmoat.draws import Draws
+
+TINY = 1e-30
+
+
+class Budget(Protocol):
+    """A set of allowed perturbations of each utterance."""
+
+    def radius(self, clean: Audio) -> Tensor:
+        """Largest norm allowed to each utterance. Shape: ``[B]``."""
+        ...
+
+    def norm(self, delta: Tensor) -> Tensor:
+        """Norm of each perturbation. Shape: ``[B, T]`` -> ``[B]``."""
+        ...
+
+    def project(self, delta: Tensor, clean: Audio) -> Tensor:
+        """The nearest allowed perturbation. Shape: ``[B, T]``."""
+        ...
+
+    def step(self, gradient: Tensor, clean: Audio) -> Tensor:
+        """Steepest ascent direction of unit norm; zero where the gradient is. Shape: ``[B, T]``."""
+        ...
+
+    def random(self, clean: Audio, draws: Draws) -> Tensor:
+        """A random allowed perturbation, to start from. Shape: ``[B, T]``."""
+        ...
+
+
+class _Euclidean:
+    """The geometry of the l2 ball."""
+
+    def radius(self, clean: Audio) -> Tensor:
+        raise NotImplementedError
+
+    def norm(self, delta: Tensor) -> Tensor:
+        """Euclidean norm. Shape: ``[B, T]`` -> ``[B]``."""
+        return delta.square().sum(1).sqrt()
+
+    def project(self, delta: Tensor, clean: Audio) -> Tensor:
+        """Scale down what is outside the ball. Shape: ``[B, T]``."""
+        factor = self.radius(clean) / self.norm(delta).clamp(min=TINY)
+        return delta * factor.clamp(max=1.0)[:, None]
+
+    def step(self, gradient: Tensor, clean: Audio) -> Tensor:
+        """The gradient over its norm. Shape: ``[B, T]``."""
+        return gradient / self.norm(gradient).clamp(min=TINY)[:, None]
+
+    def random(self, clean: Audio, draws: Draws) -> Tensor:
+        """A uniform direction at a uniform share of the radius. Shape: ``[B, T]``."""
+        direction = self.step(draws.normal(clean.wav) * clean.mask, clean)
+        return direction * draws.uniform(clean.wav[:, :1]) * self.radius(clean)[:, None]
+
+
+@dataclass(frozen=True)
+class Linf:
+    """No sample changes by more than ``eps`` (of full scale 1)."""
+
+    eps: float
+
+    def __post_init__(self) -> None:
+        _positive("eps", self.eps)
+
+    def radius(self, clean: Audio) -> Tensor:
+        """``eps`` for every utterance. Shape: ``[B]``."""
+        return torch.full_like(clean.wav[:, 0], self.eps)
+
+    def norm(self, delta: Tensor) -> Tensor:
+        """Largest absolute sample. Shape: ``[B, T]`` -> ``[B]``."""
+        return delta.abs().amax(1)
+
+    def project(self, delta: Tensor, clean: Audio) -> Tensor:
+        """Clamp. Shape: ``[B, T]``."""
+        return delta.clamp(-self.eps, self.eps)
+
+    def step(self, gradient: Tensor, clean: Audio) -> Tensor:
+        """The sign. Shape: ``[B, T]``."""
+        return gradient.sign()
+
+    def random(self, clean: Audio, draws: Draws) -> Tensor:
+        """Uniform in the box. Shape: ``[B, T]``."""
+        return (2 * draws.uniform(clean.wav) - 1) * clean.mask * self.eps
+
+
+@dataclass(frozen=True)
+class L2(_Euclidean):
+    """The perturbation's Euclidean norm is at most ``eps``, whatever the utterance's length."""
+
+    eps: float
+
+    def __post_init__(self) -> None:
+        _positive("eps", self.eps)
+
+    def radius(self, clean: Audio) -> Tensor:
+        """``eps`` for every utterance. Shape: ``[B]``."""
+        return torch.full_like(clean.wav[:, 0], self.eps)
+
+
+@dataclass(frozen=True)
+class SNR(_Euclidean):
+    """The signal-to-noise ratio over the true length is at least ``db``; silence stays silent."""
+
+    db: float
+
+    def radius(self, clean: Audio) -> Tensor:
+        """``||x||_2 * 10^(-db / 20)``. Shape: ``[B]``."""
+        return self.norm(clean.wav) * 10 ** (-self.db / 20)
+
+
+def budget(
+    norm: Literal["linf", "l2", "snr"], eps: float | None, db: float | None, ratio: float | None
+) -> Budget:
+    """The budget that an attack's options name: ``eps`` for linf and l2; ``db``, or ``ratio`` (a
+    linear power ratio, as in Armory), for snr."""
+    given = {k: v for k, v in {"eps": eps, "db": db, "ratio": ratio}.items() if v is not None}
+    allowed = {"db", "ratio"} if norm == "snr" else {"eps"}
+    if len(given) != 1 or not given.keys() <= allowed:
+        wanted = "either db (dB) or ratio (linear power ratio)" if norm == "snr" else "eps"
+        raise ValueError(f"norm={norm} takes {wanted}; got {', '.join(given) or 'none'}")
+    if eps is not None:
+        return Linf(eps) if norm == "linf" else L2(eps)
+    if ratio is not None:
+        _positive("ratio", ratio)
+        return SNR(10 * float(torch.log10(torch.tensor(ratio, dtype=torch.float64))))
+    assert db is not None
+    return SNR(db)
+
+
+def to_pcm16(delta: Tensor, clean: Audio, budget: Budget) -> Audio:
+    """``clean + delta`` on the grid of a 16-bit file, still within the budget.
+
+    ``clean`` is on the grid already. Rounding can push a norm out by a hair; those utterances are
+    shrunk by 0.01 % steps first, and rounded towards zero as the last resort.
+
+    Shape: ``[B, T]``.
+    """
+    radius = budget.radius(clean)
+    rounded = torch.round(delta * PCM16) / PCM16
+    for shrink in (0.9999, 0.999, 0.99, 0.97):
+        outside = budget.norm(rounded) > radius
+        if not outside.any():
+            break
+        rounded[outside] = torch.round(shrink * delta[outside] * PCM16) / PCM16
+    outside = budget.norm(rounded) > radius
+    rounded[outside] = torch.trunc(delta[outside] * PCM16) / PCM16
+    return clean.with_wav(clean.wav + rounded).quantized()
+
+
+def _positive(name: str, value: float) -> None:
+    if not value >= 0:
+        raise ValueError(f"{name} must not be negative, got {value}")

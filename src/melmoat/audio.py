@@ -1,0 +1,162 @@
+"""A right-padded mono batch of audio, and its files.
+
+Everything in melmoat that touches sound takes and returns :class:`Audio`. Files come in through
+soundfile (libsndfile: wav, flac, ogg, mp3 and more) and soxr (rate conversion), and anything that
+is not usable speech is refused here, with a reason, before it reaches a model.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+import torch
+from torch import Tensor
+
+from melmoat.errors import MelmoatError
+
+RATE = 16_000
+PCM16 = 32_768  # quantisation steps per unit of amplitude in a 16-bit file
+
+
+class AudioError(MelmoatError):
+    """A file or signal that cannot be used as speech; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Audio:
+    """A right-padded mono batch.
+
+    Attributes:
+        wav: samples, full scale 1.0, zero beyond each length. Shape: ``[B, T]``.
+        lengths: true number of samples of each utterance. Shape: ``[B]``, int64.
+        rate: sampling rate in Hz.
+
+    >>> batch = Audio.of([torch.ones(3), torch.ones(5)])
+    >>> batch.wav.shape, batch.lengths.tolist()
+    (torch.Size([2, 5]), [3, 5])
+    """
+
+    wav: Tensor
+    lengths: Tensor
+    rate: int = RATE
+
+    def __post_init__(self) -> None:
+        if self.wav.dim() != 2 or self.lengths.shape != self.wav.shape[:1]:
+            raise ValueError(
+                f"Audio takes wav [B, T] and lengths [B]; got {tuple(self.wav.shape)} and "
+                f"{tuple(self.lengths.shape)}. Audio.of([wave, ...]) pads single waves."
+            )
+
+    @classmethod
+    def of(cls, waves: Sequence[Tensor], rate: int = RATE) -> Audio:
+        """Pad 1-D ``waves`` on the right into one batch."""
+        if not waves:
+            raise ValueError("Audio.of needs at least one wave")
+        lengths = torch.tensor([len(wave) for wave in waves], device=waves[0].device)
+        return cls(torch.nn.utils.rnn.pad_sequence(list(waves), batch_first=True), lengths, rate)
+
+    @classmethod
+    def cat(cls, batches: Sequence[Audio]) -> Audio:
+        """Join batches of one rate along the batch, in order."""
+        return cls.of([wave for batch in batches for wave in batch], batches[0].rate)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Yield each utterance without its padding. Shape: ``[L_i]``."""
+        for row, length in zip(self.wav, self.lengths.tolist(), strict=True):
+            yield row[:length]
+
+    @property
+    def mask(self) -> Tensor:
+        """True inside each utterance. Shape: ``[B, T]``, bool."""
+        return torch.arange(self.wav.shape[1], device=self.wav.device) < self.lengths[:, None]
+
+    @property
+    def seconds(self) -> Tensor:
+        """Duration of each utterance in seconds. Shape: ``[B]``."""
+        return self.lengths / self.rate
+
+    @property
+    def rms(self) -> Tensor:
+        """Root mean square of each utterance; its gradient at silence is 0. Shape: ``[B]``."""
+        return self.wav.square().sum(1).div(self.lengths).clamp(min=1e-30).sqrt()
+
+    def with_wav(self, wav: Tensor) -> Audio:
+        """The same utterances with other samples; the padding is zeroed."""
+        return replace(self, wav=wav * self.mask)
+
+    def select(self, index: Sequence[int]) -> Audio:
+        """The utterances at ``index``, trimmed to the longest of them."""
+        lengths = self.lengths[list(index)]
+        return Audio(self.wav[list(index), : int(lengths.max())], lengths, self.rate)
+
+    def repeat(self, times: int) -> Audio:
+        """The whole batch ``times`` over, copy after copy. Shape: ``[times * B, T]``."""
+        return Audio(self.wav.repeat(times, 1), self.lengths.repeat(times), self.rate)
+
+    def quantized(self) -> Audio:
+        """Rounded to what a 16-bit file holds: multiples of 1/32768 in [-1, 1 - 1/32768]."""
+        steps = torch.round(self.wav * PCM16).clamp(-PCM16, PCM16 - 1)
+        return replace(self, wav=steps / PCM16)
+
+
+def check(wave: Tensor, name: str) -> Tensor:
+    """Return the 1-D ``wave``, or raise :class:`AudioError` if it cannot be speech."""
+    if len(wave) < 2:
+        raise AudioError(f"{name}: {len(wave)} sample(s); give a recording of at least 10 ms")
+    if not torch.isfinite(wave).all():
+        raise AudioError(f"{name}: contains NaN or Inf; re-export the recording")
+    return wave
+
+
+def load(path: str | os.PathLike[str], rate: int = RATE) -> Audio:
+    """Read one file as a batch of one: channels averaged, resampled (soxr, very high quality).
+
+    Raises:
+        AudioError: missing, empty, truncated or non-audio file; fewer than two samples; NaN or Inf.
+    """
+    name = os.fspath(path)
+    if not Path(path).is_file():
+        raise AudioError(f"{name}: no such file")
+    if Path(path).stat().st_size == 0:
+        raise AudioError(f"{name}: the file is empty (0 bytes)")
+    try:
+        with soundfile.SoundFile(path) as file:
+            promised, found_rate = file.frames, file.samplerate
+            truncated = "should be" in file.extra_info  # libsndfile's log on a RIFF/AIFF cut short
+            samples = file.read(dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise AudioError(
+            f"{name}: not readable as audio ({error.error_string}); "
+            "wav, flac, ogg and mp3 work, other formats need converting first"
+        ) from error
+    if truncated or len(samples) < promised:
+        raise AudioError(f"{name}: the file is cut short; copy it again from its source")
+    mono = samples.mean(axis=1)
+    check(torch.from_numpy(mono), name)
+    if found_rate != rate:
+        mono = soxr.resample(mono, found_rate, rate, quality="VHQ")
+    return Audio.of([check(torch.from_numpy(np.ascontiguousarray(mono)), name)], rate)
+
+
+def save(path: str | os.PathLike[str], audio: Audio) -> None:
+    """Write the first (and only) utterance of ``audio`` as 16-bit mono; the suffix is the format.
+
+    Samples are rounded as :meth:`Audio.quantized` does, so what is judged is what is written.
+    """
+    if len(audio) != 1:
+        raise ValueError(f"save writes one utterance; got a batch of {len(audio)}")
+    (wave,) = audio.quantized()
+    steps = (wave.detach().cpu() * PCM16).to(torch.int16).numpy()
+    try:
+        soundfile.write(path, steps, audio.rate, subtype="PCM_16")
+    except (soundfile.LibsndfileError, ValueError, TypeError, OSError) as error:
+        raise AudioError(f"{os.fspath(path)}: cannot write ({error}); use .wav or .flac") from error

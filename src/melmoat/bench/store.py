@@ -1,0 +1,195 @@
+"""A run's folder: rows written as they are finished, a summary computed from them alone.
+
+::
+
+    run.json             what was asked, with versions, machine and code revision
+    cells/<key>.jsonl    one row an utterance
+    summary.json         one object a cell
+    audio/<key>/         <id>.clean.flac, <id>.adversarial.flac, <id>.defended.flac, when asked for
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import melmoat
+from melmoat.bench.cell import Cell
+from melmoat.errors import MelmoatError
+from melmoat.metrics.intervals import bootstrap, rate
+
+Row = dict[str, Any]
+
+
+class StoreError(MelmoatError):
+    """The run's folder cannot be read or written; rows that were finished are kept."""
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {path}: {error.strerror or error}. Finished rows are kept; mend this "
+            "and run the same command again to go on"
+        ) from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace ``path`` in one step: a reader sees the old file or the new one, never a part."""
+    partial = path.with_suffix(path.suffix + ".tmp")
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+        partial.replace(path)
+
+
+class Store:
+    """The folder of one run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def begin(self, cells: Iterable[Cell], asked: Mapping[str, Any]) -> None:
+        """Write ``run.json``; cells of an earlier call in this folder stay listed."""
+        known = [Cell(**cell) for cell in self.run().get("cells", [])]
+        write_json(
+            self.folder / "run.json",
+            {
+                "cells": [asdict(c) for c in dict.fromkeys([*known, *cells])],
+                "asked": asked,
+                "versions": versions(),
+                "machine": machine(),
+                "revision": revision(),
+            },
+        )
+
+    def run(self) -> dict[str, Any]:
+        """``run.json``, or an empty dictionary before the first call."""
+        path = self.folder / "run.json"
+        if not path.exists():
+            return {}
+        try:
+            run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise StoreError(f"{path}: not a run of melmoat ({error})") from error
+        return run
+
+    def path(self, cell: Cell) -> Path:
+        """Where the rows of ``cell`` lie."""
+        return self.folder / "cells" / f"{cell.key}.jsonl"
+
+    def rows(self, cell: Cell) -> list[Row]:
+        """Finished rows of ``cell``; a torn last line, left by a kill, is dropped."""
+        path = self.path(cell)
+        if not path.exists():
+            return []
+        whole, _, _ = path.read_bytes().rpartition(b"\n")
+        try:
+            return [json.loads(line) for line in whole.splitlines()]
+        except json.JSONDecodeError as error:
+            raise StoreError(f"{path}: a damaged line ({error}); delete the file") from error
+
+    def append(self, cell: Cell, rows: Iterable[Row]) -> None:
+        """Add finished rows and see them to the disk, in one write."""
+        path = self.path(cell)
+        text = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        with _writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab+") as file:
+                self._drop_torn(file.fileno())
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+
+    @staticmethod
+    def _drop_torn(descriptor: int) -> None:
+        """Cut what a killed writer left after the last line end."""
+        size = os.fstat(descriptor).st_size
+        tail = os.pread(descriptor, min(size, 1 << 20), max(0, size - (1 << 20)))
+        if tail and not tail.endswith(b"\n"):
+            os.ftruncate(descriptor, size - (len(tail) - tail.rfind(b"\n") - 1))
+
+    def summarise(self, cells: Iterable[Cell]) -> list[dict[str, Any]]:
+        """Compute ``summary.json`` from the rows, for all cells that have any."""
+        summary = [summary_of(cell, self.rows(cell)) for cell in cells]
+        write_json(self.folder / "summary.json", summary)
+        return summary
+
+
+def summary_of(cell: Cell, rows: list[Row]) -> dict[str, Any]:
+    """Figures of one cell, rates in percent with 95 % bootstrap intervals over utterances."""
+
+    def counts(which: str, unit: str) -> tuple[list[int], list[int]]:
+        chosen = [row["counts"][which][unit] for row in rows if row["counts"][which]]
+        return [edits for edits, _ in chosen], [total for _, total in chosen]
+
+    words = counts("adversarial", "words")
+    low, high = bootstrap(*words) or (None, None)
+    reached = [row["reached"] for row in rows if row["reached"] is not None]
+    snr = [row["snr_db"] for row in rows if row["snr_db"] is not None]
+    seconds = [row["seconds"] for row in rows]
+    return {
+        **asdict(cell),
+        "key": cell.key,
+        "n": len(rows),
+        "wer": rate(*words),
+        "wer_low": low,
+        "wer_high": high,
+        "cer": rate(*counts("adversarial", "chars")),
+        "benign_wer": rate(*counts("benign", "words")),
+        "target_wer": rate(*counts("target", "words")),
+        "success": rate(reached, [1] * len(reached)),
+        "snr_db": sum(snr) / len(snr) if snr else None,
+        "seconds_per_utterance": sum(seconds) / len(seconds) if seconds else None,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions that a number may depend on."""
+    names = ("torch", "numpy", "lhotse", "soundfile", "soxr", "jiwer")
+    found = {name: metadata.version(name) for name in names}
+    return {"melmoat": melmoat.__version__, "python": platform.python_version(), **found}
+
+
+def machine() -> dict[str, Any]:
+    """The machine, as far as it matters."""
+    return {
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((x.partition(":")[2].strip() for x in lines if x.startswith("model name")), "")
+
+
+def revision() -> str | None:
+    """The git revision of this code, with ``+`` where it was changed; None outside a checkout."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(here), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", ".") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,192 @@
+"""All commands. Heavy imports are inside them, so that ``melmoat --help`` answers at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from melmoat.cli.train import train
+
+if TYPE_CHECKING:
+    from melmoat.bench.cell import Cell
+
+app = typer.Typer(
+    help="Attack, defend and measure automatic speech recognition.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(train, name="train")
+
+ModelOption = Annotated[str, typer.Option(help="Recognizer spec; `melmoat list` shows them.")]
+DefenseOption = Annotated[str, typer.Option(help="Defense spec, such as rs:snr=15,votes=5.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of every random draw.")]
+
+
+@app.command("list")
+def list_parts() -> None:
+    """Show every model, defense, attack and corpus with its options and defaults."""
+    from melmoat.attacks import ATTACKS
+    from melmoat.data import CORPORA
+    from melmoat.defenses import DEFENSES
+    from melmoat.models import MODELS
+
+    for family in (MODELS, DEFENSES, ATTACKS, CORPORA):
+        typer.secho(family.kind, bold=True)
+        for name in sorted(family.table):
+            typer.echo(f"  {family.usage(name)}")
+
+
+@app.command()
+def data(
+    spec: Annotated[str | None, typer.Argument(help="Corpus spec, such as an4:PATH.")] = None,
+    download: Annotated[
+        bool, typer.Option(help="Fetch it first (librispeech:DIR/LibriSpeech/PART only).")
+    ] = False,
+) -> None:
+    """List the known corpora, or describe one."""
+    from melmoat.data import describe, fetch
+
+    if spec and download:
+        fetch(spec)
+    typer.echo(describe(spec))
+
+
+@app.command()
+def transcribe(
+    files: Annotated[list[Path], typer.Argument(help="Audio files.")],
+    model: ModelOption = "ds2-an4",
+    defense: DefenseOption = "none",
+    seed: SeedOption = 0,
+) -> None:
+    """Print what a recognizer hears in each file."""
+    from melmoat import audio, defenses, models
+    from melmoat.draws import Draws, derive
+
+    system = defenses.build(defense).wrap(models.load(model))
+    for file in files:
+        (text,) = system.transcribe(audio.load(file, system.rate), Draws([derive(seed, file.name)]))
+        typer.echo(text if len(files) == 1 else f"{file}\t{text}")
+
+
+@app.command()
+def defend(
+    source: Annotated[Path, typer.Argument(help="Audio file.")],
+    target: Annotated[Path, typer.Argument(help="Where to write (.wav or .flac).")],
+    defense: DefenseOption,
+    seed: SeedOption = 0,
+) -> None:
+    """Pass a file through a defense and write what the recognizer would hear."""
+    import time
+
+    import torch
+
+    from melmoat import audio, defenses
+    from melmoat.draws import Draws, derive
+
+    front = defenses.front_end(defense)
+    clean = audio.load(source)
+    began = time.perf_counter()
+    with torch.no_grad():
+        heard = front(clean, Draws([derive(seed, source.name)]))
+    factor = (time.perf_counter() - began) / float(clean.seconds)
+    audio.save(target, heard)
+    typer.echo(f"{target}: {float(clean.seconds):.2f} s, real-time factor {factor:.3f}")
+
+
+@app.command()
+def attack(
+    source: Annotated[Path, typer.Argument(help="Audio file.")],
+    target: Annotated[Path, typer.Argument(help="Where to write (.wav or .flac).")],
+    attack: Annotated[str, typer.Option(help="Attack spec.")] = "pgd:norm=snr,db=30,steps=50",
+    model: ModelOption = "ds2-an4",
+    defense: DefenseOption = "none",
+    text: Annotated[str | None, typer.Option(help="What is said, for against=truth.")] = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Attack one file; the defense, if any, is part of what is attacked."""
+    from melmoat import attacks, audio, defenses, models
+    from melmoat.attacks import ATTACKS
+    from melmoat.bench.runner import judge
+    from melmoat.cli.progress import bar
+    from melmoat.draws import Draws, derive
+    from melmoat.errors import MelmoatError
+    from melmoat.metrics.distortion import snr_db
+    from melmoat.text import normalise
+
+    if ATTACKS.parse(attack).args["against"] == "truth" and text is None:
+        raise MelmoatError("against=truth needs --text, what is said in the file")
+    system = defenses.build(defense).wrap(models.load(model))
+    made = attacks.build(attack)
+    clean = audio.load(source, system.rate)
+    draws = Draws([derive(seed, source.name)])
+    with bar("attack", made.evaluations) as tick:
+        out = judge(system, clean, made, [normalise(text or "")], draws, lambda: tick(1))
+    audio.save(target, out.adversarial)
+    typer.echo(f"before: {out.benign[0]}\nafter:  {out.transcripts[0]}")
+    reached = "reached" if out.reached[0] else "not reached"
+    snr = float(snr_db(out.clean, out.adversarial))
+    typer.echo(f"goal {reached}, SNR {snr:.1f} dB, {out.seconds:.1f} s; wrote {target}")
+
+
+@app.command()
+def bench(
+    out: Annotated[Path, typer.Option(help="Folder of the run; the same folder continues it.")],
+    model: Annotated[list[str], typer.Option(help="Recognizer specs.")] = ["ds2-an4"],  # noqa: B006
+    data: Annotated[list[str], typer.Option(help="Corpus specs.")] = ["demo"],  # noqa: B006
+    defense: Annotated[list[str], typer.Option(help="Defense specs.")] = ["none"],  # noqa: B006
+    attack: Annotated[list[str], typer.Option(help="Attack specs.")] = ["none"],  # noqa: B006
+    limit: Annotated[int, typer.Option(min=0, help="Utterances a corpus; 0 for all.")] = 0,
+    batch: Annotated[int, typer.Option(min=1, help="Utterances attacked together.")] = 8,
+    seed: SeedOption = 0,
+    save_audio: Annotated[bool, typer.Option(help="Keep the audio as FLAC.")] = False,
+) -> None:
+    """Measure every model x defense x attack on a corpus. Options may be given several times."""
+    from melmoat.bench.cell import grid
+
+    asked = {"limit": limit, "batch": batch, "seed": seed, "save_audio": save_audio}
+    run_cells(grid(model, defense, attack, data, seed, limit), out, batch, save_audio, asked)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("melmoat-demo"),
+    model: ModelOption = "ds2-an4",
+) -> None:
+    """The main job on what ships: a recognizer, attacked, defended, measured. Under two minutes."""
+    from melmoat.bench.demo import BATCH, cells, story
+
+    asked = run_cells(cells(model), out, BATCH, save_audio=True, asked={"demo": True})
+    typer.echo(story(asked, out))
+
+
+def run_cells(
+    cells: list[Cell], out: Path, batch: int, save_audio: bool, asked: Mapping[str, object]
+) -> list[dict[str, object]]:
+    """Run cells into a folder under a progress bar, print the tables, return the summary."""
+    from rich.console import Console
+
+    from melmoat.bench.runner import Runner, sizes
+    from melmoat.bench.store import Store
+    from melmoat.cli.progress import bar
+    from melmoat.report.tables import robustness
+
+    store = Store(out)
+    store.begin(cells, asked)
+    try:
+        with bar("bench", sum(sizes(cells))) as tick:
+            Runner(store, batch, save_audio).run(
+                cells, lambda cell, n: tick(n, f"{cell.defense} / {cell.attack}")
+            )
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted: finished rows are in {out}; the same command goes on", err=True)
+        raise typer.Exit(130) from None
+    summary = store.summarise(cells)
+    console = Console()
+    for table in robustness(summary):
+        console.print(table)
+    console.print(f"rows, summary and settings: {out}", soft_wrap=True)
+    return summary

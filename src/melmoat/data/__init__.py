@@ -1,0 +1,5 @@
+"""Corpora as Lhotse CutSets, by spec string."""
+
+from melmoat.data.corpora import CORPORA, describe, fetch, load, read
+
+__all__ = ["CORPORA", "describe", "fetch", "load", "read"]

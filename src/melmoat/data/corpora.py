@@ -1,0 +1,174 @@
+"""Corpora as Lhotse CutSets: one cut an utterance, with its text and speaker.
+
+Manifests hold paths, lengths and texts; audio is read when it is used, by :func:`read`.
+"""
+
+from __future__ import annotations
+
+import csv
+import inspect
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+import torch
+from lhotse import AudioSource, CutSet, MonoCut, Recording, SupervisionSegment
+from lhotse.recipes import download_librispeech, prepare_librispeech
+
+from melmoat.assets import asset
+from melmoat.audio import RATE, Audio, AudioError, check
+from melmoat.errors import MelmoatError
+from melmoat.spec import Family
+from melmoat.text import normalise
+
+COLUMNS = ("id", "speaker", "seconds", "text", "path")
+
+
+class CorpusError(MelmoatError):
+    """A corpus that is missing or not laid out as its spec says."""
+
+
+def tsv(path: Path) -> CutSet:
+    """A folder (or file) with ``transcripts.tsv``: id, speaker, seconds, text, path.
+
+    Paths in it are relative to the folder. Texts are normalised to upper case.
+    """
+    table = path / "transcripts.tsv" if path.is_dir() else path
+    if not table.is_file():
+        raise CorpusError(f"{table}: no such file; expected a folder with transcripts.tsv")
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    if not rows:
+        raise CorpusError(f"{table}: no utterances in it")
+    missing = [c for c in COLUMNS if c not in rows[0]]
+    if missing:
+        raise CorpusError(f"{table}: columns {missing} are missing; expected {list(COLUMNS)}")
+    cuts = [
+        _cut(row["id"], row["speaker"], row["text"], table.parent / row["path"]) for row in rows
+    ]
+    return _unique(cuts, table)
+
+
+def librispeech(path: Path) -> CutSet:
+    """One part of LibriSpeech as published, such as ``LibriSpeech/test-clean``."""
+    if not path.is_dir():
+        raise CorpusError(f"{path}: no such folder; expected a part such as LibriSpeech/test-clean")
+    manifests = prepare_librispeech(path.parent, dataset_parts=[path.name])
+    if path.name not in manifests or not len(manifests[path.name]["recordings"]):
+        raise CorpusError(f"{path}: no utterances found; expected SPEAKER/CHAPTER/*.trans.txt")
+    cuts = []
+    recordings = manifests[path.name]["recordings"]
+    for supervision in manifests[path.name]["supervisions"]:
+        recording = recordings[supervision.recording_id]
+        cuts.append(
+            _cut(
+                supervision.id,
+                supervision.speaker or "",
+                supervision.text or "",
+                Path(recording.sources[0].source),
+            )
+        )
+    return _unique(cuts, path)
+
+
+def demo() -> CutSet:
+    """The synthetic speech that ships with melmoat (see its ORIGIN.md)."""
+    return tsv(asset("demo"))
+
+
+CORPORA: Family[CutSet] = Family(
+    "corpus", {"an4": tsv, "demo": demo, "librispeech": librispeech, "tsv": tsv}
+)
+
+
+def load(spec: str) -> CutSet:
+    """Build a corpus from its spec: ``an4:PATH``, ``librispeech:PATH``, ``tsv:PATH``, ``demo``."""
+    return CORPORA.build(spec)
+
+
+def read(cuts: Iterable[MonoCut], rate: int = RATE) -> Audio:
+    """Read the audio of ``cuts`` as one batch at ``rate`` Hz, channels averaged.
+
+    Raises:
+        AudioError: an unreadable file, fewer than two samples, NaN or Inf; names the utterance.
+    """
+    waves = []
+    for cut in cuts:
+        try:
+            samples = cut.load_audio()
+        except Exception as error:  # Lhotse wraps each backend's own error types
+            raise AudioError(f"{cut.id}: cannot read its audio ({error})") from error
+        mono = np.asarray(samples).mean(axis=0, dtype=np.float32)
+        if cut.sampling_rate != rate:
+            mono = soxr.resample(mono, cut.sampling_rate, rate, quality="VHQ")
+        waves.append(check(torch.from_numpy(mono), cut.id))
+    return Audio.of(waves, rate)
+
+
+def describe(spec: str | None) -> str:
+    """The known corpora, or what one holds, as text for a terminal."""
+    if spec is None:
+        lines = []
+        for name in sorted(CORPORA.table):
+            lines.append(f"{CORPORA.usage(name):32} {inspect.getdoc(CORPORA.table[name])}")
+        return "\n".join(line.splitlines()[0] for line in lines)
+    cuts = list(load(spec))
+    seconds = np.array([cut.duration for cut in cuts])
+    speakers = {cut.supervisions[0].speaker for cut in cuts}
+    words = sum(len((cut.supervisions[0].text or "").split()) for cut in cuts)
+    rates = sorted({cut.sampling_rate for cut in cuts})
+    return (
+        f"{spec}: {len(cuts)} utterances, {seconds.sum() / 3600:.2f} hours, "
+        f"{len(speakers)} speakers, {words} words\n"
+        f"{seconds.min():.1f} to {seconds.max():.1f} s, {'/'.join(map(str, rates))} Hz\n"
+        f"first: {cuts[0].id}: {cuts[0].supervisions[0].text}"
+    )
+
+
+def fetch(spec: str) -> None:
+    """Download ``librispeech:DIR/LibriSpeech/PART`` by Lhotse's recipe (openslr.org)."""
+    parsed = CORPORA.parse(spec)
+    path = parsed.args.get("path")
+    if parsed.name != "librispeech" or path is None or path.parent.name != "LibriSpeech":
+        raise CorpusError(
+            f"{spec}: only librispeech:DIR/LibriSpeech/PART can be downloaded; AN4 is at "
+            "http://www.speech.cs.cmu.edu/databases/an4"
+        )
+    download_librispeech(path.parent.parent, dataset_parts=[path.name])
+
+
+def _cut(name: str, speaker: str, text: str, path: Path) -> MonoCut:
+    """A whole file as one cut; only its header is read."""
+    try:
+        info = soundfile.info(path)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise CorpusError(f"{name}: {path} is missing or not audio ({error})") from error
+    if not info.frames:
+        raise CorpusError(f"{name}: {path} holds no samples")
+    seconds = info.frames / info.samplerate
+    recording = Recording(
+        id=name,
+        sources=[AudioSource("file", list(range(info.channels)), str(path))],
+        sampling_rate=info.samplerate,
+        num_samples=info.frames,
+        duration=seconds,
+    )
+    said = SupervisionSegment(
+        id=name,
+        recording_id=name,
+        start=0.0,
+        duration=seconds,
+        text=normalise(text),
+        speaker=speaker,
+    )
+    return MonoCut(name, 0.0, seconds, channel=0, supervisions=[said], recording=recording)
+
+
+def _unique(cuts: list[MonoCut], origin: Path) -> CutSet:
+    doubled = sorted(name for name, n in Counter(cut.id for cut in cuts).items() if n > 1)
+    if doubled:
+        raise CorpusError(f"{origin}: utterance ids occur twice: {doubled[:5]}")
+    return CutSet.from_cuts(cuts)

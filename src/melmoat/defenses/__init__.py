@@ -1,0 +1,32 @@
+"""Defenses, by spec string."""
+
+from melmoat.defenses.base import Defense, FrontEnd, Nothing, StraightThrough
+from melmoat.defenses.smoothing import GaussianNoise, RandomizedSmoothing
+from melmoat.spec import Family, SpecError
+
+DEFENSES: Family[Defense] = Family(
+    "defense", {"none": Nothing, "rs": RandomizedSmoothing, "wgn": GaussianNoise}
+)
+
+
+def build(spec: str) -> Defense:
+    """Build a defense from its spec."""
+    return DEFENSES.build(spec)
+
+
+def front_end(spec: str) -> FrontEnd:
+    """Build a defense that is a function of audio.
+
+    Raises:
+        SpecError: the defense changes how the recognizer is used instead (such as ``rs``).
+    """
+    made = build(spec)
+    if not isinstance(made, FrontEnd):
+        raise SpecError(
+            f"{spec!r} is not a function of audio: it averages several passes of a recognizer; "
+            "use it in transcribe, attack or bench (its noise alone is wgn)"
+        )
+    return made
+
+
+__all__ = ["DEFENSES", "Defense", "FrontEnd", "Nothing", "StraightThrough", "build", "front_end"]

@@ -1,0 +1,65 @@
+"""What a defense is."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+
+from melmoat.audio import Audio
+from melmoat.draws import Draws
+from melmoat.models.base import Recognizer
+from melmoat.models.wrappers import Defended
+
+
+class Defense(Protocol):
+    """Turns a recognizer into a recognizer."""
+
+    def wrap(self, model: Recognizer) -> Recognizer:
+        """The defended recognizer."""
+        ...
+
+
+class FrontEnd:
+    """A defense that is a function of audio; subclasses implement :meth:`__call__`.
+
+    Attributes:
+        stochastic: whether two draws give different audio.
+        differentiable: whether an exact gradient flows through it.
+    """
+
+    stochastic: bool = False
+    differentiable: bool = True
+
+    def __call__(self, audio: Audio, draws: Draws) -> Audio:
+        """The defended audio: same lengths, same rate; utterance ``i`` depends on stream ``i``."""
+        raise NotImplementedError
+
+    def wrap(self, model: Recognizer) -> Recognizer:
+        """The recognizer that hears through this front-end."""
+        return Defended(model, self)
+
+
+class Nothing(FrontEnd):
+    """No defense: audio passes as it is."""
+
+    def __call__(self, audio: Audio, draws: Draws) -> Audio:
+        return audio
+
+    def wrap(self, model: Recognizer) -> Recognizer:
+        return model
+
+
+class StraightThrough(FrontEnd):
+    """Backward-pass differentiable approximation (BPDA, Athalye et al. 2018).
+
+    The forward pass is the inner front-end's; the backward pass takes it for the identity.
+    """
+
+    def __init__(self, inner: FrontEnd) -> None:
+        self.inner, self.stochastic = inner, inner.stochastic
+
+    def __call__(self, audio: Audio, draws: Draws) -> Audio:
+        with torch.no_grad():
+            heard = self.inner(audio, draws).wav
+        return audio.with_wav(audio.wav + (heard - audio.wav).detach())

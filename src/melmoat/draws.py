@@ -1,0 +1,85 @@
+"""Random numbers as an argument: one stream per utterance.
+
+A defended recognizer, an attack and a judge all draw noise. If that noise came from one global
+generator, the result of an utterance would depend on its neighbours in the batch, on the padding,
+and on what ran before. Here every utterance owns a key; each draw is a counter-based generator
+(Philox, Salmon et al. 2011) keyed by (utterance's key, number of the call), filled along time.
+So item ``i`` depends on stream ``i`` and the call alone, and a longer padding only appends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def derive(*parts: str | int) -> int:
+    """A 128-bit key from ``parts``; a change in any part changes it.
+
+    >>> derive("a", 1) == derive("a", 1), derive("a", 1) == derive("a", "1")
+    (True, False)
+    """
+    text = "\x1f".join(f"{type(part).__name__}:{part}" for part in parts)
+    return int.from_bytes(blake2b(text.encode(), digest_size=16).digest(), "little")
+
+
+class Draws:
+    """One random stream per utterance.
+
+    Args:
+        seeds: one integer an utterance; any size.
+
+    >>> a = Draws([7, 8]).normal(torch.zeros(2, 4))
+    >>> b = Draws([8]).normal(torch.zeros(1, 9))
+    >>> bool((a[1] == b[0, :4]).all())
+    True
+    """
+
+    def __init__(self, seeds: Iterable[int]) -> None:
+        self.seeds = tuple(seeds)
+        self._calls = 0
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def _generators(self, like: Tensor) -> list[np.random.Generator]:
+        if len(like) != len(self.seeds):
+            raise ValueError(f"{len(self.seeds)} streams cannot fill a batch of {len(like)}")
+        self._calls += 1
+        keys = (derive(seed, "call", self._calls) for seed in self.seeds)
+        return [np.random.Generator(np.random.Philox(key=key)) for key in keys]
+
+    def normal(self, like: Tensor) -> Tensor:
+        """Standard normal values of the shape, type and device of ``like`` ``[B, ..., T]``.
+
+        Item ``i`` comes from stream ``i`` alone and is filled along the last axis first in time,
+        so a prefix in time is the same whatever the padding.
+        """
+        shape = (like.shape[-1], *like.shape[1:-1])
+        items = [g.standard_normal(shape, dtype=np.float32) for g in self._generators(like)]
+        return torch.from_numpy(np.stack(items)).movedim(1, -1).to(like)
+
+    def uniform(self, like: Tensor) -> Tensor:
+        """Uniform values in [0, 1), otherwise as :meth:`normal`."""
+        shape = (like.shape[-1], *like.shape[1:-1])
+        items = [g.random(shape, dtype=np.float32) for g in self._generators(like)]
+        return torch.from_numpy(np.stack(items)).movedim(1, -1).to(like)
+
+    def fork(self, label: str | int) -> Draws:
+        """Independent streams named by ``label``: the same label gives the same streams."""
+        return Draws(derive(seed, "fork", label) for seed in self.seeds)
+
+    def select(self, index: Sequence[int]) -> Draws:
+        """The streams at ``index``, at the same call."""
+        chosen = Draws(self.seeds[i] for i in index)
+        chosen._calls = self._calls
+        return chosen
+
+    @staticmethod
+    def cat(parts: Iterable[Draws]) -> Draws:
+        """The streams of ``parts`` after one another, as fresh streams."""
+        return Draws(seed for part in parts for seed in part.seeds)

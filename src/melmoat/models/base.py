@@ -1,0 +1,116 @@
+"""What a recognizer is, and what every CTC recognizer shares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Protocol, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from melmoat.audio import Audio
+from melmoat.draws import Draws
+from melmoat.errors import MelmoatError
+from melmoat.models.decoding import Decoder, greedy
+from melmoat.text import TextError, encode
+
+
+class Recognizer(Protocol):
+    """Turns speech into text, and says how unlikely it finds a text."""
+
+    rate: int
+
+    def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
+        """One transcript an utterance."""
+        ...
+
+    def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
+        """Negative log probability of each text in nats, differentiable. Shape: ``[B]``."""
+        ...
+
+
+class CTCRecognizer(Recognizer, Protocol):
+    """A recognizer with frame-wise character probabilities (Graves et al. 2006)."""
+
+    labels: str
+
+    def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Log probabilities ``[B, F, V]`` and true number of frames ``[B]``."""
+        ...
+
+
+def require_ctc(model: Recognizer) -> CTCRecognizer:
+    """``model`` itself if it has frame-wise probabilities.
+
+    Raises:
+        MelmoatError: it has none, such as a sequence-to-sequence recognizer.
+    """
+    if not hasattr(model, "labels"):
+        raise MelmoatError(
+            f"{type(model).__name__} has no frame-wise probabilities, which averaging needs; "
+            "use a CTC recognizer"
+        )
+    return cast(CTCRecognizer, model)
+
+
+class CTC:
+    """Loss and decoding from ``log_probs``; the base of every CTC recognizer here."""
+
+    rate: int
+    labels: str
+    decoder: Decoder = staticmethod(greedy)
+
+    def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Log probabilities ``[B, F, V]`` and true number of frames ``[B]``."""
+        raise NotImplementedError
+
+    def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
+        """One transcript an utterance, by this recognizer's decoder."""
+        with torch.no_grad():
+            log_probs, frames = self.log_probs(audio, draws)
+        return self.decoder(log_probs, frames, self.labels)
+
+    def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
+        """CTC loss of each text in nats. Shape: ``[B]``.
+
+        Raises:
+            TextError: a text with foreign characters, or longer than its frames can express.
+        """
+        log_probs, frames = self.log_probs(audio, draws)
+        return ctc_loss(log_probs, frames, texts, self.labels)
+
+
+def frames_needed(text: str) -> int:
+    """Fewest CTC frames that express ``text``: one a character, one blank between equal ones."""
+    return len(text) + sum(a == b for a, b in pairwise(text))
+
+
+def ctc_loss(log_probs: Tensor, frames: Tensor, texts: Sequence[str], labels: str) -> Tensor:
+    """CTC loss of each text in nats. A text that the frames cannot express is refused.
+
+    Args:
+        log_probs: ``[B, F, V]``.
+        frames: true number of frames. Shape: ``[B]``.
+        texts: one text an utterance; the empty text is allowed (all blanks).
+        labels: characters, blank first.
+
+    Shape: ``[B]``.
+    """
+    if len(texts) != len(log_probs):
+        raise ValueError(f"{len(texts)} texts for a batch of {len(log_probs)}")
+    for text, available in zip(texts, frames.tolist(), strict=True):
+        if frames_needed(text) > available:
+            raise TextError(
+                f"{text!r} needs {frames_needed(text)} frames but the audio has {available}; "
+                "choose a shorter text or longer audio"
+            )
+    targets = [encode(text, labels) for text in texts]
+    return F.ctc_loss(
+        log_probs.transpose(0, 1),
+        torch.cat(targets).to(log_probs.device),
+        frames,
+        torch.tensor([len(t) for t in targets], device=log_probs.device),
+        reduction="none",
+    )

@@ -1,0 +1,55 @@
+"""The table of recognizers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from melmoat.assets import asset
+from melmoat.models import checkpoints
+from melmoat.models.base import Recognizer
+from melmoat.models.decoding import beam as beam_decoder
+from melmoat.models.deepspeech2 import DeepSpeech2
+from melmoat.spec import Family
+
+
+def _decoded(model: DeepSpeech2, beam: int) -> DeepSpeech2:
+    if beam:
+        model.decoder = beam_decoder(beam)
+    return model
+
+
+def ds2_an4(beam: int = 0) -> Recognizer:
+    """The DeepSpeech2 that ships: 5.9 M parameters, trained on AN4 (see its card)."""
+    return _decoded(checkpoints.load(asset("ds2-an4.safetensors")), beam)
+
+
+def deepspeech2(path: Path, beam: int = 0) -> Recognizer:
+    """Weights that ``melmoat train asr`` exported."""
+    return _decoded(checkpoints.load(path), beam)
+
+
+def deepspeech_pytorch(
+    path: Path, beam: int = 0, pad: Literal["zeros", "reflect"] = "zeros"
+) -> Recognizer:
+    """A deepspeech.pytorch checkpoint.
+
+    ``pad`` is how its spectrograms were padded: with zeros by librosa 0.10 and later, by reflection
+    before. ``beam`` is the width of a prefix beam search; 0 decodes greedily.
+    """
+    return _decoded(checkpoints.load_deepspeech_pytorch(path, pad), beam)
+
+
+MODELS: Family[Recognizer] = Family(
+    "model",
+    {
+        "deepspeech.pytorch": deepspeech_pytorch,
+        "deepspeech2": deepspeech2,
+        "ds2-an4": ds2_an4,
+    },
+)
+
+
+def load(spec: str) -> Recognizer:
+    """Build a recognizer from its spec, in eval mode with frozen weights."""
+    return MODELS.build(spec)

@@ -1,0 +1,115 @@
+"""Recognizers made from recognizers.
+
+An adaptive attack is only which of these objects the attack is handed: the defended recognizer
+itself (its exact gradient through the drawn noise), or :class:`Expected` around it (EOT).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from melmoat.audio import Audio
+from melmoat.draws import Draws
+from melmoat.models.base import CTC, CTCRecognizer, Recognizer, require_ctc
+
+if TYPE_CHECKING:
+    from melmoat.defenses.base import FrontEnd
+
+
+class Defended:
+    """A recognizer that hears everything through a front-end.
+
+    One graph runs from the loss through the front-end, and through the very noise it drew, to the
+    waveform: the gradient is exact.
+    """
+
+    def __init__(self, model: Recognizer, front_end: FrontEnd) -> None:
+        self.model, self.front_end, self.rate = model, front_end, model.rate
+        if hasattr(model, "labels"):  # a defended CTC recognizer is one, any other is not
+            self.labels: str = model.labels
+
+    def _hear(self, audio: Audio, draws: Draws) -> tuple[Audio, Draws]:
+        return self.front_end(audio, draws.fork("front-end")), draws.fork("model")
+
+    def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
+        """One transcript an utterance."""
+        with torch.no_grad():
+            return self.model.transcribe(*self._hear(audio, draws))
+
+    def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
+        """The inner recognizer's loss on the defended audio. Shape: ``[B]``."""
+        heard, rest = self._hear(audio, draws)
+        return self.model.loss(heard, texts, rest)
+
+    def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
+        """The inner recognizer's log probabilities ``[B, F, V]`` and frames ``[B]``."""
+        return require_ctc(self.model).log_probs(*self._hear(audio, draws))
+
+
+def _repeat(audio: Audio, draws: Draws, times: int) -> tuple[Audio, Draws]:
+    """``times`` copies of the batch, each with streams of its own."""
+    return audio.repeat(times), Draws.cat(draws.fork(i) for i in range(times))
+
+
+class Smoothed(CTC):
+    """Mean character probabilities of ``votes`` passes of a stochastic recognizer.
+
+    Randomized smoothing as the paper runs it is this around a recognizer defended by white noise.
+    The votes run as one batch. The loss is that of the mean, so its gradient is exact too.
+    """
+
+    def __init__(self, model: Recognizer, votes: int) -> None:
+        if votes < 1:
+            raise ValueError(f"votes must be at least 1, got {votes}")
+        self.model: CTCRecognizer = require_ctc(model)
+        self.votes, self.rate, self.labels = votes, model.rate, self.model.labels
+
+    def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Log of the mean over votes ``[B, F, V]`` and frames ``[B]``."""
+        logs, frames = self.model.log_probs(*_repeat(audio, draws, self.votes))
+        logs = logs.view(self.votes, len(audio), *logs.shape[1:])
+        return torch.logsumexp(logs, dim=0) - math.log(self.votes), frames[: len(audio)]
+
+
+class Expected:
+    """Expectation over transformation (Athalye et al. 2018): the mean *loss* over fresh draws.
+
+    Losses and not logits are averaged, because the logits of different draws need not align.
+    Transcripts are the inner recognizer's.
+    """
+
+    def __init__(self, model: Recognizer, draws: int) -> None:
+        if draws < 1:
+            raise ValueError(f"draws must be at least 1, got {draws}")
+        self.model, self.draws, self.rate = model, draws, model.rate
+
+    def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
+        """One transcript an utterance."""
+        return self.model.transcribe(audio, draws)
+
+    def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
+        """Mean of the inner loss over draws. Shape: ``[B]``."""
+        many, streams = _repeat(audio, draws, self.draws)
+        losses = self.model.loss(many, list(texts) * self.draws, streams)
+        return losses.view(self.draws, len(audio)).mean(0)
+
+
+class Watched:
+    """The same recognizer; ``tick`` is called at each loss, for progress bars and query counts."""
+
+    def __init__(self, model: Recognizer, tick: Callable[[], None]) -> None:
+        self.model, self.tick, self.rate = model, tick, model.rate
+
+    def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
+        """One transcript an utterance."""
+        return self.model.transcribe(audio, draws)
+
+    def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
+        """The inner loss. Shape: ``[B]``."""
+        self.tick()
+        return self.model.loss(audio, texts, draws)

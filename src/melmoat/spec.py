@@ -1,0 +1,161 @@
+"""Spec strings: one spelling of every part, in Python, on the command line and in result files.
+
+``name``, ``name:key=value,key=value`` or ``name:VALUE,key=value``, where VALUE is the first,
+positional argument of those parts that take one (a path, a hub name)::
+
+    rs:snr=15,votes=5      an4:/data/an4/test      deepspeech.pytorch:model.pth,pad=reflect
+
+A family is a table from names to factories (classes or functions). The factory's own signature says
+which keys there are, their types and defaults, so a new part is one line in a table.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from melmoat.errors import MelmoatError
+
+T = TypeVar("T")
+_KEY = re.compile(r"([a-z][a-z0-9_]*)=(.*)", re.DOTALL)
+
+
+class SpecError(MelmoatError):
+    """A spec that names an unknown part, an unknown key, or a value of the wrong type."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A parsed spec with every default filled in: equal specs mean equal parts."""
+
+    name: str
+    args: Mapping[str, Any]
+    text: str  # the short canonical spelling: defaults left out, keys in the signature's order
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def canonical(self) -> str:
+        """The full spelling, defaults included: what result files are keyed by."""
+        return ":".join([self.name, ",".join(f"{k}={_show(v)}" for k, v in self.args.items())])
+
+
+class Family(Generic[T]):
+    """A table of named parts.
+
+    Args:
+        kind: what the parts are, for messages ("defense").
+        table: factories by name. Their annotations may be str, int, float, bool, Path, a Literal
+            of strings, and any of these or None.
+    """
+
+    def __init__(self, kind: str, table: Mapping[str, Callable[..., T]]) -> None:
+        self.kind = kind
+        self.table = dict(table)
+
+    def parse(self, text: str) -> Spec:
+        """Check ``text`` against the table; nothing is built.
+
+        Raises:
+            SpecError: unknown name or key, missing or ill-typed value; lists what is known.
+        """
+        name, _, rest = text.partition(":")
+        if name not in self.table:
+            raise SpecError(f"unknown {self.kind} {name!r}; known: {', '.join(sorted(self.table))}")
+        factory = self.table[name]
+        parameters = inspect.signature(factory).parameters
+        hints = _hints(factory)
+        given = self._split(text, rest, list(parameters))
+        args: dict[str, Any] = {}
+        short = []
+        for key, parameter in parameters.items():
+            if key in given:
+                args[key] = _convert(f"{text!r}: {key}", given[key], hints.get(key, str))
+                if args[key] != parameter.default:
+                    short.append(f"{key}={_show(args[key])}")
+            elif parameter.default is parameter.empty:
+                raise SpecError(f"{text!r}: {self.kind} {name!r} needs {key}: {self.usage(name)}")
+            else:
+                args[key] = parameter.default
+        first = next(iter(parameters), None)
+        if short and first and parameters[first].default is inspect.Parameter.empty:
+            short[0] = short[0].partition("=")[2]
+        return Spec(name, args, ":".join([name, ",".join(short)]) if short else name)
+
+    def build(self, text: str) -> T:
+        """The part that ``text`` names.
+
+        Raises:
+            SpecError: as :meth:`parse`, or a value that the part itself refuses.
+        """
+        spec = self.parse(text)
+        try:
+            return self.table[spec.name](**spec.args)
+        except ValueError as error:
+            raise SpecError(f"{text!r}: {error}") from error
+
+    def usage(self, name: str) -> str:
+        """How a spec of ``name`` is written, with its defaults."""
+        parts = []
+        for key, parameter in inspect.signature(self.table[name]).parameters.items():
+            if parameter.default is parameter.empty:
+                parts.append(key.upper())
+            else:
+                parts.append(f"{key}={_show(parameter.default)}")
+        return f"{name}:{','.join(parts)}" if parts else name
+
+    def _split(self, text: str, rest: str, keys: list[str]) -> dict[str, str]:
+        given: dict[str, str] = {}
+        for i, part in enumerate(rest.split(",") if rest else []):
+            match = _KEY.fullmatch(part)
+            if match and match[1] in keys:
+                key, value = match[1], match[2]
+            elif match or i or not keys:
+                known = ", ".join(keys) or "none"
+                raise SpecError(f"{text!r}: unknown key {part!r}; known keys: {known}")
+            else:
+                key, value = keys[0], part
+            if key in given:
+                raise SpecError(f"{text!r}: {key} is given twice")
+            given[key] = value
+        return given
+
+
+def _hints(factory: Callable[..., Any]) -> dict[str, Any]:
+    target = factory.__init__ if isinstance(factory, type) else factory  # type: ignore[misc]
+    return get_type_hints(target)
+
+
+def _convert(where: str, value: str, hint: Any) -> Any:
+    """``value`` as the type that the factory's annotation asks for."""
+    if get_origin(hint) in (Union, types.UnionType):
+        if value == "none" and type(None) in get_args(hint):
+            return None
+        hint = next(h for h in get_args(hint) if h is not type(None))
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            raise SpecError(f"{where} must be one of {', '.join(get_args(hint))}; got {value!r}")
+        return value
+    if hint is bool:
+        if value not in ("true", "false"):
+            raise SpecError(f"{where} must be true or false; got {value!r}")
+        return value == "true"
+    try:
+        return hint(value)
+    except ValueError:
+        raise SpecError(f"{where} must be {_TYPES.get(hint, hint)}; got {value!r}") from None
+
+
+_TYPES = {int: "a whole number", float: "a number", str: "text", Path: "a path"}
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)

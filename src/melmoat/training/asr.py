@@ -1,0 +1,245 @@
+"""Training a DeepSpeech2 with CTC.
+
+The recipe is the AN4 one of deepspeech.pytorch (AdamW, SortaGrad's sorted first epoch) with a
+shorter cosine schedule, stronger augmentation, and an exponential moving average of the weights,
+which is what is validated and exported.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lhotse import CutSet
+from torch import Tensor
+
+from melmoat import __version__, data
+from melmoat.audio import Audio
+from melmoat.draws import Draws
+from melmoat.errors import MelmoatError
+from melmoat.metrics.errors import word_edits
+from melmoat.models import checkpoints
+from melmoat.models.base import ctc_loss, frames_needed
+from melmoat.models.deepspeech2 import DeepSpeech2, DeepSpeech2Config
+from melmoat.training import loop
+from melmoat.training.augment import perturb, spec_augment
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One training example: 16 kHz samples ``[L]`` and their text."""
+
+    wave: Tensor
+    text: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of a training run."""
+
+    epochs: int = 60
+    batch: int = 16  # utterances
+    lr: float = 1e-3
+    weight_decay: float = 1e-2
+    clip: float = 100.0  # norm of the gradient of the mean loss
+    join: float = 0.2  # share of the utterances that are joined in pairs
+    extra: float = 0.5  # extra utterances drawn an epoch, as a share of the main ones
+    noise: float = 0.5  # probability of added noise
+    average: float = 0.997  # decay of the moving average of the weights
+    seed: int = 0
+
+
+class ASRTask:
+    """The task for :func:`melmoat.training.loop.run`."""
+
+    def __init__(
+        self,
+        model: DeepSpeech2,
+        main: Sequence[Utterance],
+        extra: Sequence[Utterance],
+        held_out: Sequence[Utterance],
+        recipe: Recipe,
+    ) -> None:
+        self.model, self.recipe = model, recipe
+        self.average = copy.deepcopy(model).eval().requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay
+        )
+        self.main = [u for u in main if _fits(u)]
+        self.extra = [u for u in extra if _fits(u)]
+        self.held_out = sorted(held_out, key=lambda u: len(u.wave))
+        self.drawn = min(len(self.extra), round(recipe.extra * len(self.main)))
+        self.pairs = int(recipe.join * (len(self.main) + self.drawn) / 2)
+        examples = len(self.main) + self.drawn - self.pairs
+        self.steps_an_epoch = math.ceil(examples / recipe.batch)
+        self.steps = recipe.epochs * self.steps_an_epoch
+        self._planned: tuple[int, list[list[list[Utterance]]]] = (-1, [])
+
+    def plan(self, epoch: int) -> list[list[list[Utterance]]]:
+        """The batches of ``epoch``; an example is one utterance or two to be joined.
+
+        Each batch holds examples of similar length; the first epoch goes from short to long.
+        """
+        rng = np.random.default_rng([self.recipe.seed, 1, epoch])
+        chosen = [self.extra[i] for i in rng.permutation(len(self.extra))[: self.drawn]]
+        pool = [*self.main, *chosen]
+        rng.shuffle(pool)
+        paired = 2 * self.pairs
+        examples = [[a, b] for a, b in zip(pool[:paired:2], pool[1:paired:2], strict=True)]
+        examples += [[u] for u in pool[paired:]]
+        jitter = rng.uniform(0.85, 1.15, len(examples)) if epoch else np.ones(len(examples))
+        lengths = np.array([sum(len(u.wave) for u in e) for e in examples])
+        order = np.argsort(lengths * jitter, kind="stable")
+        size = self.recipe.batch
+        batches = [[examples[i] for i in order[b : b + size]] for b in range(0, len(order), size)]
+        if epoch:
+            rng.shuffle(batches)
+        return batches
+
+    def step(self, number: int) -> dict[str, float]:
+        """One optimiser step on one augmented batch."""
+        epoch, index = divmod(number, self.steps_an_epoch)
+        if self._planned[0] != epoch:
+            self._planned = (epoch, self.plan(epoch))
+        rng = np.random.default_rng([self.recipe.seed, 2, number])
+        waves, texts = [], []
+        for example in self._planned[1][index]:
+            waves.append(torch.cat([perturb(u.wave, rng, self.recipe.noise) for u in example]))
+            texts.append(" ".join(u.text for u in example))
+        rate = self.recipe.lr * loop.cosine(number / self.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.model.train()
+        features, frames = self.model.features(Audio.of(waves))
+        features = spec_augment(features, frames, rng)
+        log_probs, frames = self.model.encode(features, frames)
+        loss = ctc_loss(log_probs, frames, texts, self.model.labels).mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        if torch.isfinite(norm):
+            self.optimizer.step()
+        self._average(number)
+        return {"epoch": epoch, "loss": loss.item(), "norm": norm.item(), "lr": rate}
+
+    @torch.no_grad()
+    def _average(self, number: int) -> None:
+        """Moving average; its memory is short at first so that early weights are forgotten."""
+        decay = min(self.recipe.average, number / (number + 20))
+        pairs = zip(
+            self.average.state_dict().values(), self.model.state_dict().values(), strict=True
+        )
+        for mean, value in pairs:
+            if mean.is_floating_point():
+                mean.lerp_(value, 1 - decay)
+            else:
+                mean.copy_(value)
+
+    def validate(self) -> dict[str, float]:
+        """Greedy WER in percent of the averaged weights on the held-out utterances."""
+        edits = words = 0
+        for i in range(0, len(self.held_out), 16):
+            batch = self.held_out[i : i + 16]
+            audio = Audio.of([u.wave for u in batch])
+            hypotheses = self.average.transcribe(audio, Draws([0] * len(batch)))
+            for utterance, hypothesis in zip(batch, hypotheses, strict=True):
+                wrong, total = word_edits(utterance.text, hypothesis)
+                edits, words = edits + wrong, words + total
+        return {"wer": 100 * edits / words} if words else {}
+
+    def state(self) -> dict[str, Any]:
+        """Weights, their average, and the optimiser's moments."""
+        return {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over a :meth:`state`."""
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def _fits(utterance: Utterance) -> bool:
+    """Whether the text fits the frames even at the fastest speed."""
+    return frames_needed(utterance.text) < len(utterance.wave) / 1.12 / 320
+
+
+def utterances(cuts: CutSet) -> list[Utterance]:
+    """Read a corpus into memory."""
+    return [Utterance(data.read([cut]).wav[0], cut.supervisions[0].text) for cut in cuts]
+
+
+def split_speakers(cuts: CutSet, held_out: int, seed: int) -> tuple[CutSet, CutSet]:
+    """Training cuts, and the cuts of ``held_out`` speakers chosen by ``seed``."""
+    speakers = sorted({cut.supervisions[0].speaker for cut in cuts})
+    if held_out >= len(speakers):
+        raise MelmoatError(
+            f"cannot hold out {held_out} of {len(speakers)} speakers; choose fewer to hold out"
+        )
+    chosen = set(np.random.default_rng([seed, 3]).permutation(speakers)[:held_out].tolist())
+    kept = [cut for cut in cuts if cut.supervisions[0].speaker not in chosen]
+    held = [cut for cut in cuts if cut.supervisions[0].speaker in chosen]
+    return CutSet.from_cuts(kept), CutSet.from_cuts(held)
+
+
+def train_asr(
+    out: Path,
+    main: Sequence[str],
+    extra: Sequence[str],
+    held_out: int,
+    config: DeepSpeech2Config,
+    recipe: Recipe,
+    half: bool = False,
+) -> tuple[Path, float | None]:
+    """Train from corpora in ``out``, going on where an earlier run stopped, and export.
+
+    Args:
+        main, extra: corpus specs; the speakers held out are chosen among those of ``main``.
+        half: export 16-bit weights.
+
+    Returns:
+        ``out/model.safetensors``, whose card says what data, settings and score it is of, and the
+        greedy WER in percent of that very file on the held-out speakers (None without any).
+    """
+    torch.manual_seed(recipe.seed)
+    kept, held = split_speakers(combine([data.load(s) for s in main]), held_out, recipe.seed)
+    added = combine([data.load(s) for s in extra])
+    task = ASRTask(
+        DeepSpeech2(config), utterances(kept), utterances(added), utterances(held), recipe
+    )
+    loop.run(task, task.steps, out, validate_every=task.steps_an_epoch)
+    card = {
+        "trained_on": [_provenance(spec) for spec in [*main, *extra]],
+        "held_out_speakers": sorted({cut.supervisions[0].speaker for cut in held}),
+        "recipe": asdict(recipe),
+        "melmoat": __version__,
+    }
+    path = out / "model.safetensors"
+    checkpoints.save(path, task.average, card, half)
+    task.average = checkpoints.load(path)
+    wer = task.validate()["wer"] if held_out else None
+    checkpoints.save(path, task.average, {**card, "held_out_wer": wer}, half)
+    return path, wer
+
+
+def combine(corpora: Sequence[CutSet]) -> CutSet:
+    """All cuts of several corpora."""
+    return CutSet.from_cuts([cut for cuts in corpora for cut in cuts])
+
+
+def _provenance(spec: str) -> dict[str, object]:
+    """A corpus by what it is; where it lay on this machine is nobody's business."""
+    cuts = list(data.load(spec))
+    hours = sum(cut.duration for cut in cuts) / 3600
+    kind, _, path = spec.partition(":")
+    name = "/".join(Path(path).parts[-2:])
+    return {"corpus": kind, "name": name, "utterances": len(cuts), "hours": round(hours, 3)}

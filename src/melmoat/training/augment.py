@@ -1,0 +1,43 @@
+"""Perturbations of training speech: speed, gain, noise, masked spectrograms, joined utterances."""
+
+from __future__ import annotations
+
+import numpy as np
+import soxr
+import torch
+from torch import Tensor
+
+from melmoat.audio import RATE
+
+
+def perturb(wave: Tensor, rng: np.random.Generator, noise: float = 0.5) -> Tensor:
+    """Speed 0.88 to 1.12 by resampling (pitch moves with it), gain +-8 dB, and with probability
+    ``noise`` white Gaussian noise at 10 to 45 dB SNR. Shape: ``[L]`` -> ``[L']``."""
+    speed = rng.uniform(0.88, 1.12)
+    samples = soxr.resample(wave.numpy(), RATE * speed, RATE, quality="HQ")
+    samples *= 10 ** (rng.uniform(-8, 8) / 20)
+    if rng.random() < noise:
+        level = np.sqrt(np.mean(samples**2)) * 10 ** (-rng.uniform(10, 45) / 20)
+        samples = samples + level * rng.standard_normal(len(samples), dtype=np.float32)
+    return torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))
+
+
+def spec_augment(
+    features: Tensor, frames: Tensor, rng: np.random.Generator, bands: int = 24, gap: int = 20
+) -> Tensor:
+    """SpecAugment (Park et al. 2019) without warping: two masks in frequency of up to ``bands``
+    bins, and one in time of up to ``gap`` frames per 150 frames, set to the mean (zero).
+
+    Shape: ``[B, bins, F]``, frames ``[B]`` -> ``[B, bins, F]``.
+    """
+    features = features.clone()
+    for item, total in zip(features, frames.tolist(), strict=True):
+        for _ in range(2):
+            width = int(rng.integers(0, bands + 1))
+            low = int(rng.integers(0, item.shape[0] - width))
+            item[low : low + width] = 0
+        for _ in range(1 + total // 150):
+            width = min(int(rng.integers(0, gap + 1)), total // 4)
+            begin = int(rng.integers(0, total - width))
+            item[:, begin : begin + width] = 0
+    return features
