@@ -158,4 +158,4 @@ _TYPES = {int: "a whole number", float: "a number", str: "text", Path: "a path"}
 def _show(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)

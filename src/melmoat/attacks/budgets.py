@@ -6,6 +6,7 @@ and ``SNR`` are the same ball with different radii.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -74,7 +75,7 @@ class Linf:
     eps: float
 
     def __post_init__(self) -> None:
-        _positive("eps", self.eps)
+        _radius("eps", self.eps)
 
     def radius(self, clean: Audio) -> Tensor:
         """``eps`` for every utterance. Shape: ``[B]``."""
@@ -104,7 +105,7 @@ class L2(_Euclidean):
     eps: float
 
     def __post_init__(self) -> None:
-        _positive("eps", self.eps)
+        _radius("eps", self.eps)
 
     def radius(self, clean: Audio) -> Tensor:
         """``eps`` for every utterance. Shape: ``[B]``."""
@@ -116,6 +117,10 @@ class SNR(_Euclidean):
     """The signal-to-noise ratio over the true length is at least ``db``; silence stays silent."""
 
     db: float
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.db):
+            raise ValueError(f"db must be finite, got {self.db}")
 
     def radius(self, clean: Audio) -> Tensor:
         """``||x||_2 * 10^(-db / 20)``. Shape: ``[B]``."""
@@ -135,8 +140,9 @@ def budget(
     if eps is not None:
         return Linf(eps) if norm == "linf" else L2(eps)
     if ratio is not None:
-        _positive("ratio", ratio)
-        return SNR(10 * float(torch.log10(torch.tensor(ratio, dtype=torch.float64))))
+        if not ratio > 0:
+            raise ValueError(f"ratio must be positive, got {ratio}")
+        return SNR(10 * math.log10(ratio))
     assert db is not None
     return SNR(db)
 
@@ -161,6 +167,6 @@ def to_pcm16(delta: Tensor, clean: Audio, budget: Budget) -> Audio:
     return clean.with_wav(clean.wav + rounded).quantized()
 
 
-def _positive(name: str, value: float) -> None:
-    if not value >= 0:
-        raise ValueError(f"{name} must not be negative, got {value}")
+def _radius(name: str, value: float) -> None:
+    if not 0 <= value < math.inf:
+        raise ValueError(f"{name} must be finite and not negative, got {value}")

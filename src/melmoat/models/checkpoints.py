@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -94,13 +96,14 @@ def read_pickle(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         raise WeightsError(f"{path}: no such weights file")
     try:
-        package = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
+            package = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).split("Please file an issue", maxsplit=1)[0].strip().splitlines()
+        found = re.search(r"(GLOBAL|operand|class) \S+", str(error))
         raise WeightsError(
-            f"{path}: refused, unpickling it would run code ({reason[-1] if reason else error}). "
-            "If you trust its origin, load it in its own project and save "
-            "{'state_dict': model.state_dict(), ...} with plain tensors, numbers and strings"
+            f"{path}: refused, not a checkpoint of plain tensors, numbers and strings "
+            f"({found[0] if found else 'pickle'}); unpickling it could run code. If you trust its "
+            "origin, load it in its own project and save {'state_dict': model.state_dict(), ...}"
         ) from error
     except (RuntimeError, EOFError, ValueError) as error:
         raise WeightsError(f"{path}: not a readable PyTorch checkpoint ({error})") from error

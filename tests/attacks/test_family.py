@@ -1,0 +1,125 @@
+"""Invariants of every attack."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from melmoat import attacks, defenses
+from melmoat.attacks import Targeted, Untargeted
+from melmoat.attacks.base import Goal
+from melmoat.attacks.budgets import to_pcm16
+from melmoat.audio import Audio
+from melmoat.draws import Draws
+from melmoat.models import DeepSpeech2
+from melmoat.models.base import Recognizer
+
+SEEDS = (5, 6, 7)
+TEXTS = ["GO ON", "ENTER SIX", "A"]
+SPECS = [
+    "none",
+    "noise:norm=snr,db=20",
+    "noise:norm=linf,eps=0.01",
+    "pgd:norm=linf,eps=0.01,steps=4",
+    "pgd:norm=l2,eps=0.5,steps=4,random_start=true",
+    "pgd:norm=snr,db=20,steps=4",
+    "pgd:norm=snr,ratio=100,steps=2,step=0.5,restarts=2",
+    "pgd:norm=l2,eps=0.5,steps=1,step=1",
+    "pgd:norm=snr,db=20,steps=3,eot=2",
+]
+GRADIENT = [spec for spec in SPECS if spec.startswith("pgd")]
+ZERO = {
+    "none": "none",
+    "noise:norm=snr,db=400": "noise",
+    "pgd:norm=linf,eps=0,steps=2": "linf",
+    "pgd:norm=l2,eps=0,steps=2,random_start=true": "l2",
+    "pgd:norm=snr,db=400,steps=2": "snr",
+}
+
+
+def goals() -> dict[str, Goal]:
+    return {"untargeted": Untargeted(TEXTS), "targeted": Targeted(["NO", "HELP", "STOP IT"])}
+
+
+def system(model: DeepSpeech2) -> Recognizer:
+    return defenses.build("wgn:snr=20").wrap(model)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("goal", ["untargeted", "targeted"])
+class TestAttacks:
+    def test_budget_padding_lengths_and_scale(
+        self, spec: str, goal: str, tiny: DeepSpeech2, ragged: Audio
+    ) -> None:
+        attack = attacks.build(spec)
+        out = attack(system(tiny), ragged, goals()[goal], Draws(SEEDS))
+        delta = out.wav - ragged.wav
+        assert torch.equal(out.lengths, ragged.lengths)
+        assert out.wav[~ragged.mask].eq(0).all()
+        assert out.wav.abs().max() <= 1
+        if attack.budget is None:
+            assert delta.eq(0).all()
+            return
+        used = attack.budget.norm(delta) / attack.budget.radius(ragged)
+        assert (used <= 1 + 1e-4).all()
+        assert (used > 0.2).all()
+        clean = ragged.quantized()
+        written = to_pcm16(delta, clean, attack.budget)
+        used = attack.budget.norm(written.wav - clean.wav) / attack.budget.radius(clean)
+        assert (used <= 1).all()
+        assert torch.equal(written.wav * 32_768, torch.round(written.wav * 32_768))
+
+    def test_the_same_seed_gives_the_same_bits(
+        self, spec: str, goal: str, tiny: DeepSpeech2, ragged: Audio
+    ) -> None:
+        attack, aim = attacks.build(spec), goals()[goal]
+        first = attack(system(tiny), ragged, aim, Draws(SEEDS))
+        again = attack(system(tiny), ragged, aim, Draws(SEEDS))
+        assert torch.equal(first.wav, again.wav)
+
+    def test_silence_gives_no_nan(self, spec: str, goal: str, tiny: DeepSpeech2) -> None:
+        silence = Audio.of([torch.zeros(5_000), torch.zeros(3_200), torch.zeros(5_000)])
+        attack = attacks.build(spec)
+        out = attack(system(tiny), silence, goals()[goal], Draws(SEEDS))
+        assert torch.isfinite(out.wav).all()
+        if "snr" in spec or spec == "none":
+            assert out.quantized().wav.eq(0).all()
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_a_batch_equals_its_singles(spec: str, tiny: DeepSpeech2, ragged: Audio) -> None:
+    model = system(tiny.double())
+    ragged = Audio(ragged.wav.double(), ragged.lengths)
+    attack = attacks.build(spec)
+    out = attack(model, ragged, Untargeted(TEXTS), Draws(SEEDS))
+    for i, wave in enumerate(ragged):
+        goal = Untargeted(TEXTS[i : i + 1])
+        alone = attack(model, Audio.of([wave]), goal, Draws(SEEDS[i : i + 1]))
+        delta = alone.wav[0] - wave
+        assert (out.wav[i, : len(wave)] - alone.wav[0]).norm() <= 1e-2 * delta.norm()
+
+
+@pytest.mark.parametrize("spec", ZERO)
+def test_a_zero_budget_is_the_identity(spec: str, tiny: DeepSpeech2, ragged: Audio) -> None:
+    out = attacks.build(spec)(tiny, ragged, Untargeted(TEXTS), Draws(SEEDS))
+    assert torch.allclose(out.wav, ragged.wav, atol=1e-9)
+
+
+@pytest.mark.parametrize("spec", GRADIENT)
+@pytest.mark.parametrize("goal", ["untargeted", "targeted"])
+def test_the_goals_loss_falls(spec: str, goal: str, tiny: DeepSpeech2, ragged: Audio) -> None:
+    aim = goals()[goal]
+    out = attacks.build(spec)(tiny, ragged, aim, Draws(SEEDS))
+
+    def loss(audio: Audio) -> Tensor:
+        return aim.loss(tiny, audio, Draws(SEEDS))
+
+    assert (loss(out) < loss(ragged)).all()
+    budget = attacks.build(spec).budget
+    assert budget is not None
+    noise = budget.step(torch.randn(ragged.wav.shape) * ragged.mask, ragged)
+    noisy = ragged.with_wav(ragged.wav + noise * budget.radius(ragged)[:, None])
+    assert (loss(out) < loss(noisy)).all()
+
+
+def test_every_attack_is_tested_here() -> None:
+    assert {s.partition(":")[0] for s in SPECS} == set(attacks.ATTACKS.table)

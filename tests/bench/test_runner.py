@@ -1,0 +1,181 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from melmoat import attacks
+from melmoat.attacks.base import Aim
+from melmoat.attacks.budgets import Linf
+from melmoat.audio import Audio, load
+from melmoat.bench.cell import Cell, grid
+from melmoat.bench.runner import JudgeError, Runner, choose, judge, plan, rows_of
+from melmoat.bench.store import Store
+from melmoat.data import load as load_corpus
+from melmoat.draws import Draws
+from melmoat.models import DeepSpeech2, checkpoints
+from melmoat.models.base import Recognizer
+
+TRUTH = ["GO ON", "ENTER SIX", "A"]
+SEEDS = (1, 2, 3)
+
+
+def ignore(cell: Cell, amount: float) -> None:
+    pass
+
+
+@pytest.fixture
+def spec(tmp_path: Path, tiny: DeepSpeech2) -> str:
+    checkpoints.save(tmp_path / "tiny.safetensors", tiny, {})
+    return f"deepspeech2:{tmp_path / 'tiny.safetensors'}"
+
+
+def without_time(store: Store, cell: Cell) -> list[dict[str, object]]:
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in store.rows(cell)]
+
+
+def test_the_judge_measures_16_bit_audio_within_the_budget(
+    tiny: DeepSpeech2, ragged: Audio
+) -> None:
+    attack = attacks.build("pgd:norm=snr,db=25,steps=2,step=0.7")
+    out = judge(tiny, ragged, attack, TRUTH, Draws(SEEDS))
+    rows = rows_of(["a", "b", "c"], TRUTH, attack, out)
+    assert torch.equal(out.adversarial.wav, out.adversarial.quantized().wav)
+    assert out.transcripts == tiny.transcribe(out.adversarial, Draws(SEEDS))
+    for row in rows:
+        assert 25.0 <= row["snr_db"] < 25.1
+        assert row["reached"] == (row["adversarial"] != row["benign"])
+        assert row["steps"] == 2
+
+
+def test_the_judges_draws_are_not_the_attackers(tiny: DeepSpeech2, ragged: Audio) -> None:
+    seen: list[tuple[str, tuple[int, ...]]] = []
+
+    class Spy:
+        rate = tiny.rate
+
+        def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
+            seen.append(("judge", draws.seeds))
+            return tiny.transcribe(audio, draws)
+
+        def loss(self, audio: Audio, texts: list[str], draws: Draws) -> torch.Tensor:
+            seen.append(("attacker", draws.seeds))
+            return tiny.loss(audio, texts, draws)
+
+    judge(Spy(), ragged, attacks.build("pgd:db=25,steps=3"), TRUTH, Draws(SEEDS))
+    assert [who for who, _ in seen] == ["judge", "attacker", "attacker", "attacker", "judge"]
+    assert len({seeds for _, seeds in seen}) == 5
+
+
+class Cheat(Aim):
+    """Claims a small budget and changes everything."""
+
+    budget = Linf(0.001)
+    evaluations = 0
+
+    def __call__(self, model: Recognizer, audio: Audio, goal: object, draws: Draws) -> Audio:
+        return Audio(audio.wav[:, :-10], audio.lengths - 10, audio.rate)
+
+
+def test_an_attack_that_changes_lengths_is_caught(tiny: DeepSpeech2, ragged: Audio) -> None:
+    with pytest.raises(JudgeError, match="length"):
+        judge(tiny, ragged, Cheat(), TRUTH, Draws(SEEDS))
+
+
+class Loud(Cheat):
+    def __call__(self, model: Recognizer, audio: Audio, goal: object, draws: Draws) -> Audio:
+        return audio.with_wav(audio.wav + 0.5)
+
+
+def test_an_attack_that_leaves_its_budget_is_caught(tiny: DeepSpeech2, ragged: Audio) -> None:
+    with pytest.raises(JudgeError, match=r"500\.0000 times its budget"):
+        judge(tiny, ragged, Loud(), TRUTH, Draws(SEEDS))
+
+
+def test_targets_and_truth(tiny: DeepSpeech2, ragged: Audio) -> None:
+    attack = attacks.build("pgd:db=10,steps=1,target=help me")
+    out = judge(tiny, ragged, attack, TRUTH, Draws(SEEDS))
+    rows = rows_of(["a", "b", "c"], TRUTH, attack, out)
+    assert {row["target"] for row in rows} == {"HELP ME"}
+    assert rows[0]["counts"]["target"]["words"][1] == 2
+    truth = attacks.build("pgd:db=10,steps=1,against=truth").goal(["X"], ["Y"])
+    assert truth == attacks.Untargeted(["Y"])
+
+
+def test_subsets_are_spread_and_batches_are_of_similar_length() -> None:
+    cuts = list(load_corpus("demo"))
+    chosen = choose(cuts, 8)
+    assert [cuts.index(c) for c in chosen] == [0, 3, 6, 9, 12, 15, 18, 21]
+    assert choose(cuts, 0) == choose(cuts, 99) == cuts
+    batches = plan(cuts, 5)
+    assert [len(b) for b in batches] == [5, 5, 5, 5, 4]
+    durations = [c.duration for b in batches for c in b]
+    assert durations == sorted(durations, reverse=True)
+
+
+def cells_of(spec: str) -> list[Cell]:
+    attack = ["none", "pgd:norm=snr,db=25,steps=2"]
+    return grid([spec], ["none", "wgn:snr=20"], attack, ["demo"], limit=5)
+
+
+def test_a_killed_run_continues_to_the_same_rows(tmp_path: Path, spec: str) -> None:
+    cells = cells_of(spec)
+    whole, torn = Store(tmp_path / "whole"), Store(tmp_path / "torn")
+    Runner(whole, batch=2).run(cells, ignore)
+
+    class KillError(BaseException):
+        pass
+
+    left = [9]
+
+    def kill(cell: Cell, amount: float) -> None:
+        left[0] -= 1
+        if not left[0]:
+            raise KillError
+
+    with pytest.raises(KillError):
+        Runner(torn, batch=2).run(cells, kill)
+    finished = sum(len(torn.rows(cell)) for cell in cells)
+    assert 0 < finished < 20
+    path = torn.path(cells[0])
+    path.write_bytes(path.read_bytes()[:-9])
+    Runner(torn, batch=2).run(cells, ignore)
+    for cell in cells:
+        assert without_time(torn, cell) == without_time(whole, cell)
+        assert len(whole.rows(cell)) == 5
+    before = {cell.key: torn.path(cell).read_bytes() for cell in cells}
+    Runner(torn, batch=2).run(cells, ignore)
+    assert before == {cell.key: torn.path(cell).read_bytes() for cell in cells}
+
+
+def test_progress_adds_up(tmp_path: Path, spec: str) -> None:
+    total: list[float] = []
+    Runner(Store(tmp_path / "run"), batch=2).run(cells_of(spec), lambda _, n: total.append(n))
+    assert sum(total) == pytest.approx(20)
+
+
+def test_audio_is_kept_when_asked_for(tmp_path: Path, spec: str) -> None:
+    (_, _, _, cell) = cells_of(spec)
+    store = Store(tmp_path / "run")
+    Runner(store, batch=4, save_audio=True).run([cell], ignore)
+    files = sorted(p.name for p in (store.folder / "audio" / cell.key).iterdir())
+    assert len(files) == 15
+    assert {name.split(".")[1] for name in files} == {"clean", "adversarial", "defended"}
+    row = store.rows(cell)[0]
+    pair = [
+        load(store.folder / "audio" / cell.key / f"{row['id']}.{kind}.flac").wav
+        for kind in ("clean", "adversarial")
+    ]
+    assert (pair[1] - pair[0]).norm().item() == pytest.approx(row["l2"], rel=1e-4)
+
+
+def test_the_summary_is_plain_json(tmp_path: Path, spec: str) -> None:
+    cells = cells_of(spec)[:1]
+    store = Store(tmp_path / "run")
+    Runner(store, batch=4).run(cells, ignore)
+    store.summarise(cells)
+    (summary,) = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["n"] == 5
+    assert summary["success"] is None
+    assert summary["snr_db"] is None
+    assert summary["wer"] == summary["benign_wer"]

@@ -1,0 +1,123 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from melmoat.bench.cell import Cell, grid
+from melmoat.bench.store import Store, StoreError, summary_of
+from melmoat.spec import SpecError
+
+CELL = Cell("ds2-an4", "none", "pgd:db=20", "demo")
+
+
+def row(name: str, edits: int = 1, words: int = 4) -> dict[str, object]:
+    return {
+        "id": name,
+        "reference": "A B C D",
+        "counts": {
+            "benign": {"words": [0, words], "chars": [0, 7]},
+            "adversarial": {"words": [edits, words], "chars": [edits, 7]},
+            "target": None,
+        },
+        "reached": edits > 0,
+        "snr_db": 20.0,
+        "seconds": 0.5,
+    }
+
+
+def test_equal_cells_have_equal_keys_and_defaults_count() -> None:
+    def key(attack: str, **other: int) -> str:
+        (cell,) = grid(["ds2-an4"], ["none"], [attack], ["demo"], **other)
+        return cell.key
+
+    assert key("pgd:db=20,steps=50") == key("pgd:steps=50,norm=snr,db=20.0")
+    keys = {
+        key("pgd:db=20"),
+        key("pgd:db=20,steps=50"),
+        key("pgd:db=20", seed=1),
+        key("pgd:db=20", limit=4),
+        key("none"),
+    }
+    assert len(keys) == 5
+
+
+def test_seeds_differ_by_cell_seed_and_utterance() -> None:
+    other = Cell(CELL.model, CELL.defense, CELL.attack, CELL.data, seed=1)
+    assert len({CELL.seed_of("a"), CELL.seed_of("b"), other.seed_of("a")}) == 3
+    assert CELL.seed_of("a") == CELL.seed_of("a")
+
+
+def test_a_grid_is_every_combination_once_and_checked_first() -> None:
+    cells = grid(["ds2-an4"], ["none", "rs"], ["none", "pgd:db=20", "pgd:db=20.0"], ["demo"])
+    assert len(cells) == 4
+    with pytest.raises(SpecError, match="unknown attack"):
+        grid(["ds2-an4"], ["none"], ["none", "pdg"], ["demo"])
+
+
+def test_rows_come_back_and_a_torn_line_is_dropped_then_mended(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert store.rows(CELL) == []
+    store.append(CELL, [row("a"), row("b")])
+    path = store.path(CELL)
+    whole = path.read_bytes()
+    for cut in (1, 7, len(whole) // 2 - 3):
+        path.write_bytes(whole[:-cut])
+        assert [r["id"] for r in store.rows(CELL)] == ["a"]
+        store.append(CELL, [row("b")])
+        assert path.read_bytes() == whole
+    path.write_bytes(b"{torn")
+    store.append(CELL, [row("a")])
+    assert [r["id"] for r in store.rows(CELL)] == ["a"]
+
+
+def test_a_damaged_line_in_the_middle_is_an_error(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.append(CELL, [row("a")])
+    path = store.path(CELL)
+    path.write_bytes(b"damaged\n" + path.read_bytes())
+    with pytest.raises(StoreError, match="damaged line"):
+        store.rows(CELL)
+
+
+def test_run_json_lists_the_cells_of_every_call(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    other = Cell("ds2-an4", "rs", "none", "demo")
+    store.begin([CELL], {"limit": 0})
+    store.begin([CELL, other], {"limit": 0})
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert [Cell(**c) for c in run["cells"]] == [CELL, other]
+    assert run["versions"]["torch"]
+    assert run["machine"]["threads"] >= 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_keeps_what_was_written_and_says_what_to_do(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.append(CELL, [row("a")])
+    other = Cell("ds2-an4", "rs", "none", "demo")
+    store.path(other).symlink_to("/dev/full")
+    with pytest.raises(StoreError, match=r"No space left on device. Finished rows are kept"):
+        store.append(other, [row("a")])
+    assert [r["id"] for r in store.rows(CELL)] == ["a"]
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot write"):
+        Store(tmp_path / "file").begin([CELL], {})
+
+
+def test_summary_rates_are_corpus_rates() -> None:
+    rows = [row("a", 4, 4), row("b", 0, 8), row("c", 3, 8)]
+    summary = summary_of(CELL, rows)
+    assert summary["wer"] == pytest.approx(100 * 7 / 20)
+    assert summary["wer_low"] <= summary["wer"] <= summary["wer_high"]
+    assert summary["success"] == pytest.approx(200 / 3)
+    assert summary["benign_wer"] == 0
+    assert summary["target_wer"] is None
+    assert summary["n"] == 3
+
+
+def test_summary_of_nothing() -> None:
+    summary = summary_of(CELL, [])
+    assert (summary["n"], summary["wer"], summary["wer_low"]) == (0, None, None)

@@ -1,0 +1,127 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from typer.testing import CliRunner
+
+from melmoat import audio, data
+from melmoat.cli.app import app
+from melmoat.errors import MelmoatError
+
+CLI = CliRunner()
+
+
+def run(*words: object) -> str:
+    """What a command that succeeds prints."""
+    result = CLI.invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.fixture
+def speech(tmp_path: Path) -> Path:
+    path = tmp_path / "speech.wav"
+    audio.save(path, data.read(list(data.load("demo"))[:1]))
+    return path
+
+
+def test_help_loads_neither_torch_nor_lhotse() -> None:
+    code = "import sys, melmoat.cli; print(sorted({'torch', 'lhotse', 'numpy'} & set(sys.modules)))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_list_names_every_part() -> None:
+    text = run("list")
+    for name in ("ds2-an4", "rs:snr=15,votes=5", "pgd:norm=snr", "librispeech:PATH"):
+        assert name in text
+
+
+def test_data() -> None:
+    assert "demo" in run("data")
+    assert "24 utterances" in run("data", "demo")
+
+
+def test_transcribe_attack_defend(speech: Path, tmp_path: Path) -> None:
+    truth = next(iter(data.load("demo"))).supervisions[0].text
+    assert run("transcribe", speech).strip() == truth
+    both = run("transcribe", speech, speech, "--defense", "rs:votes=2").splitlines()
+    assert [line.split("\t")[0] for line in both] == [str(speech)] * 2
+    bad = tmp_path / "bad.flac"
+    text = run("attack", speech, bad, "--attack", "pgd:norm=snr,db=15,steps=10")
+    assert f"before: {truth}" in text
+    assert "goal reached" in text
+    assert run("transcribe", bad).strip() != truth
+    assert "real-time factor" in run("defend", bad, tmp_path / "d.wav", "--defense", "wgn:snr=20")
+    assert len(audio.load(tmp_path / "d.wav").wav[0]) == len(audio.load(speech).wav[0])
+
+
+def test_a_targeted_attack_says_the_target(speech: Path, tmp_path: Path) -> None:
+    spec = "pgd:norm=snr,db=0,steps=60,step=0.1,target=no"
+    text = run("attack", speech, tmp_path / "t.wav", "--attack", spec)
+    assert "after:  NO\ngoal reached" in text
+
+
+def test_silence_comes_back_unchanged(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "silence.wav", np.zeros(8_000), 16_000)
+    for command in (
+        ["attack", tmp_path / "silence.wav", tmp_path / "out.wav"],
+        ["defend", tmp_path / "silence.wav", tmp_path / "out.wav", "--defense", "wgn"],
+    ):
+        run(*command)
+        assert torch.equal(audio.load(tmp_path / "out.wav").wav, torch.zeros(1, 8_000))
+
+
+def test_bench_writes_continues_and_prints(tmp_path: Path) -> None:
+    words = ["bench", "--data", "demo", "--limit", 2, "--out", tmp_path / "run", "--batch", 2,
+             "--defense", "none", "--defense", "wgn:snr=20",
+             "--attack", "none", "--attack", "pgd:norm=snr,db=20,steps=2"]  # fmt: skip
+    first = run(*words)
+    assert "WER %, ds2-an4 on demo, 2 utterances" in first
+    assert "pgd:db=20,steps=2" in first.replace("\n", "")
+    rows = {p.name: p.read_bytes() for p in (tmp_path / "run" / "cells").iterdir()}
+    assert run(*words) == first
+    assert {p.name: p.read_bytes() for p in (tmp_path / "run" / "cells").iterdir()} == rows
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert [c["n"] for c in summary] == [2, 2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["transcribe", "missing.wav"], "no such file"),
+        (["transcribe", "SPEECH", "--model", "ds3"], "unknown model 'ds3'; known"),
+        (["transcribe", "SPEECH", "--defense", "rs:vote=3"], "known keys: snr, votes"),
+        (["attack", "SPEECH", "o.wav", "--attack", "pgd:db=loud"], "db must be a number"),
+        (["attack", "SPEECH", "o.wav", "--attack", "pgd:db=20,against=truth"], "needs --text"),
+        (["attack", "SPEECH", "o.wav", "--attack", "pgd:db=9,target=room 12"], "cannot write"),
+        (["defend", "SPEECH", "o.wav", "--defense", "rs"], "its noise alone is wgn"),
+        (["defend", "SPEECH", "o.xyz", "--defense", "wgn"], r"use \.wav or \.flac"),
+        (["bench", "--out", "run", "--data", "an4:nowhere"], "no such file"),
+        (["bench", "--out", "run", "--attack", "pdg"], "unknown attack"),
+        (["train", "asr", "--out", "run", "--data", "tsv:nowhere"], "no such file"),
+    ],
+)
+def test_wrong_input_is_one_clear_error(
+    words: list[str], message: str, speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = [str(speech) if word == "SPEECH" else word for word in words]
+    with pytest.raises(MelmoatError, match=message):
+        CLI.invoke(app, given, catch_exceptions=False)
+
+
+def test_an_error_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+    out = subprocess.run(
+        [sys.executable, "-m", "melmoat", "transcribe", str(tmp_path / "gone.wav")],
+        capture_output=True,
+        text=True,
+    )
+    assert out.returncode == 1
+    assert out.stdout == ""
+    assert out.stderr.strip() == f"error: {tmp_path / 'gone.wav'}: no such file"

@@ -1,0 +1,129 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from melmoat import data
+from melmoat.audio import AudioError
+from melmoat.data.corpora import CorpusError
+from melmoat.metrics.errors import word_edits
+from melmoat.spec import SpecError
+from melmoat.text import LABELS, encode
+
+HEADER = "id\tspeaker\tseconds\ttext\tpath\n"
+
+
+def corpus(folder: Path, rows: str, rate: int = 16_000, channels: int = 1) -> Path:
+    folder.mkdir(exist_ok=True)
+    for i, name in enumerate(("a", "b")):
+        t = np.arange(rate * (i + 1)) / rate
+        samples = np.stack([0.1 * np.sin(2_000 * t)] * channels, axis=1)
+        soundfile.write(folder / f"{name}.flac", samples, rate)
+    (folder / "transcripts.tsv").write_text(HEADER + rows, encoding="utf-8")
+    return folder
+
+
+ROWS = "u1\ts1\t1.000\tgo on\ta.flac\nu2\ts2\t2.000\tIt's \u201cSIX\u201d\tb.flac\n"
+
+
+@pytest.mark.parametrize("kind", ["tsv", "an4"])
+@pytest.mark.parametrize(("rate", "channels"), [(16_000, 1), (44_100, 2), (8_000, 1)])
+def test_a_table_of_transcripts(tmp_path: Path, kind: str, rate: int, channels: int) -> None:
+    cuts = list(data.load(f"{kind}:{corpus(tmp_path / 'c', ROWS, rate, channels)}"))
+    assert [c.id for c in cuts] == ["u1", "u2"]
+    assert [c.supervisions[0].text for c in cuts] == ["GO ON", "IT'S SIX"]
+    assert [c.supervisions[0].speaker for c in cuts] == ["s1", "s2"]
+    audio = data.read(cuts)
+    assert audio.lengths.tolist() == [16_000, 32_000]
+    assert audio.rate == 16_000
+    assert audio.rms[0] == pytest.approx(0.1 / np.sqrt(2), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("", "no utterances"),
+        ("u1\ts\t1\tGO\tgone.flac\n", "missing or not audio"),
+        ("u1\ts\t1\tGO\ta.flac\nu1\ts\t1\tGO\tb.flac\n", "ids occur twice"),
+    ],
+)
+def test_broken_tables(tmp_path: Path, rows: str, message: str) -> None:
+    with pytest.raises(CorpusError, match=message):
+        data.load(f"tsv:{corpus(tmp_path / 'c', rows)}")
+
+
+def test_missing_folders_columns_and_names(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="no such file"):
+        data.load(f"tsv:{tmp_path}")
+    (tmp_path / "transcripts.tsv").write_text("id\ttext\nx\ty\n")
+    with pytest.raises(CorpusError, match=r"\['speaker', 'seconds', 'path'\] are missing"):
+        data.load(f"tsv:{tmp_path}")
+    with pytest.raises(SpecError, match="known: an4, demo, librispeech, tsv"):
+        data.load("timit:x")
+    with pytest.raises(CorpusError, match="no such folder"):
+        data.load(f"librispeech:{tmp_path / 'test-clean'}")
+
+
+def test_librispeech_as_published(tmp_path: Path) -> None:
+    chapter = tmp_path / "LibriSpeech" / "dev-clean" / "84" / "121"
+    chapter.mkdir(parents=True)
+    for name in ("84-121-0000", "84-121-0001"):
+        soundfile.write(chapter / f"{name}.flac", np.zeros(8_000), 16_000)
+    (chapter / "84-121.trans.txt").write_text("84-121-0000 GO ON\n84-121-0001 HE'S GONE\n")
+    cuts = list(data.load(f"librispeech:{tmp_path / 'LibriSpeech' / 'dev-clean'}"))
+    assert sorted((c.id, c.supervisions[0].text, c.supervisions[0].speaker) for c in cuts) == [
+        ("84-121-0000", "GO ON", "84"),
+        ("84-121-0001", "HE'S GONE", "84"),
+    ]
+
+
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+    folder = corpus(tmp_path / "c", ROWS)
+    cuts = list(data.load(f"tsv:{folder}"))
+    (folder / "b.flac").write_bytes(b"gone bad")
+    with pytest.raises(AudioError, match="u2: cannot read its audio"):
+        data.read(cuts)
+
+
+def test_the_demo_corpus() -> None:
+    cuts = list(data.load("demo"))
+    assert 20 <= len(cuts) <= 30
+    assert len({c.supervisions[0].speaker for c in cuts}) >= 2
+    for cut in cuts:
+        assert cut.sampling_rate == 16_000
+        encode(cut.supervisions[0].text, LABELS)
+    audio = data.read(cuts)
+    assert (audio.rms > 0.02).all()
+    assert audio.wav.abs().max() < 1
+    folder = Path(cuts[0].recording.sources[0].source).parents[1]
+    assert sum(f.stat().st_size for f in folder.rglob("*")) < 3_000_000
+    assert (folder / "ORIGIN.md").is_file()
+
+
+def test_demo_sentences_are_not_an4s(shared: Path) -> None:
+    known = {
+        cut.supervisions[0].text
+        for part in ("train", "test")
+        for cut in data.load(f"an4:{shared / 'data' / 'an4' / part}")
+    }
+    demo = {cut.supervisions[0].text for cut in data.load("demo")}
+    assert not demo & known
+
+
+def test_the_development_corpora(shared: Path) -> None:
+    cuts = list(data.load(f"an4:{shared / 'data' / 'an4' / 'test'}"))
+    words = sum(word_edits(c.supervisions[0].text, "")[1] for c in cuts)
+    assert (len(cuts), words) == (130, 773)
+    mp3 = list(data.load(f"tsv:{shared / 'data' / 'librispeech' / 'dev-clean-mp3'}"))[:3]
+    audio = data.read(mp3)
+    assert torch.isfinite(audio.wav).all()
+    assert (audio.rms > 0.01).all()
+
+
+def test_descriptions() -> None:
+    assert "librispeech:PATH" in data.describe(None)
+    assert "24 utterances" in data.describe("demo")
+    with pytest.raises(CorpusError, match=r"only librispeech:DIR/LibriSpeech/PART"):
+        data.fetch("demo")

@@ -1,0 +1,85 @@
+"""Invariants of every front-end, and what is known of single ones."""
+
+import pytest
+import torch
+
+from melmoat import defenses
+from melmoat.audio import Audio
+from melmoat.defenses import front_end
+from melmoat.draws import Draws
+from melmoat.models import DeepSpeech2
+from melmoat.spec import SpecError
+
+FRONT_ENDS = ["none", "wgn:snr=15"]
+SEEDS = (5, 6, 7)
+ZERO_STRENGTH = {"none": "none", "wgn:snr=15": "wgn:snr=300"}
+
+
+@pytest.mark.parametrize("spec", FRONT_ENDS)
+class TestFrontEnds:
+    def test_lengths_rate_and_padding_are_kept(self, spec: str, ragged: Audio) -> None:
+        heard = front_end(spec)(ragged, Draws(SEEDS))
+        assert heard.rate == ragged.rate
+        assert torch.equal(heard.lengths, ragged.lengths)
+        assert heard.wav.shape == ragged.wav.shape
+        assert heard.wav[~ragged.mask].eq(0).all()
+
+    def test_a_batch_equals_its_singles(self, spec: str, ragged: Audio) -> None:
+        heard = front_end(spec)(ragged, Draws(SEEDS))
+        for i, wave in enumerate(ragged):
+            alone = front_end(spec)(Audio.of([wave]), Draws(SEEDS[i : i + 1]))
+            assert torch.allclose(heard.wav[i, : len(wave)], alone.wav[0], atol=1e-6)
+
+    def test_seeds_matter_if_and_only_if_stochastic(self, spec: str, ragged: Audio) -> None:
+        front = front_end(spec)
+        first, again = (front(ragged, Draws(SEEDS)).wav for _ in range(2))
+        other = front(ragged, Draws([8, 9, 10])).wav
+        assert torch.equal(first, again)
+        assert torch.equal(first, other) != front.stochastic
+
+    def test_the_gradient_is_exact(self, spec: str) -> None:
+        front = front_end(spec)
+        assert front.differentiable
+        torch.manual_seed(0)
+        wav = torch.randn(2, 30, dtype=torch.float64)
+        lengths = torch.tensor([30, 20])
+        mask = Audio(wav, lengths).mask
+
+        def through(x: torch.Tensor) -> torch.Tensor:
+            return front(Audio(x * mask, lengths), Draws([1, 2])).wav
+
+        assert torch.autograd.gradcheck(through, wav.requires_grad_())
+
+    def test_zero_strength_is_the_identity(self, spec: str, ragged: Audio) -> None:
+        heard = front_end(ZERO_STRENGTH[spec])(ragged, Draws(SEEDS))
+        assert torch.allclose(heard.wav, ragged.wav, atol=1e-7)
+
+    def test_silence_comes_back_silent(self, spec: str) -> None:
+        silence = Audio.of([torch.zeros(1_000)])
+        heard = front_end(spec)(silence, Draws([0]))
+        assert heard.quantized().wav.eq(0).all()
+
+
+def test_every_defense_is_tested_here() -> None:
+    assert {s.partition(":")[0] for s in FRONT_ENDS} | {"rs"} == set(defenses.DEFENSES.table)
+
+
+def test_noise_has_the_snr_it_says(ragged: Audio) -> None:
+    long = Audio.of([w.repeat(20) for w in ragged])
+    noise = front_end("wgn:snr=15")(long, Draws(SEEDS)).wav - long.wav
+    snr = 10 * torch.log10(long.wav.square().sum(1) / noise.square().sum(1))
+    assert torch.allclose(snr, torch.full((3,), 15.0), atol=0.1)
+
+
+def test_smoothing_is_not_a_front_end_and_says_what_is() -> None:
+    with pytest.raises(SpecError, match="its noise alone is wgn"):
+        front_end("rs")
+
+
+def test_smoothing_needs_a_vote() -> None:
+    with pytest.raises(SpecError, match="votes must be at least 1"):
+        defenses.build("rs:votes=0")
+
+
+def test_no_defense_is_the_model_itself(tiny: DeepSpeech2) -> None:
+    assert defenses.build("none").wrap(tiny) is tiny

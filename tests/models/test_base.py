@@ -1,0 +1,40 @@
+import math
+from itertools import product
+
+import pytest
+import torch
+
+from melmoat.models.base import ctc_loss, frames_needed
+from melmoat.text import TextError
+
+LABELS = "_AB"
+
+
+def collapse(path: tuple[int, ...]) -> str:
+    merged = [p for i, p in enumerate(path) if i == 0 or path[i - 1] != p]
+    return "".join(LABELS[p] for p in merged if p)
+
+
+@pytest.mark.parametrize("text", ["", "A", "AB", "AA"])
+def test_ctc_loss_is_the_sum_over_all_paths(text: str) -> None:
+    torch.manual_seed(0)
+    log_probs = torch.randn(1, 4, 3).log_softmax(-1)
+    paths = [p for p in product(range(3), repeat=4) if collapse(p) == text]
+    total = sum(math.exp(sum(float(log_probs[0, t, i]) for t, i in enumerate(p))) for p in paths)
+    loss = ctc_loss(log_probs, torch.tensor([4]), [text], LABELS)
+    assert float(loss) == pytest.approx(-math.log(total), rel=1e-5)
+
+
+def test_frames_needed_counts_blanks_between_equal_letters() -> None:
+    assert [frames_needed(t) for t in ("", "A", "AB", "AAB", "AAAA")] == [0, 1, 2, 4, 7]
+
+
+def test_a_text_longer_than_its_frames_is_refused() -> None:
+    log_probs = torch.zeros(2, 3, 3).log_softmax(-1)
+    with pytest.raises(TextError, match="needs 3 frames but the audio has 2"):
+        ctc_loss(log_probs, torch.tensor([3, 2]), ["AB", "AA"], LABELS)
+
+
+def test_the_number_of_texts_must_match() -> None:
+    with pytest.raises(ValueError, match="1 texts for a batch of 2"):
+        ctc_loss(torch.zeros(2, 3, 3), torch.tensor([3, 2]), ["AB"], LABELS)

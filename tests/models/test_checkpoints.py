@@ -1,0 +1,132 @@
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from melmoat import models
+from melmoat.audio import Audio
+from melmoat.draws import Draws
+from melmoat.models import DeepSpeech2, checkpoints
+from melmoat.models.checkpoints import WeightsError
+from melmoat.spec import SpecError
+from tests.conftest import tiny_config
+
+
+def published(model: DeepSpeech2) -> dict[str, torch.Tensor]:
+    """Our weights under the names of deepspeech.pytorch."""
+    names = {
+        "convs.0.conv.": "conv.seq_module.0.",
+        "convs.0.norm.": "conv.seq_module.1.",
+        "convs.1.conv.": "conv.seq_module.3.",
+        "convs.1.norm.": "conv.seq_module.4.",
+        "lookahead.": "lookahead.0.",
+        "head_norm.": "fc.0.module.0.",
+        "head.": "fc.0.module.1.",
+    }
+    out = {}
+    for key, value in model.state_dict().items():
+        key = next((key.replace(a, b) for a, b in names.items() if key.startswith(a)), key)
+        if ".back." in key:
+            key = key.replace(".back.", ".rnn.") + "_reverse"
+        if key.startswith("rnns."):
+            key = key.replace(".norm.", ".batch_norm.module.").replace(".ahead.", ".rnn.")
+        out[key] = value
+    return out
+
+
+def same(a: Any, b: Any, audio: Audio) -> bool:
+    draws = Draws(range(len(audio)))
+    return torch.allclose(a.log_probs(audio, draws)[0], b.log_probs(audio, draws)[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("layout", ["v2", "v3"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"rnn": "gru", "layers": 3, "channels": 6},
+        {"rnn": "rnn", "hidden": 10},
+        {"bidirectional": False, "lookahead": 7},
+    ],
+    ids=str,
+)
+def test_foreign_checkpoints_of_any_size(
+    tmp_path: Path, ragged: Audio, layout: str, changes: dict[str, Any]
+) -> None:
+    torch.manual_seed(1)
+    model = DeepSpeech2(tiny_config(**changes)).eval()
+    labels = model.labels
+    package: dict[str, Any] = {"state_dict": published(model)}
+    if layout == "v3":
+        package["hyper_parameters"] = {"labels": list(labels)}
+    else:
+        package |= {"labels": labels, "hidden_size": 1, "audio_conf": {"sample_rate": 16_000}}
+    torch.save(package, tmp_path / "model.pth")
+    loaded = models.load(f"deepspeech.pytorch:{tmp_path / 'model.pth'}")
+    assert isinstance(loaded, DeepSpeech2)
+    assert loaded.config == model.config
+    assert same(loaded, model, ragged)
+    assert not any(p.requires_grad for p in loaded.parameters())
+
+
+def test_our_own_files_come_back(tmp_path: Path, tiny: DeepSpeech2, ragged: Audio) -> None:
+    path = tmp_path / "a.safetensors"
+    checkpoints.save(path, tiny, {"origin": "a test"})
+    assert same(models.load(f"deepspeech2:{path}"), tiny, ragged)
+    assert checkpoints.read_header(path)["card"] == {"origin": "a test"}
+    size = path.stat().st_size
+    checkpoints.save(path, tiny, {}, half=True)
+    assert path.stat().st_size < 0.7 * size
+
+
+class Bomb:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.mark),)
+
+
+@pytest.mark.parametrize("where", ["whole", "inside"])
+def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path, where: str) -> None:
+    mark, path = tmp_path / "executed", tmp_path / "model.pth"
+    if where == "whole":
+        path.write_bytes(pickle.dumps(Bomb(mark)))
+    else:
+        torch.save({"state_dict": {}, "hyper_parameters": Bomb(mark)}, path)
+    with pytest.raises(WeightsError, match="could run code"):
+        models.load(f"deepspeech.pytorch:{path}")
+    assert not mark.exists()
+
+
+def test_missing_foreign_and_ill_fitting_weights(tmp_path: Path, tiny: DeepSpeech2) -> None:
+    with pytest.raises(WeightsError, match="no such weights file"):
+        models.load(f"deepspeech2:{tmp_path / 'none'}")
+    (tmp_path / "text").write_text("not weights")
+    with pytest.raises(WeightsError, match=r"use deepspeech\.pytorch:PATH"):
+        models.load(f"deepspeech2:{tmp_path / 'text'}")
+    with pytest.raises(WeightsError, match="not a checkpoint of plain tensors"):
+        models.load(f"deepspeech.pytorch:{tmp_path / 'text'}")
+    torch.save({"state_dict": {}}, tmp_path / "torn")
+    (tmp_path / "torn").write_bytes((tmp_path / "torn").read_bytes()[:-200])
+    with pytest.raises(WeightsError, match="not a readable PyTorch checkpoint"):
+        models.load(f"deepspeech.pytorch:{tmp_path / 'torn'}")
+    torch.save({"weights": {}}, tmp_path / "other.pth")
+    with pytest.raises(WeightsError, match="no 'state_dict'"):
+        models.load(f"deepspeech.pytorch:{tmp_path / 'other.pth'}")
+    state = published(tiny)
+    del state["fc.0.module.1.weight"]
+    torch.save({"state_dict": state}, tmp_path / "part.pth")
+    with pytest.raises(WeightsError, match=r"differing: \['head\.weight'\]"):
+        models.load(f"deepspeech.pytorch:{tmp_path / 'part.pth'}")
+
+
+def test_a_bad_beam_is_a_spec_error(tmp_path: Path, tiny: DeepSpeech2) -> None:
+    checkpoints.save(tmp_path / "a.safetensors", tiny, {})
+    with pytest.raises(SpecError, match="at least 1"):
+        models.load(f"deepspeech2:{tmp_path / 'a.safetensors'},beam=-1")

@@ -1,0 +1,102 @@
+"""The weights that ship are as good as their card says, and exact in ragged batches."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from melmoat import attacks, data, models
+from melmoat.assets import asset
+from melmoat.attacks import Untargeted
+from melmoat.audio import Audio
+from melmoat.draws import Draws
+from melmoat.metrics.errors import word_edits
+from melmoat.models import DeepSpeech2, checkpoints
+
+
+@pytest.fixture(scope="module")
+def model() -> DeepSpeech2:
+    loaded = models.load("ds2-an4")
+    assert isinstance(loaded, DeepSpeech2)
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def speech() -> tuple[Audio, list[str]]:
+    """A ragged batch of shipped speech."""
+    cuts = list(data.load("demo"))[::5]
+    return data.read(cuts), [cut.supervisions[0].text for cut in cuts]
+
+
+def wer(model: DeepSpeech2, spec: str) -> float:
+    edits = words = 0
+    cuts = sorted(data.load(spec), key=lambda c: c.duration)
+    for i in range(0, len(cuts), 16):
+        batch = cuts[i : i + 16]
+        heard = model.transcribe(data.read(batch), Draws(range(len(batch))))
+        for cut, text in zip(batch, heard, strict=True):
+            wrong, total = word_edits(cut.supervisions[0].text, text)
+            edits, words = edits + wrong, words + total
+    return 100 * edits / words
+
+
+def test_size_and_card() -> None:
+    path = asset("ds2-an4.safetensors")
+    assert path.stat().st_size <= 25_000_000
+    header = checkpoints.read_header(path)
+    assert header["card"]["trained_on"]
+    assert "/" not in header["card"]["trained_on"][0]["corpus"]
+
+
+def test_wer_on_the_demo_corpus(model: DeepSpeech2) -> None:
+    assert wer(model, "demo") <= 12
+
+
+def test_wer_on_an4(model: DeepSpeech2, shared: Path) -> None:
+    assert wer(model, f"an4:{shared / 'data' / 'an4' / 'test'}") <= 12
+
+
+def gradient(
+    model: DeepSpeech2, audio: Audio, texts: list[str]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    wav = audio.wav.clone().requires_grad_()
+    losses = model.loss(Audio(wav, audio.lengths), texts, Draws(range(len(audio))))
+    return losses.detach(), torch.autograd.grad(losses.sum(), wav)[0]
+
+
+def test_a_ragged_batch_equals_its_singles(
+    model: DeepSpeech2, speech: tuple[Audio, list[str]]
+) -> None:
+    audio, texts = speech
+    losses, grads = gradient(model, audio, texts)
+    heard = model.transcribe(audio, Draws(range(len(audio))))
+    for i, wave in enumerate(audio):
+        loss, grad = gradient(model, Audio.of([wave]), texts[i : i + 1])
+        assert torch.allclose(losses[i], loss[0], rtol=1e-5)
+        assert (grads[i, : len(wave)] - grad[0]).norm() <= 1e-5 * grad.norm()
+        assert model.transcribe(Audio.of([wave]), Draws([i])) == [heard[i]]
+
+
+def test_four_steps_of_pgd_agree_within_one_percent(
+    model: DeepSpeech2, speech: tuple[Audio, list[str]]
+) -> None:
+    audio, texts = speech
+    attack = attacks.build("pgd:norm=snr,db=25,steps=4")
+    out = attack(model, audio, Untargeted(texts), Draws(range(len(audio))))
+    for i, wave in enumerate(audio):
+        alone = attack(model, Audio.of([wave]), Untargeted(texts[i : i + 1]), Draws([i]))
+        delta = alone.wav[0] - wave
+        assert (out.wav[i, : len(wave)] - alone.wav[0]).norm() <= 0.01 * delta.norm()
+
+
+def test_the_attack_beats_noise_of_its_size(
+    model: DeepSpeech2, speech: tuple[Audio, list[str]]
+) -> None:
+    audio, texts = speech
+    wrong = {}
+    for spec in ("noise:norm=snr,db=20", "pgd:norm=snr,db=20,steps=10"):
+        out = attacks.build(spec)(model, audio, Untargeted(texts), Draws(range(len(audio))))
+        heard = model.transcribe(out, Draws(range(len(audio))))
+        wrong[spec] = sum(word_edits(a, b)[0] for a, b in zip(texts, heard, strict=True))
+    noise, crafted = wrong.values()
+    assert crafted >= noise + 10

@@ -1,0 +1,125 @@
+import math
+
+import pytest
+import torch
+
+from melmoat import defenses
+from melmoat.audio import Audio
+from melmoat.defenses import StraightThrough
+from melmoat.defenses.smoothing import GaussianNoise
+from melmoat.draws import Draws
+from melmoat.errors import MelmoatError
+from melmoat.models import DeepSpeech2
+from melmoat.models.base import CTCRecognizer, Recognizer, require_ctc
+from melmoat.models.wrappers import Defended, Expected, Smoothed, Watched
+
+TEXTS = ["GO ON", "ENTER SIX", "A"]
+SEEDS = (5, 6, 7)
+
+
+def systems(model: DeepSpeech2) -> dict[str, Recognizer]:
+    noisy = Defended(model, GaussianNoise(20))
+    return {
+        "defended": noisy,
+        "smoothed": Smoothed(noisy, 3),
+        "expected": Expected(noisy, 3),
+        "expected smoothed": Expected(Smoothed(noisy, 2), 2),
+    }
+
+
+NAMES = ["defended", "smoothed", "expected", "expected smoothed"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_gradient_is_that_of_the_very_noise_drawn(
+    tiny: DeepSpeech2, ragged: Audio, name: str
+) -> None:
+    system = systems(tiny.double())[name]
+    audio = Audio(ragged.wav.double(), ragged.lengths)
+
+    def losses(wav: torch.Tensor) -> torch.Tensor:
+        return system.loss(audio.with_wav(wav), TEXTS, Draws(SEEDS))
+
+    wav = audio.wav.clone().requires_grad_()
+    (grad,) = torch.autograd.grad(losses(wav).sum(), wav)
+    torch.manual_seed(0)
+    direction = torch.randn_like(audio.wav) * audio.mask
+    h = 1e-5
+    numeric = (losses(audio.wav + h * direction) - losses(audio.wav - h * direction)) / (2 * h)
+    assert torch.allclose((grad * direction).sum(1), numeric, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_batch_equals_its_singles(tiny: DeepSpeech2, ragged: Audio, name: str) -> None:
+    system = systems(tiny)[name]
+    losses = system.loss(ragged, TEXTS, Draws(SEEDS))
+    heard = system.transcribe(ragged, Draws(SEEDS))
+    for i, wave in enumerate(ragged):
+        alone, draws = Audio.of([wave]), Draws(SEEDS[i : i + 1])
+        assert torch.allclose(system.loss(alone, TEXTS[i : i + 1], draws), losses[i], rtol=1e-5)
+        assert system.transcribe(alone, Draws(SEEDS[i : i + 1])) == [heard[i]]
+
+
+def test_smoothing_averages_probabilities(tiny: DeepSpeech2, ragged: Audio) -> None:
+    noisy = Defended(tiny, GaussianNoise(-10))
+    log_probs, frames = Smoothed(noisy, 3).log_probs(ragged, Draws(SEEDS))
+    votes = [noisy.log_probs(ragged, Draws(SEEDS).fork(i))[0].exp() for i in range(3)]
+    mean = torch.stack(votes).mean(0)
+    for i, n in enumerate(frames.tolist()):
+        assert torch.allclose(log_probs[i, :n].exp(), mean[i, :n], atol=1e-5)
+    assert not torch.allclose(votes[0], votes[1], atol=1e-4)
+
+
+def test_expectation_averages_losses(tiny: DeepSpeech2, ragged: Audio) -> None:
+    noisy = Defended(tiny, GaussianNoise(10))
+    mean = Expected(noisy, 3).loss(ragged, TEXTS, Draws(SEEDS))
+    single = [noisy.loss(ragged, TEXTS, Draws(SEEDS).fork(i)) for i in range(3)]
+    assert torch.allclose(mean, torch.stack(single).mean(0), rtol=1e-5)
+
+
+def test_straight_through_hears_the_defense_and_passes_the_gradient(ragged: Audio) -> None:
+    inner = GaussianNoise(10)
+    wav = ragged.wav.clone().requires_grad_()
+    heard = StraightThrough(inner)(Audio(wav, ragged.lengths), Draws(SEEDS))
+    expected = inner(ragged, Draws(SEEDS))
+    assert torch.allclose(heard.wav, expected.wav, atol=1e-6)
+    weights = torch.randn_like(wav)
+    (grad,) = torch.autograd.grad((heard.wav * weights).sum(), wav)
+    assert torch.equal(grad, weights * ragged.mask)
+
+
+class Seq2Seq:
+    rate = 16_000
+
+    def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
+        return ["x"] * len(audio)
+
+    def loss(self, audio: Audio, texts: object, draws: Draws) -> torch.Tensor:
+        return audio.wav.square().sum(1)
+
+
+def test_only_ctc_recognizers_can_be_smoothed(ragged: Audio) -> None:
+    wrapped = defenses.build("wgn").wrap(Seq2Seq())
+    assert wrapped.transcribe(ragged, Draws(SEEDS)) == ["x"] * 3
+    with pytest.raises(MelmoatError, match="no frame-wise probabilities"):
+        defenses.build("rs").wrap(Seq2Seq())
+    with pytest.raises(MelmoatError, match="no frame-wise probabilities"):
+        require_ctc(wrapped)
+
+
+def test_watching_counts_and_changes_nothing(tiny: DeepSpeech2, ragged: Audio) -> None:
+    calls: list[int] = []
+    watched = Watched(tiny, lambda: calls.append(1))
+    losses = watched.loss(ragged, TEXTS, Draws(SEEDS))
+    assert torch.equal(losses, tiny.loss(ragged, TEXTS, Draws(SEEDS)))
+    assert watched.transcribe(ragged, Draws(SEEDS)) == tiny.transcribe(ragged, Draws(SEEDS))
+    assert len(calls) == 1
+
+
+def test_wrappers_refuse_no_draws(tiny: DeepSpeech2) -> None:
+    model: CTCRecognizer = tiny
+    with pytest.raises(ValueError, match="votes must be at least 1"):
+        Smoothed(model, 0)
+    with pytest.raises(ValueError, match="draws must be at least 1"):
+        Expected(model, 0)
+    assert math.isfinite(model.rate)

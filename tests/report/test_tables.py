@@ -1,0 +1,51 @@
+import io
+from typing import Any
+
+from rich.console import Console
+
+from melmoat.report.tables import robustness
+
+
+def cell(defense: str, attack: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "model": "m",
+        "data": "d",
+        "seed": 0,
+        "limit": 0,
+        "defense": defense,
+        "attack": attack,
+        "n": 40,
+        "wer": 12.34,
+        "wer_low": 10.0,
+        "wer_high": 15.0,
+        "target_wer": None,
+        "success": None,
+        **changes,
+    }
+
+
+def show(summary: list[dict[str, Any]]) -> str:
+    console = Console(file=io.StringIO(), width=100)
+    for table in robustness(summary):
+        console.print(table)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_intervals_gaps_and_targets_are_shown() -> None:
+    text = show(
+        [
+            cell("none", "none"),
+            cell("rs", "pgd:db=20", wer=50.0, wer_low=None, target_wer=80.0, success=5.0),
+        ]
+    )
+    assert "WER %, m on d, 40 utterances" in text
+    assert "12.3" in text
+    assert "[10.0, 15.0]" in text
+    assert "95 % bootstrap interval" in text
+    assert "rs / pgd:db=20: target WER 80.0, success 5 %" in text
+    assert text.count(" - ") == 2
+
+
+def test_one_table_a_model_and_corpus() -> None:
+    assert len(robustness([cell("none", "none"), cell("none", "none", data="e")])) == 2

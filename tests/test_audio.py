@@ -1,0 +1,99 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from melmoat.audio import Audio, AudioError, load, save
+
+
+def tone(seconds: float, rate: int, hz: float = 440.0) -> np.ndarray:
+    return 0.5 * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)
+
+
+def test_padding_is_zeroed_and_items_come_back() -> None:
+    waves = [torch.ones(3), torch.ones(5)]
+    batch = Audio.of(waves)
+    moved = batch.with_wav(batch.wav + 1)
+    assert moved.wav[0, 3:].eq(0).all()
+    assert [len(w) for w in moved] == [3, 5]
+    assert torch.equal(batch.select([0]).wav, torch.ones(1, 3))
+
+
+def test_rms_is_over_the_true_length() -> None:
+    batch = Audio.of([torch.full((4,), 0.5), torch.full((8,), 0.25)])
+    assert torch.allclose(batch.rms, torch.tensor([0.5, 0.25]))
+
+
+def test_rms_of_silence_has_a_zero_gradient() -> None:
+    wav = torch.zeros(1, 100, requires_grad=True)
+    Audio(wav, torch.tensor([100])).rms.sum().backward()
+    assert wav.grad is not None
+    assert wav.grad.eq(0).all()
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg", "mp3"])
+def test_stereo_at_44100_becomes_mono_at_16000(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"tone.{suffix}"
+    left = tone(1.0, 44_100)
+    soundfile.write(path, np.stack([left, np.zeros_like(left)], axis=1), 44_100)
+    (wave,) = load(path)
+    assert abs(len(wave) - 16_000) < 1_200  # lossy coders pad
+    spectrum = torch.fft.rfft(wave[2_000:10_000] * torch.hann_window(8_000))
+    assert spectrum.abs().argmax() * 2 == 440  # bins are 2 Hz apart
+    assert wave[2_000:10_000].abs().max() == pytest.approx(0.25, abs=0.01)
+
+
+def test_what_is_saved_is_what_was_quantized(tmp_path: Path) -> None:
+    audio = Audio.of([torch.randn(500) * 0.6])
+    save(tmp_path / "a.flac", audio)
+    assert torch.equal(load(tmp_path / "a.flac").wav, audio.quantized().wav)
+
+
+def test_saving_to_an_unknown_format_says_so(tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match=r"\.wav or \.flac"):
+        save(tmp_path / "a.xyz", Audio.of([torch.zeros(10)]))
+
+
+def broken_files(folder: Path) -> dict[str, Path]:
+    files = {name: folder / name for name in ("empty.wav", "text.wav", "short.wav", "short.flac")}
+    files["empty.wav"].touch()
+    files["text.wav"].write_text("this is not audio, whatever its name says")
+    for suffix in ("wav", "flac"):
+        soundfile.write(
+            folder / f"whole.{suffix}", np.random.default_rng(0).normal(size=9_000), 16_000
+        )
+        whole = (folder / f"whole.{suffix}").read_bytes()
+        files[f"short.{suffix}"].write_bytes(whole[: len(whole) // 2])
+    files["missing.wav"] = folder / "missing.wav"
+    for name, samples in {
+        "none.wav": np.zeros(0),
+        "one.wav": np.zeros(1),
+        "nan.wav": np.array([0.0, np.nan, 0.1] * 100),
+        "inf.wav": np.array([0.0, np.inf, 0.1] * 100),
+    }.items():
+        files[name] = folder / name
+        soundfile.write(files[name], samples, 16_000, subtype="FLOAT")
+    return files
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("missing.wav", "no such file"),
+        ("empty.wav", "empty"),
+        ("text.wav", "not readable as audio"),
+        ("short.wav", "cut short"),
+        ("short.flac", "cut short|not readable"),
+        ("none.wav", r"0 sample\(s\)"),
+        ("one.wav", r"1 sample\(s\)"),
+        ("nan.wav", "NaN or Inf"),
+        ("inf.wav", "NaN or Inf"),
+    ],
+)
+def test_unusable_files_are_refused_by_name(tmp_path: Path, name: str, message: str) -> None:
+    path = broken_files(tmp_path)[name]
+    with pytest.raises(AudioError, match=message) as caught:
+        load(path)
+    assert str(path) in str(caught.value)

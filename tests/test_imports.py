@@ -1,0 +1,50 @@
+"""Imports point one way only; see the order in the assertion below."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import melmoat
+
+HOME = Path(melmoat.__file__).parent
+LAYERS = [
+    {"errors", "audio", "text", "spectral", "draws", "spec", "assets", "__init__"},
+    {"metrics"},
+    {"data", "models", "vocoders"},
+    {"defenses"},
+    {"attacks"},
+    {"training", "bench"},
+    {"report"},
+    {"cli", "server", "__main__"},
+]
+RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}
+FILES = sorted(HOME.rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Packages of melmoat that ``path`` imports, but for those only type checkers see."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            node.body = []
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return {name.split(".")[1] for name in found if name.startswith("melmoat.")} & RANK.keys()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(HOME)))
+def test_imports_point_down(path: Path) -> None:
+    own = path.relative_to(HOME).parts[0].removesuffix(".py")
+    assert own in RANK, f"{own} has no place in the layers"
+    above = {name for name in imported(path) if RANK[name] > RANK[own]}
+    assert not above, f"{own} may not import {above}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(HOME)))
+def test_modules_stay_small(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400

@@ -1,0 +1,91 @@
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from melmoat.attacks import ATTACKS
+from melmoat.data import CORPORA
+from melmoat.defenses import DEFENSES
+from melmoat.models import MODELS
+from melmoat.spec import Family, SpecError
+
+
+@dataclass
+class Part:
+    size: int = 3
+    scale: float = 0.5
+    norm: Literal["l2", "linf"] = "l2"
+    deep: bool = False
+    limit: float | None = None
+
+
+def from_path(path: Path, width: int = 1) -> Part:
+    return Part(width if path.name else 0)
+
+
+FAMILY: Family[Part] = Family("part", {"part": Part, "file": from_path})
+
+
+def test_values_take_the_types_of_the_signature() -> None:
+    built = FAMILY.build("part:scale=2,deep=true,size=4,norm=linf,limit=1e-3")
+    assert built == Part(4, 2.0, "linf", True, 1e-3)
+
+
+@pytest.mark.parametrize(
+    ("written", "short"),
+    [
+        ("part", "part"),
+        ("part:size=3", "part"),
+        ("part:deep=true,size=4", "part:size=4,deep=true"),
+        ("part:scale=0.50", "part"),
+        ("part:limit=0.001", "part:limit=0.001"),
+        ("file:/a/b=c.x", "file:/a/b=c.x"),
+        ("file:width=2,path=x", "file:x,width=2"),
+    ],
+)
+def test_equal_specs_have_one_spelling(written: str, short: str) -> None:
+    spec = FAMILY.parse(written)
+    assert str(spec) == short
+    assert FAMILY.parse(short) == spec
+    assert FAMILY.parse(short).canonical == spec.canonical
+
+
+def test_canonical_spells_out_defaults() -> None:
+    expected = "part:size=3,scale=0.5,norm=l2,deep=false,limit=none"
+    assert FAMILY.parse("part").canonical == expected
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("prat", "unknown part 'prat'; known: file, part"),
+        ("part:sise=3", "unknown key 'sise=3'; known keys: size, scale"),
+        ("part:size=3,size=4", "given twice"),
+        ("part:size=big", "size must be a whole number; got 'big'"),
+        ("part:size=1.5", "size must be a whole number"),
+        ("part:norm=l1", "norm must be one of l2, linf"),
+        ("part:deep=yes", "deep must be true or false"),
+        ("file", "needs path: file:PATH,width=1"),
+        ("part:", None),
+    ],
+)
+def test_a_wrong_spec_is_answered_with_what_is_known(spec: str, message: str | None) -> None:
+    if message is None:
+        assert FAMILY.build(spec) == Part()
+        return
+    with pytest.raises(SpecError, match=message):
+        FAMILY.build(spec)
+
+
+@pytest.mark.parametrize("family", [MODELS, DEFENSES, ATTACKS, CORPORA], ids=lambda f: f.kind)
+def test_every_part_can_be_written(family: Family[object]) -> None:
+    for name in family.table:
+        assert family.usage(name).startswith(name)
+        with pytest.raises(SpecError):
+            family.parse(f"{name}:no_such_key=1")
+
+
+def test_floats_keep_all_their_digits() -> None:
+    assert FAMILY.parse("part:scale=0.123456789").args["scale"] == 0.123456789
+    assert str(FAMILY.parse("part:scale=0.123456789")) == "part:scale=0.123456789"

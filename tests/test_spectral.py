@@ -1,0 +1,84 @@
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from melmoat.audio import Audio, AudioError
+from melmoat.spectral import hz_to_mel, log_mel, magnitude, mel_basis, mel_to_hz, reflect_pad, stft
+
+
+def test_each_utterance_is_reflected_at_its_own_ends(ragged: Audio) -> None:
+    padded = reflect_pad(ragged, 160)
+    for row, wave in zip(padded, ragged, strict=True):
+        expected = F.pad(wave[None, None], (160, 160), mode="reflect")[0, 0]
+        assert torch.equal(row[: len(expected)], expected)
+        assert row[len(expected) :].eq(0).all()
+
+
+def test_too_short_to_reflect_is_an_error() -> None:
+    with pytest.raises(AudioError, match="at least 161"):
+        reflect_pad(Audio.of([torch.zeros(160)]), 160)
+
+
+def test_a_cosine_on_a_bin_has_half_the_windows_sum() -> None:
+    n_fft, bin_ = 512, 32
+    t = torch.arange(8_000)
+    wave = torch.cos(2 * torch.pi * bin_ * t / n_fft)
+    window = torch.hann_window(n_fft)
+    spectrum, frames = stft(Audio.of([wave]), window, 128)
+    middle = magnitude(spectrum)[0, :, 20]
+    assert int(frames) == 1 + 8_000 // 128 == spectrum.shape[-1]
+    assert middle.argmax() == bin_
+    assert middle[bin_] == pytest.approx(float(window.sum()) / 2, rel=1e-4)
+
+
+@pytest.mark.parametrize("pad", ["zeros", "reflect"])
+def test_frames_are_the_same_alone_and_in_a_batch(ragged: Audio, pad: str) -> None:
+    window = torch.hann_window(320)
+    spectra, frames = stft(ragged, window, 160, pad)  # type: ignore[arg-type]
+    for i, wave in enumerate(ragged):
+        alone, count = stft(Audio.of([wave]), window, 160, pad)  # type: ignore[arg-type]
+        assert int(count) == int(frames[i])
+        assert torch.allclose(spectra[i, :, : int(count)], alone[0], atol=1e-5)
+
+
+def test_mel_scale_is_slaneys() -> None:
+    assert hz_to_mel(1_000.0) == pytest.approx(15.0)
+    assert hz_to_mel(6_400.0) == pytest.approx(42.0)  # 27 log steps make a factor of 6.4
+    for hz in (0.0, 60.0, 999.0, 1_001.0, 7_600.0):
+        assert mel_to_hz(hz_to_mel(hz)) == pytest.approx(hz)
+
+
+def test_mel_filters_have_unit_area_and_peak_at_their_centres() -> None:
+    basis = mel_basis(16_000, 4_096, 40, 0.0, 8_000.0)
+    area = basis.sum(1) * (8_000 / 2_048)
+    assert torch.allclose(area, torch.ones(40), atol=0.02)
+    top = hz_to_mel(8_000.0)
+    centres = torch.tensor([mel_to_hz(top * (i + 1) / 41) for i in range(40)])
+    assert torch.allclose(basis.argmax(1) * 8_000 / 2_048, centres, atol=4.0)
+
+
+def test_mel_band_edges_are_checked() -> None:
+    with pytest.raises(ValueError, match=r"0\.\.8000"):
+        mel_basis(16_000, 512, 40, 0.0, 9_000.0)
+
+
+def test_log_mel_gradient_is_exact_and_finite_at_silence() -> None:
+    torch.manual_seed(0)
+    wave = torch.randn(1, 300, dtype=torch.float64) * 0.1
+    window = torch.hann_window(64, dtype=torch.float64)
+
+    def mel(wav: torch.Tensor) -> torch.Tensor:
+        spectrum, _ = stft(Audio(wav, torch.tensor([300])), window, 16)
+        basis = mel_basis(16_000, 64, 8, 0.0, 8_000.0).double()
+        return torch.log10(basis @ magnitude(spectrum) + 1e-3)
+
+    assert torch.autograd.gradcheck(mel, wave.requires_grad_(), fast_mode=True)
+    silent = torch.zeros(1, 2_000, requires_grad=True)
+    spectrum, _ = stft(Audio(silent, torch.tensor([2_000])), torch.hann_window(512), 128)
+    out = log_mel(spectrum, 16_000, 40, 0.0, 8_000.0)
+    out.sum().backward()
+    assert silent.grad is not None
+    assert torch.isfinite(silent.grad).all()
+    assert out.max().item() == pytest.approx(math.log10(1e-5))

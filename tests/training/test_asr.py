@@ -1,0 +1,92 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from melmoat import data, models
+from melmoat.errors import MelmoatError
+from melmoat.models import checkpoints
+from melmoat.training.asr import ASRTask, Recipe, Utterance, split_speakers, train_asr, utterances
+from tests.conftest import tiny_config
+
+
+def sounds(n: int) -> list[Utterance]:
+    """Utterances of one high or one low tone: the text says which."""
+    generator = torch.Generator().manual_seed(0)
+    out = []
+    for i in range(n):
+        t = torch.arange(4_000 + 200 * i) / 16_000
+        wave = torch.sin(2 * torch.pi * (400 if i % 2 else 3_000) * t)
+        noise = 0.01 * torch.randn(len(t), generator=generator)
+        out.append(Utterance(0.1 * wave + noise, "LO" if i % 2 else "HI"))
+    return out
+
+
+def task(**changes: object) -> ASRTask:
+    torch.manual_seed(0)
+    recipe = Recipe(**{"epochs": 12, "batch": 4, "lr": 1e-2, "average": 0.9, **changes})  # type: ignore[arg-type]
+    model = models.DeepSpeech2(tiny_config(layers=1))
+    return ASRTask(model, sounds(16), sounds(6), sounds(8), recipe)
+
+
+def test_it_learns_to_tell_two_tones_apart() -> None:
+    trained = task(epochs=16, join=0.0, extra=0.0)
+    before = trained.validate()["wer"]
+    for number in range(trained.steps):
+        trained.step(number)
+    assert before >= 100
+    assert trained.validate()["wer"] <= 10
+
+
+def test_an_epoch_holds_every_utterance_once_and_joins_some() -> None:
+    planned = task(join=0.5, extra=0.25)
+    assert (planned.drawn, planned.pairs) == (4, 5)
+    for epoch in (0, 1):
+        batches = planned.plan(epoch)
+        assert len(batches) == planned.steps_an_epoch
+        used = [u for batch in batches for example in batch for u in example]
+        assert len(used) == 20
+        assert {id(u) for u in planned.main} <= {id(u) for u in used}
+        assert sum(len(e) == 2 for b in batches for e in b) == 5
+    first = [sum(len(u.wave) for u in e) for b in planned.plan(0) for e in b]
+    assert first == sorted(first)
+    assert planned.plan(1) != planned.plan(2)
+
+
+def test_a_step_is_the_same_after_a_restart() -> None:
+    whole, cut = task(), task()
+    for number in range(4):
+        whole.step(number)
+    for number in range(2):
+        cut.step(number)
+    resumed = task()
+    resumed.restore(cut.state())
+    for number in range(2, 4):
+        resumed.step(number)
+    for a, b in zip(
+        whole.state()["average"].values(), resumed.state()["average"].values(), strict=True
+    ):
+        assert torch.allclose(a, b, atol=1e-6)
+
+
+def test_held_out_speakers_are_never_trained_on() -> None:
+    cuts = data.load("demo")
+    kept, held = split_speakers(cuts, 1, seed=0)
+    names = [{c.supervisions[0].speaker for c in part} for part in (kept, held)]
+    assert not names[0] & names[1]
+    assert len(names[1]) == 1
+    assert len(list(kept)) + len(list(held)) == len(list(cuts))
+    with pytest.raises(MelmoatError, match="cannot hold out 3 of 3"):
+        split_speakers(cuts, 3, seed=0)
+
+
+def test_training_exports_weights_with_a_card(tmp_path: Path) -> None:
+    recipe = Recipe(epochs=1, batch=8, extra=0.5)
+    path, wer = train_asr(tmp_path, ["demo"], ["demo"], 1, tiny_config(layers=1), recipe, half=True)
+    card = checkpoints.read_header(path)["card"]
+    assert card["held_out_wer"] == wer
+    assert card["trained_on"][0]["corpus"] == "demo"
+    assert card["recipe"]["batch"] == 8
+    assert str(tmp_path) not in str(card)
+    assert models.load(f"deepspeech2:{path}").rate == 16_000
+    assert len(utterances(data.load("demo"))) == 24

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+import torch
+
+from melmoat.training.augment import perturb, spec_augment
+
+
+def test_perturbation_changes_speed_and_level_and_repeats_with_its_seed() -> None:
+    wave = torch.sin(torch.arange(16_000) * 0.2)
+    made = [perturb(wave, np.random.default_rng(i), noise=0.0) for i in range(50)]
+    lengths = torch.tensor([len(w) for w in made]) / 16_000
+    levels = torch.tensor([w.square().mean().sqrt() for w in made]) * 2**0.5
+    assert 0.88 < lengths.min() < 0.93
+    assert 1.08 < lengths.max() < 1.14
+    assert 10 ** (-8.1 / 20) < levels.min() < 0.6
+    assert 1.6 < levels.max() < 10 ** (8.1 / 20)
+    assert torch.equal(
+        perturb(wave, np.random.default_rng(3)), perturb(wave, np.random.default_rng(3))
+    )
+
+
+def test_noise_is_within_its_range() -> None:
+    wave = torch.zeros(16_000)
+    wave[8_000] = 1.0  # all energy in one sample: elsewhere there is only noise
+    for seed in range(20):
+        out = perturb(wave, np.random.default_rng(seed), noise=1.0)
+        noise = out[:4_000].square().mean()
+        snr = 10 * torch.log10(out.square().mean() / noise)
+        assert 9 < snr < 46
+
+
+def test_masks_cover_bands_and_gaps_inside_the_utterance() -> None:
+    features = torch.ones(4, 161, 300)
+    frames = torch.tensor([300, 200, 40, 3])
+    out = spec_augment(features, frames, np.random.default_rng(0))
+    assert features.eq(1).all()
+    for x, n in zip(out, frames.tolist(), strict=True):
+        gone_bins = x[:, :n].eq(0).all(1).sum()
+        gone_frames = x[:, :n].eq(0).all(0).sum()
+        assert gone_bins <= 48
+        assert gone_frames <= min(20 * (1 + n // 150), n)
+        assert x[:, n:].eq(0).all(1).sum() == gone_bins or n == 300
+    assert out[0].eq(0).float().mean() == pytest.approx(0.15, abs=0.12)

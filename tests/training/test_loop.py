@@ -1,0 +1,67 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from melmoat.training.loop import cosine, run
+
+
+class Walk:
+    """A random walk whose step ``n`` draws from ``n``."""
+
+    def __init__(self) -> None:
+        self.place = 0.0
+        self.stop_at: int | None = None
+
+    def step(self, number: int) -> dict[str, float]:
+        if number == self.stop_at:
+            raise KeyboardInterrupt
+        generator = torch.Generator().manual_seed(number)
+        self.place += float(torch.rand(1, generator=generator))
+        return {"place": self.place}
+
+    def validate(self) -> dict[str, float]:
+        return {"wer": self.place}
+
+    def state(self) -> dict[str, Any]:
+        return {"place": self.place}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.place = state["place"]
+
+
+def test_an_interrupted_run_ends_where_the_undisturbed_one_does(tmp_path: Path) -> None:
+    whole = Walk()
+    run(whole, 20, tmp_path / "whole", validate_every=5)
+    first = Walk()
+    first.stop_at = 13
+    with pytest.raises(KeyboardInterrupt):
+        run(first, 20, tmp_path / "cut", validate_every=5)
+    second = Walk()
+    run(second, 20, tmp_path / "cut", validate_every=5)
+    assert second.place == whole.place
+    logs = [
+        [json.loads(line) for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
+        for name in ("whole", "cut")
+    ]
+    assert [entry["step"] for entry in logs[1]] == [5, 10, 15, 20]
+    assert [e["wer"] for e in logs[0]] == [e["wer"] for e in logs[1]]
+
+
+def test_a_finished_run_does_nothing(tmp_path: Path) -> None:
+    run(Walk(), 3, tmp_path, validate_every=5)
+    again = Walk()
+    again.stop_at = 0
+    run(again, 3, tmp_path, validate_every=5)
+    assert again.place > 0
+
+
+def test_the_schedule_rises_then_falls_to_zero() -> None:
+    rates = [cosine(i / 1_000) for i in range(1_001)]
+    assert rates[0] == 0
+    assert max(rates) == pytest.approx(1, abs=1e-6)
+    assert rates.index(max(rates)) == 30
+    assert rates[1_000] == pytest.approx(0)
+    assert rates[30:] == sorted(rates[30:], reverse=True)
