@@ -96,7 +96,8 @@ def read_pickle(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         raise WeightsError(f"{path}: no such weights file")
     try:
-        with warnings.catch_warnings(action="ignore", category=UserWarning):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
             package = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"(GLOBAL|operand|class) \S+", str(error))

@@ -1,0 +1,109 @@
+"""Speed of the attack loop and of DeepSpeech2, as ratios measured in one run.
+
+Run on an idle machine: ``python benchmarks/speed.py``. Each pair is timed in turn (A B A B ...) and
+the median of the ratios is printed, so a drifting clock does not decide.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from melmoat import data, models
+from melmoat.attacks import PGD, Untargeted
+from melmoat.audio import Audio
+from melmoat.draws import Draws
+from melmoat.models.deepspeech2 import MaskedConv, SumRNN
+
+STEPS = 5
+
+
+def ratio(slow: Callable[[], object], fast: Callable[[], object], rounds: int) -> str:
+    """Median of slow/fast over interleaved rounds, with both medians."""
+    slow(), fast()
+    pairs = []
+    for _ in range(rounds):
+        times = []
+        for call in (slow, fast):
+            began = time.perf_counter()
+            call()
+            times.append(time.perf_counter() - began)
+        pairs.append(times)
+    ratios = sorted(a / b for a, b in pairs)
+    a, b = (statistics.median(column) for column in zip(*pairs, strict=True))
+    middle = statistics.median(ratios)
+    return f"{middle:6.2f}  [{ratios[0]:.2f}, {ratios[-1]:.2f}]   {a:.3f} s / {b:.3f} s"
+
+
+def attack_loop(rounds: int) -> None:
+    model = models.load("ds2-an4")
+    cuts = sorted(data.load("demo"), key=lambda cut: cut.duration)[::3]
+    audio = data.read(cuts)
+    texts = [cut.supervisions[0].text for cut in cuts]
+    draws = Draws(range(len(audio)))
+    attack = PGD(norm="snr", db=25, steps=STEPS)
+
+    def bare() -> None:
+        for _ in range(STEPS):
+            wav = audio.wav.clone().requires_grad_()
+            loss = model.loss(Audio(wav, audio.lengths), texts, draws).sum()
+            torch.autograd.grad(loss, wav)
+
+    def batched() -> None:
+        attack(model, audio, Untargeted(texts), draws)
+
+    def singly() -> None:
+        for i, wave in enumerate(audio):
+            attack(model, Audio.of([wave]), Untargeted(texts[i : i + 1]), Draws([i]))
+
+    seconds = audio.seconds.tolist()
+    print(f"{len(audio)} utterances of {min(seconds):.1f} to {max(seconds):.1f} s, {STEPS} steps")
+    print("PGD / bare forward + backward      ", ratio(batched, bare, rounds))
+    print("8 singles / one ragged batch of 8  ", ratio(singly, batched, rounds))
+
+
+def layers(rounds: int) -> None:
+    torch.manual_seed(0)
+    frames = torch.linspace(150, 90, 16).long()
+    x = torch.randn(16, 150, 656, requires_grad=True)
+    padded = SumRNN("lstm", 656, 320, bidirectional=True, norm=False).requires_grad_(False)
+    packed = nn.LSTM(656, 320, batch_first=True, bidirectional=True).requires_grad_(False)
+
+    def run_packed() -> None:
+        inputs = nn.utils.rnn.pack_padded_sequence(x, frames, batch_first=True)
+        out, _ = nn.utils.rnn.pad_packed_sequence(packed(inputs)[0], batch_first=True)
+        out.sum().backward()
+
+    def run_padded() -> None:
+        padded(x, frames).sum().backward()
+
+    conv = nn.Conv2d(1, 16, (41, 11), stride=(2, 2), padding=(20, 5)).requires_grad_(False)
+    block = MaskedConv(conv)
+    spectrum = torch.randn(16, 1, 161, 300, requires_grad=True)
+    print("packed / padded LSTM, 656 -> 320   ", ratio(run_packed, run_padded, rounds))
+    print(
+        "Conv2d / ours, first convolution   ",
+        ratio(
+            lambda: conv(spectrum).sum().backward(),
+            lambda: block.convolve(spectrum).sum().backward(),
+            rounds,
+        ),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    rounds = parser.parse_args().rounds
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, median [low, high]")
+    attack_loop(rounds)
+    layers(rounds)
+
+
+if __name__ == "__main__":
+    main()
