@@ -7,10 +7,7 @@ BIN := .venv/bin
 demo: .venv/done
 	$(BIN)/melmoat demo
 
-test: .venv/done
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+test: lint
 	$(BIN)/python -m pytest
 
 test-slow: .venv/done

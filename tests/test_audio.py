@@ -18,7 +18,7 @@ def test_padding_is_zeroed_and_items_come_back() -> None:
     moved = batch.with_wav(batch.wav + 1)
     assert moved.wav[0, 3:].eq(0).all()
     assert [len(w) for w in moved] == [3, 5]
-    assert torch.equal(batch.select([0]).wav, torch.ones(1, 3))
+    assert torch.equal(batch.repeat(2).wav[2:], batch.wav)
 
 
 def test_rms_is_over_the_true_length() -> None:
@@ -52,8 +52,20 @@ def test_what_is_saved_is_what_was_quantized(tmp_path: Path) -> None:
 
 
 def test_saving_to_an_unknown_format_says_so(tmp_path: Path) -> None:
-    with pytest.raises(AudioError, match=r"\.wav or \.flac"):
+    with pytest.raises(AudioError, match=r"name it \.wav or \.flac"):
         save(tmp_path / "a.xyz", Audio.of([torch.zeros(10)]))
+    with pytest.raises(AudioError, match="does not exist"):
+        save(tmp_path / "gone" / "a.wav", Audio.of([torch.zeros(10)]))
+
+
+def test_a_streamed_wav_of_unknown_length_is_read_whole(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(0.5, 16_000), 16_000)
+    whole = (tmp_path / "a.wav").read_bytes()
+    at = whole.index(b"data") + 4
+    unknown = b"\xff" * 4
+    streamed = whole[:4] + unknown + whole[8:at] + unknown + whole[at + 4 :]
+    (tmp_path / "b.wav").write_bytes(streamed)
+    assert torch.equal(load(tmp_path / "b.wav").wav, load(tmp_path / "a.wav").wav)
 
 
 def broken_files(folder: Path) -> dict[str, Path]:

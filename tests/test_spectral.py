@@ -53,10 +53,10 @@ def test_mel_scale_is_slaneys() -> None:
 def test_mel_filters_have_unit_area_and_peak_at_their_centres() -> None:
     basis = mel_basis(16_000, 4_096, 40, 0.0, 8_000.0)
     area = basis.sum(1) * (8_000 / 2_048)
-    assert torch.allclose(area, torch.ones(40), atol=0.02)
+    assert torch.allclose(area, torch.ones(40).double(), atol=0.02)
     top = hz_to_mel(8_000.0)
-    centres = torch.tensor([mel_to_hz(top * (i + 1) / 41) for i in range(40)])
-    assert torch.allclose(basis.argmax(1) * 8_000 / 2_048, centres, atol=4.0)
+    centres = torch.tensor([mel_to_hz(top * (i + 1) / 41) for i in range(40)]).double()
+    assert torch.allclose(basis.argmax(1).double() * 8_000 / 2_048, centres, atol=4.0)
 
 
 def test_mel_band_edges_are_checked() -> None:
@@ -71,8 +71,7 @@ def test_log_mel_gradient_is_exact_and_finite_at_silence() -> None:
 
     def mel(wav: torch.Tensor) -> torch.Tensor:
         spectrum, _ = stft(Audio(wav, torch.tensor([300])), window, 16)
-        basis = mel_basis(16_000, 64, 8, 0.0, 8_000.0).double()
-        return torch.log10(basis @ magnitude(spectrum) + 1e-3)
+        return log_mel(spectrum, 16_000, 8, 0.0, 8_000.0, floor=1e-9)
 
     assert torch.autograd.gradcheck(mel, wave.requires_grad_(), fast_mode=True)
     silent = torch.zeros(1, 2_000, requires_grad=True)

@@ -7,7 +7,9 @@ is not usable speech is refused here, with a reason, before it reaches a model.
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +24,11 @@ from melmoat.errors import MelmoatError
 
 RATE = 16_000
 PCM16 = 32_768  # quantisation steps per unit of amplitude in a 16-bit file
+
+
+# libsndfile's log on a wav whose data chunk is longer than the file. A size of 2**32 - 1 is what
+# programs write that stream a wav and do not know its length; such a file is whole.
+_CUT_SHORT = re.compile(r"data : (?!4294967295)\d+ \(should be")
 
 
 class AudioError(MelmoatError):
@@ -61,11 +68,6 @@ class Audio:
         lengths = torch.tensor([len(wave) for wave in waves], device=waves[0].device)
         return cls(torch.nn.utils.rnn.pad_sequence(list(waves), batch_first=True), lengths, rate)
 
-    @classmethod
-    def cat(cls, batches: Sequence[Audio]) -> Audio:
-        """Join batches of one rate along the batch, in order."""
-        return cls.of([wave for batch in batches for wave in batch], batches[0].rate)
-
     def __len__(self) -> int:
         return len(self.lengths)
 
@@ -93,11 +95,6 @@ class Audio:
         """The same utterances with other samples; the padding is zeroed."""
         return replace(self, wav=wav * self.mask)
 
-    def select(self, index: Sequence[int]) -> Audio:
-        """The utterances at ``index``, trimmed to the longest of them."""
-        lengths = self.lengths[list(index)]
-        return Audio(self.wav[list(index), : int(lengths.max())], lengths, self.rate)
-
     def repeat(self, times: int) -> Audio:
         """The whole batch ``times`` over, copy after copy. Shape: ``[times * B, T]``."""
         return Audio(self.wav.repeat(times, 1), self.lengths.repeat(times), self.rate)
@@ -108,10 +105,16 @@ class Audio:
         return replace(self, wav=steps / PCM16)
 
 
+def check_db(name: str, value: float) -> None:
+    """Raise ValueError for a signal-to-noise ratio that is no number or drowns any signal."""
+    if not -100 <= value < math.inf:
+        raise ValueError(f"{name} must be a finite number of dB, at least -100; got {value}")
+
+
 def check(wave: Tensor, name: str) -> Tensor:
     """Return the 1-D ``wave``, or raise :class:`AudioError` if it cannot be speech."""
     if len(wave) < 2:
-        raise AudioError(f"{name}: {len(wave)} sample(s); give a recording of at least 10 ms")
+        raise AudioError(f"{name}: {len(wave)} sample(s), which is not a recording of speech")
     if not torch.isfinite(wave).all():
         raise AudioError(f"{name}: contains NaN or Inf; re-export the recording")
     return wave
@@ -122,6 +125,7 @@ def load(path: str | os.PathLike[str], rate: int = RATE) -> Audio:
 
     Raises:
         AudioError: missing, empty, truncated or non-audio file; fewer than two samples; NaN or Inf.
+            A truncated ogg or mp3 cannot be told from a short one.
     """
     name = os.fspath(path)
     if not Path(path).is_file():
@@ -131,7 +135,7 @@ def load(path: str | os.PathLike[str], rate: int = RATE) -> Audio:
     try:
         with soundfile.SoundFile(path) as file:
             promised, found_rate = file.frames, file.samplerate
-            truncated = "should be" in file.extra_info  # libsndfile's log on a RIFF/AIFF cut short
+            truncated = bool(_CUT_SHORT.search(file.extra_info))
             samples = file.read(dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise AudioError(
@@ -147,6 +151,15 @@ def load(path: str | os.PathLike[str], rate: int = RATE) -> Audio:
     return Audio.of([check(torch.from_numpy(np.ascontiguousarray(mono)), name)], rate)
 
 
+def check_target(path: str | os.PathLike[str]) -> None:
+    """Raise :class:`AudioError` if no audio can be written to ``path``, before work is spent."""
+    target = Path(path)
+    if target.suffix.lower() not in (".wav", ".flac"):
+        raise AudioError(f"{target}: cannot write this format; name it .wav or .flac")
+    if not target.parent.is_dir():
+        raise AudioError(f"{target}: cannot write, the folder {target.parent} does not exist")
+
+
 def save(path: str | os.PathLike[str], audio: Audio) -> None:
     """Write the first (and only) utterance of ``audio`` as 16-bit mono; the suffix is the format.
 
@@ -154,9 +167,12 @@ def save(path: str | os.PathLike[str], audio: Audio) -> None:
     """
     if len(audio) != 1:
         raise ValueError(f"save writes one utterance; got a batch of {len(audio)}")
+    check_target(path)
     (wave,) = audio.quantized()
     steps = (wave.detach().cpu() * PCM16).to(torch.int16).numpy()
     try:
         soundfile.write(path, steps, audio.rate, subtype="PCM_16")
-    except (soundfile.LibsndfileError, ValueError, TypeError, OSError) as error:
-        raise AudioError(f"{os.fspath(path)}: cannot write ({error}); use .wav or .flac") from error
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise AudioError(
+            f"{os.fspath(path)}: cannot write ({error}); is the disk full or the folder read-only?"
+        ) from error

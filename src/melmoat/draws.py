@@ -9,7 +9,7 @@ So item ``i`` depends on stream ``i`` and the call alone, and a longer padding o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from hashlib import blake2b
 
 import numpy as np
@@ -72,12 +72,6 @@ class Draws:
     def fork(self, label: str | int) -> Draws:
         """Independent streams named by ``label``: the same label gives the same streams."""
         return Draws(derive(seed, "fork", label) for seed in self.seeds)
-
-    def select(self, index: Sequence[int]) -> Draws:
-        """The streams at ``index``, at the same call."""
-        chosen = Draws(self.seeds[i] for i in index)
-        chosen._calls = self._calls
-        return chosen
 
     @staticmethod
     def cat(parts: Iterable[Draws]) -> Draws:

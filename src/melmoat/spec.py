@@ -35,15 +35,10 @@ class Spec:
 
     name: str
     args: Mapping[str, Any]
-    text: str  # the short canonical spelling: defaults left out, keys in the signature's order
+    text: str  # the canonical spelling: defaults left out, keys in the signature's order
 
     def __str__(self) -> str:
         return self.text
-
-    @property
-    def canonical(self) -> str:
-        """The full spelling, defaults included: what result files are keyed by."""
-        return ":".join([self.name, ",".join(f"{k}={_show(v)}" for k, v in self.args.items())])
 
 
 class Family(Generic[T]):
@@ -71,7 +66,9 @@ class Family(Generic[T]):
         factory = self.table[name]
         parameters = inspect.signature(factory).parameters
         hints = _hints(factory)
-        given = self._split(text, rest, list(parameters))
+        first = next(iter(parameters), None)
+        positional = first is not None and parameters[first].default is inspect.Parameter.empty
+        given = self._split(text, rest, list(parameters), positional)
         args: dict[str, Any] = {}
         short = []
         for key, parameter in parameters.items():
@@ -83,8 +80,7 @@ class Family(Generic[T]):
                 raise SpecError(f"{text!r}: {self.kind} {name!r} needs {key}: {self.usage(name)}")
             else:
                 args[key] = parameter.default
-        first = next(iter(parameters), None)
-        if short and first and parameters[first].default is inspect.Parameter.empty:
+        if positional:
             short[0] = short[0].partition("=")[2]
         return Spec(name, args, ":".join([name, ",".join(short)]) if short else name)
 
@@ -110,15 +106,18 @@ class Family(Generic[T]):
                 parts.append(f"{key}={_show(parameter.default)}")
         return f"{name}:{','.join(parts)}" if parts else name
 
-    def _split(self, text: str, rest: str, keys: list[str]) -> dict[str, str]:
+    @staticmethod
+    def _split(text: str, rest: str, keys: list[str], positional: bool) -> dict[str, str]:
         given: dict[str, str] = {}
         for i, part in enumerate(rest.split(",") if rest else []):
             match = _KEY.fullmatch(part)
             if match and match[1] in keys:
                 key, value = match[1], match[2]
-            elif match or i or not keys:
+            elif match or i or not positional:
                 known = ", ".join(keys) or "none"
-                raise SpecError(f"{text!r}: unknown key {part!r}; known keys: {known}")
+                raise SpecError(
+                    f"{text!r}: unknown key {part!r}; known keys: {known} (values hold no commas)"
+                )
             else:
                 key, value = keys[0], part
             if key in given:
@@ -128,8 +127,8 @@ class Family(Generic[T]):
 
 
 def _hints(factory: Callable[..., Any]) -> dict[str, Any]:
-    target = factory.__init__ if isinstance(factory, type) else factory  # type: ignore[misc]
-    return get_type_hints(target)
+    # For a class, its own and its bases' fields, each resolved in the module that wrote it.
+    return get_type_hints(factory)
 
 
 def _convert(where: str, value: str, hint: Any) -> Any:

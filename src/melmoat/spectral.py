@@ -86,7 +86,7 @@ def mel_to_hz(mel: float) -> float:
 def mel_basis(rate: int, n_fft: int, bands: int, fmin: float, fmax: float) -> Tensor:
     """Triangular mel filters of equal area (Slaney normalisation, as librosa's default).
 
-    Shape: ``[bands, n_fft // 2 + 1]``.
+    Shape: ``[bands, n_fft // 2 + 1]``, float64.
     """
     if not 0 <= fmin < fmax <= rate / 2:
         raise ValueError(f"mel band edges {fmin}..{fmax} Hz must lie within 0..{rate / 2} Hz")
@@ -99,7 +99,7 @@ def mel_basis(rate: int, n_fft: int, bands: int, fmin: float, fmax: float) -> Te
     rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
     triangles = torch.minimum(rising, falling).clamp(min=0)
-    return (triangles * (2.0 / (edges[2:] - edges[:-2]))[:, None]).float()
+    return triangles * (2.0 / (edges[2:] - edges[:-2]))[:, None]
 
 
 def magnitude(spectrum: Tensor, floor: float = 1e-10) -> Tensor:
@@ -112,5 +112,5 @@ def log_mel(
 ) -> Tensor:
     """Log10 mel spectrum of the magnitude. Shape: ``[B, bins, F]`` -> ``[B, bands, F]``."""
     n_fft = 2 * (spectrum.shape[1] - 1)
-    basis = mel_basis(rate, n_fft, bands, fmin, fmax).to(spectrum.device)
+    basis = mel_basis(rate, n_fft, bands, fmin, fmax).to(spectrum.real)
     return torch.log10(torch.clamp(F.linear(magnitude(spectrum).mT, basis).mT, min=floor))

@@ -86,6 +86,13 @@ class TestAttacks:
 
 
 @pytest.mark.parametrize("spec", SPECS)
+def test_loud_audio_stays_within_full_scale(spec: str, tiny: DeepSpeech2, ragged: Audio) -> None:
+    loud = ragged.with_wav(ragged.wav / ragged.wav.abs().amax(1, keepdim=True))
+    out = attacks.build(spec)(tiny, loud, Untargeted(TEXTS), Draws(SEEDS))
+    assert out.wav.abs().max() <= 1
+
+
+@pytest.mark.parametrize("spec", SPECS)
 def test_a_batch_equals_its_singles(spec: str, tiny: DeepSpeech2, ragged: Audio) -> None:
     model = system(tiny.double())
     ragged = Audio(ragged.wav.double(), ragged.lengths)

@@ -4,6 +4,7 @@ from torch import Tensor
 
 from melmoat import attacks
 from melmoat.attacks import PGD, Untargeted
+from melmoat.attacks.base import AttackError
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.spec import SpecError
@@ -57,7 +58,7 @@ def test_full_scale_is_kept_but_a_louder_file_keeps_its_peaks() -> None:
     assert torch.allclose(out.wav, torch.tensor([[1.0, 1.2, 0.006]]), atol=1e-6)
 
 
-def test_restarts_never_lose(tiny: object, ragged: Audio) -> None:
+def test_restarts_never_lose_and_can_win(tiny: object, ragged: Audio) -> None:
     goal = Untargeted(["GO ON", "ENTER SIX", "A"])
     losses = []
     for restarts in (1, 4):
@@ -65,6 +66,38 @@ def test_restarts_never_lose(tiny: object, ragged: Audio) -> None:
         out = attack(tiny, ragged, goal, Draws([1, 2, 3]))  # type: ignore[arg-type]
         losses.append(goal.loss(tiny, out, Draws([1, 2, 3])))  # type: ignore[arg-type]
     assert (losses[1] <= losses[0] + 1e-4).all()
+    assert (losses[1] < losses[0] - 1e-3).any()
+
+
+def test_a_random_start_is_random_and_starts_within(tiny: object, ragged: Audio) -> None:
+    goal = Untargeted(["GO ON", "ENTER SIX", "A"])
+
+    def first_loss_at(attack: PGD, seed: int) -> Tensor:
+        heard: list[Tensor] = []
+
+        class Spy:
+            rate = 16_000
+
+            def loss(self, audio: Audio, texts: list[str], draws: Draws) -> Tensor:
+                heard.append(audio.wav.detach().clone())
+                return tiny.loss(audio, texts, draws)  # type: ignore[attr-defined,no-any-return]
+
+        attack(Spy(), ragged, goal, Draws([seed, 1, 2]))  # type: ignore[arg-type]
+        return heard[0] - ragged.wav
+
+    assert first_loss_at(PGD(db=20, steps=1), 0).eq(0).all()
+    starts = [first_loss_at(PGD(db=20, steps=1, random_start=True), seed) for seed in (0, 9)]
+    assert (starts[0].norm(dim=1) > 0).all()
+    assert not torch.equal(starts[0][0], starts[1][0])
+    assert torch.equal(starts[0][1], starts[1][1])
+
+
+def test_a_gradient_that_is_not_finite_is_an_error_not_a_robust_model() -> None:
+    _, audio = setup()
+    weights = torch.ones(2, 50)
+    weights[1, 3] = torch.nan
+    with pytest.raises(AttackError, match=r"utterance\(s\) \[1\]"):
+        PGD(db=20, steps=2)(Linear(weights), audio, Untargeted(["", ""]), Draws([0, 1]))
 
 
 def test_evaluations_are_counted() -> None:
@@ -72,7 +105,7 @@ def test_evaluations_are_counted() -> None:
 
     class Counting(Linear):
         def loss(self, audio: Audio, texts: object, draws: Draws) -> Tensor:
-            calls.append(1)
+            calls.append(len(audio))
             return super().loss(audio, texts, draws)
 
     model, audio = setup()
@@ -81,6 +114,7 @@ def test_evaluations_are_counted() -> None:
         attack = attacks.build(spec)
         attack(Counting(model.weights), audio, Untargeted(["", ""]), Draws([0, 1]))
         assert len(calls) == attack.evaluations
+        assert set(calls) == {2 * getattr(attack, "eot")}  # noqa: B009
 
 
 @pytest.mark.parametrize(
@@ -92,7 +126,10 @@ def test_evaluations_are_counted() -> None:
         ("pgd:db=20,ratio=100", "got db, ratio"),
         ("pgd:norm=linf,eps=-1", "finite and not negative"),
         ("pgd:db=20,steps=0", "must be positive"),
-        ("pgd:db=nan", "must be finite"),
+        ("pgd:db=nan", "finite number of dB"),
+        ("pgd:db=-1000", "finite number of dB"),
+        ("pgd:db=20,step=inf", "step must be finite"),
+        ("pgd:db=20,step=nan", "step must be finite"),
         ("pgd:ratio=0", "ratio must be positive"),
         ("noise:norm=l2,eps=inf", "must be finite"),
     ],

@@ -92,6 +92,25 @@ def test_an_attack_that_leaves_its_budget_is_caught(tiny: DeepSpeech2, ragged: A
         judge(tiny, ragged, Loud(), TRUTH, Draws(SEEDS))
 
 
+class Broken(Cheat):
+    def __call__(self, model: Recognizer, audio: Audio, goal: object, draws: Draws) -> Audio:
+        return audio.with_wav(audio.wav * torch.nan)
+
+
+def test_an_attack_that_returns_nan_is_caught(tiny: DeepSpeech2, ragged: Audio) -> None:
+    with pytest.raises(JudgeError, match="NaN or Inf"):
+        judge(tiny, ragged, Broken(), TRUTH, Draws(SEEDS))
+
+
+def test_more_utterances_add_to_the_rows_there_are(tmp_path: Path, spec: str) -> None:
+    cell, store = cells_of(spec)[0], Store(tmp_path / "run")
+    Runner(store, batch=3, limit=4).run([cell], ignore)
+    few = store.rows(cell)
+    Runner(store, batch=3, limit=8).run([cell], ignore)
+    assert store.rows(cell)[:4] == few
+    assert len({row["id"] for row in store.rows(cell)}) == len(store.rows(cell)) == 8
+
+
 def test_targets_and_truth(tiny: DeepSpeech2, ragged: Audio) -> None:
     attack = attacks.build("pgd:db=10,steps=1,target=help me")
     out = judge(tiny, ragged, attack, TRUTH, Draws(SEEDS))
@@ -115,13 +134,13 @@ def test_subsets_are_spread_and_batches_are_of_similar_length() -> None:
 
 def cells_of(spec: str) -> list[Cell]:
     attack = ["none", "pgd:norm=snr,db=25,steps=2"]
-    return grid([spec], ["none", "wgn:snr=20"], attack, ["demo"], limit=5)
+    return grid([spec], ["none", "wgn:snr=20"], attack, ["demo"])
 
 
 def test_a_killed_run_continues_to_the_same_rows(tmp_path: Path, spec: str) -> None:
     cells = cells_of(spec)
     whole, torn = Store(tmp_path / "whole"), Store(tmp_path / "torn")
-    Runner(whole, batch=2).run(cells, ignore)
+    Runner(whole, batch=2, limit=5).run(cells, ignore)
 
     class KillError(BaseException):
         pass
@@ -134,30 +153,32 @@ def test_a_killed_run_continues_to_the_same_rows(tmp_path: Path, spec: str) -> N
             raise KillError
 
     with pytest.raises(KillError):
-        Runner(torn, batch=2).run(cells, kill)
+        Runner(torn, batch=2, limit=5).run(cells, kill)
     finished = sum(len(torn.rows(cell)) for cell in cells)
     assert 0 < finished < 20
     path = torn.path(cells[0])
     path.write_bytes(path.read_bytes()[:-9])
-    Runner(torn, batch=2).run(cells, ignore)
+    Runner(torn, batch=2, limit=5).run(cells, ignore)
     for cell in cells:
         assert without_time(torn, cell) == without_time(whole, cell)
         assert len(whole.rows(cell)) == 5
     before = {cell.key: torn.path(cell).read_bytes() for cell in cells}
-    Runner(torn, batch=2).run(cells, ignore)
+    Runner(torn, batch=2, limit=5).run(cells, ignore)
     assert before == {cell.key: torn.path(cell).read_bytes() for cell in cells}
 
 
 def test_progress_adds_up(tmp_path: Path, spec: str) -> None:
     total: list[float] = []
-    Runner(Store(tmp_path / "run"), batch=2).run(cells_of(spec), lambda _, n: total.append(n))
+    Runner(Store(tmp_path / "run"), batch=2, limit=5).run(
+        cells_of(spec), lambda _, n: total.append(n)
+    )
     assert sum(total) == pytest.approx(20)
 
 
 def test_audio_is_kept_when_asked_for(tmp_path: Path, spec: str) -> None:
     (_, _, _, cell) = cells_of(spec)
     store = Store(tmp_path / "run")
-    Runner(store, batch=4, save_audio=True).run([cell], ignore)
+    Runner(store, batch=4, limit=5, save_audio=True).run([cell], ignore)
     files = sorted(p.name for p in (store.folder / "audio" / cell.key).iterdir())
     assert len(files) == 15
     assert {name.split(".")[1] for name in files} == {"clean", "adversarial", "defended"}
@@ -172,10 +193,11 @@ def test_audio_is_kept_when_asked_for(tmp_path: Path, spec: str) -> None:
 def test_the_summary_is_plain_json(tmp_path: Path, spec: str) -> None:
     cells = cells_of(spec)[:1]
     store = Store(tmp_path / "run")
-    Runner(store, batch=4).run(cells, ignore)
-    store.summarise(cells)
+    store.begin(cells, {})
+    Runner(store, batch=4, limit=5).run(cells, ignore)
+    store.summarise()
     (summary,) = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["n"] == 5
-    assert summary["success"] is None
+    assert summary["success"] == 0
     assert summary["snr_db"] is None
     assert summary["wer"] == summary["benign_wer"]

@@ -19,7 +19,8 @@ def corpus(folder: Path, rows: str, rate: int = 16_000, channels: int = 1) -> Pa
     folder.mkdir(exist_ok=True)
     for i, name in enumerate(("a", "b")):
         t = np.arange(rate * (i + 1)) / rate
-        samples = np.stack([0.1 * np.sin(2_000 * t)] * channels, axis=1)
+        samples = np.zeros((len(t), channels))
+        samples[:, -1] = 0.1 * channels * np.sin(2_000 * t)  # what counts is the mean
         soundfile.write(folder / f"{name}.flac", samples, rate)
     (folder / "transcripts.tsv").write_text(HEADER + rows, encoding="utf-8")
     return folder
@@ -46,6 +47,7 @@ def test_a_table_of_transcripts(tmp_path: Path, kind: str, rate: int, channels: 
     [
         ("", "no utterances"),
         ("u1\ts\t1\tGO\tgone.flac\n", "missing or not audio"),
+        ("u1\ts\t1\n", "missing or not audio"),
         ("u1\ts\t1\tGO\ta.flac\nu1\ts\t1\tGO\tb.flac\n", "ids occur twice"),
     ],
 )
@@ -83,7 +85,7 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     folder = corpus(tmp_path / "c", ROWS)
     cuts = list(data.load(f"tsv:{folder}"))
     (folder / "b.flac").write_bytes(b"gone bad")
-    with pytest.raises(AudioError, match="u2: cannot read its audio"):
+    with pytest.raises(AudioError, match=r"u2: .*b\.flac: not readable"):
         data.read(cuts)
 
 

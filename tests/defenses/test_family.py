@@ -76,6 +76,12 @@ def test_smoothing_is_not_a_front_end_and_says_what_is() -> None:
         front_end("rs")
 
 
+@pytest.mark.parametrize("spec", ["wgn:snr=nan", "wgn:snr=-inf", "rs:snr=nan", "wgn:snr=-1000"])
+def test_a_noise_level_must_be_a_level(spec: str) -> None:
+    with pytest.raises(SpecError, match="finite number of dB"):
+        defenses.build(spec)
+
+
 def test_smoothing_needs_a_vote() -> None:
     with pytest.raises(SpecError, match="votes must be at least 1"):
         defenses.build("rs:votes=0")

@@ -36,5 +36,11 @@ def test_one_utterance_has_no_interval() -> None:
     assert bootstrap([0, 1], [0, 0]) is None
 
 
+def test_empty_references_do_not_blow_it_up() -> None:
+    interval = bootstrap([3, 1, 1], [0, 5, 5])
+    assert interval is not None
+    assert 20 <= interval[0] <= interval[1] <= 200
+
+
 def test_the_same_data_give_the_same_interval() -> None:
     assert bootstrap([1, 2, 0], [4, 4, 4]) == bootstrap([1, 2, 0], [4, 4, 4])

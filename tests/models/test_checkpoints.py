@@ -126,6 +126,23 @@ def test_missing_foreign_and_ill_fitting_weights(tmp_path: Path, tiny: DeepSpeec
         models.load(f"deepspeech.pytorch:{tmp_path / 'part.pth'}")
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"audio_conf": {"window": "hann"}}, "only the published hamming window"),
+        ({"hyper_parameters": None, "labels": 7}, "settings that cannot be used"),
+        ({"state_dict": {"rnns.0.rnn.weight_hh_l0": 3}}, "other things than tensors"),
+        ({"state_dict": {"conv": torch.zeros(1)}}, r"'rnns\.0\.rnn\.weight_hh_l0' is missing"),
+    ],
+)
+def test_unusable_settings_say_so(
+    tmp_path: Path, tiny: DeepSpeech2, changes: dict[str, Any], message: str
+) -> None:
+    torch.save({"state_dict": published(tiny), **changes}, tmp_path / "model.pth")
+    with pytest.raises(WeightsError, match=message):
+        models.load(f"deepspeech.pytorch:{tmp_path / 'model.pth'}")
+
+
 def test_a_bad_beam_is_a_spec_error(tmp_path: Path, tiny: DeepSpeech2) -> None:
     checkpoints.save(tmp_path / "a.safetensors", tiny, {})
     with pytest.raises(SpecError, match="at least 1"):

@@ -1,5 +1,6 @@
 """The weights that ship are as good as their card says, and exact in ragged batches."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def test_size_and_card() -> None:
     assert path.stat().st_size <= 25_000_000
     header = checkpoints.read_header(path)
     assert header["card"]["trained_on"]
-    assert "/" not in header["card"]["trained_on"][0]["corpus"]
+    assert '"/' not in json.dumps(header)  # no path of the machine that trained it
 
 
 def test_wer_on_the_demo_corpus(model: DeepSpeech2) -> None:

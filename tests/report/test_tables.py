@@ -11,7 +11,6 @@ def cell(defense: str, attack: str, **changes: Any) -> dict[str, Any]:
         "model": "m",
         "data": "d",
         "seed": 0,
-        "limit": 0,
         "defense": defense,
         "attack": attack,
         "n": 40,

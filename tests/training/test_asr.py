@@ -80,6 +80,18 @@ def test_held_out_speakers_are_never_trained_on() -> None:
         split_speakers(cuts, 3, seed=0)
 
 
+def test_held_out_speakers_are_dropped_from_the_extra_corpora(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[ASRTask] = []
+    monkeypatch.setattr(ASRTask, "step", lambda self, n: seen.append(self) or {})  # type: ignore[func-returns-value]
+    train_asr(tmp_path, ["demo"], ["demo"], 1, tiny_config(layers=1), Recipe(epochs=1))
+    held = {u.text for u in seen[0].held_out}
+    assert held
+    assert not held & {u.text for u in seen[0].extra}
+    assert not held & {u.text for u in seen[0].main}
+
+
 def test_training_exports_weights_with_a_card(tmp_path: Path) -> None:
     recipe = Recipe(epochs=1, batch=8, extra=0.5)
     path, wer = train_asr(tmp_path, ["demo"], ["demo"], 1, tiny_config(layers=1), recipe, half=True)

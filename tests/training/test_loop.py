@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from melmoat.errors import MelmoatError
 from melmoat.training.loop import cosine, run
 
 
@@ -16,10 +17,10 @@ class Walk:
         self.stop_at: int | None = None
 
     def step(self, number: int) -> dict[str, float]:
-        if number == self.stop_at:
-            raise KeyboardInterrupt
         generator = torch.Generator().manual_seed(number)
         self.place += float(torch.rand(1, generator=generator))
+        if number == self.stop_at:
+            raise KeyboardInterrupt  # in the middle of a step: its half must not be kept
         return {"place": self.place}
 
     def validate(self) -> dict[str, float]:
@@ -34,13 +35,13 @@ class Walk:
 
 def test_an_interrupted_run_ends_where_the_undisturbed_one_does(tmp_path: Path) -> None:
     whole = Walk()
-    run(whole, 20, tmp_path / "whole", validate_every=5)
+    run(whole, 20, tmp_path / "whole", 5, {})
     first = Walk()
     first.stop_at = 13
     with pytest.raises(KeyboardInterrupt):
-        run(first, 20, tmp_path / "cut", validate_every=5)
+        run(first, 20, tmp_path / "cut", 5, {}, save_seconds=0)
     second = Walk()
-    run(second, 20, tmp_path / "cut", validate_every=5)
+    run(second, 20, tmp_path / "cut", 5, {})
     assert second.place == whole.place
     logs = [
         [json.loads(line) for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
@@ -51,11 +52,31 @@ def test_an_interrupted_run_ends_where_the_undisturbed_one_does(tmp_path: Path) 
 
 
 def test_a_finished_run_does_nothing(tmp_path: Path) -> None:
-    run(Walk(), 3, tmp_path, validate_every=5)
+    run(Walk(), 3, tmp_path, 5, {})
     again = Walk()
     again.stop_at = 0
-    run(again, 3, tmp_path, validate_every=5)
+    run(again, 3, tmp_path, 5, {})
     assert again.place > 0
+
+
+def test_a_run_that_was_killed_between_saves_repeats_no_validation(tmp_path: Path) -> None:
+    first = Walk()
+    first.stop_at = 13
+    with pytest.raises(KeyboardInterrupt):
+        run(first, 20, tmp_path, 5, {})  # nothing was saved: all of it comes again
+    run(Walk(), 20, tmp_path, 5, {})
+    steps = [json.loads(x)["step"] for x in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert steps == [5, 10, 15, 20]
+
+
+def test_other_settings_and_broken_states_are_refused(tmp_path: Path) -> None:
+    run(Walk(), 3, tmp_path, 5, {"lr": 0.1, "sizes": (1, 2)})
+    run(Walk(), 3, tmp_path, 5, {"lr": 0.1, "sizes": (1, 2)})
+    with pytest.raises(MelmoatError, match=r"lr: 0\.1 there, 0\.2 asked"):
+        run(Walk(), 3, tmp_path, 5, {"lr": 0.2, "sizes": (1, 2)})
+    (tmp_path / "last.pt").write_bytes((tmp_path / "last.pt").read_bytes()[:-100])
+    with pytest.raises(MelmoatError, match="delete it to start again"):
+        run(Walk(), 3, tmp_path, 5, {})
 
 
 def test_the_schedule_rises_then_falls_to_zero() -> None:

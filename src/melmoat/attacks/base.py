@@ -11,9 +11,14 @@ from torch import Tensor
 from melmoat.attacks.budgets import Budget
 from melmoat.audio import Audio
 from melmoat.draws import Draws
+from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import word_edits
 from melmoat.models.base import Recognizer
 from melmoat.text import normalise
+
+
+class AttackError(MelmoatError):
+    """An attack cannot go on, and going on silently would flatter the defense."""
 
 
 class Goal(Protocol):

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from melmoat.audio import PCM16, Audio
+from melmoat.audio import PCM16, Audio, check_db
 from melmoat.draws import Draws
 
 TINY = 1e-30
@@ -119,8 +119,7 @@ class SNR(_Euclidean):
     db: float
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.db):
-            raise ValueError(f"db must be finite, got {self.db}")
+        check_db("db", self.db)
 
     def radius(self, clean: Audio) -> Tensor:
         """``||x||_2 * 10^(-db / 20)``. Shape: ``[B]``."""

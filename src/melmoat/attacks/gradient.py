@@ -5,13 +5,14 @@ FGSM (Goodfellow et al. 2015) is ``steps=1,step=1``: a single step as long as th
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from melmoat.attacks.base import Aim, Goal
+from melmoat.attacks.base import Aim, AttackError, Goal
 from melmoat.attacks.budgets import Budget, budget
 from melmoat.audio import Audio
 from melmoat.draws import Draws
@@ -51,6 +52,8 @@ class PGD(Aim):
     def __post_init__(self) -> None:
         if self.steps < 1 or self.restarts < 1 or self.eot < 1 or self.step <= 0:
             raise ValueError("steps, restarts, eot and step must be positive")
+        if not math.isfinite(self.step):
+            raise ValueError(f"step must be finite, got {self.step}")
         _ = self.budget
 
     @property
@@ -83,8 +86,6 @@ class PGD(Aim):
         self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws, start: bool
     ) -> Tensor:
         clean, mask, ball = audio.wav, audio.mask, self.budget
-        # Full scale is [-1, 1]; a file that is louder already keeps its own peaks.
-        low, high = clean.clamp(max=-1.0), clean.clamp(min=1.0)
         length = (self.step * ball.radius(audio))[:, None]
         delta = torch.zeros_like(clean)
         if start:
@@ -94,10 +95,25 @@ class PGD(Aim):
             loss = goal.loss(model, Audio(x, audio.lengths, audio.rate), draws.fork(number))
             (gradient,) = torch.autograd.grad(loss.sum(), x)
             with torch.no_grad():
-                descent = ball.step(torch.nan_to_num(gradient) * mask, audio)
-                delta = ball.project(delta - length * descent, audio)
-                delta = torch.clamp(clean + delta, low, high) - clean
+                descent = ball.step(_finite(gradient) * mask, audio)
+                delta = within_scale(ball.project(delta - length * descent, audio), clean)
         return delta
+
+
+def _finite(gradient: Tensor) -> Tensor:
+    """The gradient itself; one that is not finite must not pass for one that is zero."""
+    broken = (~torch.isfinite(gradient)).any(1).nonzero().flatten().tolist()
+    if broken:
+        raise AttackError(
+            f"the gradient of utterance(s) {broken} of the batch is NaN or Inf: an attack on it "
+            "would find nothing and the system would look robust; mend the model or the defense"
+        )
+    return gradient
+
+
+def within_scale(delta: Tensor, clean: Tensor) -> Tensor:
+    """Clip ``clean + delta`` to full scale; a file that is louder already keeps its own peaks."""
+    return torch.clamp(clean + delta, clean.clamp(max=-1.0), clean.clamp(min=1.0)) - clean
 
 
 @torch.no_grad()
@@ -131,4 +147,5 @@ class Noise(Aim):
         ball = self.budget
         white = draws.normal(audio.wav) * audio.mask
         delta = ball.step(white, audio) * ball.radius(audio)[:, None]
-        return audio.with_wav(audio.wav + ball.project(delta, audio))
+        delta = within_scale(ball.project(delta, audio), audio.wav)
+        return audio.with_wav(audio.wav + delta)

@@ -6,45 +6,77 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
 from itertools import product
+from pathlib import Path
 
+from melmoat.assets import asset
 from melmoat.attacks import ATTACKS
 from melmoat.data import CORPORA
 from melmoat.defenses import DEFENSES
 from melmoat.draws import derive
 from melmoat.models import MODELS
+from melmoat.spec import Spec
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of a table. Fields are canonical specs, so equal cells have equal keys.
-
-    Args:
-        limit: utterances used, spread evenly over the corpus; 0 is all of them.
-    """
+    """One cell of a table. Fields are canonical specs, so equal cells have equal keys."""
 
     model: str
     defense: str
     attack: str
     data: str
     seed: int = 0
-    limit: int = 0
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """SHA-256 of the cell as canonical JSON with every default spelled out; 16 hex digits."""
+        """SHA-256 of the cell's canonical JSON, its first 16 hex digits.
+
+        A path counts as what lies there: retrained weights or an edited corpus make another cell,
+        and the same ones in another folder or on another machine make the same.
+        """
         full = asdict(self) | {
-            "model": MODELS.parse(self.model).canonical,
-            "defense": DEFENSES.parse(self.defense).canonical,
-            "attack": ATTACKS.parse(self.attack).canonical,
-            "data": CORPORA.parse(self.data).canonical,
+            "model": identity(MODELS.parse(self.model)),
+            "defense": identity(DEFENSES.parse(self.defense)),
+            "attack": identity(ATTACKS.parse(self.attack)),
+            "data": identity(CORPORA.parse(self.data)),
         }
         text = json.dumps(full, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def seed_of(self, utterance: str) -> int:
         """Where every random number of this cell and utterance derives from."""
-        return derive(self.key, self.seed, utterance)
+        return derive(self.key, utterance)
+
+
+def identity(spec: Spec) -> str:
+    """``spec`` with every path, and whatever ships under its name, as a digest of the contents."""
+    text = str(spec)
+    for value in spec.args.values():
+        if isinstance(value, Path):
+            text = text.replace(str(value), fingerprint(value))
+    shipped = [asset(spec.name), asset(f"{spec.name}.safetensors")]
+    return "@".join([text, *(fingerprint(path) for path in shipped if path.exists())])
+
+
+def fingerprint(path: Path) -> str:
+    """16 hex digits of a file; of a folder's transcripts.tsv; else the path's last name."""
+    if path.is_dir() and (path / "transcripts.tsv").is_file():
+        path = path / "transcripts.tsv"
+    if not path.is_file():
+        return path.name
+    stat = path.stat()
+    return _digest(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, modified: int, size: int) -> str:
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()[:16]
 
 
 def grid(
@@ -53,17 +85,23 @@ def grid(
     attacks: Iterable[str],
     data: Iterable[str],
     seed: int = 0,
-    limit: int = 0,
 ) -> list[Cell]:
-    """Every combination, each spec checked and brought to its short canonical spelling.
+    """Every combination, each spec brought to its canonical spelling.
 
     Raises:
-        SpecError: an unknown name, key or value, before anything is loaded.
+        SpecError: an unknown name or key, or a value that a defense or an attack refuses, before
+            any weights or audio are loaded.
     """
-    specs = product(
+    parsed_defenses = [str(DEFENSES.parse(d)) for d in defenses]
+    parsed_attacks = [str(ATTACKS.parse(a)) for a in attacks]
+    for spec in parsed_defenses:
+        DEFENSES.build(spec)
+    for spec in parsed_attacks:
+        ATTACKS.build(spec)
+    combinations = product(
         [str(MODELS.parse(m)) for m in models],
-        [str(DEFENSES.parse(d)) for d in defenses],
-        [str(ATTACKS.parse(a)) for a in attacks],
+        parsed_defenses,
+        parsed_attacks,
         [str(CORPORA.parse(d)) for d in data],
     )
-    return list(dict.fromkeys(Cell(*four, seed=seed, limit=limit) for four in specs))
+    return list(dict.fromkeys(Cell(*four, seed=seed) for four in combinations))

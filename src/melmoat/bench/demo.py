@@ -10,7 +10,6 @@ from melmoat.bench.cell import Cell, grid
 
 UTTERANCES = 10
 STEPS = 15
-BATCH = 10
 ATTACKS = (
     "none",
     "noise:norm=snr,db=20",
@@ -22,7 +21,7 @@ DEFENSES = ("none", "rs:snr=15,votes=5")
 
 def cells(model: str) -> list[Cell]:
     """Benign, noise and two strengths of attack, undefended and smoothed."""
-    return grid([model], DEFENSES, ATTACKS, ["demo"], limit=UTTERANCES)
+    return grid([model], DEFENSES, ATTACKS, ["demo"])
 
 
 def story(summary: Sequence[Mapping[str, Any]], out: Path) -> str:

@@ -22,7 +22,7 @@ from melmoat.attacks.budgets import to_pcm16
 from melmoat.audio import Audio
 from melmoat.audio import save as save_audio
 from melmoat.bench.cell import Cell
-from melmoat.bench.store import Row, Store
+from melmoat.bench.store import Row, Store, writing
 from melmoat.defenses import Defense, FrontEnd
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
@@ -77,6 +77,8 @@ def judge(
     seconds = time.perf_counter() - began
     if proposed.rate != clean.rate or not torch.equal(proposed.lengths, clean.lengths):
         raise JudgeError("the attack changed an utterance's length or the rate")
+    if not torch.isfinite(proposed.wav).all():
+        raise JudgeError("the attack's audio holds NaN or Inf")
     budget = attack.budget
     if budget is None:
         adversarial = proposed.quantized()
@@ -111,7 +113,7 @@ def rows_of(names: Sequence[str], truth: Sequence[str], attack: Attack, out: Out
                     "adversarial": _counts(reference, heard),
                     "target": None if target is None else _counts(target, heard),
                 },
-                "reached": None if attack.budget is None else out.reached[i],
+                "reached": out.reached[i],
                 "snr_db": snr[i] if math.isfinite(snr[i]) else None,
                 "linf": linf[i],
                 "l2": l2[i],
@@ -133,11 +135,6 @@ def choose(cuts: Sequence[MonoCut], limit: int) -> list[MonoCut]:
     return [cuts[i * len(cuts) // limit] for i in range(limit)]
 
 
-def sizes(cells: Iterable[Cell]) -> list[int]:
-    """Utterances of each cell."""
-    return [len(choose(list(data.load(cell.data)), cell.limit)) for cell in cells]
-
-
 def plan(cuts: Sequence[MonoCut], batch: int) -> list[list[MonoCut]]:
     """Batches of similar length, longest first, so that memory runs out at once or never."""
     ordered = sorted(cuts, key=lambda cut: (-cut.duration, cut.id))
@@ -151,24 +148,33 @@ class Runner:
     Args:
         store: where rows go; rows that are there already are not computed again.
         batch: utterances attacked together.
+        limit: utterances of each corpus, spread evenly over it; 0 for all.
         save_audio: keep clean, adversarial and defended audio as FLAC.
     """
 
     store: Store
     batch: int = 8
+    limit: int = 0
     save_audio: bool = False
+
+    def __post_init__(self) -> None:
+        self._corpora: dict[str, list[MonoCut]] = {}
+
+    def cuts(self, cell: Cell) -> list[MonoCut]:
+        """The utterances of ``cell``."""
+        if cell.data not in self._corpora:
+            self._corpora[cell.data] = choose(list(data.load(cell.data)), self.limit)
+        return self._corpora[cell.data]
 
     def run(self, cells: Iterable[Cell], tick: Callable[[Cell, float], None]) -> None:
         """Run what is missing of ``cells``; ``tick(cell, utterances)`` reports progress."""
-        corpora = lru_cache(maxsize=4)(lambda spec: list(data.load(spec)))
         recognizers = lru_cache(maxsize=4)(models.load)
         for cell in cells:
-            cuts = choose(corpora(cell.data), cell.limit)
             done = {row["id"] for row in self.store.rows(cell)}
             defense = defenses.build(cell.defense)
             attack = attacks.build(cell.attack)
             model = defense.wrap(recognizers(cell.model))
-            for batch in plan(cuts, self.batch):
+            for batch in plan(self.cuts(cell), self.batch):
                 missing = [cut.id for cut in batch if cut.id not in done]
                 if not missing:
                     tick(cell, len(batch))
@@ -200,7 +206,8 @@ class Runner:
         self, cell: Cell, names: Sequence[str], out: Outcome, defense: Defense, draws: Draws
     ) -> None:
         folder = self.store.folder / "audio" / cell.key
-        folder.mkdir(parents=True, exist_ok=True)
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         kinds = {"clean": out.clean, "adversarial": out.adversarial}
         if isinstance(defense, FrontEnd):
             with torch.no_grad():

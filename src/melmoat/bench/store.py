@@ -36,7 +36,8 @@ class StoreError(MelmoatError):
 
 
 @contextmanager
-def _writing(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
+    """Turn a full disk or a read-only folder into an error that says what to do."""
     try:
         yield
     except OSError as error:
@@ -49,7 +50,7 @@ def _writing(path: Path) -> Iterator[None]:
 def write_json(path: Path, value: Any) -> None:
     """Replace ``path`` in one step: a reader sees the old file or the new one, never a part."""
     partial = path.with_suffix(path.suffix + ".tmp")
-    with _writing(path):
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
         partial.replace(path)
@@ -63,11 +64,10 @@ class Store:
 
     def begin(self, cells: Iterable[Cell], asked: Mapping[str, Any]) -> None:
         """Write ``run.json``; cells of an earlier call in this folder stay listed."""
-        known = [Cell(**cell) for cell in self.run().get("cells", [])]
         write_json(
             self.folder / "run.json",
             {
-                "cells": [asdict(c) for c in dict.fromkeys([*known, *cells])],
+                "cells": [asdict(c) for c in dict.fromkeys([*self.cells(), *cells])],
                 "asked": asked,
                 "versions": versions(),
                 "machine": machine(),
@@ -82,8 +82,9 @@ class Store:
             return {}
         try:
             run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            raise StoreError(f"{path}: not a run of melmoat ({error})") from error
+            run["cells"] = [asdict(Cell(**cell)) for cell in run["cells"]]
+        except (ValueError, TypeError, KeyError) as error:
+            raise StoreError(f"{path}: not a run of this melmoat ({error})") from error
         return run
 
     def path(self, cell: Cell) -> Path:
@@ -98,14 +99,14 @@ class Store:
         whole, _, _ = path.read_bytes().rpartition(b"\n")
         try:
             return [json.loads(line) for line in whole.splitlines()]
-        except json.JSONDecodeError as error:
+        except ValueError as error:
             raise StoreError(f"{path}: a damaged line ({error}); delete the file") from error
 
     def append(self, cell: Cell, rows: Iterable[Row]) -> None:
         """Add finished rows and see them to the disk, in one write."""
         path = self.path(cell)
         text = "".join(json.dumps(row) + "\n" for row in rows).encode()
-        with _writing(path):
+        with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("ab+") as file:
                 self._drop_torn(file.fileno())
@@ -121,9 +122,13 @@ class Store:
         if tail and not tail.endswith(b"\n"):
             os.ftruncate(descriptor, size - (len(tail) - tail.rfind(b"\n") - 1))
 
-    def summarise(self, cells: Iterable[Cell]) -> list[dict[str, Any]]:
-        """Compute ``summary.json`` from the rows, for all cells that have any."""
-        summary = [summary_of(cell, self.rows(cell)) for cell in cells]
+    def cells(self) -> list[Cell]:
+        """The cells of every call so far."""
+        return [Cell(**cell) for cell in self.run().get("cells", [])]
+
+    def summarise(self) -> list[dict[str, Any]]:
+        """Compute ``summary.json`` from the rows of every cell."""
+        summary = [summary_of(cell, self.rows(cell)) for cell in self.cells()]
         write_json(self.folder / "summary.json", summary)
         return summary
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -88,6 +87,7 @@ def defend(
     from melmoat.draws import Draws, derive
 
     front = defenses.front_end(defense)
+    audio.check_target(target)
     clean = audio.load(source)
     began = time.perf_counter()
     with torch.no_grad():
@@ -121,6 +121,7 @@ def attack(
         raise MelmoatError("against=truth needs --text, what is said in the file")
     system = defenses.build(defense).wrap(models.load(model))
     made = attacks.build(attack)
+    audio.check_target(target)
     clean = audio.load(source, system.rate)
     draws = Draws([derive(seed, source.name)])
     with bar("attack", made.evaluations) as tick:
@@ -147,8 +148,7 @@ def bench(
     """Measure every model x defense x attack on a corpus. Options may be given several times."""
     from melmoat.bench.cell import grid
 
-    asked = {"limit": limit, "batch": batch, "seed": seed, "save_audio": save_audio}
-    run_cells(grid(model, defense, attack, data, seed, limit), out, batch, save_audio, asked)
+    run_cells(grid(model, defense, attack, data, seed), out, batch, limit, save_audio)
 
 
 @app.command()
@@ -157,34 +157,35 @@ def demo(
     model: ModelOption = "ds2-an4",
 ) -> None:
     """The main job on what ships: a recognizer, attacked, defended, measured. Under two minutes."""
-    from melmoat.bench.demo import BATCH, cells, story
+    from melmoat.bench.demo import UTTERANCES, cells, story
 
-    asked = run_cells(cells(model), out, BATCH, save_audio=True, asked={"demo": True})
-    typer.echo(story(asked, out))
+    summary = run_cells(cells(model), out, batch=UTTERANCES, limit=UTTERANCES, save_audio=True)
+    typer.echo(story(summary, out))
 
 
 def run_cells(
-    cells: list[Cell], out: Path, batch: int, save_audio: bool, asked: Mapping[str, object]
+    cells: list[Cell], out: Path, batch: int, limit: int, save_audio: bool
 ) -> list[dict[str, object]]:
     """Run cells into a folder under a progress bar, print the tables, return the summary."""
     from rich.console import Console
 
-    from melmoat.bench.runner import Runner, sizes
+    from melmoat.bench.runner import Runner
     from melmoat.bench.store import Store
     from melmoat.cli.progress import bar
     from melmoat.report.tables import robustness
 
     store = Store(out)
-    store.begin(cells, asked)
+    runner = Runner(store, batch, limit, save_audio)
+    total = sum(len(runner.cuts(cell)) for cell in cells)
+    store.begin(cells, {"batch": batch, "limit": limit, "save_audio": save_audio})
     try:
-        with bar("bench", sum(sizes(cells))) as tick:
-            Runner(store, batch, save_audio).run(
-                cells, lambda cell, n: tick(n, f"{cell.defense} / {cell.attack}")
-            )
+        with bar("bench", total) as tick:
+            runner.run(cells, lambda cell, n: tick(n, f"{cell.defense} / {cell.attack}"))
     except KeyboardInterrupt:
         typer.echo(f"interrupted: finished rows are in {out}; the same command goes on", err=True)
         raise typer.Exit(130) from None
-    summary = store.summarise(cells)
+    keys = {cell.key for cell in cells}
+    summary = [cell for cell in store.summarise() if cell["key"] in keys]
     console = Console()
     for table in robustness(summary):
         console.print(table)

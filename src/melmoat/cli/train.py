@@ -33,7 +33,7 @@ def asr(
     batch: Annotated[int, typer.Option(min=1, help="Utterances a step.")] = 16,
     lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3,
     half: Annotated[bool, typer.Option(help="Export 16-bit weights.")] = False,
-    seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, order and augmentation.")] = 0,
 ) -> None:
     """Train a DeepSpeech2 from scratch; killed at any time, the same command goes on."""
     from melmoat.models.deepspeech2 import DeepSpeech2Config

@@ -13,13 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import soxr
-import torch
 from lhotse import AudioSource, CutSet, MonoCut, Recording, SupervisionSegment
 from lhotse.recipes import download_librispeech, prepare_librispeech
 
+from melmoat import audio
 from melmoat.assets import asset
-from melmoat.audio import RATE, Audio, AudioError, check
+from melmoat.audio import RATE, Audio, AudioError
 from melmoat.errors import MelmoatError
 from melmoat.spec import Family
 from melmoat.text import normalise
@@ -40,7 +39,7 @@ def tsv(path: Path) -> CutSet:
     if not table.is_file():
         raise CorpusError(f"{table}: no such file; expected a folder with transcripts.tsv")
     with table.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE, restval=""))
     if not rows:
         raise CorpusError(f"{table}: no utterances in it")
     missing = [c for c in COLUMNS if c not in rows[0]]
@@ -90,21 +89,17 @@ def load(spec: str) -> CutSet:
 
 
 def read(cuts: Iterable[MonoCut], rate: int = RATE) -> Audio:
-    """Read the audio of ``cuts`` as one batch at ``rate`` Hz, channels averaged.
+    """Read the audio of ``cuts``, whole files, by :func:`melmoat.audio.load` as one batch.
 
     Raises:
-        AudioError: an unreadable file, fewer than two samples, NaN or Inf; names the utterance.
+        AudioError: as there; names the utterance.
     """
     waves = []
     for cut in cuts:
         try:
-            samples = cut.load_audio()
-        except Exception as error:  # Lhotse wraps each backend's own error types
-            raise AudioError(f"{cut.id}: cannot read its audio ({error})") from error
-        mono = np.asarray(samples).mean(axis=0, dtype=np.float32)
-        if cut.sampling_rate != rate:
-            mono = soxr.resample(mono, cut.sampling_rate, rate, quality="VHQ")
-        waves.append(check(torch.from_numpy(mono), cut.id))
+            waves.append(audio.load(cut.recording.sources[0].source, rate).wav[0])
+        except AudioError as error:
+            raise AudioError(f"{cut.id}: {error}") from error
     return Audio.of(waves, rate)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from melmoat.audio import Audio
+from melmoat.audio import Audio, check_db
 from melmoat.defenses.base import FrontEnd
 from melmoat.draws import Draws
 from melmoat.models.base import Recognizer
@@ -25,6 +25,9 @@ class GaussianNoise(FrontEnd):
     snr: float = 15.0
     stochastic = True
 
+    def __post_init__(self) -> None:
+        check_db("snr", self.snr)
+
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
         level = audio.rms * 10 ** (-self.snr / 20)
         return audio.with_wav(audio.wav + level[:, None] * draws.normal(audio.wav))
@@ -43,6 +46,7 @@ class RandomizedSmoothing:
     votes: int = 5
 
     def __post_init__(self) -> None:
+        check_db("snr", self.snr)
         if self.votes < 1:
             raise ValueError(f"votes must be at least 1, got {self.votes}")
 

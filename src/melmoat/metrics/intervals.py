@@ -34,6 +34,7 @@ def bootstrap(
     rng = np.random.default_rng(seed)
     counts = rng.multinomial(n, np.full(n, 1 / n), size=resamples)
     sums = counts @ np.stack([np.asarray(edits, float), np.asarray(totals, float)], axis=1)
-    rates = 100.0 * sums[:, 0] / np.maximum(sums[:, 1], 1e-12)
+    sums = sums[sums[:, 1] > 0]  # a resample of empty references alone has no rate
+    rates = 100.0 * sums[:, 0] / sums[:, 1]
     low, high = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -61,7 +61,10 @@ def read_header(path: Path) -> dict[str, Any]:
 def load(path: Path) -> DeepSpeech2:
     """Read a file written by :func:`save`, in eval mode with frozen weights."""
     header = read_header(path)
-    model = DeepSpeech2(DeepSpeech2Config(**header["config"]))
+    try:
+        model = DeepSpeech2(DeepSpeech2Config(**header["config"]))
+    except (KeyError, TypeError) as error:
+        raise WeightsError(f"{path}: not weights of this melmoat ({error!r})") from error
     state = {k: v.float() for k, v in safetensors.torch.load_file(path).items()}
     return _fill(model, state, str(path))
 
@@ -80,14 +83,18 @@ def load_deepspeech_pytorch(
     state = package.get("state_dict")
     if not isinstance(state, Mapping):
         raise WeightsError(f"{path}: no 'state_dict' in it; not a deepspeech.pytorch checkpoint")
-    state = {k.removeprefix("module."): v for k, v in state.items()}
-    settings = package.get("hyper_parameters", package)
+    state = {str(k).removeprefix("module."): v for k, v in state.items()}
+    if not all(isinstance(value, Tensor) for value in state.values()):
+        raise WeightsError(f"{path}: its 'state_dict' holds other things than tensors")
+    settings = package.get("hyper_parameters") or package
     try:
         config = replace(_config_of(state, settings), pad=pad)
-    except (KeyError, StopIteration) as error:
+    except KeyError as error:
         raise WeightsError(
             f"{path}: not a deepspeech.pytorch network, {error} is missing"
         ) from None
+    except (AttributeError, TypeError, ValueError, IndexError) as error:
+        raise WeightsError(f"{path}: settings that cannot be used ({error})") from error
     return _fill(DeepSpeech2(config), _rename(state), str(path))
 
 
@@ -117,7 +124,10 @@ def _config_of(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Deep
     hidden = state["rnns.0.rnn.weight_hh_l0"].shape[1]
     gates = state["rnns.0.rnn.weight_hh_l0"].shape[0] // hidden
     lookahead = next((v for k, v in state.items() if k.startswith("lookahead.")), None)
-    audio = settings.get("audio_conf") or {}
+    audio = settings.get("audio_conf") or settings.get("spect_cfg") or {}
+    window = str(audio.get("window", "hamming"))
+    if "hamming" not in window:
+        raise ValueError(f"window {window!r}; only the published hamming window is supported")
     rate = int(audio.get("sample_rate", 16_000))
     labels = settings.get("labels", LABELS)
     return DeepSpeech2Config(

@@ -17,12 +17,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from melmoat.audio import Audio
+from melmoat.audio import Audio, AudioError
 from melmoat.draws import Draws
 from melmoat.models.base import CTC
 from melmoat.spectral import frame_mask, magnitude, stft
 from melmoat.text import LABELS
 
+LONGEST_SECONDS = 600
 RNNS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 
@@ -188,6 +189,11 @@ class DeepSpeech2(CTC, nn.Module):
         """
         if audio.rate != self.rate:
             raise ValueError(f"DeepSpeech2 takes {self.rate} Hz audio, got {audio.rate} Hz")
+        if audio.seconds.max() > LONGEST_SECONDS:
+            raise AudioError(
+                f"{float(audio.seconds.max()):.0f} s of audio: this recognizer takes utterances of "
+                f"up to {LONGEST_SECONDS} s, all of whose frames it needs at once; cut it at pauses"
+            )
         spectrum, frames = stft(audio, self.window, self.config.hop, self.config.pad)
         logs = torch.log1p(magnitude(spectrum, floor=1e-12))
         mask = frame_mask(frames, logs.shape[-1])[:, None]

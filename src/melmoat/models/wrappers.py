@@ -16,9 +16,17 @@ from torch import Tensor
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.models.base import CTC, CTCRecognizer, Recognizer, require_ctc
+from melmoat.models.decoding import greedy
 
 if TYPE_CHECKING:
     from melmoat.defenses.base import FrontEnd
+
+
+def _inherit_ctc(wrapper: object, model: Recognizer) -> None:
+    """A wrapped CTC recognizer is one, with the same decoder; any other is not."""
+    for name in ("labels", "decoder"):
+        if hasattr(model, name):
+            setattr(wrapper, name, getattr(model, name))
 
 
 class Defended:
@@ -30,8 +38,7 @@ class Defended:
 
     def __init__(self, model: Recognizer, front_end: FrontEnd) -> None:
         self.model, self.front_end, self.rate = model, front_end, model.rate
-        if hasattr(model, "labels"):  # a defended CTC recognizer is one, any other is not
-            self.labels: str = model.labels
+        _inherit_ctc(self, model)
 
     def _hear(self, audio: Audio, draws: Draws) -> tuple[Audio, Draws]:
         return self.front_end(audio, draws.fork("front-end")), draws.fork("model")
@@ -68,6 +75,7 @@ class Smoothed(CTC):
             raise ValueError(f"votes must be at least 1, got {votes}")
         self.model: CTCRecognizer = require_ctc(model)
         self.votes, self.rate, self.labels = votes, model.rate, self.model.labels
+        self.decoder = getattr(model, "decoder", greedy)
 
     def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
         """Log of the mean over votes ``[B, F, V]`` and frames ``[B]``."""
@@ -100,10 +108,11 @@ class Expected:
 
 
 class Watched:
-    """The same recognizer; ``tick`` is called at each loss, for progress bars and query counts."""
+    """The same recognizer; ``tick`` is called at each differentiable pass, for progress bars."""
 
     def __init__(self, model: Recognizer, tick: Callable[[], None]) -> None:
         self.model, self.tick, self.rate = model, tick, model.rate
+        _inherit_ctc(self, model)
 
     def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
         """One transcript an utterance."""
@@ -113,3 +122,8 @@ class Watched:
         """The inner loss. Shape: ``[B]``."""
         self.tick()
         return self.model.loss(audio, texts, draws)
+
+    def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
+        """The inner log probabilities ``[B, F, V]`` and frames ``[B]``."""
+        self.tick()
+        return require_ctc(self.model).log_probs(audio, draws)

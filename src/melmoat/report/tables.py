@@ -14,12 +14,12 @@ Summary = Sequence[Mapping[str, Any]]
 
 def robustness(summary: Summary) -> list[Group]:
     """One table for each model and corpus: defenses down, attacks across, WER with its interval."""
-    groups = dict.fromkeys((c["model"], c["data"], c["seed"], c["limit"]) for c in summary)
+    groups = dict.fromkeys(_group(cell) for cell in summary)
     return [_table([c for c in summary if _group(c) == group]) for group in groups]
 
 
 def _group(cell: Mapping[str, Any]) -> tuple[Any, ...]:
-    return cell["model"], cell["data"], cell["seed"], cell["limit"]
+    return cell["model"], cell["data"], cell["seed"]
 
 
 def _table(cells: Summary) -> Group:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from lhotse import CutSet
+from lhotse import CutSet, MonoCut
 from torch import Tensor
 
 from melmoat import __version__, data
@@ -173,7 +173,7 @@ def _fits(utterance: Utterance) -> bool:
     return frames_needed(utterance.text) < len(utterance.wave) / 1.12 / 320
 
 
-def utterances(cuts: CutSet) -> list[Utterance]:
+def utterances(cuts: Iterable[MonoCut]) -> list[Utterance]:
     """Read a corpus into memory."""
     return [Utterance(data.read([cut]).wav[0], cut.supervisions[0].text) for cut in cuts]
 
@@ -212,14 +212,21 @@ def train_asr(
     """
     torch.manual_seed(recipe.seed)
     kept, held = split_speakers(combine([data.load(s) for s in main]), held_out, recipe.seed)
-    added = combine([data.load(s) for s in extra])
+    unseen = {cut.supervisions[0].speaker for cut in held}
+    added = [c for s in extra for c in data.load(s) if c.supervisions[0].speaker not in unseen]
     task = ASRTask(
         DeepSpeech2(config), utterances(kept), utterances(added), utterances(held), recipe
     )
-    loop.run(task, task.steps, out, validate_every=task.steps_an_epoch)
-    card = {
+    settings = {
         "trained_on": [_provenance(spec) for spec in [*main, *extra]],
-        "held_out_speakers": sorted({cut.supervisions[0].speaker for cut in held}),
+        "held_out_speakers": sorted(unseen),
+        **asdict(recipe),
+        **asdict(config),
+    }
+    loop.run(task, task.steps, out, task.steps_an_epoch, settings)
+    card = {
+        "trained_on": settings["trained_on"],
+        "held_out_speakers": settings["held_out_speakers"],
         "recipe": asdict(recipe),
         "melmoat": __version__,
     }

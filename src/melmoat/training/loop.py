@@ -9,12 +9,17 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from melmoat.errors import MelmoatError
 
 
 class Task(Protocol):
@@ -45,47 +50,96 @@ def cosine(progress: float, warmup: float = 0.03) -> float:
 
 
 def run(
-    task: Task, steps: int, folder: Path, validate_every: int, save_seconds: float = 120
+    task: Task,
+    steps: int,
+    folder: Path,
+    validate_every: int,
+    settings: Mapping[str, Any],
+    save_seconds: float = 120,
 ) -> None:
     """Train ``task`` for ``steps`` steps in ``folder``, going on where an earlier run stopped.
 
-    Writes ``last.pt`` (the state) and ``log.jsonl`` (one line a validation).
+    Writes ``last.pt`` (the state, after whole steps only) and ``log.jsonl`` (a line a validation).
+    An interrupted run loses what came after the last save, at most ``save_seconds``.
+
+    Raises:
+        MelmoatError: the folder holds a run with other ``settings``, or cannot be read or written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     last, log = folder / "last.pt", folder / "log.jsonl"
+    asked = json.loads(json.dumps(settings))
     start, spent = 0, 0.0
     if last.exists():
-        saved = torch.load(last, map_location="cpu", weights_only=True)
+        saved = _read(last)
+        if saved["settings"] != asked:
+            raise MelmoatError(
+                f"{folder} holds a run with other settings ({_differing(saved['settings'], asked)})"
+                "; give the same ones, or another folder"
+            )
         task.restore(saved["task"])
         start, spent = saved["step"], saved["seconds"]
+    _keep_until(log, start)
     began = saved_at = time.monotonic()
 
-    def save(step: int) -> None:
-        seconds = spent + time.monotonic() - began
-        partial = last.with_suffix(".tmp")
-        torch.save({"task": task.state(), "step": step, "seconds": seconds}, partial)
-        partial.replace(last)
+    def seconds() -> float:
+        return spent + time.monotonic() - began
 
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"),
-        TimeElapsedColumn(), TimeRemainingColumn(),
-    )  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
     with bar:
         shown = bar.add_task("train", total=steps, completed=start)
-        step, figures = start, {}
-        try:
-            for number in range(start, steps):
-                figures.update(task.step(number))
-                step = number + 1
-                if step % validate_every == 0 or step == steps:
-                    figures.update(task.validate())
-                    line = {"step": step, "seconds": round(spent + time.monotonic() - began, 1)}
-                    with log.open("a") as file:
-                        print(json.dumps({**line, **figures}), file=file)
-                text = " ".join(f"{k} {v:.4g}" for k, v in figures.items())
-                bar.update(shown, completed=step, description=text)
-                if time.monotonic() - saved_at > save_seconds:
-                    save(step)
-                    saved_at = time.monotonic()
-        finally:
-            save(step)
+        figures: dict[str, float] = {}
+        for number in range(start, steps):
+            figures.update(task.step(number))
+            step = number + 1
+            if step % validate_every == 0 or step == steps:
+                figures.update(task.validate())
+                with log.open("a") as file:
+                    print(json.dumps({"step": step, "seconds": seconds(), **figures}), file=file)
+            text = " ".join(f"{k} {v:.4g}" for k, v in figures.items())
+            bar.update(shown, completed=step, description=text)
+            if step == steps or time.monotonic() - saved_at > save_seconds:
+                state = {"task": task.state(), "step": step, "seconds": seconds()}
+                _write(last, {**state, "settings": asked})
+                saved_at = time.monotonic()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return {key: saved[key] for key in ("task", "step", "seconds", "settings")}
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
+        raise MelmoatError(
+            f"{path}: not the state of a training run ({type(error).__name__}); "
+            "delete it to start again"
+        ) from error
+
+
+def _write(path: Path, state: dict[str, Any]) -> None:
+    partial = path.with_suffix(".tmp")
+    try:
+        torch.save(state, partial)
+        partial.replace(path)
+    except (OSError, RuntimeError) as error:
+        raise MelmoatError(
+            f"cannot write {path}: {error}. The state before it is kept; free some space and run "
+            "the same command again"
+        ) from error
+
+
+def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    keys = sorted(k for k in old.keys() | new.keys() if old.get(k) != new.get(k))
+    return ", ".join(f"{k}: {old.get(k)} there, {new.get(k)} asked" for k in keys)
+
+
+def _keep_until(log: Path, step: int) -> None:
+    """Drop validations after the state that is resumed: they come again."""
+    if log.exists():
+        lines = [line for line in log.read_text().splitlines() if json.loads(line)["step"] <= step]
+        log.write_text("".join(f"{line}\n" for line in lines))
