@@ -132,7 +132,12 @@ def fetch(spec: str) -> None:
             f"{spec}: only librispeech:DIR/LibriSpeech/PART can be downloaded; AN4 is at "
             "http://www.speech.cs.cmu.edu/databases/an4"
         )
-    download_librispeech(path.parent.parent, dataset_parts=[path.name])
+    try:
+        download_librispeech(path.parent.parent, dataset_parts=[path.name])
+    except OSError as error:
+        raise CorpusError(
+            f"{spec}: the download failed ({error}); is openslr.org reachable, is there space?"
+        ) from error
 
 
 def _cut(name: str, speaker: str, text: str, path: Path) -> MonoCut:

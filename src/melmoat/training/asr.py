@@ -210,13 +210,13 @@ def train_asr(
         ``out/model.safetensors``, whose card says what data, settings and score it is of, and the
         greedy WER in percent of that very file on the held-out speakers (None without any).
     """
-    torch.manual_seed(recipe.seed)
     kept, held = split_speakers(combine([data.load(s) for s in main]), held_out, recipe.seed)
     unseen = {cut.supervisions[0].speaker for cut in held}
     added = [c for s in extra for c in data.load(s) if c.supervisions[0].speaker not in unseen]
-    task = ASRTask(
-        DeepSpeech2(config), utterances(kept), utterances(added), utterances(held), recipe
-    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        model = DeepSpeech2(config)
+    task = ASRTask(model, utterances(kept), utterances(added), utterances(held), recipe)
     settings = {
         "trained_on": [_provenance(spec) for spec in [*main, *extra]],
         "held_out_speakers": sorted(unseen),
