@@ -1,0 +1,99 @@
+"""The MelGAN generator (Kumar et al. 2019), every size an argument.
+
+It is deterministic: reflection, transposed convolutions that stretch each frame to ``hop`` samples,
+and dilated residual blocks in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+
+from torch import Tensor, nn
+
+from melmoat.vocoders.base import Vocoder, fold_weight_norm
+
+
+@dataclass(frozen=True)
+class MelGANConfig:
+    """Sizes; the defaults are the published generator of 4,266,050 parameters (with its weight
+    norm's gains; 4,260,257 weights without them)."""
+
+    bands: int = 80
+    channels: int = 512  # after the first convolution, halved at each stretch
+    ratios: tuple[int, ...] = (8, 8, 2, 2)
+    blocks: int = 3  # residual blocks a stretch, of dilation 1, 3, 9, ...
+
+
+class ResidualBlock(nn.Module):
+    """A dilated convolution and a 1x1 one, beside a 1x1 shortcut. Shape: ``[B, C, T]`` -> same."""
+
+    def __init__(self, channels: int, dilation: int) -> None:
+        super().__init__()
+        self.block = nn.Sequential(
+            nn.LeakyReLU(0.2),
+            nn.ReflectionPad1d(dilation),
+            nn.Conv1d(channels, channels, 3, dilation=dilation),
+            nn.LeakyReLU(0.2),
+            nn.Conv1d(channels, channels, 1),
+        )
+        self.shortcut = nn.Conv1d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        residual: Tensor = self.block(x)
+        return self.shortcut.forward(x) + residual
+
+
+class MelGAN(Vocoder):
+    """The generator."""
+
+    def __init__(self, config: MelGANConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or MelGANConfig()
+        self.hop = prod(config.ratios)
+        width = config.channels
+        layers: list[nn.Module] = [nn.ReflectionPad1d(3), nn.Conv1d(config.bands, width, 7)]
+        for r in config.ratios:
+            stretch = nn.ConvTranspose1d(
+                width, width // 2, 2 * r, stride=r, padding=r // 2 + r % 2, output_padding=r % 2
+            )
+            width //= 2
+            layers += [nn.LeakyReLU(0.2), stretch]
+            layers += [ResidualBlock(width, 3**i) for i in range(config.blocks)]
+        layers += [nn.LeakyReLU(0.2), nn.ReflectionPad1d(3), nn.Conv1d(width, 1, 7), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, mel: Tensor, noise: Tensor | None = None) -> Tensor:
+        wave: Tensor = self.layers(mel)
+        return wave[:, 0]
+
+
+def from_published(state: Mapping[str, Tensor]) -> MelGAN:
+    """A frozen MelGAN from the generator's state of descriptinc/melgan-neurips or of
+    kan-bayashi/ParallelWaveGAN; every size is read from the weights.
+
+    Raises:
+        KeyError, RuntimeError: not a MelGAN generator.
+    """
+    state = {_rename(key): value for key, value in fold_weight_norm(state).items()}
+    first = state["layers.1.weight"]
+    stretches = [
+        value.shape[2] // 2
+        for key, value in sorted(state.items(), key=lambda item: _index(item[0]))
+        if key.count(".") == 2 and key.endswith("weight") and value.shape[0] == 2 * value.shape[1]
+    ]
+    blocks = sum(key.endswith("shortcut.weight") for key in state) // max(1, len(stretches))
+    config = MelGANConfig(first.shape[1], first.shape[0], tuple(stretches), blocks)
+    generator = MelGAN(config)
+    generator.load_state_dict(state)
+    return generator.eval().requires_grad_(False)
+
+
+def _rename(key: str) -> str:
+    key = "layers." + key.partition(".")[2]
+    return key.replace(".stack.", ".block.").replace(".skip_layer.", ".shortcut.")
+
+
+def _index(key: str) -> int:
+    return int(key.split(".")[1])

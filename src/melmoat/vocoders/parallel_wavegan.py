@@ -1,0 +1,168 @@
+"""The Parallel WaveGAN generator (Yamamoto et al. 2020), every size an argument.
+
+A WaveNet without recursion: noise goes in, dilated gated convolutions conditioned on the stretched
+mel spectrogram make it speech. The noise makes it stochastic by itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from melmoat.vocoders.base import Vocoder, fold_weight_norm
+
+
+@dataclass(frozen=True)
+class ParallelWaveGANConfig:
+    """Sizes; the defaults are the published LJSpeech generator."""
+
+    bands: int = 80
+    layers: int = 30
+    stacks: int = 3  # dilations 1, 2, 4, ... start again at each stack
+    residual: int = 64
+    gate: int = 128
+    skip: int = 64
+    kernel: int = 3
+    scales: tuple[int, ...] = (4, 4, 4, 4)
+    context: int = 2  # frames seen on each side before stretching
+
+
+class Stretch(nn.Module):
+    """Mel frames to samples: a convolution over frames, then nearest-neighbour repetition, each
+    step smoothed by a filter over time that all bands share.
+
+    Shape: ``[B, bands, F]`` -> ``[B, bands, F * prod(scales)]``.
+    """
+
+    def __init__(self, config: ParallelWaveGANConfig) -> None:
+        super().__init__()
+        self.context, self.scales = config.context, config.scales
+        width = 2 * config.context + 1
+        self.conv_in = nn.Conv1d(config.bands, config.bands, width, bias=False)
+        self.filters = nn.ModuleList(
+            nn.Conv2d(1, 1, (1, 2 * s + 1), padding=(0, s), bias=False) for s in config.scales
+        )
+
+    def forward(self, mel: Tensor) -> Tensor:
+        x: Tensor = F.pad(mel, (self.context, self.context), mode="replicate")
+        x = self.conv_in(x)[:, None]
+        for scale, smooth in zip(self.scales, self.filters, strict=True):
+            x = smooth(x.repeat_interleave(scale, dim=-1))
+        return x[:, 0]
+
+
+class GatedBlock(nn.Module):
+    """One dilated gated convolution, conditioned on the stretched mel.
+
+    Shape: ``[B, residual, T]``, mel ``[B, bands, T]`` -> the next ``[B, residual, T]`` and a skip
+    ``[B, skip, T]``.
+    """
+
+    def __init__(self, config: ParallelWaveGANConfig, dilation: int) -> None:
+        super().__init__()
+        c, reach = config, (config.kernel - 1) // 2 * dilation
+        self.conv = nn.Conv1d(c.residual, c.gate, c.kernel, padding=reach, dilation=dilation)
+        self.aux = nn.Conv1d(c.bands, c.gate, 1, bias=False)
+        self.out = nn.Conv1d(c.gate // 2, c.residual, 1)
+        self.skip = nn.Conv1d(c.gate // 2, c.skip, 1)
+
+    def forward(self, x: Tensor, mel: Tensor) -> tuple[Tensor, Tensor]:
+        a, b = (self.conv(x) + self.aux(mel)).chunk(2, dim=1)
+        gated = torch.tanh(a) * torch.sigmoid(b)
+        return (self.out(gated) + x) * math.sqrt(0.5), self.skip(gated)
+
+
+class ParallelWaveGAN(Vocoder):
+    """The generator."""
+
+    noisy = True
+
+    def __init__(self, config: ParallelWaveGANConfig | None = None) -> None:
+        super().__init__()
+        self.config = c = config or ParallelWaveGANConfig()
+        if c.layers % c.stacks:
+            raise ValueError(f"{c.layers} layers do not divide into {c.stacks} stacks")
+        self.hop = math.prod(c.scales)
+        cycle = c.layers // c.stacks
+        self.stretch = Stretch(c)
+        self.first = nn.Conv1d(1, c.residual, 1)
+        self.blocks = nn.ModuleList(GatedBlock(c, 2 ** (i % cycle)) for i in range(c.layers))
+        self.last = nn.Sequential(
+            nn.ReLU(), nn.Conv1d(c.skip, c.skip, 1), nn.ReLU(), nn.Conv1d(c.skip, 1, 1)
+        )
+
+    def forward(self, mel: Tensor, noise: Tensor | None = None) -> Tensor:
+        if noise is None or noise.shape[-1] != mel.shape[-1] * self.hop:
+            raise ValueError(
+                f"Parallel WaveGAN takes noise of {mel.shape[-1] * self.hop} samples for "
+                f"{mel.shape[-1]} frames, got {None if noise is None else noise.shape[-1]}"
+            )
+        condition = self.stretch(mel)
+        x = self.first(noise)
+        total = torch.zeros((), device=mel.device, dtype=mel.dtype)
+        for block in self.blocks:
+            x, skip = block(x, condition)
+            total = total + skip
+        wave: Tensor = self.last(total * math.sqrt(1.0 / len(self.blocks)))
+        return wave[:, 0]
+
+
+def from_published(
+    state: Mapping[str, Tensor], stacks: int, scales: Sequence[int] | None = None
+) -> ParallelWaveGAN:
+    """A frozen generator from the state of kan-bayashi/ParallelWaveGAN.
+
+    Args:
+        state: the generator's weights, with or without weight norm.
+        stacks: how often the dilations start again; the weights do not show it.
+        scales: stretches; read from the weights' filters (``2 s + 1`` wide) if not given.
+
+    Raises:
+        KeyError, RuntimeError: not a Parallel WaveGAN generator, or other settings than its own.
+    """
+    state = {_rename(key): value for key, value in fold_weight_norm(state).items()}
+    conv, aux = state["blocks.0.conv.weight"], state["blocks.0.aux.weight"]
+    filters = [k for k in state if k.startswith("stretch.filters.")]
+    found = [(state[k].shape[-1] - 1) // 2 for k in sorted(filters, key=_index)]
+    config = ParallelWaveGANConfig(
+        bands=aux.shape[1],
+        layers=1 + max(_index(k) for k in state if k.startswith("blocks.")),
+        stacks=stacks,
+        residual=conv.shape[1],
+        gate=conv.shape[0],
+        skip=state["blocks.0.skip.weight"].shape[0],
+        kernel=conv.shape[2],
+        scales=tuple(scales or found),
+        context=(state["stretch.conv_in.weight"].shape[2] - 1) // 2,
+    )
+    generator = ParallelWaveGAN(config)
+    generator.load_state_dict(state)
+    return generator.eval().requires_grad_(False)
+
+
+def _index(key: str) -> int:
+    return next(int(part) for part in key.split(".") if part.isdigit())
+
+
+def _rename(key: str) -> str:
+    published = {
+        "first_conv.": "first.",
+        "last_conv_layers.": "last.",
+        "conv_layers.": "blocks.",
+        "upsample_net.conv_in.": "stretch.conv_in.",
+    }
+    if key.startswith("upsample_net.upsample.up_layers."):
+        number, _, rest = key.removeprefix("upsample_net.upsample.up_layers.").partition(".")
+        return f"stretch.filters.{int(number) // 2}.{rest}"
+    for old, new in published.items():
+        if key.startswith(old):
+            key = new + key.removeprefix(old)
+            break
+    for part in ("aux", "out", "skip"):
+        key = key.replace(f".conv1x1_{part}.", f".{part}.")
+    return key
