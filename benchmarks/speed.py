@@ -10,17 +10,20 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
+from lhotse import MonoCut
 from torch import nn
 
 from melmoat import data, models
 from melmoat.attacks import PGD, Untargeted
 from melmoat.audio import Audio
+from melmoat.bench.runner import plan
 from melmoat.draws import Draws
 from melmoat.models.deepspeech2 import MaskedConv, SumRNN
 
-STEPS = 5
+STEPS = 3
 
 
 def ratio(slow: Callable[[], object], fast: Callable[[], object], rounds: int) -> str:
@@ -40,12 +43,20 @@ def ratio(slow: Callable[[], object], fast: Callable[[], object], rounds: int) -
     return f"{middle:6.2f}  [{ratios[0]:.2f}, {ratios[-1]:.2f}]   {a:.3f} s / {b:.3f} s"
 
 
+Batch = tuple[Audio, list[str], Draws]
+
+
+def prepare(cuts: list[MonoCut]) -> Batch:
+    texts = [cut.supervisions[0].text for cut in cuts]
+    return data.read(cuts), texts, Draws(range(len(cuts)))
+
+
 def attack_loop(rounds: int) -> None:
     model = models.load("ds2-an4")
-    cuts = sorted(data.load("demo"), key=lambda cut: cut.duration)[::3]
-    audio = data.read(cuts)
-    texts = [cut.supervisions[0].text for cut in cuts]
-    draws = Draws(range(len(audio)))
+    cuts = list(data.load("demo"))
+    batches = [prepare(batch) for batch in plan(cuts, 8)]
+    mixed = prepare(sorted(cuts, key=lambda cut: cut.duration)[::3])
+    audio, texts, draws = mixed
     attack = PGD(norm="snr", db=25, steps=STEPS)
 
     def bare() -> None:
@@ -54,17 +65,22 @@ def attack_loop(rounds: int) -> None:
             loss = model.loss(Audio(wav, audio.lengths), texts, draws).sum()
             torch.autograd.grad(loss, wav)
 
-    def batched() -> None:
-        attack(model, audio, Untargeted(texts), draws)
+    def batched(some: list[Batch]) -> None:
+        for audio, texts, draws in some:
+            attack(model, audio, Untargeted(texts), draws)
 
-    def singly() -> None:
-        for i, wave in enumerate(audio):
-            attack(model, Audio.of([wave]), Untargeted(texts[i : i + 1]), Draws([i]))
+    def singly(some: list[Batch]) -> None:
+        for audio, texts, _ in some:
+            for i, wave in enumerate(audio):
+                attack(model, Audio.of([wave]), Untargeted(texts[i : i + 1]), Draws([i]))
 
     seconds = audio.seconds.tolist()
-    print(f"{len(audio)} utterances of {min(seconds):.1f} to {max(seconds):.1f} s, {STEPS} steps")
-    print("PGD / bare forward + backward      ", ratio(batched, bare, rounds))
-    print("8 singles / one ragged batch of 8  ", ratio(singly, batched, rounds))
+    print(f"mixed batch: 8 utterances of {min(seconds):.1f} to {max(seconds):.1f} s; {STEPS} steps")
+    print("PGD / bare forward + backward      ", ratio(lambda: batched([mixed]), bare, rounds))
+    kinds = {"as the runner plans": batches, "of mixed lengths": [mixed]}
+    for kind, some in kinds.items():
+        name = f"singles / batches of 8 {kind}"
+        print(f"{name:35}", ratio(partial(singly, some), partial(batched, some), rounds))
 
 
 def layers(rounds: int) -> None:
