@@ -8,8 +8,8 @@ from typing import Any
 
 from melmoat.bench.cell import Cell, grid
 
-UTTERANCES = 10
-STEPS = 15
+UTTERANCES = 8
+STEPS = 10
 ATTACKS = (
     "none",
     "noise:norm=snr,db=20",
