@@ -64,6 +64,8 @@ def test_a_run_that_was_killed_between_saves_repeats_no_validation(tmp_path: Pat
     first.stop_at = 13
     with pytest.raises(KeyboardInterrupt):
         run(first, 20, tmp_path, 5, {})  # nothing was saved: all of it comes again
+    with (tmp_path / "log.jsonl").open("a") as log:
+        log.write('{"step": 15, "sec')  # torn by the kill
     run(Walk(), 20, tmp_path, 5, {})
     steps = [json.loads(x)["step"] for x in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert steps == [5, 10, 15, 20]

@@ -139,7 +139,8 @@ def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
 
 
 def _keep_until(log: Path, step: int) -> None:
-    """Drop validations after the state that is resumed: they come again."""
+    """Drop a line torn by a kill, and validations after the resumed state: they come again."""
     if log.exists():
-        lines = [line for line in log.read_text().splitlines() if json.loads(line)["step"] <= step]
+        whole, _, _ = log.read_text().rpartition("\n")
+        lines = [line for line in whole.splitlines() if json.loads(line)["step"] <= step]
         log.write_text("".join(f"{line}\n" for line in lines))
