@@ -1,4 +1,4 @@
-"""Speed of the attack loop and of DeepSpeech2, as ratios measured in one run.
+"""Speed of the attack loop, of DeepSpeech2 and of the front-end, as ratios measured in one run.
 
 Run on an idle machine: ``python benchmarks/speed.py``. Each pair is timed in turn (A B A B ...) and
 the median of the ratios is printed, so a drifting clock does not decide.
@@ -16,7 +16,7 @@ import torch
 from lhotse import MonoCut
 from torch import nn
 
-from melmoat import data, models
+from melmoat import data, defenses, models, vocoders
 from melmoat.attacks import PGD, Untargeted
 from melmoat.audio import Audio
 from melmoat.bench.runner import plan
@@ -112,6 +112,20 @@ def layers(rounds: int) -> None:
     )
 
 
+def front_end(rounds: int) -> None:
+    vocoder = vocoders.load("melgan-lab")
+    flooded = defenses.front_end("mdnf:vocoder=melgan-lab,level=0.15,shaping=flat")
+    for seconds in (3, 30):
+        audio = Audio.of([0.1 * torch.randn(16_000 * seconds)])
+        mel, _ = vocoder.mel(audio)
+        name = f"MDNF / bare MelGAN, {seconds} s of audio"
+        with torch.no_grad():
+            print(
+                f"{name:35}",
+                ratio(partial(flooded, audio, Draws([0])), partial(vocoder, mel), rounds),
+            )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
@@ -119,6 +133,7 @@ def main() -> None:
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, median [low, high]")
     attack_loop(rounds)
     layers(rounds)
+    front_end(rounds)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,18 @@ import melmoat
 
 HOME = Path(melmoat.__file__).parent
 LAYERS = [
-    {"errors", "audio", "text", "spectral", "draws", "spec", "assets", "__init__"},
+    {
+        "errors",
+        "audio",
+        "text",
+        "spectral",
+        "draws",
+        "spec",
+        "assets",
+        "weights",
+        "resampling",
+        "__init__",
+    },
     {"metrics"},
     {"data", "models", "vocoders"},
     {"defenses"},

@@ -1,12 +1,12 @@
 import pytest
 import torch
 
-from melmoat.attacks.budgets import L2, SNR, Budget, Linf, budget, to_pcm16
+from melmoat.attacks.budgets import L2, SNR, Budget, Linf, LinfSNR, budget, to_pcm16
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.metrics.distortion import snr_db
 
-BUDGETS = [Linf(0.02), L2(0.7), SNR(17.0)]
+BUDGETS = [Linf(0.02), LinfSNR(20.0), L2(0.7), SNR(17.0)]
 
 
 @pytest.mark.parametrize("ball", BUDGETS, ids=str)
@@ -47,6 +47,14 @@ def test_snr_is_over_the_true_length(ragged: Audio) -> None:
     delta = delta * SNR(23.0).radius(ragged)[:, None]
     found = snr_db(ragged, ragged.with_wav(ragged.wav + delta))
     assert torch.allclose(found, torch.full((3,), 23.0, dtype=torch.float64), atol=1e-3)
+
+
+def test_a_box_of_20_db_is_20_db_when_used_whole(ragged: Audio) -> None:
+    ball = LinfSNR(20.0)
+    signs = torch.randn(ragged.wav.shape).sign() * ragged.mask
+    found = snr_db(ragged, ragged.with_wav(ragged.wav + signs * ball.radius(ragged)[:, None]))
+    assert torch.allclose(found, torch.full((3,), 20.0, dtype=torch.float64), atol=1e-3)
+    assert ball.radius(Audio.of([torch.zeros(50)])).eq(0).all()
 
 
 def test_a_power_ratio_of_20_is_13_db() -> None:

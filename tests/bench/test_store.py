@@ -59,6 +59,31 @@ def test_a_key_is_of_what_lies_at_a_path_not_of_the_path(tmp_path: Path) -> None
     assert len({first, key("c", b"2"), key("d", b"1", "u")}) == 3
 
 
+def test_a_key_is_of_the_vocoder_and_the_curve_that_a_defense_names(tmp_path: Path) -> None:
+    def key(defense: str) -> str:
+        return Cell("ds2-an4", defense, "none", "demo").key
+
+    def files(folder: str, vocoder: bytes, curve: str) -> str:
+        home = tmp_path / folder
+        home.mkdir()
+        (home / "v.safetensors").write_bytes(vocoder)
+        (home / "c.json").write_text(curve)
+        return key(f"mdnf:vocoder=trained:{home / 'v.safetensors'},shaping={home / 'c.json'}")
+
+    first = files("a", b"1", "{}")
+    assert first == files("b", b"1", "{}")
+    others = {
+        files("c", b"2", "{}"),
+        files("d", b"1", "[]"),
+        key("mdnf:vocoder=griffin-lim,shaping=flat"),
+        key("mdnf:vocoder=griffin-lim:iterations=8,shaping=flat"),
+        key("resynth:vocoder=griffin-lim"),
+    }
+    assert len({first, *others}) == 6
+    same = key("resynth:vocoder=griffin-lim:iterations=32")
+    assert key("resynth:vocoder=griffin-lim") == same
+
+
 def test_a_grid_is_every_combination_once_and_checked_first() -> None:
     cells = grid(["ds2-an4"], ["none", "rs"], ["none", "pgd:db=20", "pgd:db=20.0"], ["demo"])
     assert len(cells) == 4
@@ -66,7 +91,7 @@ def test_a_grid_is_every_combination_once_and_checked_first() -> None:
         grid(["ds2-an4"], ["none"], ["none", "pdg"], ["demo"])
     with pytest.raises(SpecError, match="votes must be at least 1"):
         grid(["ds2-an4"], ["rs:votes=0"], ["none"], ["demo"])
-    with pytest.raises(SpecError, match="takes either db"):
+    with pytest.raises(SpecError, match="takes db"):
         grid(["ds2-an4"], ["none"], ["pgd"], ["demo"])
 
 

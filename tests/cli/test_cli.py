@@ -66,8 +66,36 @@ def test_transcribe_attack_defend(speech: Path, tmp_path: Path) -> None:
     assert len(audio.load(tmp_path / "d.wav").wav[0]) == len(audio.load(speech).wav[0])
 
 
+def test_defend_takes_folders_and_says_what_failed(speech: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for name in ("a.wav", "b.wav"):
+        (folder / name).write_bytes(speech.read_bytes())
+    text = run("defend", folder, out, "--defense", "wgn:snr=20")
+    assert "2 files" in text
+    assert sorted(p.name for p in out.iterdir()) == ["a.wav", "b.wav"]
+    (folder / "c.wav").write_bytes(b"")
+    words = ["defend", folder, out, "--defense", "none"]
+    result = CLI.invoke(app, [str(word) for word in words])
+    assert result.exit_code == 1
+    assert "c.wav: the file is empty" in result.stderr
+    assert "2 files" in result.stdout
+
+
+def test_a_shaping_curve_is_measured_and_used(speech: Path, tmp_path: Path) -> None:
+    curve = tmp_path / "curve.json"
+    text = run(
+        "train", "shaping", "--data", "demo", "--limit", 2, "--out", curve,
+        "--attack", "pgd:norm=snr,db=20,steps=2",
+    )  # fmt: skip
+    assert f"mdnf:shaping={curve}" in text
+    spec = f"mdnf:vocoder=griffin-lim:iterations=2,shaping={curve}"
+    run("defend", speech, tmp_path / "d.wav", "--defense", spec)
+    assert len(audio.load(tmp_path / "d.wav").wav[0]) == len(audio.load(speech).wav[0])
+
+
 def test_a_targeted_attack_says_the_target(speech: Path, tmp_path: Path) -> None:
-    spec = "pgd:norm=snr,db=0,steps=60,step=0.1,target=no"
+    spec = "pgd:norm=snr,db=0,steps=150,step=0.05,target=no"
     text = run("attack", speech, tmp_path / "t.wav", "--attack", spec)
     assert "after:  NO\ngoal reached" in text
 
@@ -129,6 +157,10 @@ def test_ctrl_c_keeps_finished_rows_and_says_how_to_go_on(tmp_path: Path) -> Non
         (["defend", "SPEECH", "o.xyz", "--defense", "wgn"], "name it .wav or .flac"),
         (["bench", "--out", "run", "--data", "an4:nowhere"], "no such file"),
         (["bench", "--out", "run", "--attack", "pdg"], "unknown attack"),
+        (["defend", "missing.wav", "o.wav", "--defense", "none"], "no such file or folder"),
+        (["defend", "o.wav", "--defense", "none"], "one or more sources"),
+        (["defend", "SPEECH", "o.wav", "--defense", "mdnf:vocoder=x"], "unknown vocoder"),
+        (["train", "vocoder", "--out", "r", "--data", "demo", "--architecture", "x"], "pwg-lab"),
         (["train", "asr", "--out", "run", "--data", "tsv:nowhere"], "no such file"),
     ],
 )

@@ -6,6 +6,7 @@ import soundfile
 import torch
 
 from melmoat import data
+from melmoat.assets import asset
 from melmoat.audio import AudioError
 from melmoat.data.corpora import CorpusError
 from melmoat.metrics.errors import word_edits
@@ -129,3 +130,19 @@ def test_descriptions() -> None:
     assert "24 utterances" in data.describe("demo")
     with pytest.raises(CorpusError, match=r"only librispeech:DIR/LibriSpeech/PART"):
         data.fetch("demo")
+
+
+def test_speakers_can_be_chosen() -> None:
+    everyone = {cut.supervisions[0].speaker for cut in data.load("demo")}
+    first, *others = sorted(everyone)
+    found = {c.supervisions[0].speaker for c in data.load(f"tsv:{asset('demo')},speakers={first}")}
+    assert found == {first}
+    both = list(data.load(f"tsv:{asset('demo')},speakers={first}+{others[0]}"))
+    assert {c.supervisions[0].speaker for c in both} == {first, others[0]}
+    with pytest.raises(CorpusError, match="no speaker"):
+        data.load(f"tsv:{asset('demo')},speakers=nobody")
+
+
+def test_a_folder_that_is_not_librispeech_says_so(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="no utterances found"):
+        data.load(f"librispeech:{corpus(tmp_path / 'a', ROWS)}")

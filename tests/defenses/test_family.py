@@ -1,44 +1,103 @@
 """Invariants of every front-end, and what is known of single ones."""
 
+from collections.abc import Callable, Sequence
+
 import pytest
 import torch
+from torch import nn
 
 from melmoat import defenses
 from melmoat.audio import Audio
-from melmoat.defenses import front_end
+from melmoat.defenses import FrontEnd, front_end
 from melmoat.draws import Draws
 from melmoat.models import DeepSpeech2
 from melmoat.spec import SpecError
 
-FRONT_ENDS = ["none", "wgn:snr=15"]
+FRONT_ENDS = [
+    "none",
+    "wgn:snr=15",
+    "resynth:vocoder={melgan}",
+    "resynth:vocoder={melgan22k}",
+    "resynth:vocoder={pwg}",
+    "mdnf:vocoder={melgan},level=0.1,shaping=flat",
+    "mdnf:vocoder={pwg},level=5,norm=utterance,shaping=flat",
+    "stft:n_fft=16,hop=4",
+    "stft-flood:level=0.2,n_fft=16,hop=4",
+]
 SEEDS = (5, 6, 7)
-ZERO_STRENGTH = {"none": "none", "wgn:snr=15": "wgn:snr=300"}
+ZERO_STRENGTH = {  # and what that is equal to
+    "none": ("none", "none"),
+    "wgn:snr=15": ("wgn:snr=300", "none"),
+    "mdnf:vocoder={melgan},level=0.1,shaping=flat": (
+        "mdnf:vocoder={melgan},level=0,shaping=flat",
+        "resynth:vocoder={melgan}",
+    ),
+    "stft:n_fft=16,hop=4": ("stft:n_fft=16,hop=4", "none"),
+    "stft-flood:level=0.2,n_fft=16,hop=4": ("stft-flood:level=0,n_fft=16,hop=4", "none"),
+}
+KEEPS_SILENCE = [spec for spec in FRONT_ENDS if "vocoder" not in spec]
+
+
+@pytest.fixture
+def build(vocoder_files: dict[str, str]) -> Callable[[str], FrontEnd]:
+    return lambda spec: front_end(spec.format(**vocoder_files))
+
+
+def doubled(front: FrontEnd) -> FrontEnd:
+    for part in vars(front).values():
+        if isinstance(part, nn.Module):
+            part.double()
+    return front
+
+
+Build = Callable[[str], FrontEnd]
 
 
 @pytest.mark.parametrize("spec", FRONT_ENDS)
 class TestFrontEnds:
-    def test_lengths_rate_and_padding_are_kept(self, spec: str, ragged: Audio) -> None:
-        heard = front_end(spec)(ragged, Draws(SEEDS))
+    def test_lengths_rate_and_padding_are_kept(
+        self, spec: str, ragged: Audio, build: Build
+    ) -> None:
+        heard = build(spec)(ragged, Draws(SEEDS))
         assert heard.rate == ragged.rate
         assert torch.equal(heard.lengths, ragged.lengths)
         assert heard.wav.shape == ragged.wav.shape
         assert heard.wav[~ragged.mask].eq(0).all()
 
-    def test_a_batch_equals_its_singles(self, spec: str, ragged: Audio) -> None:
-        heard = front_end(spec)(ragged, Draws(SEEDS))
+    def test_a_batch_equals_its_singles(self, spec: str, ragged: Audio, build: Build) -> None:
+        heard = build(spec)(ragged, Draws(SEEDS))
         for i, wave in enumerate(ragged):
-            alone = front_end(spec)(Audio.of([wave]), Draws(SEEDS[i : i + 1]))
+            alone = build(spec)(Audio.of([wave]), Draws(SEEDS[i : i + 1]))
             assert torch.allclose(heard.wav[i, : len(wave)], alone.wav[0], atol=1e-6)
 
-    def test_seeds_matter_if_and_only_if_stochastic(self, spec: str, ragged: Audio) -> None:
-        front = front_end(spec)
+    def test_so_do_its_gradients(self, spec: str, ragged: Audio, build: Build) -> None:
+        front = doubled(build(spec))
+        weights = torch.randn(ragged.wav.shape, dtype=torch.float64)
+
+        def slope(waves: list[torch.Tensor], seeds: Sequence[int], like: int) -> torch.Tensor:
+            audio = Audio.of(waves)
+            wav = audio.wav.double().requires_grad_()
+            heard = front(Audio(wav, audio.lengths), Draws(seeds)).wav
+            total = (heard * weights[like : like + len(waves), : heard.shape[1]]).sum()
+            return torch.autograd.grad(total, wav)[0]
+
+        together = slope(list(ragged), SEEDS, 0)
+        assert torch.isfinite(together).all()
+        for i, wave in enumerate(ragged):
+            alone = slope([wave], SEEDS[i : i + 1], i)[0]
+            assert torch.allclose(together[i, : len(wave)], alone, rtol=1e-9, atol=1e-11)
+
+    def test_seeds_matter_if_and_only_if_stochastic(
+        self, spec: str, ragged: Audio, build: Build
+    ) -> None:
+        front = build(spec)
         first, again = (front(ragged, Draws(SEEDS)).wav for _ in range(2))
         other = front(ragged, Draws([8, 9, 10])).wav
         assert torch.equal(first, again)
         assert torch.equal(first, other) != front.stochastic
 
-    def test_the_gradient_is_exact(self, spec: str) -> None:
-        front = front_end(spec)
+    def test_the_gradient_is_exact(self, spec: str, build: Build) -> None:
+        front = doubled(build(spec))
         assert front.differentiable
         torch.manual_seed(0)
         wav = torch.randn(2, 30, dtype=torch.float64)
@@ -50,14 +109,21 @@ class TestFrontEnds:
 
         assert torch.autograd.gradcheck(through, wav.requires_grad_())
 
-    def test_zero_strength_is_the_identity(self, spec: str, ragged: Audio) -> None:
-        heard = front_end(ZERO_STRENGTH[spec])(ragged, Draws(SEEDS))
-        assert torch.allclose(heard.wav, ragged.wav, atol=1e-7)
 
-    def test_silence_comes_back_silent(self, spec: str) -> None:
-        silence = Audio.of([torch.zeros(1_000)])
-        heard = front_end(spec)(silence, Draws([0]))
-        assert heard.quantized().wav.eq(0).all()
+@pytest.mark.parametrize("spec", ZERO_STRENGTH)
+def test_zero_strength_is_the_identity(spec: str, ragged: Audio, build: Build) -> None:
+    zero, plain = ZERO_STRENGTH[spec]
+    heard, expected = build(zero)(ragged, Draws(SEEDS)), build(plain)(ragged, Draws(SEEDS))
+    assert torch.allclose(heard.wav, expected.wav, atol=1e-6)
+
+
+@pytest.mark.parametrize("spec", KEEPS_SILENCE)
+def test_silence_comes_back_silent(spec: str, build: Build) -> None:
+    wav = torch.zeros(1, 1_000, requires_grad=True)
+    heard = build(spec)(Audio(wav, torch.tensor([1_000])), Draws([0]))
+    assert heard.quantized().wav.eq(0).all()
+    (slope,) = torch.autograd.grad(heard.wav.sum(), wav)
+    assert torch.isfinite(slope).all()
 
 
 def test_every_defense_is_tested_here() -> None:

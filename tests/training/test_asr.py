@@ -1,12 +1,15 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from melmoat import data, models
 from melmoat.errors import MelmoatError
-from melmoat.models import checkpoints
-from melmoat.training.asr import ASRTask, Recipe, Utterance, split_speakers, train_asr, utterances
+from melmoat.models import DeepSpeech2Config
+from melmoat.training.asr import ASRTask, Recipe, Utterance, train_asr, utterances
+from melmoat.training.speech import split_speakers
+from melmoat.weights import read_header
 from tests.conftest import tiny_config
 
 
@@ -95,10 +98,50 @@ def test_held_out_speakers_are_dropped_from_the_extra_corpora(
 def test_training_exports_weights_with_a_card(tmp_path: Path) -> None:
     recipe = Recipe(epochs=1, batch=8, extra=0.5)
     path, wer = train_asr(tmp_path, ["demo"], ["demo"], 1, tiny_config(layers=1), recipe, half=True)
-    card = checkpoints.read_header(path)["card"]
+    card = read_header(path)["card"]
     assert card["held_out_wer"] == wer
     assert card["trained_on"][0]["corpus"] == "demo"
     assert card["recipe"]["batch"] == 8
     assert str(tmp_path) not in str(card)
     assert models.load(f"deepspeech2:{path}").rate == 16_000
     assert len(utterances(data.load("demo"))) == 24
+
+
+@pytest.mark.parametrize(("share", "heard"), [(0.0, 0), (0.7, 140), (1.0, 200)])
+def test_a_share_of_the_utterances_is_heard_through_the_defense(share: float, heard: int) -> None:
+    quiet, loud = torch.full((400,), 1e-3), torch.full((400,), 1.0)
+    made = task(defended=share, noise=0.0)
+    rng = np.random.default_rng(0)
+    pairs = [made._heard(Utterance(quiet, "A", loud), rng) for _ in range(200)]
+    assert sum(float(w.abs().max()) > 0.1 for w in pairs) == pytest.approx(heard, abs=20)
+
+
+def test_fine_tuning_starts_from_weights_and_validates_with_and_without_the_defense(
+    tmp_path: Path,
+) -> None:
+    first, _ = train_asr(tmp_path / "a", ["demo"], [], 1, tiny_config(layers=1), Recipe(epochs=1))
+    recipe = Recipe(epochs=1, lr=0.0, noise=1.0)
+    path, wer = train_asr(
+        tmp_path / "b", ["demo"], [], 1, DeepSpeech2Config(), recipe,
+        start=f"deepspeech2:{first}", defense="wgn:snr=0",
+    )  # fmt: skip
+    card = read_header(path)["card"]
+    assert card["start"] == "deepspeech2:model.safetensors"
+    assert card["defense"] == "wgn:snr=0"
+    assert card["held_out_wer"] == wer
+    weights = [models.load(f"deepspeech2:{p}").state_dict() for p in (first, path)]
+    assert all(
+        torch.allclose(value, weights[1][name], atol=1e-6)
+        for name, value in weights[0].items()
+        if "running" not in name
+    )
+    log = (tmp_path / "b" / "log.jsonl").read_text()
+    assert "clean_wer" in log
+
+
+def test_only_a_deepspeech2_can_be_trained_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "load", lambda spec: object())
+    with pytest.raises(MelmoatError, match="not a DeepSpeech2"):
+        train_asr(tmp_path, ["demo"], [], 1, tiny_config(), Recipe(), start="whisper:x")

@@ -68,8 +68,32 @@ class _Euclidean:
         return direction * draws.uniform(clean.wav[:, :1]) * self.radius(clean)[:, None]
 
 
+class _Box:
+    """The geometry of the linf ball."""
+
+    def radius(self, clean: Audio) -> Tensor:
+        raise NotImplementedError
+
+    def norm(self, delta: Tensor) -> Tensor:
+        """Largest absolute sample. Shape: ``[B, T]`` -> ``[B]``."""
+        return delta.abs().amax(1)
+
+    def project(self, delta: Tensor, clean: Audio) -> Tensor:
+        """Clamp. Shape: ``[B, T]``."""
+        radius = self.radius(clean)[:, None]
+        return torch.clamp(delta, -radius, radius)
+
+    def step(self, gradient: Tensor, clean: Audio) -> Tensor:
+        """The sign. Shape: ``[B, T]``."""
+        return gradient.sign()
+
+    def random(self, clean: Audio, draws: Draws) -> Tensor:
+        """Uniform in the box. Shape: ``[B, T]``."""
+        return (2 * draws.uniform(clean.wav) - 1) * clean.mask * self.radius(clean)[:, None]
+
+
 @dataclass(frozen=True)
-class Linf:
+class Linf(_Box):
     """No sample changes by more than ``eps`` (of full scale 1)."""
 
     eps: float
@@ -81,21 +105,21 @@ class Linf:
         """``eps`` for every utterance. Shape: ``[B]``."""
         return torch.full_like(clean.wav[:, 0], self.eps)
 
-    def norm(self, delta: Tensor) -> Tensor:
-        """Largest absolute sample. Shape: ``[B, T]`` -> ``[B]``."""
-        return delta.abs().amax(1)
 
-    def project(self, delta: Tensor, clean: Audio) -> Tensor:
-        """Clamp. Shape: ``[B, T]``."""
-        return delta.clamp(-self.eps, self.eps)
+@dataclass(frozen=True)
+class LinfSNR(_Box):
+    """No sample changes by more than the level at which changing all of them is ``db`` dB of
+    signal-to-noise ratio: the same attack on a quiet corpus as ``Linf`` is on a loud one."""
 
-    def step(self, gradient: Tensor, clean: Audio) -> Tensor:
-        """The sign. Shape: ``[B, T]``."""
-        return gradient.sign()
+    db: float
 
-    def random(self, clean: Audio, draws: Draws) -> Tensor:
-        """Uniform in the box. Shape: ``[B, T]``."""
-        return (2 * draws.uniform(clean.wav) - 1) * clean.mask * self.eps
+    def __post_init__(self) -> None:
+        check_db("db", self.db)
+
+    def radius(self, clean: Audio) -> Tensor:
+        """``rms(x) * 10^(-db / 20)``; 0 at silence. Shape: ``[B]``."""
+        silent = clean.wav.abs().amax(1) == 0
+        return (clean.rms * 10 ** (-self.db / 20)).masked_fill(silent, 0.0)
 
 
 @dataclass(frozen=True)
@@ -129,13 +153,12 @@ class SNR(_Euclidean):
 def budget(
     norm: Literal["linf", "l2", "snr"], eps: float | None, db: float | None, ratio: float | None
 ) -> Budget:
-    """The budget that an attack's options name: ``eps`` for linf and l2; ``db``, or ``ratio`` (a
-    linear power ratio, as in Armory), for snr."""
+    """The budget that an attack's options name: ``eps`` for l2; ``eps`` or ``db`` for linf; ``db``,
+    or ``ratio`` (a linear power ratio, as in Armory), for snr."""
     given = {k: v for k, v in {"eps": eps, "db": db, "ratio": ratio}.items() if v is not None}
-    allowed = {"db", "ratio"} if norm == "snr" else {"eps"}
-    if len(given) != 1 or not given.keys() <= allowed:
-        wanted = "either db (dB) or ratio (linear power ratio)" if norm == "snr" else "eps"
-        raise ValueError(f"norm={norm} takes {wanted}; got {', '.join(given) or 'none'}")
+    allowed = {"linf": "eps or db (dB)", "l2": "eps", "snr": "db (dB) or ratio (of powers)"}[norm]
+    if len(given) != 1 or not set(given) <= set(allowed.split()):
+        raise ValueError(f"norm={norm} takes {allowed}; got {', '.join(given) or 'none'}")
     if eps is not None:
         return Linf(eps) if norm == "linf" else L2(eps)
     if ratio is not None:
@@ -143,7 +166,7 @@ def budget(
             raise ValueError(f"ratio must be positive, got {ratio}")
         return SNR(10 * math.log10(ratio))
     assert db is not None
-    return SNR(db)
+    return LinfSNR(db) if norm == "linf" else SNR(db)
 
 
 def to_pcm16(delta: Tensor, clean: Audio, budget: Budget) -> Audio:

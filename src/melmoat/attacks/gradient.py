@@ -27,7 +27,8 @@ class PGD(Aim):
     Args:
         norm: ``linf``, ``l2`` or ``snr``.
         eps: radius for linf (of full scale 1) and l2.
-        db: least signal-to-noise ratio in dB, for snr.
+        db: least signal-to-noise ratio in dB, for snr; for linf, the ratio where every sample
+            changes by the radius.
         ratio: the same as a linear power ratio (Armory's ``snr``).
         steps: gradient steps.
         step: length of a step as a fraction of the radius (the paper: 0.2; its SNR rows: 0.5).

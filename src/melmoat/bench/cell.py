@@ -14,9 +14,11 @@ from melmoat.assets import asset
 from melmoat.attacks import ATTACKS
 from melmoat.data import CORPORA
 from melmoat.defenses import DEFENSES
+from melmoat.defenses.shaping import shaping_file
 from melmoat.draws import derive
 from melmoat.models import MODELS
 from melmoat.spec import Spec
+from melmoat.vocoders import VOCODERS
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,23 @@ class Cell:
 
 
 def identity(spec: Spec) -> str:
-    """``spec`` with every path, and whatever ships under its name, as a digest of the contents."""
-    text = str(spec)
-    for value in spec.args.values():
+    """``spec`` with every path, and whatever ships under its name, as a digest of the contents.
+
+    The vocoder and the shaping curve that a defense's spec names count in the same way.
+    """
+    text, named = str(spec), []
+    for key, value in spec.args.items():
         if isinstance(value, Path):
             text = text.replace(str(value), fingerprint(value))
+        elif key == "vocoder":
+            text = text.replace(f"{key}={value}", key)
+            named.append(identity(VOCODERS.parse(value)))
+        elif key == "shaping":
+            text = text.replace(f"{key}={value}", key)
+            curve = shaping_file(value)
+            named.append(fingerprint(curve) if curve else "flat")
     shipped = [asset(spec.name), asset(f"{spec.name}.safetensors")]
-    return "@".join([text, *(fingerprint(path) for path in shipped if path.exists())])
+    return "@".join([text, *named, *(fingerprint(path) for path in shipped if path.exists())])
 
 
 def fingerprint(path: Path) -> str:

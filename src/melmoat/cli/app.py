@@ -32,8 +32,9 @@ def list_parts() -> None:
     from melmoat.data import CORPORA
     from melmoat.defenses import DEFENSES
     from melmoat.models import MODELS
+    from melmoat.vocoders import VOCODERS
 
-    for family in (MODELS, DEFENSES, ATTACKS, CORPORA):
+    for family in (MODELS, VOCODERS, DEFENSES, ATTACKS, CORPORA):
         typer.secho(family.kind, bold=True)
         for name in sorted(family.table):
             typer.echo(f"  {family.usage(name)}")
@@ -73,28 +74,37 @@ def transcribe(
 
 @app.command()
 def defend(
-    source: Annotated[Path, typer.Argument(help="Audio file.")],
-    target: Annotated[Path, typer.Argument(help="Where to write (.wav or .flac).")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="SOURCE... TARGET", help="Files or folders, then where to write."),
+    ],
     defense: DefenseOption,
     seed: SeedOption = 0,
 ) -> None:
-    """Pass a file through a defense and write what the recognizer would hear."""
-    import time
+    """Pass audio through a defense and write what the recognizer would hear (16 kHz mono).
 
-    import torch
+    One file goes to a .wav or .flac file; several files, or folders, go into a folder.
+    """
+    from melmoat import defenses
+    from melmoat.cli.progress import bar
+    from melmoat.defenses.files import defend_files, pairs
+    from melmoat.errors import MelmoatError
 
-    from melmoat import audio, defenses
-    from melmoat.draws import Draws, derive
-
+    *sources, target = paths
+    if not sources:
+        raise MelmoatError("defend takes one or more sources and then a target")
+    files = pairs(sources, target)
     front = defenses.front_end(defense)
-    audio.check_target(target)
-    clean = audio.load(source)
-    began = time.perf_counter()
-    with torch.no_grad():
-        heard = front(clean, Draws([derive(seed, source.name)]))
-    factor = (time.perf_counter() - began) / float(clean.seconds)
-    audio.save(target, heard)
-    typer.echo(f"{target}: {float(clean.seconds):.2f} s, real-time factor {factor:.3f}")
+    with bar("defend", len(files)) as tick:
+        passed = defend_files(front, files, seed, lambda: tick(1))
+    for reason in passed.failed:
+        typer.echo(reason, err=True)
+    if passed.files:
+        what = f"{target}: {passed.files} files, " if len(files) > 1 else f"{target}: "
+        factor = passed.real_time_factor
+        typer.echo(f"{what}{passed.seconds:.2f} s, real-time factor {factor:.3f}")
+    if passed.failed:
+        raise typer.Exit(1)
 
 
 @app.command()

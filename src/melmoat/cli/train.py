@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 train = typer.Typer(help="Train the weights that melmoat uses.", no_args_is_help=True)
+
+
+OutOption = Annotated[Path, typer.Option(help="Folder of the run; the same folder continues it.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of weights, order and augmentation.")]
+
+
+@contextmanager
+def resumable(out: Path) -> Iterator[None]:
+    """Say on Ctrl-C that nothing but the last minutes is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted: the state is in {out}; the same command goes on", err=True)
+        raise typer.Exit(130) from None
 
 
 @train.callback()
@@ -17,7 +33,7 @@ def _group() -> None:
 
 @train.command()
 def asr(
-    out: Annotated[Path, typer.Option(help="Folder of the run; the same folder continues it.")],
+    out: OutOption,
     data: Annotated[list[str], typer.Option(help="Corpora to train on, whole every epoch.")],
     extra: Annotated[
         list[str], typer.Option(help="Corpora of which a share is drawn every epoch.")
@@ -33,18 +49,100 @@ def asr(
     batch: Annotated[int, typer.Option(min=1, help="Utterances a step.")] = 16,
     lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3,
     half: Annotated[bool, typer.Option(help="Export 16-bit weights.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, order and augmentation.")] = 0,
+    start: Annotated[
+        str | None, typer.Option(help="Recognizer to start from instead of random weights.")
+    ] = None,
+    defense: Annotated[
+        str | None,
+        typer.Option(help="Front-end to fine-tune for, such as resynth:vocoder=melgan-lab."),
+    ] = None,
+    defended: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of utterances heard through --defense.")
+    ] = 0.7,
+    noise: Annotated[
+        float, typer.Option(min=0, max=1, help="Probability of white noise on an utterance.")
+    ] = 0.5,
+    seed: SeedOption = 0,
 ) -> None:
-    """Train a DeepSpeech2 from scratch; killed at any time, the same command goes on."""
+    """Train a DeepSpeech2; killed at any time, the same command goes on."""
     from melmoat.models.deepspeech2 import DeepSpeech2Config
     from melmoat.training.asr import Recipe, train_asr
 
     config = DeepSpeech2Config(hidden=hidden, layers=layers, channels=channels)
-    recipe = Recipe(epochs=epochs, batch=batch, lr=lr, extra=extra_share, seed=seed)
-    try:
-        path, wer = train_asr(out, data, extra, held_out, config, recipe, half)
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted: the state is in {out}; the same command goes on", err=True)
-        raise typer.Exit(130) from None
+    recipe = Recipe(
+        epochs=epochs,
+        batch=batch,
+        lr=lr,
+        extra=extra_share,
+        noise=noise,
+        defended=defended,
+        seed=seed,
+    )
+    with resumable(out):
+        path, wer = train_asr(out, data, extra, held_out, config, recipe, half, start, defense)
     score = "" if wer is None else f"; greedy WER on held-out speakers {wer:.2f} %"
     typer.echo(f"wrote {path}{score}. Use it as deepspeech2:{path}")
+
+
+@train.command()
+def vocoder(
+    out: OutOption,
+    data: Annotated[list[str], typer.Option(help="Corpora to learn from; texts are not used.")],
+    architecture: Annotated[str, typer.Option(help="melgan-lab or pwg-lab.")] = "melgan-lab",
+    held_out: Annotated[int, typer.Option(min=0, help="Speakers kept for validation.")] = 4,
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps.")] = None,
+    warmup: Annotated[
+        int | None, typer.Option(min=0, help="Steps before the discriminator joins.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Crops a step.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate of the generator.")] = None,
+    start: Annotated[
+        str | None, typer.Option(help="Vocoder to start from, such as trained:PATH.")
+    ] = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Train a vocoder of a lab size; killed at any time, the same command goes on."""
+    from dataclasses import replace
+
+    from melmoat.errors import MelmoatError
+    from melmoat.training.labs import LABS, train_vocoder
+
+    if architecture not in LABS:
+        raise MelmoatError(f"unknown architecture {architecture!r}; known: {', '.join(LABS)}")
+    recipe = LABS[architecture].recipe
+    given: dict[str, Any] = {
+        "steps": steps,
+        "warmup": warmup,
+        "batch": batch,
+        "lr": lr,
+        "seed": seed,
+    }
+    recipe = replace(recipe, **{k: v for k, v in given.items() if v is not None})
+    with resumable(out):
+        path, scores = train_vocoder(out, data, held_out, architecture, recipe, start)
+    found = "".join(f"; {name} {value:.3f}" for name, value in scores.items())
+    typer.echo(f"wrote {path}{found}. Use it as trained:{path}")
+
+
+@train.command()
+def shaping(
+    out: Annotated[Path, typer.Option(help="File to write (.json).")],
+    data: Annotated[str, typer.Option(help="Corpus to attack; not one that you test on.")],
+    model: Annotated[str, typer.Option(help="Recognizer under attack.")] = "ds2-an4",
+    attack: Annotated[str, typer.Option()] = "pgd:norm=snr,db=20,steps=50",
+    mel: Annotated[str, typer.Option(help="Vocoder whose mel bands to use.")] = "griffin-lim",
+    limit: Annotated[int, typer.Option(min=1, help="Pairs of benign and attacked audio.")] = 100,
+    batch: Annotated[int, typer.Option(min=1, help="Utterances attacked together.")] = 8,
+    seed: SeedOption = 0,
+) -> None:
+    """Measure where in frequency an attack acts, as a curve for mdnf:shaping=FILE."""
+    from melmoat import vocoders
+    from melmoat.cli.progress import bar
+    from melmoat.training.shaping import measure_shaping
+
+    with bar("shaping", limit) as tick:
+        bands = vocoders.load(mel).mel
+        curve = measure_shaping(model, attack, data, bands, limit, batch, seed, tick)
+    curve.save(out)
+    peak = curve.hz[curve.values.index(max(curve.values))]
+    typer.echo(f"wrote {out}: strongest at {peak:.0f} Hz. Use it as mdnf:shaping={out}")

@@ -1,11 +1,22 @@
 """Defenses, by spec string."""
 
 from melmoat.defenses.base import Defense, FrontEnd, Nothing, StraightThrough
+from melmoat.defenses.resynthesis import mdnf, resynth
 from melmoat.defenses.smoothing import GaussianNoise, RandomizedSmoothing
+from melmoat.defenses.stft import stft, stft_flood
 from melmoat.spec import Family, SpecError
 
 DEFENSES: Family[Defense] = Family(
-    "defense", {"none": Nothing, "rs": RandomizedSmoothing, "wgn": GaussianNoise}
+    "defense",
+    {
+        "mdnf": mdnf,
+        "none": Nothing,
+        "resynth": resynth,
+        "rs": RandomizedSmoothing,
+        "stft": stft,
+        "stft-flood": stft_flood,
+        "wgn": GaussianNoise,
+    },
 )
 
 

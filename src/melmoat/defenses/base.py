@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 
@@ -63,3 +63,32 @@ class StraightThrough(FrontEnd):
         with torch.no_grad():
             heard = self.inner(audio, draws).wav
         return audio.with_wav(audio.wav + (heard - audio.wav).detach())
+
+
+class Resampled(FrontEnd):
+    """The backward pass of some toolkits: through a front-end with noise drawn anew.
+
+    The audio is that of one draw, the Jacobian that of another. It weakens the attacker and
+    flatters the defense; it is here to show by how much.
+    """
+
+    def __init__(self, inner: FrontEnd) -> None:
+        self.inner, self.stochastic = inner, inner.stochastic
+
+    def __call__(self, audio: Audio, draws: Draws) -> Audio:
+        with torch.no_grad():
+            heard = self.inner(audio, draws.fork("forward")).wav
+        if not torch.is_grad_enabled():
+            return audio.with_wav(heard)
+        other = self.inner(audio, draws.fork("backward")).wav
+        return audio.with_wav(other + (heard - other).detach())
+
+
+Gradient = Literal["exact", "resampled", "bpda"]
+
+
+def with_gradient(front_end: FrontEnd, gradient: Gradient) -> FrontEnd:
+    """``front_end`` with the gradient that an attacker is to be given."""
+    if gradient == "resampled":
+        return Resampled(front_end)
+    return StraightThrough(front_end) if gradient == "bpda" else front_end

@@ -1,33 +1,21 @@
 """Reading and writing recognizer weights.
 
-Ours are safetensors with a JSON card (config and origin) in the header. Foreign ones are
-deepspeech.pytorch checkpoints, V2 dictionaries and V3 Lightning files, read with
-``weights_only=True``: a pickle that would run code is refused.
+Foreign ones are deepspeech.pytorch checkpoints, V2 dictionaries and V3 Lightning files.
 """
 
 from __future__ import annotations
 
-import json
-import pickle
-import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import safetensors
-import safetensors.torch
-import torch
 from torch import Tensor
 
-from melmoat.errors import MelmoatError
+from melmoat import weights
 from melmoat.models.deepspeech2 import DeepSpeech2, DeepSpeech2Config
 from melmoat.text import LABELS
-
-
-class WeightsError(MelmoatError):
-    """Weights that are missing, unreadable, unsafe or of another network."""
+from melmoat.weights import WeightsError
 
 
 def save(path: Path, model: DeepSpeech2, card: Mapping[str, Any], half: bool = False) -> None:
@@ -35,38 +23,19 @@ def save(path: Path, model: DeepSpeech2, card: Mapping[str, Any], half: bool = F
 
     ``half`` stores 16-bit floats: half the file; the published scores are those of the file.
     """
-    kind = torch.float16 if half else torch.float32
-    state = {k: v.to(kind) for k, v in model.state_dict().items() if v.is_floating_point()}
     header = {"architecture": "deepspeech2", "config": asdict(model.config), "card": dict(card)}
-    state = {k: v.contiguous() for k, v in state.items()}
-    safetensors.torch.save_file(state, path, metadata={"melmoat": json.dumps(header)})
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """Config and card of a file written by :func:`save`."""
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such weights file")
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-        header: dict[str, Any] = json.loads(metadata["melmoat"])
-    except (safetensors.SafetensorError, KeyError, json.JSONDecodeError) as error:
-        raise WeightsError(
-            f"{path}: not weights that melmoat wrote ({error}); for deepspeech.pytorch "
-            "checkpoints use deepspeech.pytorch:PATH"
-        ) from error
-    return header
+    weights.write(path, model, header, half)
 
 
 def load(path: Path) -> DeepSpeech2:
     """Read a file written by :func:`save`, in eval mode with frozen weights."""
-    header = read_header(path)
+    header = weights.read_header(path)
     try:
         model = DeepSpeech2(DeepSpeech2Config(**header["config"]))
     except (KeyError, TypeError) as error:
         raise WeightsError(f"{path}: not weights of this melmoat ({error!r})") from error
-    state = {k: v.float() for k, v in safetensors.torch.load_file(path).items()}
-    return _fill(model, state, str(path))
+    weights.fill(model, weights.read(path), str(path))
+    return model
 
 
 def load_deepspeech_pytorch(
@@ -79,7 +48,7 @@ def load_deepspeech_pytorch(
     Raises:
         WeightsError: missing, not a checkpoint, needs code to unpickle, or another network.
     """
-    package = read_pickle(Path(path))
+    package = weights.read_pickle(Path(path))
     state = package.get("state_dict")
     if not isinstance(state, Mapping):
         raise WeightsError(f"{path}: no 'state_dict' in it; not a deepspeech.pytorch checkpoint")
@@ -95,29 +64,9 @@ def load_deepspeech_pytorch(
         ) from None
     except (AttributeError, TypeError, ValueError, IndexError) as error:
         raise WeightsError(f"{path}: settings that cannot be used ({error})") from error
-    return _fill(DeepSpeech2(config), _rename(state), str(path))
-
-
-def read_pickle(path: Path) -> Mapping[str, Any]:
-    """Load a foreign checkpoint without executing anything."""
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such weights file")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            package = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        found = re.search(r"(GLOBAL|operand|class) \S+", str(error))
-        raise WeightsError(
-            f"{path}: refused, not a checkpoint of plain tensors, numbers and strings "
-            f"({found[0] if found else 'pickle'}); unpickling it could run code. If you trust its "
-            "origin, load it in its own project and save {'state_dict': model.state_dict(), ...}"
-        ) from error
-    except (RuntimeError, EOFError, ValueError) as error:
-        raise WeightsError(f"{path}: not a readable PyTorch checkpoint ({error})") from error
-    if not isinstance(package, Mapping):
-        raise WeightsError(f"{path}: holds a {type(package).__name__}, expected a dictionary")
-    return package
+    model = DeepSpeech2(config)
+    weights.fill(model, _rename(state), str(path))
+    return model
 
 
 def _config_of(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> DeepSpeech2Config:
@@ -164,17 +113,3 @@ def _rename(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             key = key.replace(".rnn.", ".back.").removesuffix("_reverse")
         renamed[key.replace(".rnn.", ".ahead.")] = value
     return renamed
-
-
-def _fill(model: DeepSpeech2, state: Mapping[str, Tensor], name: str) -> DeepSpeech2:
-    """Load exactly these weights; the batch counters of batch norm carry no weight."""
-    state = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
-    wanted = {k for k in model.state_dict() if not k.endswith("num_batches_tracked")}
-    wrong = sorted(wanted ^ state.keys())
-    if wrong:
-        raise WeightsError(f"{name}: weights do not fit DeepSpeech2; differing: {wrong[:6]}")
-    try:
-        model.load_state_dict(state, strict=False)
-    except RuntimeError as error:
-        raise WeightsError(f"{name}: weights do not fit DeepSpeech2 ({error})") from error
-    return model.eval().requires_grad_(False)

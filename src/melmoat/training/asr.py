@@ -1,8 +1,9 @@
-"""Training a DeepSpeech2 with CTC.
+"""Training a DeepSpeech2 with CTC, from scratch or from weights.
 
 The recipe is the AN4 one of deepspeech.pytorch (AdamW, SortaGrad's sorted first epoch) with a
 shorter cosine schedule, stronger augmentation, and an exponential moving average of the weights,
-which is what is validated and exported.
+which is what is validated and exported. Fine-tuning for a defense hears a share of the utterances
+through it, as the paper does for its vocoders.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from lhotse import CutSet, MonoCut
+from lhotse import MonoCut
 from torch import Tensor
 
-from melmoat import __version__, data
+from melmoat import __version__, data, defenses, models
 from melmoat.audio import Audio
-from melmoat.draws import Draws
+from melmoat.defenses import FrontEnd
+from melmoat.draws import Draws, derive
 from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import word_edits
 from melmoat.models import checkpoints
@@ -29,14 +31,17 @@ from melmoat.models.base import ctc_loss, frames_needed
 from melmoat.models.deepspeech2 import DeepSpeech2, DeepSpeech2Config
 from melmoat.training import loop
 from melmoat.training.augment import perturb, spec_augment
+from melmoat.training.average import follow
+from melmoat.training.speech import anonymous, combine, provenance, split_speakers
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """One training example: 16 kHz samples ``[L]`` and their text."""
+    """One training example: 16 kHz samples ``[L]``, their text, and the same through a defense."""
 
     wave: Tensor
     text: str
+    defended: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class Recipe:
     join: float = 0.2  # share of the utterances that are joined in pairs
     extra: float = 0.5  # extra utterances drawn an epoch, as a share of the main ones
     noise: float = 0.5  # probability of added noise
+    defended: float = 0.7  # share heard through the defense, where there is one
     average: float = 0.997  # decay of the moving average of the weights
     seed: int = 0
 
@@ -110,7 +116,7 @@ class ASRTask:
         rng = np.random.default_rng([self.recipe.seed, 2, number])
         waves, texts = [], []
         for example in self._planned[1][index]:
-            waves.append(torch.cat([perturb(u.wave, rng, self.recipe.noise) for u in example]))
+            waves.append(torch.cat([self._heard(u, rng) for u in example]))
             texts.append(" ".join(u.text for u in example))
         rate = self.recipe.lr * loop.cosine(number / self.steps)
         for group in self.optimizer.param_groups:
@@ -125,33 +131,36 @@ class ASRTask:
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
         if torch.isfinite(norm):
             self.optimizer.step()
-        self._average(number)
+        follow(self.average, self.model, number, self.recipe.average)
         return {"epoch": epoch, "loss": loss.item(), "norm": norm.item(), "lr": rate}
 
-    @torch.no_grad()
-    def _average(self, number: int) -> None:
-        """Moving average; its memory is short at first so that early weights are forgotten."""
-        decay = min(self.recipe.average, number / (number + 20))
-        pairs = zip(
-            self.average.state_dict().values(), self.model.state_dict().values(), strict=True
-        )
-        for mean, value in pairs:
-            if mean.is_floating_point():
-                mean.lerp_(value, 1 - decay)
-            else:
-                mean.copy_(value)
+    def _heard(self, utterance: Utterance, rng: np.random.Generator) -> Tensor:
+        wave = utterance.wave
+        if utterance.defended is not None and rng.random() < self.recipe.defended:
+            wave = utterance.defended
+        return perturb(wave, rng, self.recipe.noise)
 
     def validate(self) -> dict[str, float]:
-        """Greedy WER in percent of the averaged weights on the held-out utterances."""
+        """Greedy WER in percent of the averaged weights on the held-out utterances.
+
+        With a defense they are heard through it, and ``clean_wer`` is without it.
+        """
+        defended = [u.defended for u in self.held_out if u.defended is not None]
+        if not defended:
+            return self._wer([u.wave for u in self.held_out], "wer")
+        clean = self._wer([u.wave for u in self.held_out], "clean_wer")
+        return self._wer(defended, "wer") | clean
+
+    def _wer(self, waves: Sequence[Tensor], name: str) -> dict[str, float]:
         edits = words = 0
         for i in range(0, len(self.held_out), 16):
             batch = self.held_out[i : i + 16]
-            audio = Audio.of([u.wave for u in batch])
+            audio = Audio.of(waves[i : i + 16])
             hypotheses = self.average.transcribe(audio, Draws([0] * len(batch)))
             for utterance, hypothesis in zip(batch, hypotheses, strict=True):
                 wrong, total = word_edits(utterance.text, hypothesis)
                 edits, words = edits + wrong, words + total
-        return {"wer": 100 * edits / words} if words else {}
+        return {name: 100 * edits / words} if words else {}
 
     def state(self) -> dict[str, Any]:
         """Weights, their average, and the optimiser's moments."""
@@ -173,22 +182,17 @@ def _fits(utterance: Utterance) -> bool:
     return frames_needed(utterance.text) < len(utterance.wave) / 1.12 / 320
 
 
-def utterances(cuts: Iterable[MonoCut]) -> list[Utterance]:
-    """Read a corpus into memory."""
-    return [Utterance(data.read([cut]).wav[0], cut.supervisions[0].text) for cut in cuts]
-
-
-def split_speakers(cuts: CutSet, held_out: int, seed: int) -> tuple[CutSet, CutSet]:
-    """Training cuts, and the cuts of ``held_out`` speakers chosen by ``seed``."""
-    speakers = sorted({cut.supervisions[0].speaker for cut in cuts})
-    if held_out >= len(speakers):
-        raise MelmoatError(
-            f"cannot hold out {held_out} of {len(speakers)} speakers; choose fewer to hold out"
-        )
-    chosen = set(np.random.default_rng([seed, 3]).permutation(speakers)[:held_out].tolist())
-    kept = [cut for cut in cuts if cut.supervisions[0].speaker not in chosen]
-    held = [cut for cut in cuts if cut.supervisions[0].speaker in chosen]
-    return CutSet.from_cuts(kept), CutSet.from_cuts(held)
+def utterances(cuts: Iterable[MonoCut], front_end: FrontEnd | None = None) -> list[Utterance]:
+    """Read a corpus into memory, and each utterance through ``front_end`` (one draw)."""
+    found = []
+    for cut in cuts:
+        audio = data.read([cut])
+        defended = None
+        if front_end is not None:
+            with torch.no_grad():
+                defended = front_end(audio, Draws([derive(cut.id)])).wav[0]
+        found.append(Utterance(audio.wav[0], cut.supervisions[0].text, defended))
+    return found
 
 
 def train_asr(
@@ -199,12 +203,17 @@ def train_asr(
     config: DeepSpeech2Config,
     recipe: Recipe,
     half: bool = False,
+    start: str | None = None,
+    defense: str | None = None,
 ) -> tuple[Path, float | None]:
     """Train from corpora in ``out``, going on where an earlier run stopped, and export.
 
     Args:
         main, extra: corpus specs; the speakers held out are chosen among those of ``main``.
+        config: sizes; with ``start`` they are those of the weights.
         half: export 16-bit weights.
+        start: spec of the DeepSpeech2 to start from; None for random weights.
+        defense: spec of the front-end to fine-tune for.
 
     Returns:
         ``out/model.safetensors``, whose card says what data, settings and score it is of, and the
@@ -213,21 +222,25 @@ def train_asr(
     kept, held = split_speakers(combine([data.load(s) for s in main]), held_out, recipe.seed)
     unseen = {cut.supervisions[0].speaker for cut in held}
     added = [c for s in extra for c in data.load(s) if c.supervisions[0].speaker not in unseen]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        model = DeepSpeech2(config)
-    task = ASRTask(model, utterances(kept), utterances(added), utterances(held), recipe)
+    model = _model(config, recipe.seed, start)
+    front = defenses.front_end(defense) if defense else None
+    task = ASRTask(
+        model, utterances(kept, front), utterances(added, front), utterances(held, front), recipe
+    )
+    origin = {k: anonymous(spec) for k, spec in (("start", start), ("defense", defense)) if spec}
     settings = {
-        "trained_on": [_provenance(spec) for spec in [*main, *extra]],
+        "trained_on": [provenance(spec) for spec in [*main, *extra]],
         "held_out_speakers": sorted(unseen),
         **asdict(recipe),
-        **asdict(config),
+        **asdict(model.config),
+        **origin,
     }
     loop.run(task, task.steps, out, task.steps_an_epoch, settings)
     card = {
         "trained_on": settings["trained_on"],
         "held_out_speakers": settings["held_out_speakers"],
         "recipe": asdict(recipe),
+        **origin,
         "melmoat": __version__,
     }
     path = out / "model.safetensors"
@@ -238,15 +251,12 @@ def train_asr(
     return path, wer
 
 
-def combine(corpora: Sequence[CutSet]) -> CutSet:
-    """All cuts of several corpora."""
-    return CutSet.from_cuts([cut for cuts in corpora for cut in cuts])
-
-
-def _provenance(spec: str) -> dict[str, object]:
-    """A corpus by what it is; where it lay on this machine is nobody's business."""
-    cuts = list(data.load(spec))
-    hours = sum(cut.duration for cut in cuts) / 3600
-    kind, _, path = spec.partition(":")
-    name = "/".join(Path(path).parts[-2:])
-    return {"corpus": kind, "name": name, "utterances": len(cuts), "hours": round(hours, 3)}
+def _model(config: DeepSpeech2Config, seed: int, start: str | None) -> DeepSpeech2:
+    if start is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return DeepSpeech2(config)
+    model = models.load(start)
+    if not isinstance(model, DeepSpeech2):
+        raise MelmoatError(f"{start} is not a DeepSpeech2; only those are trained here")
+    return model.requires_grad_(True)

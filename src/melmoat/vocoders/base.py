@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from melmoat.draws import Draws
+from melmoat.vocoders.mel import MelSpec, extend
+
+CHUNK = 4096  # frames made at a time where no gradient is asked for
 
 
 class Vocoder(nn.Module):
     """Turns a mel spectrogram into a waveform.
 
     Attributes:
+        config: the network's sizes, a frozen dataclass.
+        mel: the log-mel spectrogram it was trained on.
         hop: samples a frame.
+        reach: frames before and after that a frame's samples depend on, at most; None for the
+            whole utterance.
         noisy: whether :meth:`forward` takes a noise input, so that it is stochastic by itself.
     """
 
+    config: Any
+    mel: MelSpec
     hop: int
+    reach: int | None
     noisy: bool = False
+
+    def __init__(self, mel: MelSpec, hop: int, reach: int | None) -> None:
+        super().__init__()
+        if hop != mel.hop:
+            raise ValueError(f"the network makes {hop} samples a frame, its mel has {mel.hop}")
+        self.mel, self.hop, self.reach = mel, hop, reach
 
     def forward(self, mel: Tensor, noise: Tensor | None = None) -> Tensor:
         """Waveform of a mel spectrogram.
@@ -29,6 +49,54 @@ class Vocoder(nn.Module):
         Shape: ``[B, F * hop]``.
         """
         raise NotImplementedError
+
+
+def synthesise(vocoder: Vocoder, mel: Tensor, frames: Tensor, draws: Draws) -> Tensor:
+    """Waveforms of a ragged batch of log-mel spectrograms, each as if it were alone.
+
+    Every utterance's last frame is repeated for as long as the network sees ahead, so that nothing
+    it hears there depends on the batch.
+
+    Args:
+        mel: as :class:`MelSpec` gives it, without normalisation. Shape: ``[B, bands, F]``.
+        frames: frames of each utterance. Shape: ``[B]``.
+        draws: where the noise of a ``noisy`` vocoder comes from.
+
+    Shape: ``[B, F * hop]``. Samples beyond ``frames * hop`` are not meaningful.
+    """
+    mel = vocoder.mel.normalise(mel)
+    total = mel.shape[-1] * vocoder.hop
+    noise = None
+    if vocoder.reach is None:
+        if vocoder.noisy:
+            noise = draws.normal(mel.new_zeros(len(mel), 1, total))
+        waves = []
+        for i, count in enumerate(frames.tolist()):
+            samples = count * vocoder.hop
+            own = None if noise is None else noise[i : i + 1, :, :samples]
+            wave = vocoder(mel[i : i + 1, :, :count], own)[0]
+            waves.append(F.pad(wave, (0, total - samples)))
+        return torch.stack(waves)
+    mel = extend(mel, frames, vocoder.reach)
+    if vocoder.noisy:
+        noise = draws.normal(mel.new_zeros(len(mel), 1, mel.shape[-1] * vocoder.hop))
+    if torch.is_grad_enabled() or mel.shape[-1] <= CHUNK:
+        extended: Tensor = vocoder(mel, noise)
+        return extended[:, :total]
+    return torch.cat(list(_chunks(vocoder, mel, noise, vocoder.reach)), dim=1)[:, :total]
+
+
+def _chunks(vocoder: Vocoder, mel: Tensor, noise: Tensor | None, reach: int) -> Iterator[Tensor]:
+    """The waveform piece by piece, each with all that the network sees: memory for hours of audio.
+
+    Yields ``[B, pieces * hop]``; the pieces together are the whole, to float rounding.
+    """
+    hop, end = vocoder.hop, mel.shape[-1]
+    for begin in range(0, end, CHUNK):
+        first, last = max(0, begin - reach), min(end, begin + CHUNK + reach)
+        own = None if noise is None else noise[..., first * hop : last * hop]
+        wave: Tensor = vocoder(mel[..., first:last], own)
+        yield wave[:, (begin - first) * hop : (begin - first + CHUNK) * hop]
 
 
 def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

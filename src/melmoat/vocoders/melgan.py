@@ -7,12 +7,14 @@ and dilated residual blocks in between.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from torch import Tensor, nn
 
 from melmoat.vocoders.base import Vocoder, fold_weight_norm
+from melmoat.vocoders.mel import MelSpec
+from melmoat.weights import fill
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,6 @@ class MelGANConfig:
     """Sizes; the defaults are the published generator of 4,266,050 parameters (with its weight
     norm's gains; 4,260,257 weights without them)."""
 
-    bands: int = 80
     channels: int = 512  # after the first convolution, halved at each stretch
     ratios: tuple[int, ...] = (8, 8, 2, 2)
     blocks: int = 3  # residual blocks a stretch, of dilation 1, 3, 9, ...
@@ -48,12 +49,12 @@ class ResidualBlock(nn.Module):
 class MelGAN(Vocoder):
     """The generator."""
 
-    def __init__(self, config: MelGANConfig | None = None) -> None:
-        super().__init__()
-        self.config = config = config or MelGANConfig()
-        self.hop = prod(config.ratios)
+    def __init__(self, config: MelGANConfig | None = None, mel: MelSpec | None = None) -> None:
+        config, mel = config or MelGANConfig(), mel or MelSpec()
+        super().__init__(mel, prod(config.ratios), _reach(config))
+        self.config = config
         width = config.channels
-        layers: list[nn.Module] = [nn.ReflectionPad1d(3), nn.Conv1d(config.bands, width, 7)]
+        layers: list[nn.Module] = [nn.ReflectionPad1d(3), nn.Conv1d(mel.bands, width, 7)]
         for r in config.ratios:
             stretch = nn.ConvTranspose1d(
                 width, width // 2, 2 * r, stride=r, padding=r // 2 + r % 2, output_padding=r % 2
@@ -69,12 +70,28 @@ class MelGAN(Vocoder):
         return wave[:, 0]
 
 
-def from_published(state: Mapping[str, Tensor]) -> MelGAN:
+def _reach(config: MelGANConfig) -> int:
+    """Frames ahead: from the last sample of frame 0 back to the last input of every layer."""
+    last = prod(config.ratios) - 1 + 3
+    for r in reversed(config.ratios):
+        last += sum(3**i for i in range(config.blocks))
+        last = (last + r // 2 + r % 2) // r
+    return last + 3
+
+
+def from_published(
+    state: Mapping[str, Tensor], mel: MelSpec | None = None, name: str = "these weights"
+) -> MelGAN:
     """A frozen MelGAN from the generator's state of descriptinc/melgan-neurips or of
     kan-bayashi/ParallelWaveGAN; every size is read from the weights.
 
+    Args:
+        state: the generator's weights, with or without weight norm.
+        mel: what it was trained on; descriptinc's with the weights' bands and hop if not given.
+        name: what errors call the weights.
+
     Raises:
-        KeyError, RuntimeError: not a MelGAN generator.
+        KeyError, ValueError, WeightsError: not a MelGAN generator.
     """
     state = {_rename(key): value for key, value in fold_weight_norm(state).items()}
     first = state["layers.1.weight"]
@@ -84,14 +101,18 @@ def from_published(state: Mapping[str, Tensor]) -> MelGAN:
         if key.count(".") == 2 and key.endswith("weight") and value.shape[0] == 2 * value.shape[1]
     ]
     blocks = sum(key.endswith("shortcut.weight") for key in state) // max(1, len(stretches))
-    config = MelGANConfig(first.shape[1], first.shape[0], tuple(stretches), blocks)
-    generator = MelGAN(config)
-    generator.load_state_dict(state)
-    return generator.eval().requires_grad_(False)
+    config = MelGANConfig(first.shape[0], tuple(stretches), blocks)
+    mel = mel or replace(MelSpec(), bands=first.shape[1], hop=prod(config.ratios))
+    generator = MelGAN(config, mel)
+    fill(generator, state, name)
+    return generator
 
 
 def _rename(key: str) -> str:
-    key = "layers." + key.partition(".")[2]
+    prefix, _, rest = key.partition(".")
+    if prefix not in ("model", "melgan", "layers"):
+        raise ValueError(f"{key} is no weight of a MelGAN")
+    key = f"layers.{rest}"
     return key.replace(".stack.", ".block.").replace(".skip_layer.", ".shortcut.")
 
 

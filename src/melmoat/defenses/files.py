@@ -1,0 +1,109 @@
+"""Passing files and folders through a front-end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from melmoat import audio
+from melmoat.audio import AudioError
+from melmoat.defenses.base import FrontEnd
+from melmoat.draws import Draws, derive
+
+SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au"}
+
+
+@dataclass
+class Passed:
+    """What came of it."""
+
+    files: int = 0
+    seconds: float = 0.0  # of audio
+    spent: float = 0.0  # in the front-end
+    failed: list[str] = field(default_factory=list)  # why each file failed that did
+
+    @property
+    def real_time_factor(self) -> float:
+        """Seconds of work for a second of audio."""
+        return self.spent / self.seconds if self.seconds else 0.0
+
+
+def pairs(sources: Sequence[Path], target: Path) -> list[tuple[Path, Path]]:
+    """Each file to read, with the one to write.
+
+    One file goes to ``target`` itself if that has a suffix. Otherwise ``target`` is a folder: files
+    lie in it under their own names, folders' files as they lay there, as FLAC where their own
+    format cannot be written.
+
+    Raises:
+        AudioError: a source that does not exist, a folder without audio, two sources for one
+            target, or a source that would be overwritten.
+    """
+    for source in sources:
+        if not source.exists():
+            raise AudioError(f"{source}: no such file or folder")
+    if len(sources) == 1 and sources[0].is_file() and target.suffix and not target.is_dir():
+        audio.check_target(target)
+        found = [(sources[0], target)]
+    else:
+        found = []
+        for source in sources:
+            files = _audio_files(source) if source.is_dir() else [source]
+            base = source if source.is_dir() else source.parent
+            found += [(file, _writable(target / file.relative_to(base))) for file in files]
+    taken: dict[Path, Path] = {}
+    for source, place in found:
+        if place in taken:
+            raise AudioError(f"{taken[place]} and {source} would both become {place}")
+        if place.resolve() == source.resolve():
+            raise AudioError(f"{source} would be overwritten; choose another target")
+        taken[place] = source
+    return found
+
+
+def _audio_files(folder: Path) -> list[Path]:
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    if not files:
+        raise AudioError(f"{folder}: no audio files in it ({', '.join(sorted(SUFFIXES))})")
+    return files
+
+
+def _writable(path: Path) -> Path:
+    return path if path.suffix.lower() in (".wav", ".flac") else path.with_suffix(".flac")
+
+
+def defend_files(
+    front_end: FrontEnd,
+    files: Sequence[tuple[Path, Path]],
+    seed: int = 0,
+    tick: Callable[[], None] = lambda: None,
+) -> Passed:
+    """Pass every file through ``front_end``; one that cannot be used does not stop the others.
+
+    Args:
+        files: what :func:`pairs` found. Audio is brought to 16 kHz mono.
+        seed: with a file's name, it decides what is drawn for that file.
+        tick: called after each file.
+    """
+    passed = Passed()
+    for source, target in files:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            audio.check_target(target)
+            clean = audio.load(source)
+            began = time.perf_counter()
+            with torch.no_grad():
+                heard = front_end(clean, Draws([derive(seed, source.name)]))
+            passed.spent += time.perf_counter() - began
+            audio.save(target, heard)
+            passed.seconds += float(clean.seconds)
+            passed.files += 1
+        except (AudioError, OSError) as error:
+            reason = str(error)
+            passed.failed.append(reason if str(source) in reason else f"{source}: {reason}")
+        tick()
+    return passed

@@ -1,0 +1,70 @@
+"""The paper's defense: speech to log-mel, noise on it, and back by a vocoder."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from melmoat import vocoders
+from melmoat.audio import Audio
+from melmoat.defenses.base import FrontEnd, Gradient, with_gradient
+from melmoat.defenses.flooding import Flooding
+from melmoat.defenses.shaping import load_curve, shaping_file
+from melmoat.draws import Draws
+from melmoat.resampling import resample
+from melmoat.vocoders.base import Vocoder, synthesise
+
+Noise = Literal["fresh", "fixed"]
+
+
+class Resynthesis(FrontEnd):
+    """Speech through a vocoder, its log-mel spectrogram flooded on the way or not.
+
+    One graph runs through all of it: rate conversion, spectrogram, the very noise that was drawn,
+    generator, and rate conversion back. Lengths and rate are kept to the sample.
+
+    Args:
+        vocoder: the generator.
+        flooding: noise on the log-mel spectrogram, before the vocoder's own normalisation.
+        noise: whether the noise input of a vocoder that takes one is drawn anew each time or is
+            always the same.
+    """
+
+    def __init__(
+        self, vocoder: Vocoder, flooding: Flooding | None = None, noise: Noise = "fresh"
+    ) -> None:
+        self.vocoder, self.flooding, self.noise = vocoder, flooding, noise
+        drawn = vocoder.noisy and noise == "fresh"
+        self.stochastic = drawn or (flooding is not None and flooding.level > 0)
+
+    def __call__(self, audio: Audio, draws: Draws) -> Audio:
+        speech = resample(audio, self.vocoder.mel.rate)
+        mel, frames = self.vocoder.mel(speech)
+        if self.flooding is not None:
+            mel = self.flooding(mel, frames, draws.fork("flooding"))
+        own = Draws([0] * len(audio)) if self.noise == "fixed" else draws.fork("vocoder")
+        wav = synthesise(self.vocoder, mel, frames, own)[:, : speech.wav.shape[1]]
+        back = resample(speech.with_wav(wav), audio.rate)
+        return audio.with_wav(back.wav[:, : audio.wav.shape[1]])
+
+
+def resynth(
+    vocoder: str = "melgan-lab", noise: Noise = "fresh", gradient: Gradient = "exact"
+) -> FrontEnd:
+    """Resynthesis alone (the paper's MG and WG)."""
+    return with_gradient(Resynthesis(vocoders.load(vocoder), None, noise), gradient)
+
+
+def mdnf(
+    vocoder: str = "melgan-lab",
+    level: float = 0.05,
+    shaping: str = "an4",
+    norm: Literal["frame", "utterance"] = "frame",
+    shape: Literal["amplitude", "variance"] = "amplitude",
+    noise: Noise = "fresh",
+    gradient: Gradient = "exact",
+) -> FrontEnd:
+    """Mel domain noise flooding. ``shaping``: flat, a shipped curve, or a curve's file."""
+    made = vocoders.load(vocoder)
+    file = shaping_file(shaping)
+    curve = load_curve(file).at(made.mel) if file else None
+    return with_gradient(Resynthesis(made, Flooding(level, curve, norm, shape), noise), gradient)

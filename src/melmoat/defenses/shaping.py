@@ -1,0 +1,83 @@
+"""Shaping curves: how strong the noise is in each mel band, relative to the others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from melmoat.assets import asset
+from melmoat.errors import MelmoatError
+from melmoat.spectral import hz_to_mel, mel_to_hz
+from melmoat.vocoders.mel import MelSpec
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Relative strength over frequency.
+
+    Args:
+        hz: centres of the bands it was measured in, rising.
+        values: strength in each, at least 0, the largest 1.
+        card: where it comes from.
+    """
+
+    hz: tuple[float, ...]
+    values: tuple[float, ...]
+    card: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        if not self.values or len(self.hz) != len(self.values):
+            raise ValueError(f"a curve needs as many hz as values, got {len(self.hz)} hz")
+        if not (np.isfinite(self.values).all() and min(self.values) >= 0 < max(self.values)):
+            raise ValueError("a curve's values must be finite, at least 0, and not all 0")
+        if not (np.isfinite(self.hz).all() and (np.diff(self.hz) > 0).all()):
+            raise ValueError("a curve's hz must be finite and rise")
+
+    def at(self, mel: MelSpec) -> tuple[float, ...]:
+        """The strength in each band of ``mel``, interpolated between band centres."""
+        return tuple(np.interp(centres(mel), self.hz, self.values).tolist())
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+
+
+def centres(mel: MelSpec) -> list[float]:
+    """Centre of each band in Hz."""
+    low, high = hz_to_mel(mel.fmin), hz_to_mel(mel.fmax)
+    step = (high - low) / (mel.bands + 1)
+    return [mel_to_hz(low + step * (i + 1)) for i in range(mel.bands)]
+
+
+def shaping_file(name: str) -> Path | None:
+    """The file that ``name`` stands for: a shipped curve or a path; None for ``flat``.
+
+    Raises:
+        MelmoatError: there is no such curve; lists the shipped ones.
+    """
+    if name == "flat":
+        return None
+    shipped = asset("shaping")
+    for path in (shipped / f"{name}.json", Path(name)):
+        if path.is_file():
+            return path
+    known = ", ".join(["flat", *sorted(p.stem for p in shipped.glob("*.json"))])
+    raise MelmoatError(f"unknown shaping {name!r}; known: {known}, or the path of a curve's file")
+
+
+def load_curve(path: Path) -> Curve:
+    """Read what :meth:`Curve.save` wrote.
+
+    Raises:
+        MelmoatError: not such a file.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return Curve(tuple(found["hz"]), tuple(found["values"]), found.get("card", {}))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MelmoatError(f"{path}: not a shaping curve ({error})") from error

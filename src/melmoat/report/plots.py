@@ -1,0 +1,110 @@
+"""Figures, by matplotlib (extra ``plots``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from melmoat.audio import Audio
+from melmoat.defenses.shaping import Curve
+from melmoat.errors import MelmoatError
+from melmoat.vocoders.mel import LAB_MEL, MelSpec
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLORS = ("#0b6e99", "#c4421a", "#4b8b3b", "#7a5195", "#8a6d00", "#555555")
+
+
+@contextmanager
+def figure(path: Path, width: float, height: float, columns: int = 1) -> Iterator[Sequence[Axes]]:
+    """Axes to draw on, in a row; written to ``path`` (its suffix is the format) at the end.
+
+    Raises:
+        MelmoatError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MelmoatError('figures need matplotlib: pip install "melmoat[plots]"') from error
+    made = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(made)
+    axes = made.subplots(1, columns, squeeze=False)[0]
+    for ax in axes:
+        ax.spines[["top", "right"]].set_visible(False)
+    yield list(axes)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made.savefig(path, dpi=150)
+    except (OSError, ValueError) as error:
+        raise MelmoatError(f"cannot write {path}: {error}") from error
+
+
+def spectrograms(path: Path, named: Mapping[str, Audio], mel: MelSpec = LAB_MEL) -> None:
+    """Log-mel spectrograms of the first utterance of each, side by side on one scale.
+
+    Args:
+        path: where to write.
+        named: audio by title, at ``mel.rate``.
+    """
+    images = {}
+    for name, audio in named.items():
+        found, frames = mel(audio)
+        images[name] = found[0, :, : int(frames[0])].numpy()
+    top = max(image.max() for image in images.values())
+    with figure(path, 3.2 * len(images) + 0.6, 2.6, len(images)) as axes:
+        for ax, (name, image) in zip(axes, images.items(), strict=True):
+            seconds = image.shape[1] * mel.hop / mel.rate
+            drawn = ax.imshow(
+                image,
+                origin="lower",
+                aspect="auto",
+                extent=(0, seconds, 0, mel.bands),
+                vmin=top - 4,
+                vmax=top,
+                cmap="magma",
+            )
+            ax.set_title(name, fontsize=9)
+            ax.set_xlabel("seconds")
+        axes[0].set_ylabel("mel band")
+        assert axes[-1].figure is not None
+        axes[-1].figure.colorbar(drawn, ax=list(axes), label="log10 magnitude", pad=0.01)
+
+
+def curves(path: Path, named: Mapping[str, Curve]) -> None:
+    """Shaping curves over frequency (the paper's Figure 2)."""
+    with figure(path, 6.0, 3.2) as (ax,):
+        for color, (name, curve) in zip(COLORS, named.items(), strict=False):
+            ax.plot(curve.hz, curve.values, label=name, color=color)
+        ax.set_xlabel("Hz")
+        ax.set_ylabel("mean absolute log-mel difference,\nstrongest band = 1")
+        ax.set_ylim(bottom=0)
+        ax.legend(frameon=False)
+
+
+def trade_off(path: Path, series: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Benign against adversarial WER with their intervals, a line for each series.
+
+    Args:
+        path: where to write.
+        series: points by name, each with ``level`` and the summaries ``benign`` and ``attacked``.
+    """
+    with figure(path, 6.0, 4.0) as (ax,):
+        for color, (name, points) in zip(COLORS, series.items(), strict=False):
+            x = [p["benign"]["wer"] for p in points]
+            y = [p["attacked"]["wer"] for p in points]
+            errors = [_whiskers(points, key) for key in ("benign", "attacked")]
+            ax.errorbar(x, y, errors[1], errors[0], "o-", color=color, label=name, elinewidth=0.6)
+            for point, at in zip(points, zip(x, y, strict=True), strict=True):
+                ax.annotate(f"{point['level']:g}", at, (4, 4), textcoords="offset points")
+        ax.set_xlabel("benign WER %")
+        ax.set_ylabel("adversarial WER %")
+        ax.legend(frameon=False)
+
+
+def _whiskers(points: Sequence[Mapping[str, Any]], key: str) -> list[list[float]]:
+    cells = [point[key] for point in points]
+    return [[c["wer"] - c["wer_low"] for c in cells], [c["wer_high"] - c["wer"] for c in cells]]

@@ -1,0 +1,118 @@
+"""The vocoders trained here: their sizes, recipes, and the run from corpora to a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from lhotse import MonoCut
+from torch import Tensor, nn
+
+from melmoat import __version__, data, vocoders
+from melmoat.audio import PCM16, Audio
+from melmoat.training import loop
+from melmoat.training.speech import anonymous, combine, provenance, split_speakers
+from melmoat.training.vocoder import VocoderRecipe, VocoderTask, plain
+from melmoat.vocoders import checkpoints
+from melmoat.vocoders.base import Vocoder
+from melmoat.vocoders.discriminators import (
+    MelGANDiscriminator,
+    MelGANDiscriminatorConfig,
+    ParallelWaveGANDiscriminator,
+    ParallelWaveGANDiscriminatorConfig,
+)
+from melmoat.vocoders.mel import LAB_MEL, MelSpec
+from melmoat.vocoders.melgan import MelGAN, MelGANConfig
+from melmoat.vocoders.parallel_wavegan import ParallelWaveGAN, ParallelWaveGANConfig
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A vocoder of a size that two cores train in hours, and how it is trained."""
+
+    vocoder: Callable[[MelSpec], Vocoder]
+    discriminator: Callable[[], nn.Module]
+    recipe: VocoderRecipe
+    normalised: bool  # whether its mel carries the statistics of the training speech
+
+
+LABS = {
+    "melgan-lab": Lab(
+        lambda mel: MelGAN(MelGANConfig(channels=256, ratios=(4, 4, 4, 3)), mel),
+        lambda: MelGANDiscriminator(MelGANDiscriminatorConfig(channels=8, most=256)),
+        VocoderRecipe(steps=14_000, warmup=10_500),
+        normalised=False,
+    ),
+    "pwg-lab": Lab(
+        lambda mel: ParallelWaveGAN(
+            ParallelWaveGANConfig(
+                layers=10, stacks=2, residual=32, gate=64, skip=32, scales=(4, 4, 4, 3)
+            ),
+            mel,
+        ),
+        lambda: ParallelWaveGANDiscriminator(ParallelWaveGANDiscriminatorConfig(channels=32)),
+        VocoderRecipe(steps=8_000, warmup=6_000, adversary="lsgan", adversarial=4.0, matching=0.0),
+        normalised=True,
+    ),
+}
+
+
+def train_vocoder(
+    out: Path,
+    corpora: Sequence[str],
+    held_out: int,
+    architecture: str,
+    recipe: VocoderRecipe,
+    start: str | None = None,
+) -> tuple[Path, dict[str, float]]:
+    """Train from corpora in ``out``, going on where an earlier run stopped, and export.
+
+    Args:
+        corpora: corpus specs; the speakers held out are chosen among theirs.
+        architecture: one of :data:`LABS`.
+        start: spec of the vocoder to start from; None for random weights.
+
+    Returns:
+        ``out/model.safetensors``, whose card says what data, settings and scores it is of, and its
+        spectral losses on the held-out speakers.
+    """
+    lab = LABS[architecture]
+    kept, held = split_speakers(combine([data.load(s) for s in corpora]), held_out, recipe.seed)
+    speech = waves(kept, LAB_MEL.rate)
+    mel = with_statistics(LAB_MEL, speech) if lab.normalised else LAB_MEL
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        discriminator = lab.discriminator() if recipe.warmup < recipe.steps else None
+        vocoder = vocoders.load(start).requires_grad_(True) if start else lab.vocoder(mel)
+    settings = {
+        "trained_on": [provenance(spec) for spec in corpora],
+        "held_out_speakers": sorted({cut.supervisions[0].speaker for cut in held}),
+        "architecture": architecture,
+        "recipe": asdict(recipe),
+        **({"start": anonymous(start)} if start else {}),
+    }
+    task = VocoderTask(vocoder, discriminator, speech, waves(held, mel.rate), recipe)
+    loop.run(task, recipe.steps, out, validate_every=500, settings=settings)
+    scores = task.validate()
+    path = out / "model.safetensors"
+    checkpoints.save(path, plain(task.average), {**settings, **scores, "melmoat": __version__})
+    return path, scores
+
+
+def with_statistics(mel: MelSpec, waves: Sequence[Tensor]) -> MelSpec:
+    """``mel`` with the mean and standard deviation of each band over up to 500 utterances."""
+    every = max(1, len(waves) // 500)
+    pieces = []
+    for wave in waves[::every]:
+        frames, _ = mel(Audio.of([wave.float() / PCM16], mel.rate))
+        pieces.append(frames[0])
+    seen = torch.cat(pieces, dim=1).double()
+    mean, scale = seen.mean(1), seen.std(1).clamp(min=1e-3)
+    return replace(mel, mean=tuple(mean.tolist()), scale=tuple(scale.tolist()))
+
+
+def waves(cuts: Iterable[MonoCut], rate: int) -> list[Tensor]:
+    """Read a corpus into memory, as int16. Shape of each: ``[L]``."""
+    return [(data.read([cut], rate).quantized().wav[0] * PCM16).short() for cut in cuts]

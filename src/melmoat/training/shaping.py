@@ -1,0 +1,89 @@
+"""Measuring where in frequency an attack puts its perturbation (the paper's Figure 2)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from melmoat import __version__, attacks, data, models
+from melmoat.audio import Audio
+from melmoat.bench.runner import choose, judge, plan
+from melmoat.defenses.shaping import Curve, centres
+from melmoat.draws import Draws, derive
+from melmoat.resampling import resample
+from melmoat.spectral import frame_mask
+from melmoat.training.speech import anonymous, provenance
+from melmoat.vocoders.mel import MelSpec
+
+
+def measure_shaping(
+    model: str,
+    attack: str,
+    corpus: str,
+    mel: MelSpec,
+    limit: int = 100,
+    batch: int = 8,
+    seed: int = 0,
+    tick: Callable[[float], None] = lambda _: None,
+) -> Curve:
+    """Attack ``limit`` utterances and average what changed in each mel band.
+
+    The value of a band is the mean absolute difference of the log-mel spectrograms of adversarial
+    and benign audio, over all frames of all pairs, divided by that of the strongest band.
+
+    Args:
+        model, attack, corpus: specs; the utterances are spread evenly over the corpus.
+        mel: the bands.
+        tick: called with the number of utterances that were just done.
+    """
+    recognizer, made = models.load(model), attacks.build(attack)
+    cuts = choose(list(data.load(corpus)), limit)
+    total, frames_seen = torch.zeros(mel.bands, dtype=torch.float64), 0
+    for group in plan(cuts, batch):
+        truth = [cut.supervisions[0].text or "" for cut in group]
+        draws = Draws(derive(seed, cut.id) for cut in group)
+        share = len(group) / (made.evaluations + 1)
+        audio = data.read(group, recognizer.rate)
+        out = judge(recognizer, audio, made, truth, draws, partial(tick, share))
+        differences, frames = difference(out.clean, out.adversarial, mel)
+        total, frames_seen = total + differences, frames_seen + frames
+        tick(share)
+    return curve_of(
+        total / frames_seen,
+        mel,
+        {
+            "model": anonymous(model),
+            "attack": attack,
+            "measured_on": provenance(corpus),
+            "pairs": len(cuts),
+            "seed": seed,
+            "melmoat": __version__,
+        },
+    )
+
+
+def difference(clean: Audio, adversarial: Audio, mel: MelSpec) -> tuple[Tensor, int]:
+    """Absolute log-mel difference of each band, summed over all frames, and their number.
+
+    Shape: ``[bands]``, float64.
+    """
+    x, frames = mel(resample(clean, mel.rate))
+    y, _ = mel(resample(adversarial, mel.rate))
+    inside = frame_mask(frames, x.shape[-1])[:, None]
+    return ((y - x).abs() * inside).double().sum((0, 2)), int(frames.sum())
+
+
+def curve_of(differences: Tensor, mel: MelSpec, card: dict[str, object]) -> Curve:
+    """A curve from mean absolute log-mel differences. Shape: ``[bands]``."""
+    largest = float(differences.max())
+    if not (math.isfinite(largest) and largest > 0):
+        raise ValueError("the attack changed nothing; there is no curve to measure")
+    values = [round(value, 6) for value in (differences / largest).tolist()]
+    rounded = [round(hz, 3) for hz in centres(mel)]
+    per_decade = 1.0 if mel.log == "10" else 1 / math.log(10)
+    peak_db = round(20 * largest * per_decade, 4)
+    return Curve(tuple(rounded), tuple(values), {**card, "peak_db": peak_db})

@@ -1,0 +1,51 @@
+"""The table of vocoders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from melmoat.assets import asset
+from melmoat.spec import Family
+from melmoat.vocoders import checkpoints, published
+from melmoat.vocoders.base import Vocoder
+from melmoat.vocoders.griffin_lim import GriffinLim, GriffinLimConfig
+
+
+def melgan_lab() -> Vocoder:
+    """The MelGAN that ships: 16 kHz, small (see its card)."""
+    return checkpoints.load(asset("melgan-lab.safetensors"))
+
+
+def pwg_lab() -> Vocoder:
+    """The Parallel WaveGAN that ships: 16 kHz, small (see its card)."""
+    return checkpoints.load(asset("pwg-lab.safetensors"))
+
+
+def trained(path: Path) -> Vocoder:
+    """Weights that ``melmoat train vocoder`` exported."""
+    return checkpoints.load(path)
+
+
+def griffin_lim(iterations: int = 32, momentum: float = 0.99) -> Vocoder:
+    """Phase reconstruction at 16 kHz without weights; more iterations help little after 32."""
+    return GriffinLim(GriffinLimConfig(iterations, momentum)).eval()
+
+
+VOCODERS: Family[Vocoder] = Family(
+    "vocoder",
+    {
+        "descriptinc-melgan": published.descriptinc_melgan,
+        "griffin-lim": griffin_lim,
+        "hifigan": published.hifigan,
+        "hifigan-universal": published.hifigan_universal,
+        "melgan-lab": melgan_lab,
+        "parallel_wavegan": published.parallel_wavegan,
+        "pwg-lab": pwg_lab,
+        "trained": trained,
+    },
+)
+
+
+def load(spec: str) -> Vocoder:
+    """Build a vocoder from its spec, in eval mode with frozen weights."""
+    return VOCODERS.build(spec)

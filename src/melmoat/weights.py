@@ -1,0 +1,108 @@
+"""Files of weights, ours and foreign.
+
+Ours are safetensors with a JSON card (architecture, config and origin) in the header. Foreign ones
+are PyTorch checkpoints, read with ``weights_only=True``: a pickle that would run code is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from melmoat.errors import MelmoatError
+
+
+class WeightsError(MelmoatError):
+    """Weights that are missing, unreadable, unsafe or of another network."""
+
+
+def write(path: Path, module: nn.Module, header: Mapping[str, Any], half: bool = False) -> None:
+    """Write the floating-point state of ``module`` as safetensors with ``header``.
+
+    ``half`` stores 16-bit floats: half the file; the published scores are those of the file.
+    """
+    kind = torch.float16 if half else torch.float32
+    state = {
+        key: value.to(kind).contiguous()
+        for key, value in module.state_dict().items()
+        if value.is_floating_point()
+    }
+    safetensors.torch.save_file(state, path, metadata={"melmoat": json.dumps(dict(header))})
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The header of a file written by :func:`write`."""
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights file")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        header: dict[str, Any] = json.loads(metadata["melmoat"])
+    except (safetensors.SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise WeightsError(
+            f"{path}: not weights that melmoat wrote ({error}); foreign checkpoints have specs of "
+            "their own (see `melmoat list`)"
+        ) from error
+    return header
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The state of a file written by :func:`write`, as 32-bit floats."""
+    return {k: v.float() for k, v in safetensors.torch.load_file(path).items()}
+
+
+def read_pickle(path: Path) -> Mapping[str, Any]:
+    """Load a foreign checkpoint without executing anything.
+
+    Raises:
+        WeightsError: missing, not a checkpoint, or it needs code to unpickle.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            package = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"(GLOBAL|operand|class) \S+", str(error))
+        raise WeightsError(
+            f"{path}: refused, not a checkpoint of plain tensors, numbers and strings "
+            f"({found[0] if found else 'pickle'}); unpickling it could run code. If you trust its "
+            "origin, load it in its own project and save {'state_dict': model.state_dict(), ...}"
+        ) from error
+    except (RuntimeError, EOFError, ValueError) as error:
+        raise WeightsError(f"{path}: not a readable PyTorch checkpoint ({error})") from error
+    if not isinstance(package, Mapping):
+        raise WeightsError(f"{path}: holds a {type(package).__name__}, expected a dictionary")
+    return package
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
+    """Load exactly ``state`` into ``module``, and freeze it in eval mode.
+
+    Counters of batch norm carry no weight and may be missing.
+
+    Raises:
+        WeightsError: keys or shapes differ.
+    """
+    state = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
+    wanted = {k for k in module.state_dict() if not k.endswith("num_batches_tracked")}
+    kind = type(module).__name__
+    wrong = sorted(wanted ^ state.keys())
+    if wrong:
+        raise WeightsError(f"{name}: weights do not fit {kind}; differing: {wrong[:6]}")
+    try:
+        module.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        raise WeightsError(f"{name}: weights do not fit {kind} ({error})") from error
+    module.eval().requires_grad_(False)

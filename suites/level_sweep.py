@@ -1,0 +1,72 @@
+"""The flooding's level: benign WER against adversarial WER on held-out training speakers.
+
+    python suites/level_sweep.py --data an4:an4/train
+
+The speakers are those that ds2-an4's card lists as held out: no recognizer here learned from them,
+and nothing of the test set is seen. Writes the trade-off as data and as a plot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from lab import HOME
+
+from melmoat.assets import asset
+from melmoat.bench.cell import Cell, grid
+from melmoat.bench.runner import Runner
+from melmoat.bench.store import Store
+from melmoat.cli.progress import bar
+from melmoat.report.plots import trade_off
+from melmoat.weights import read_header
+
+ATTACK = "pgd:norm=snr,db=20,steps=50"
+LEVELS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3)
+SERIES = {
+    "MG-MDNF shaped": ("ds2-an4-mg", "mdnf:vocoder=melgan-lab,level={},shaping=an4", LEVELS),
+    "MG-MDNF unshaped": ("ds2-an4-mg", "mdnf:vocoder=melgan-lab,level={},shaping=flat", LEVELS),
+    "STFT-flood": ("ds2-an4", "stft-flood:level={}", (0.0, 0.1, 0.2, 0.3, 0.5)),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", default="an4:an4/train")
+    parser.add_argument("--out", type=Path, default=HOME / "results" / "level_sweep")
+    parser.add_argument("--limit", type=int, default=32)
+    given = parser.parse_args()
+    speakers = read_header(asset("ds2-an4.safetensors"))["card"]["held_out_speakers"]
+    data = f"{given.data},speakers={'+'.join(speakers)}"
+    store = Store(given.out)
+    runner = Runner(store, batch=8, limit=given.limit)
+
+    def cell(model: str, defense: str, attack: str) -> Cell:
+        return grid([model], [defense], [attack], [data])[0]
+
+    asked = [
+        (name, level, {k: cell(model, spec.format(level), a) for k, a in columns})
+        for name, (model, spec, levels) in SERIES.items()
+        for level in levels
+        for columns in [(("benign", "none"), ("attacked", ATTACK))]
+    ]
+    cells = [made for _, _, pair in asked for made in pair.values()]
+    store.begin(cells, {"limit": given.limit})
+    with bar("sweep", sum(len(runner.cuts(c)) for c in cells)) as tick:
+        runner.run(cells, lambda done, n: tick(n, f"{done.defense} / {done.attack}"))
+    found = {summary["key"]: summary for summary in store.summarise()}
+    series: dict[str, list[dict[str, object]]] = {name: [] for name in SERIES}
+    for name, level, pair in asked:
+        point = {kind: found[made.key] for kind, made in pair.items()}
+        series[name].append({"level": level, **point})
+    (given.out / "trade_off.json").write_text(json.dumps(series, indent=1) + "\n")
+    trade_off(given.out / "trade_off.svg", series)
+    for name, points in series.items():
+        for p in points:
+            wers = f"benign {p['benign']['wer']:.1f}, attacked {p['attacked']['wer']:.1f}"
+            print(f"{name:18} {p['level']:5} {wers}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""Tiny vocoders as files, for spec strings."""
+
+from pathlib import Path
+
+import pytest
+
+from melmoat.vocoders import checkpoints
+from tests.defenses.tiny import MEL_22K, tiny_melgan, tiny_pwg
+
+
+@pytest.fixture(scope="session")
+def vocoder_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder: Path = tmp_path_factory.mktemp("vocoders")
+    made = {"melgan": tiny_melgan(), "pwg": tiny_pwg(), "melgan22k": tiny_melgan(MEL_22K)}
+    for name, vocoder in made.items():
+        checkpoints.save(folder / f"{name}.safetensors", vocoder, {})
+    return {name: f"trained:{folder / name}.safetensors" for name in made}
+
+
+@pytest.fixture
+def vocoder(vocoder_files: dict[str, str]) -> str:
+    return vocoder_files["melgan"]
+
+
+@pytest.fixture
+def pwg(vocoder_files: dict[str, str]) -> str:
+    return vocoder_files["pwg"]

@@ -1,0 +1,74 @@
+"""Files and folders through a front-end."""
+
+from pathlib import Path
+
+import pytest
+import soundfile
+import torch
+
+from melmoat import audio
+from melmoat.audio import Audio, AudioError
+from melmoat.defenses import front_end
+from melmoat.defenses.files import defend_files, pairs
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "in"
+    (root / "sub").mkdir(parents=True)
+    wave = 0.1 * torch.sin(torch.arange(4_000) / 10)
+    audio.save(root / "a.wav", Audio.of([wave]))
+    soundfile.write(root / "sub" / "b.ogg", wave.numpy(), 16_000)
+    (root / "notes.txt").write_text("not audio")
+    return root
+
+
+def test_one_file_goes_to_one_file(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out.flac"
+    assert pairs([folder / "a.wav"], target) == [(folder / "a.wav", target)]
+
+
+def test_a_folder_keeps_its_shape(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert pairs([folder], out) == [
+        (folder / "a.wav", out / "a.wav"),
+        (folder / "sub" / "b.ogg", out / "sub" / "b.flac"),
+    ]
+
+
+def test_many_files_go_into_a_folder(folder: Path, tmp_path: Path) -> None:
+    sources = [folder / "a.wav", folder / "sub" / "b.ogg"]
+    assert [t.name for _, t in pairs(sources, tmp_path / "out")] == ["a.wav", "b.flac"]
+
+
+def test_nothing_is_overwritten_by_accident(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match="would be overwritten"):
+        pairs([folder], folder)
+    with pytest.raises(AudioError, match="would both become"):
+        pairs([folder, folder], tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(AudioError, match="no audio files"):
+        pairs([tmp_path / "empty"], tmp_path / "out")
+
+
+def test_a_bad_file_does_not_stop_the_others(folder: Path, tmp_path: Path) -> None:
+    (folder / "broken.wav").write_bytes(b"no audio at all")
+    ticks: list[int] = []
+    files = pairs([folder], tmp_path / "out")
+    passed = defend_files(front_end("none"), files, tick=lambda: ticks.append(1))
+    assert (passed.files, len(passed.failed), len(ticks)) == (2, 1, 3)
+    assert "broken.wav: not readable as audio" in passed.failed[0]
+    assert passed.seconds == pytest.approx(0.5)
+    clean, heard = (audio.load(folder / "a.wav"), audio.load(tmp_path / "out" / "a.wav"))
+    assert torch.equal(clean.wav, heard.wav)
+
+
+def test_what_is_drawn_depends_on_seed_and_name_alone(folder: Path, tmp_path: Path) -> None:
+    noisy = front_end("wgn:snr=10")
+
+    def heard(out: str, seed: int) -> torch.Tensor:
+        defend_files(noisy, pairs([folder], tmp_path / out), seed)
+        return audio.load(tmp_path / out / "a.wav").wav
+
+    assert torch.equal(heard("x", 1), heard("y", 1))
+    assert not torch.equal(heard("x", 1), heard("z", 2))
