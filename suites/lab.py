@@ -1,16 +1,16 @@
 """What the suites have in common: rows and columns of a table, measured cell by cell.
 
-A suite is a grid of (recognizer, defense) rows and attack columns. It runs in the order that gives
-whole columns first, writes each batch of utterances as it is done, and the same command goes on
-where it was stopped.
+A suite is a grid of (recognizer, defense) rows and attack columns. It runs column by column, writes
+each batch of utterances as it is done, and the same command goes on where it was stopped.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from melmoat.bench.cell import Cell, grid
 from melmoat.bench.runner import Runner
@@ -22,74 +22,91 @@ HOME = Path(__file__).parents[1]
 LEVEL = 0.15  # of the flooding, chosen on held-out training speakers by level_sweep.py
 STFT_LEVEL = 0.3  # of the flooding of STFT coefficients, likewise
 
-PGD = "pgd:norm=snr,db={},steps=100"
-BOX = "pgd:norm=linf,db={},steps=100"
-COLUMNS = {
+ADAPTIVE = "l2 20 dB, 250 it."
+COLUMNS = {  # with the paper's names of what they stand for
     "benign": "none",
-    "l2 20 dB": PGD.format(20),
-    "l2 23.5 dB": PGD.format(23.5),
-    "l2 29.5 dB": PGD.format(29.5),
-    "linf 20 dB": BOX.format(20),
-    "linf 26 dB": BOX.format(26),
-    "l2 20 dB, 250 it.": "pgd:norm=snr,db=20,steps=250",
+    "l2 20 dB": "pgd:norm=snr,db=20,steps=100",  # l2 1.5
+    "l2 23.5 dB": "pgd:norm=snr,db=23.5,steps=100",  # l2 1.0
+    "l2 29.5 dB": "pgd:norm=snr,db=29.5,steps=100",  # l2 0.5
+    "linf 20 dB": "pgd:norm=linf,db=20,steps=100",  # linf 0.01
+    "linf 26 dB": "pgd:norm=linf,db=26,steps=100",  # linf 0.005
+    ADAPTIVE: "pgd:norm=snr,db=20,steps=250",  # and 5 draws (EOT) where the row says so
 }
-ADAPTIVE = "l2 20 dB, 250 it."  # with 5 draws (EOT) where the defense is stochastic
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table: a recognizer behind a defense."""
+    """One line of a table: a recognizer behind a defense.
+
+    Args:
+        eot: whether the adaptive attack averages its loss over 5 draws: the defense is stochastic.
+        paper: the paper's WER by column, where it gives one.
+    """
 
     label: str
     model: str
     defense: str
-    stochastic: bool = False
+    eot: bool = False
+    paper: Mapping[str, float] = field(default_factory=dict)
 
-    def cell(self, column: str, data: str) -> Cell:
-        attack = COLUMNS[column]
-        if column == ADAPTIVE and self.stochastic:
+    def cell(self, column: str, attack: str, data: str) -> Cell:
+        if column == ADAPTIVE and self.eot:
             attack += ",eot=5"
-        (cell,) = grid([self.model], [self.defense], [attack], [data])
-        return cell
+        return grid([self.model], [self.defense], [attack], [data])[0]
 
 
-def arguments(description: str, name: str, limit: int) -> argparse.Namespace:
-    """The options that every suite takes."""
-    parser = argparse.ArgumentParser(description=description)
+def run(
+    rows: Sequence[Row], name: str, about: str, limit: int, columns: Mapping[str, str] = COLUMNS
+) -> None:
+    """Measure what is missing, then write and print the table."""
+    parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--data", default="an4:an4/test", help="corpus spec (%(default)s)")
     parser.add_argument("--out", type=Path, default=HOME / "results" / name)
     parser.add_argument("--limit", type=int, default=limit, help="utterances (%(default)s)")
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=8, help="attacked together (%(default)s)")
     parser.add_argument("--rows", nargs="*", help="labels of the rows to run; all by default")
     parser.add_argument("--columns", nargs="*", help="columns to run; all by default")
-    return parser.parse_args()
-
-
-def run(rows: Sequence[Row], given: argparse.Namespace) -> None:
-    """Measure what is missing, column by column, and print the table."""
+    given = parser.parse_args()
     store = Store(given.out)
     runner = Runner(store, given.batch, given.limit)
-    chosen = [row for row in rows if not given.rows or row.label in given.rows]
-    columns = [column for column in COLUMNS if not given.columns or column in given.columns]
-    cells = [row.cell(column, given.data) for column in columns for row in chosen]
-    store.begin(cells, {"batch": given.batch, "limit": given.limit})
-    with bar("suite", sum(len(runner.cuts(cell)) for cell in cells)) as tick:
-        for cell in cells:
-            runner.run([cell], lambda done, n: tick(n, f"{done.defense} / {done.attack}"))
-            store.summarise()
-    print(markdown(rows, {c["key"]: c for c in store.summarise()}, given.data))
+    cells = {
+        (row.label, column): row.cell(column, attack, given.data)
+        for column, attack in columns.items()
+        for row in rows
+    }
+    asked = [
+        cell
+        for (label, column), cell in cells.items()
+        if (not given.rows or label in given.rows)
+        and (not given.columns or column in given.columns)
+    ]
+    store.begin(asked, {"batch": given.batch, "limit": given.limit})
+    with bar(name, sum(len(runner.cuts(cell)) for cell in asked)) as tick:
+        runner.run(asked, lambda cell, n: tick(n, f"{cell.defense} / {cell.attack}"))
+    found = {summary["key"]: summary for summary in store.summarise()}
+    measured = {where: found.get(cell.key) for where, cell in cells.items()}
+    table = markdown(rows, list(columns), measured)
+    (given.out / "table.md").write_text(table + "\n", encoding="utf-8")
+    print(table)
 
 
-def markdown(rows: Sequence[Row], found: Mapping[str, Mapping[str, object]], data: str) -> str:
-    """The table, WER in percent with 95 % bootstrap intervals over utterances."""
-    lines = [f"| defense | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 1) + "|"]
+def markdown(
+    rows: Sequence[Row],
+    columns: Sequence[str],
+    measured: Mapping[tuple[str, str], Mapping[str, Any] | None],
+) -> str:
+    """WER in percent with 95 % bootstrap intervals over utterances; the paper's in italics."""
+    lines = [f"| WER % | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for row in rows:
-        cells = [_wer(found.get(row.cell(column, data).key)) for column in COLUMNS]
-        lines.append(f"| {row.label} | {' | '.join(cells)} |")
+        ours = [_wer(measured[row.label, column]) for column in columns]
+        lines.append(f"| {row.label} | {' | '.join(ours)} |")
+        if row.paper:
+            theirs = [f"*{row.paper[c]:.1f}*" if c in row.paper else "" for c in columns]
+            lines.append(f"| *{row.label}, paper* | {' | '.join(theirs)} |")
     return "\n".join(lines)
 
 
-def _wer(cell: Mapping[str, object] | None) -> str:
+def _wer(cell: Mapping[str, Any] | None) -> str:
     if cell is None or cell["wer"] is None:
         return "-"
     return f"{cell['wer']:.1f} [{cell['wer_low']:.1f}, {cell['wer_high']:.1f}]"

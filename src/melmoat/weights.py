@@ -80,7 +80,9 @@ def read_pickle(path: Path) -> Mapping[str, Any]:
             f"({found[0] if found else 'pickle'}); unpickling it could run code. If you trust its "
             "origin, load it in its own project and save {'state_dict': model.state_dict(), ...}"
         ) from error
-    except (RuntimeError, EOFError, ValueError) as error:
+    except OSError:
+        raise
+    except Exception as error:  # torch answers foreign bytes with errors of many kinds
         raise WeightsError(f"{path}: not a readable PyTorch checkpoint ({error})") from error
     if not isinstance(package, Mapping):
         raise WeightsError(f"{path}: holds a {type(package).__name__}, expected a dictionary")

@@ -12,7 +12,8 @@ from melmoat.attacks import Untargeted
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.metrics.errors import word_edits
-from melmoat.models import DeepSpeech2, checkpoints
+from melmoat.models import DeepSpeech2
+from melmoat.weights import read_header
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def wer(model: DeepSpeech2, spec: str) -> float:
 def test_size_and_card() -> None:
     path = asset("ds2-an4.safetensors")
     assert path.stat().st_size <= 25_000_000
-    header = checkpoints.read_header(path)
+    header = read_header(path)
     assert header["card"]["trained_on"]
     assert '"/' not in json.dumps(header)  # no path of the machine that trained it
 

@@ -46,5 +46,13 @@ def test_intervals_gaps_and_targets_are_shown() -> None:
     assert text.count(" - ") == 2
 
 
-def test_one_table_a_model_and_corpus() -> None:
+def test_one_table_a_corpus() -> None:
     assert len(robustness([cell("none", "none"), cell("none", "none", data="e")])) == 2
+
+
+def test_several_models_share_a_table_that_names_them() -> None:
+    text = show([cell("none", "a"), cell("mdnf", "a", model="tuned", wer=45.6)])
+    assert "WER %, m, tuned on d" in text
+    (line,) = [line for line in text.splitlines() if "45.6" in line]
+    assert "tuned" in line
+    assert "mdnf" in line

@@ -255,7 +255,7 @@ def test_settings_in_the_file_itself_will_do(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"generator_type": "HiFiGANGenerator"}, "is a HiFiGANGenerator; supported: MelGAN"),
-        ({"generator_type": "MelGANGenerator"}, r"first_conv\.bias is no weight of a MelGAN"),
+        ({"generator_type": "MelGANGenerator"}, "is no weight of a MelGAN"),
         ({"generator_params": {**PARAMS, "use_causal_conv": True}}, "use_causal_conv True"),
         ({"generator_params": {**PARAMS, "upsample_net": "UpsampleNetwork"}}, "upsample_net"),
         ({"generator_params": {**PARAMS, "stacks": 3}}, "4 layers do not divide into 3 stacks"),
@@ -504,7 +504,7 @@ def test_universal_hifigan_is_the_packages_own() -> None:
     file = folder / "data" / "generator_universal.pth.tar"
     theirs.load_state_dict(read_pickle(file)["generator"])
     ours = vocoders.load("hifigan-universal")
-    mel = 2 * normal(1, 80, 12).float() - 5
+    mel = 2 * normal(1, 80, 5).float() - 5
     with torch.no_grad():
         wave = theirs(mel)[:, 0]
     assert wave.std() > 1e-3

@@ -16,25 +16,35 @@ ATTACKS = (
     f"pgd:norm=snr,db=30,steps={STEPS}",
     f"pgd:norm=snr,db=20,steps={STEPS}",
 )
-DEFENSES = ("none", "rs:snr=15,votes=5")
+SYSTEMS = (
+    ("ds2-an4", "none"),
+    ("ds2-an4", "rs:snr=15,votes=5"),
+    ("ds2-an4-mg", "mdnf:level=0.15"),
+)
 
 
-def cells(model: str) -> list[Cell]:
-    """Benign, noise and two strengths of attack, undefended and smoothed."""
-    return grid([model], DEFENSES, ATTACKS, ["demo"])
+def cells() -> list[Cell]:
+    """Benign, noise and two strengths of attack: undefended, smoothed, and flooded with noise."""
+    grids = [grid([model], [defense], ATTACKS, ["demo"]) for model, defense in SYSTEMS]
+    return [cell for one in grids for cell in one]
 
 
 def story(summary: Sequence[Mapping[str, Any]], out: Path) -> str:
     """What the table means, in a few lines, and what to try next."""
     wer = {(c["defense"], c["attack"]): c["wer"] for c in summary}
-    bare, smooth = (str(c) for c in dict.fromkeys(c["defense"] for c in summary))
+    bare, smooth, flooded = dict.fromkeys(str(c["defense"]) for c in summary)
     benign, noise, _, strong = dict.fromkeys(c["attack"] for c in summary)
     key = next(c["key"] for c in summary if (c["defense"], c["attack"]) == (bare, strong))
+
+    def cost(defense: str) -> str:
+        return f"{wer[defense, benign] - wer[bare, benign]:+.0f}"
+
     return (
         f"At the same 20 dB SNR, random noise leaves {wer[bare, noise]:.0f} % WER and the crafted "
-        f"perturbation {wer[bare, strong]:.0f} %; randomized smoothing brings that to "
-        f"{wer[smooth, strong]:.0f} %, attacked through its own noise, and costs "
-        f"{wer[smooth, benign] - wer[bare, benign]:+.0f} points on clean speech.\n"
+        f"perturbation {wer[bare, strong]:.0f} %. Attacked through their own noise, randomized "
+        f"smoothing brings that to {wer[smooth, strong]:.0f} % and mel domain noise flooding to "
+        f"{wer[flooded, strong]:.0f} %; on clean speech they cost {cost(smooth)} and "
+        f"{cost(flooded)} points.\n"
         f"Listen: {out / 'audio' / key}/*.adversarial.flac beside *.clean.flac. Next: "
         "`melmoat attack YOUR.wav OUT.wav`, `melmoat bench --help`, `melmoat list`."
     )

@@ -164,13 +164,20 @@ def bench(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("melmoat-demo"),
-    model: ModelOption = "ds2-an4",
 ) -> None:
     """The main job on what ships: a recognizer, attacked, defended, measured. Under two minutes."""
     from melmoat.bench.demo import UTTERANCES, cells, story
+    from melmoat.errors import MelmoatError
+    from melmoat.report.plots import kept_audio
 
-    summary = run_cells(cells(model), out, batch=UTTERANCES, limit=UTTERANCES, save_audio=True)
+    asked = cells()
+    summary = run_cells(asked, out, batch=UTTERANCES, limit=UTTERANCES, save_audio=True)
     typer.echo(story(summary, out))
+    try:
+        kept_audio(out / "spectrograms.png", out / "audio" / asked[-1].key)
+        typer.echo(f"{out / 'spectrograms.png'}: clean, adversarial and defended speech")
+    except MelmoatError as error:  # a figure is worth no failure
+        typer.echo(f"no figure: {error}")
 
 
 def run_cells(

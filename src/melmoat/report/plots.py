@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from melmoat.audio import Audio
+from melmoat.audio import Audio, load
 from melmoat.defenses.shaping import Curve
 from melmoat.errors import MelmoatError
 from melmoat.vocoders.mel import LAB_MEL, MelSpec
@@ -72,6 +72,18 @@ def spectrograms(path: Path, named: Mapping[str, Audio], mel: MelSpec = LAB_MEL)
         axes[0].set_ylabel("mel band")
         assert axes[-1].figure is not None
         axes[-1].figure.colorbar(drawn, ax=list(axes), label="log10 magnitude", pad=0.01)
+
+
+def kept_audio(path: Path, folder: Path) -> None:
+    """Spectrograms of the first utterance whose clean, adversarial and defended audio a run kept.
+
+    Args:
+        path: where to write.
+        folder: the cell's folder of audio.
+    """
+    name = min(p.name for p in folder.glob("*.clean.flac")).removesuffix(".clean.flac")
+    kinds = ("clean", "adversarial", "defended")
+    spectrograms(path, {kind: load(folder / f"{name}.{kind}.flac") for kind in kinds})
 
 
 def curves(path: Path, named: Mapping[str, Curve]) -> None:

@@ -13,28 +13,33 @@ Summary = Sequence[Mapping[str, Any]]
 
 
 def robustness(summary: Summary) -> list[Group]:
-    """One table for each model and corpus: defenses down, attacks across, WER with its interval."""
+    """One table for each corpus and seed: defended models down, attacks across, WER with its
+    interval."""
     groups = dict.fromkeys(_group(cell) for cell in summary)
     return [_table([c for c in summary if _group(c) == group]) for group in groups]
 
 
 def _group(cell: Mapping[str, Any]) -> tuple[Any, ...]:
-    return cell["model"], cell["data"], cell["seed"]
+    return cell["data"], cell["seed"]
 
 
 def _table(cells: Summary) -> Group:
     first = cells[0]
     counted = sorted({c["n"] for c in cells})
     count = " to ".join(str(n) for n in dict.fromkeys([counted[0], counted[-1]]))
-    title = f"WER %, {first['model']} on {first['data']}, {count} utterances"
+    models = list(dict.fromkeys(c["model"] for c in cells))
+    title = f"WER %, {', '.join(models)} on {first['data']}, {count} utterances"
     table = Table()
+    if len(models) > 1:
+        table.add_column("model", overflow="fold")
     table.add_column("defense", overflow="fold")
     columns = list(dict.fromkeys(c["attack"] for c in cells))
     for attack in columns:
         table.add_column(Text(attack), justify="right", overflow="fold")
-    found = {(c["defense"], c["attack"]): c for c in cells}
-    for defense in dict.fromkeys(c["defense"] for c in cells):
-        table.add_row(Text(defense), *(_wer(found.get((defense, attack))) for attack in columns))
+    found = {(c["model"], c["defense"], c["attack"]): c for c in cells}
+    for system in dict.fromkeys((c["model"], c["defense"]) for c in cells):
+        names = [Text(name) for name in system[len(models) == 1 :]]
+        table.add_row(*names, *(_wer(found.get((*system, attack))) for attack in columns))
     notes = ["[low, high]: 95 % bootstrap interval over utterances"]
     notes += [
         f"{c['defense']} / {c['attack']}: target WER {c['target_wer']:.1f}, "

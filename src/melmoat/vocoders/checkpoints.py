@@ -24,9 +24,11 @@ ARCHITECTURES: dict[str, tuple[type[Any], type[Any]]] = {
 
 def save(path: Path, vocoder: Vocoder, card: Mapping[str, Any]) -> None:
     """Write ``vocoder`` as safetensors with its config, its mel and ``card`` in the header."""
-    name = next(n for n, (kind, _) in ARCHITECTURES.items() if type(vocoder) is kind)
+    names = [name for name, (kind, _) in ARCHITECTURES.items() if type(vocoder) is kind]
+    if not names:
+        raise ValueError(f"a {type(vocoder).__name__} has no weights to save")
     config, mel = asdict(vocoder.config), asdict(vocoder.mel)
-    header = {"architecture": name, "config": config, "mel": mel, "card": dict(card)}
+    header = {"architecture": names[0], "config": config, "mel": mel, "card": dict(card)}
     weights.write(path, vocoder, header)
 
 

@@ -6,8 +6,8 @@ keep its phases, and push on in the direction of the last step.
 
 It is deterministic. On 16 kHz LibriSpeech (a few utterances) its log-mel differs from the input by
 0.107 nats on average after 32 iterations (0.119 after 16, 0.097 after 128) and by the same to 1 %
-whether the first phases are random or those below, so nothing is gained by randomness. Reverse-mode
-memory grows with iterations times frames, and so does, slowly, the size of the gradient.
+whether the first phases are random or those below, so nothing is gained by randomness. The memory
+of a backward pass grows with the iterations, and so does the gradient: 12 times from 8 to 32.
 """
 
 from __future__ import annotations

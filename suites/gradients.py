@@ -1,0 +1,21 @@
+"""What an attacker loses who is not given the exact gradient of a stochastic defense.
+
+    python suites/gradients.py --data an4:an4/test
+
+The defense is the same in every row and so is the judge; only the backward pass differs: through
+the noise that was drawn (exact), through noise drawn anew (resampled, as some toolkits do), or
+straight through (bpda).
+"""
+
+from lab import LEVEL, Row, run
+
+MDNF = f"mdnf:vocoder=melgan-lab,level={LEVEL},shaping=an4,gradient="
+ROWS = [Row(kind, "ds2-an4-mg", MDNF + kind) for kind in ("exact", "resampled", "bpda")]
+COLUMNS = {
+    "benign": "none",
+    "l2 20 dB": "pgd:norm=snr,db=20,steps=100",
+    "l2 29.5 dB": "pgd:norm=snr,db=29.5,steps=100",
+}
+
+if __name__ == "__main__":
+    run(ROWS, "gradients", __doc__, limit=40, columns=COLUMNS)

@@ -1,0 +1,130 @@
+"""Our weights come back as they were; foreign ones are read without running anything."""
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from melmoat import weights
+from melmoat.weights import WeightsError
+
+
+def network(width: int = 3) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(4, width), nn.BatchNorm1d(width))
+
+
+@pytest.mark.parametrize(("half", "error"), [(False, 0.0), (True, 5e-4)])
+def test_our_own_files_come_back(tmp_path: Path, half: bool, error: float) -> None:
+    module = network()
+    weights.write(tmp_path / "a", module, {"architecture": "test", "card": {"n": 1}}, half)
+    assert weights.read_header(tmp_path / "a") == {"architecture": "test", "card": {"n": 1}}
+    state = weights.read(tmp_path / "a")
+    kept = {k: v for k, v in module.state_dict().items() if "num_batches" not in k}
+    assert state.keys() == kept.keys()
+    for key, value in state.items():
+        assert value.dtype == torch.float32
+        assert (value - kept[key]).abs().max() <= error * kept[key].abs().max()
+    other = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+    weights.fill(other, state, "a")
+    assert torch.allclose(other[0].weight, module[0].weight, atol=1e-3)  # type: ignore[index]
+
+
+def test_half_is_half_the_size(tmp_path: Path) -> None:
+    sizes = []
+    for half in (False, True):
+        weights.write(tmp_path / "a", network(5_000), {}, half)
+        sizes.append((tmp_path / "a").stat().st_size)
+    assert sizes[1] < 0.52 * sizes[0]
+
+
+def test_what_melmoat_did_not_write_has_no_header(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    with pytest.raises(WeightsError, match="no such weights file"):
+        weights.read_header(path)
+    weights.write(path, network(), {})
+    whole = path.read_bytes()
+    for content in (b"text", whole[:-20], whole.replace(b"melmoat", b"another")):
+        path.write_bytes(content)
+        with pytest.raises(WeightsError, match="not weights that melmoat wrote"):
+            weights.read_header(path)
+
+
+def test_filling_is_exact_and_freezes() -> None:
+    module = network()
+    state = {k: v + 1 for k, v in module.state_dict().items() if "num_batches" not in k}
+    weights.fill(module, state, "a")
+    assert all(torch.equal(module.state_dict()[k], v) for k, v in state.items())
+    assert not module.training
+    assert not any(p.requires_grad for p in module.parameters())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"0.bias": None}, r"a: weights do not fit Sequential; differing: \['0\.bias'\]"),
+        ({"2.bias": torch.zeros(3)}, r"differing: \['2\.bias'\]"),
+        ({"0.bias": torch.zeros(4)}, "size mismatch for 0.bias"),
+    ],
+)
+def test_other_weights_are_refused(changes: dict[str, Any], message: str) -> None:
+    state = {**network().state_dict(), **changes}
+    with pytest.raises(WeightsError, match=message):
+        weights.fill(network(), {k: v for k, v in state.items() if v is not None}, "a")
+
+
+def test_a_foreign_checkpoint_is_read(tmp_path: Path) -> None:
+    package = {"model": {"a": torch.arange(3)}, "steps": 7, "name": "x", "betas": (0.5, 0.9)}
+    for old_format in (False, True):
+        torch.save(package, tmp_path / "a", _use_new_zipfile_serialization=not old_format)
+        found = weights.read_pickle(tmp_path / "a")
+        assert found["model"]["a"].tolist() == [0, 1, 2]
+        assert {k: v for k, v in found.items() if k != "model"} == {
+            k: v for k, v in package.items() if k != "model"
+        }
+
+
+class Bomb:
+    """Runs a command when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.mark),)
+
+
+@pytest.mark.parametrize("where", ["whole", "inside"])
+def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path, where: str) -> None:
+    mark, path = tmp_path / "executed", tmp_path / "model.pth"
+    if where == "whole":
+        path.write_bytes(pickle.dumps(Bomb(mark)))
+    else:
+        torch.save({"state_dict": {}, "hyper_parameters": Bomb(mark)}, path)
+    with pytest.raises(WeightsError, match="could run code"):
+        weights.read_pickle(path)
+    assert not mark.exists()
+
+
+def test_unreadable_checkpoints(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    for missing in (path, tmp_path):
+        with pytest.raises(WeightsError, match="no such weights file"):
+            weights.read_pickle(missing)
+    path.write_text("not weights")
+    with pytest.raises(WeightsError, match="not a checkpoint of plain tensors"):
+        weights.read_pickle(path)
+    torch.save({"state_dict": {}}, path)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(WeightsError, match="not a readable PyTorch checkpoint"):
+        weights.read_pickle(path)
+    path.write_bytes(b"")
+    with pytest.raises(WeightsError, match="not a readable PyTorch checkpoint"):
+        weights.read_pickle(path)
+    torch.save(torch.zeros(3), path)
+    with pytest.raises(WeightsError, match="holds a Tensor, expected a dictionary"):
+        weights.read_pickle(path)
