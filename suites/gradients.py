@@ -2,9 +2,9 @@
 
     python suites/gradients.py --data an4:an4/test
 
-The defense is the same in every row and so is the judge; only the backward pass differs: through
-the noise that was drawn (exact), through noise drawn anew (resampled, as some toolkits do), or
-straight through (bpda).
+The defense and the judge are the same in every row. The attacker's backward pass goes through the
+noise that was drawn (exact), through noise drawn anew (resampled, as some toolkits do), or straight
+through (bpda).
 """
 
 from lab import LEVEL, Row, run

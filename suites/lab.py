@@ -64,8 +64,9 @@ def run(
     parser.add_argument("--out", type=Path, default=HOME / "results" / name)
     parser.add_argument("--limit", type=int, default=limit, help="utterances (%(default)s)")
     parser.add_argument("--batch", type=int, default=8, help="attacked together (%(default)s)")
-    parser.add_argument("--rows", nargs="*", help="labels of the rows to run; all by default")
-    parser.add_argument("--columns", nargs="*", help="columns to run; all by default")
+    labels = [row.label for row in rows]
+    parser.add_argument("--rows", nargs="*", default=labels, choices=labels, metavar="ROW")
+    parser.add_argument("--columns", nargs="*", default=[*columns], choices=columns, metavar="COL")
     given = parser.parse_args()
     store = Store(given.out)
     runner = Runner(store, given.batch, given.limit)
@@ -73,19 +74,15 @@ def run(
         (row.label, column): row.cell(column, attack, given.data)
         for column, attack in columns.items()
         for row in rows
+        if row.label in given.rows
     }
-    asked = [
-        cell
-        for (label, column), cell in cells.items()
-        if (not given.rows or label in given.rows)
-        and (not given.columns or column in given.columns)
-    ]
+    asked = [cell for (_, column), cell in cells.items() if column in given.columns]
     store.begin(asked, {"batch": given.batch, "limit": given.limit})
     with bar(name, sum(len(runner.cuts(cell)) for cell in asked)) as tick:
         runner.run(asked, lambda cell, n: tick(n, f"{cell.defense} / {cell.attack}"))
     found = {summary["key"]: summary for summary in store.summarise()}
     measured = {where: found.get(cell.key) for where, cell in cells.items()}
-    table = markdown(rows, list(columns), measured)
+    table = markdown([row for row in rows if row.label in given.rows], list(columns), measured)
     (given.out / "table.md").write_text(table + "\n", encoding="utf-8")
     print(table)
 
@@ -95,10 +92,14 @@ def markdown(
     columns: Sequence[str],
     measured: Mapping[tuple[str, str], Mapping[str, Any] | None],
 ) -> str:
-    """WER in percent with 95 % bootstrap intervals over utterances; the paper's in italics."""
+    """WER in percent with 95 % bootstrap intervals over utterances; the paper's in italics (its
+    EOT took 100 iterations)."""
     lines = [f"| WER % | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for row in rows:
-        ours = [_wer(measured[row.label, column]) for column in columns]
+        ours = [
+            _wer(measured[row.label, column]) + (", EOT" if column == ADAPTIVE and row.eot else "")
+            for column in columns
+        ]
         lines.append(f"| {row.label} | {' | '.join(ours)} |")
         if row.paper:
             theirs = [f"*{row.paper[c]:.1f}*" if c in row.paper else "" for c in columns]
@@ -109,4 +110,6 @@ def markdown(
 def _wer(cell: Mapping[str, Any] | None) -> str:
     if cell is None or cell["wer"] is None:
         return "-"
+    if cell["wer_low"] is None:
+        return f"{cell['wer']:.1f}"
     return f"{cell['wer']:.1f} [{cell['wer_low']:.1f}, {cell['wer_high']:.1f}]"

@@ -43,6 +43,8 @@ def test_values_take_the_types_of_the_signature() -> None:
         ("part:limit=0.001", "part:limit=0.001"),
         ("file:/a/b=c.x", "file:/a/b=c.x"),
         ("file:width=2,path=x", "file:x,width=2"),
+        ("file:(a,b),width=2", "file:(a,b),width=2"),
+        ("file:(a)", "file:a"),
     ],
 )
 def test_equal_specs_have_one_spelling(written: str, short: str) -> None:
@@ -62,7 +64,7 @@ def test_equal_specs_have_one_spelling(written: str, short: str) -> None:
         ("part:norm=l1", "norm must be one of l2, linf"),
         ("part:deep=yes", "deep must be true or false"),
         ("part:7", "unknown key '7'"),
-        ("file:a,b", "values hold no commas"),
+        ("file:a,b", "commas stands in parentheses"),
         ("file", "needs path: file:PATH,width=1"),
         ("part:", None),
     ],

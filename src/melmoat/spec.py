@@ -5,6 +5,10 @@ positional argument of those parts that take one (a path, a hub name)::
 
     rs:snr=15,votes=5      an4:/data/an4/test      deepspeech.pytorch:model.pth,pad=reflect
 
+A value that is a spec with several options of its own stands in parentheses::
+
+    mdnf:vocoder=(griffin-lim:iterations=8,momentum=0.5),level=0.1
+
 A family is a table from names to factories (classes or functions). The factory's own signature says
 which keys there are, their types and defaults, so a new part is one line in a table.
 """
@@ -22,6 +26,7 @@ from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, 
 from melmoat.errors import MelmoatError
 
 T = TypeVar("T")
+_COMMA = re.compile(r",(?![^(]*\))")  # one that is not inside parentheses
 _KEY = re.compile(r"([a-z][a-z0-9_]*)=(.*)", re.DOTALL)
 
 
@@ -75,7 +80,7 @@ class Family(Generic[T]):
             if key in given:
                 args[key] = _convert(f"{text!r}: {key}", given[key], hints.get(key, str))
                 if args[key] != parameter.default:
-                    short.append(f"{key}={_show(args[key])}")
+                    short.append(f"{key}={show(args[key])}")
             elif parameter.default is parameter.empty:
                 raise SpecError(f"{text!r}: {self.kind} {name!r} needs {key}: {self.usage(name)}")
             else:
@@ -103,23 +108,26 @@ class Family(Generic[T]):
             if parameter.default is parameter.empty:
                 parts.append(key.upper())
             else:
-                parts.append(f"{key}={_show(parameter.default)}")
+                parts.append(f"{key}={show(parameter.default)}")
         return f"{name}:{','.join(parts)}" if parts else name
 
     @staticmethod
     def _split(text: str, rest: str, keys: list[str], positional: bool) -> dict[str, str]:
         given: dict[str, str] = {}
-        for i, part in enumerate(rest.split(",") if rest else []):
+        for i, part in enumerate(options(rest)):
             match = _KEY.fullmatch(part)
             if match and match[1] in keys:
                 key, value = match[1], match[2]
             elif match or i or not positional:
                 known = ", ".join(keys) or "none"
                 raise SpecError(
-                    f"{text!r}: unknown key {part!r}; known keys: {known} (values hold no commas)"
+                    f"{text!r}: unknown key {part!r}; known keys: {known} "
+                    "(a value with commas stands in parentheses)"
                 )
             else:
                 key, value = keys[0], part
+            if value.startswith("(") and value.endswith(")"):
+                value = value[1:-1]
             if key in given:
                 raise SpecError(f"{text!r}: {key} is given twice")
             given[key] = value
@@ -154,7 +162,19 @@ def _convert(where: str, value: str, hint: Any) -> Any:
 _TYPES = {int: "a whole number", float: "a number", str: "text", Path: "a path"}
 
 
-def _show(value: Any) -> str:
+def options(rest: str) -> list[str]:
+    """What stands behind a spec's name, taken apart.
+
+    >>> options("a,b=(c:d=1,e=2),f=3")
+    ['a', 'b=(c:d=1,e=2)', 'f=3']
+    """
+    return _COMMA.split(rest) if rest else []
+
+
+def show(value: Any) -> str:
+    """How a value is written in a spec."""
     if isinstance(value, bool) or value is None:
         return str(value).lower()
-    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0")
+    return f"({value})" if "," in str(value) else str(value)

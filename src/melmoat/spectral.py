@@ -105,12 +105,3 @@ def mel_basis(rate: int, n_fft: int, bands: int, fmin: float, fmax: float) -> Te
 def magnitude(spectrum: Tensor, floor: float = 1e-10) -> Tensor:
     """``sqrt(|X|^2 + floor)``: the plain root has no gradient at silence."""
     return torch.sqrt(spectrum.real.square() + spectrum.imag.square() + floor)
-
-
-def log_mel(
-    spectrum: Tensor, rate: int, bands: int, fmin: float, fmax: float, floor: float = 1e-5
-) -> Tensor:
-    """Log10 mel spectrum of the magnitude. Shape: ``[B, bins, F]`` -> ``[B, bands, F]``."""
-    n_fft = 2 * (spectrum.shape[1] - 1)
-    basis = mel_basis(rate, n_fft, bands, fmin, fmax).to(spectrum.real)
-    return torch.log10(torch.clamp(F.linear(magnitude(spectrum).mT, basis).mT, min=floor))

@@ -120,7 +120,7 @@ def test_evaluations_are_counted() -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("pgd", "norm=snr takes either db"),
+        ("pgd", "norm=snr takes db"),
         ("pgd:norm=l2", "norm=l2 takes eps; got none"),
         ("pgd:norm=l2,db=20", "norm=l2 takes eps; got db"),
         ("pgd:db=20,ratio=100", "got db, ratio"),

@@ -72,14 +72,19 @@ def test_a_key_is_of_the_vocoder_and_the_curve_that_a_defense_names(tmp_path: Pa
 
     first = files("a", b"1", "{}")
     assert first == files("b", b"1", "{}")
+    beside = tmp_path / "b" / "config.yml"
+    beside.write_text("fmin: 80")
+    changed = key(f"mdnf:vocoder=trained:{tmp_path}/b/v.safetensors,shaping={tmp_path}/b/c.json")
+    assert changed != first
     others = {
         files("c", b"2", "{}"),
         files("d", b"1", "[]"),
         key("mdnf:vocoder=griffin-lim,shaping=flat"),
         key("mdnf:vocoder=griffin-lim:iterations=8,shaping=flat"),
         key("resynth:vocoder=griffin-lim"),
+        key("resynth:vocoder=(griffin-lim:iterations=8,momentum=0.5)"),
     }
-    assert len({first, *others}) == 6
+    assert len({first, *others}) == 7
     same = key("resynth:vocoder=griffin-lim:iterations=32")
     assert key("resynth:vocoder=griffin-lim") == same
 

@@ -14,7 +14,9 @@ def vocoder_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     made = {"melgan": tiny_melgan(), "pwg": tiny_pwg(), "melgan22k": tiny_melgan(MEL_22K)}
     for name, vocoder in made.items():
         checkpoints.save(folder / f"{name}.safetensors", vocoder, {})
-    return {name: f"trained:{folder / name}.safetensors" for name in made}
+    curve = folder / "curve.json"
+    curve.write_text('{"hz": [100, 4000, 7000], "values": [1, 0.5, 0.1]}')
+    return {name: f"trained:{folder / name}.safetensors" for name in made} | {"curve": str(curve)}
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import torch
 from melmoat import audio
 from melmoat.audio import Audio, AudioError
 from melmoat.defenses import front_end
-from melmoat.defenses.files import defend_files, pairs
+from melmoat.defenses.files import Job, defend_files, jobs
 
 
 @pytest.fixture
@@ -25,36 +25,39 @@ def folder(tmp_path: Path) -> Path:
 
 def test_one_file_goes_to_one_file(folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "out.flac"
-    assert pairs([folder / "a.wav"], target) == [(folder / "a.wav", target)]
+    assert jobs([folder / "a.wav"], target) == [Job(folder / "a.wav", target, "a.wav")]
 
 
 def test_a_folder_keeps_its_shape(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert pairs([folder], out) == [
-        (folder / "a.wav", out / "a.wav"),
-        (folder / "sub" / "b.ogg", out / "sub" / "b.flac"),
+    assert jobs([folder], out) == [
+        Job(folder / "a.wav", out / "a.wav", "a.wav"),
+        Job(folder / "sub" / "b.ogg", out / "sub" / "b.flac", "sub/b.ogg"),
     ]
 
 
 def test_many_files_go_into_a_folder(folder: Path, tmp_path: Path) -> None:
     sources = [folder / "a.wav", folder / "sub" / "b.ogg"]
-    assert [t.name for _, t in pairs(sources, tmp_path / "out")] == ["a.wav", "b.flac"]
+    assert [job.target.name for job in jobs(sources, tmp_path / "out")] == ["a.wav", "b.flac"]
 
 
 def test_nothing_is_overwritten_by_accident(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(AudioError, match="would be overwritten"):
-        pairs([folder], folder)
+        jobs([folder / "a.wav", folder / "sub" / "b.ogg"], folder)
+    for inside in (folder, folder / "out"):
+        with pytest.raises(AudioError, match="choose a target outside"):
+            jobs([folder], inside)
     with pytest.raises(AudioError, match="would both become"):
-        pairs([folder, folder], tmp_path / "out")
+        jobs([folder, folder], tmp_path / "out")
     (tmp_path / "empty").mkdir()
     with pytest.raises(AudioError, match="no audio files"):
-        pairs([tmp_path / "empty"], tmp_path / "out")
+        jobs([tmp_path / "empty"], tmp_path / "out")
 
 
 def test_a_bad_file_does_not_stop_the_others(folder: Path, tmp_path: Path) -> None:
     (folder / "broken.wav").write_bytes(b"no audio at all")
     ticks: list[int] = []
-    files = pairs([folder], tmp_path / "out")
+    files = jobs([folder], tmp_path / "out")
     passed = defend_files(front_end("none"), files, tick=lambda: ticks.append(1))
     assert (passed.files, len(passed.failed), len(ticks)) == (2, 1, 3)
     assert "broken.wav: not readable as audio" in passed.failed[0]
@@ -65,10 +68,12 @@ def test_a_bad_file_does_not_stop_the_others(folder: Path, tmp_path: Path) -> No
 
 def test_what_is_drawn_depends_on_seed_and_name_alone(folder: Path, tmp_path: Path) -> None:
     noisy = front_end("wgn:snr=10")
+    (folder / "sub" / "a.wav").write_bytes((folder / "a.wav").read_bytes())
 
-    def heard(out: str, seed: int) -> torch.Tensor:
-        defend_files(noisy, pairs([folder], tmp_path / out), seed)
-        return audio.load(tmp_path / out / "a.wav").wav
+    def heard(out: str, seed: int, name: str = "a.wav") -> torch.Tensor:
+        defend_files(noisy, jobs([folder], tmp_path / out), seed)
+        return audio.load(tmp_path / out / name).wav
 
     assert torch.equal(heard("x", 1), heard("y", 1))
     assert not torch.equal(heard("x", 1), heard("z", 2))
+    assert not torch.equal(heard("x", 1), heard("x", 1, "sub/a.wav"))

@@ -47,7 +47,7 @@ def test_straight_through_takes_it_for_the_identity() -> None:
 
 
 @pytest.mark.parametrize("gradient", ["resampled", "bpda"])
-def test_the_gradient_option_changes_no_distribution(vocoder: str, gradient: str) -> None:
+def test_the_gradient_option_leaves_the_forward_pass(vocoder: str, gradient: str) -> None:
     audio = Audio.of([0.1 * torch.randn(400, generator=torch.Generator().manual_seed(0))])
     plain = front_end(f"resynth:vocoder={vocoder}")
     other = front_end(f"resynth:vocoder={vocoder},gradient={gradient}")

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from melmoat import data, models
+from melmoat.bench.cell import fingerprint
 from melmoat.errors import MelmoatError
 from melmoat.models import DeepSpeech2Config
 from melmoat.training.asr import ASRTask, Recipe, Utterance, train_asr, utterances
@@ -122,12 +123,14 @@ def test_fine_tuning_starts_from_weights_and_validates_with_and_without_the_defe
     first, _ = train_asr(tmp_path / "a", ["demo"], [], 1, tiny_config(layers=1), Recipe(epochs=1))
     recipe = Recipe(epochs=1, lr=0.0, noise=1.0)
     path, wer = train_asr(
-        tmp_path / "b", ["demo"], [], 1, DeepSpeech2Config(), recipe,
+        tmp_path / "b", ["demo"], [], 2, DeepSpeech2Config(), recipe,
         start=f"deepspeech2:{first}", defense="wgn:snr=0",
     )  # fmt: skip
     card = read_header(path)["card"]
-    assert card["start"] == "deepspeech2:model.safetensors"
+    assert card["start"] == f"deepspeech2:{fingerprint(first)}"
     assert card["defense"] == "wgn:snr=0"
+    assert card["held_out_speakers"] == read_header(first)["card"]["held_out_speakers"]
+    assert str(tmp_path) not in str(card)
     assert card["held_out_wer"] == wer
     weights = [models.load(f"deepspeech2:{p}").state_dict() for p in (first, path)]
     assert all(

@@ -6,6 +6,7 @@ import torch
 
 from melmoat.audio import Audio
 from melmoat.defenses.shaping import centres, load_curve
+from melmoat.errors import MelmoatError
 from melmoat.training.shaping import curve_of, difference, measure_shaping
 from melmoat.vocoders.mel import LAB_MEL, MelSpec
 
@@ -41,11 +42,11 @@ def test_padding_does_not_count(ragged: Audio) -> None:
 
 
 def test_no_change_is_no_curve() -> None:
-    with pytest.raises(ValueError, match="changed nothing"):
+    with pytest.raises(MelmoatError, match="changed nothing"):
         curve_of(torch.zeros(80), LAB_MEL, {})
 
 
-def test_a_measured_curve_is_flat_for_loud_white_noise_and_says_where_from(tmp_path: Path) -> None:
+def test_a_measured_curve_rises_for_white_noise_and_says_where_from(tmp_path: Path) -> None:
     ticks: list[float] = []
     curve = measure_shaping(
         "ds2-an4", "noise:norm=snr,db=0", "demo", LAB_MEL, limit=4, batch=2, tick=ticks.append

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from melmoat import data, vocoders
 from melmoat.audio import PCM16
+from melmoat.bench.cell import fingerprint
 from melmoat.errors import MelmoatError
 from melmoat.training import labs
 from melmoat.training.labs import Lab, train_vocoder, with_statistics
@@ -156,6 +157,8 @@ def test_training_exports_weights_with_a_card_and_goes_on_from_them(
     monkeypatch.setitem(
         labs.LABS, "tiny", Lab(melgan, small_melgan_discriminator, recipe, normalised)
     )
+    other = Lab(pwg, small_pwg_discriminator, recipe, normalised)
+    monkeypatch.setitem(labs.LABS, "other", other)
     path, scores = train_vocoder(tmp_path / "a", ["demo"], 1, "tiny", recipe)
     card = read_header(path)["card"]
     assert card["held_out_mel"] == scores["held_out_mel"]
@@ -167,7 +170,10 @@ def test_training_exports_weights_with_a_card_and_goes_on_from_them(
         tmp_path / "b", ["demo"], 1, "tiny", replace(recipe, lr=0.0), f"trained:{path}"
     )
     card = read_header(again)["card"]
-    assert card["start"] == "trained:model.safetensors"
+    assert card["start"] == f"trained:{fingerprint(path)}"
+    assert str(tmp_path) not in str(card)
+    with pytest.raises(MelmoatError, match="another network"):
+        train_vocoder(tmp_path / "c", ["demo"], 1, "other", recipe, f"trained:{path}")
     kept = vocoders.load(f"trained:{again}").state_dict()
     assert all(torch.allclose(v, kept[k], atol=1e-6) for k, v in made.state_dict().items())
 

@@ -31,7 +31,7 @@ def by_hand(spec: MelSpec, wave: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     for f in range(frames):
         begin = spec.n_fft + f * spec.hop - before
         power = np.abs(np.fft.rfft(padded[begin : begin + spec.n_fft] * window)) ** 2
-        columns.append(np.maximum(basis @ np.sqrt(power + 1e-10), spec.floor))
+        columns.append(np.maximum(basis @ np.sqrt(power + min(1e-10, spec.floor**2)), spec.floor))
     log = np.log10 if spec.log == "10" else np.log
     return log(np.stack(columns, axis=1))  # type: ignore[no-any-return]
 
@@ -96,8 +96,14 @@ def test_silence_has_the_floors_level_and_no_gradient(spec: MelSpec) -> None:
     mel.sum().backward()
     assert wav.grad is not None
     assert wav.grad.eq(0).all()
-    assert torch.allclose(mel, torch.full_like(mel, spec.silence()))
-    assert spec.silence() == pytest.approx(math.log10(1e-5) if spec.log == "10" else math.log(1e-5))
+    floor = math.log10(1e-5) if spec.log == "10" else math.log(1e-5)
+    assert torch.allclose(mel, torch.full_like(mel, floor))
+
+
+def test_a_low_floor_is_reached() -> None:
+    spec = MelSpec(floor=1e-10, centred=True)
+    mel, _ = spec(Audio.of([torch.zeros(3_000)], 22_050))
+    assert torch.allclose(mel, torch.full_like(mel, -10.0))
 
 
 def test_the_gradient_is_exact() -> None:

@@ -17,8 +17,9 @@ from melmoat.defenses import DEFENSES
 from melmoat.defenses.shaping import shaping_file
 from melmoat.draws import derive
 from melmoat.models import MODELS
-from melmoat.spec import Spec
+from melmoat.spec import Spec, options, show
 from melmoat.vocoders import VOCODERS
+from melmoat.vocoders.published import side_files, universal_weights
 
 
 @dataclass(frozen=True)
@@ -55,21 +56,39 @@ class Cell:
 def identity(spec: Spec) -> str:
     """``spec`` with every path, and whatever ships under its name, as a digest of the contents.
 
-    The vocoder and the shaping curve that a defense's spec names count in the same way.
+    The vocoder, with the settings that lie beside it, and the shaping curve that a defense's spec
+    names count in the same way.
     """
-    text, named = str(spec), []
+    name, _, rest = str(spec).partition(":")
+    parts = options(rest)
+    found: list[str] = []
     for key, value in spec.args.items():
+        named = f"{key}={show(value)}"
         if isinstance(value, Path):
-            text = text.replace(str(value), fingerprint(value))
+            digest = {show(value): fingerprint(value), named: f"{key}={fingerprint(value)}"}
+            parts = [digest.get(part, part) for part in parts]
         elif key == "vocoder":
-            text = text.replace(f"{key}={value}", key)
-            named.append(identity(VOCODERS.parse(value)))
+            parts = [part for part in parts if part != named]
+            found.append(_vocoder(VOCODERS.parse(value)))
         elif key == "shaping":
-            text = text.replace(f"{key}={value}", key)
+            parts = [part for part in parts if part != named]
             curve = shaping_file(value)
-            named.append(fingerprint(curve) if curve else "flat")
+            found.append(fingerprint(curve) if curve else "flat")
     shipped = [asset(spec.name), asset(f"{spec.name}.safetensors")]
-    return "@".join([text, *named, *(fingerprint(path) for path in shipped if path.exists())])
+    found += [fingerprint(path) for path in shipped if path.exists()]
+    return "@".join([":".join([name, ",".join(parts)]) if parts else name, *found])
+
+
+def _vocoder(spec: Spec) -> str:
+    beside = [
+        fingerprint(path)
+        for value in spec.args.values()
+        if isinstance(value, Path)
+        for path in side_files(value)
+    ]
+    if spec.name == "hifigan-universal":
+        beside.append(fingerprint(universal_weights()))
+    return "@".join([identity(spec), *beside])
 
 
 def fingerprint(path: Path) -> str:
@@ -102,7 +121,7 @@ def grid(
 
     Raises:
         SpecError: an unknown name or key, or a value that a defense or an attack refuses, before
-            any weights or audio are loaded.
+            any recognizer or audio is loaded.
     """
     parsed_defenses = [str(DEFENSES.parse(d)) for d in defenses]
     parsed_attacks = [str(ATTACKS.parse(a)) for a in attacks]

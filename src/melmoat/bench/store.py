@@ -127,8 +127,16 @@ class Store:
         return [Cell(**cell) for cell in self.run().get("cells", [])]
 
     def summarise(self) -> list[dict[str, Any]]:
-        """Compute ``summary.json`` from the rows of every cell."""
-        summary = [summary_of(cell, self.rows(cell)) for cell in self.cells()]
+        """Compute ``summary.json`` from the rows of every cell whose parts are still there."""
+        summary = []
+        for cell in self.cells():
+            try:
+                rows = self.rows(cell)
+            except StoreError:
+                raise
+            except MelmoatError:  # a curve or a vocoder that an earlier call named is gone
+                continue
+            summary.append(summary_of(cell, rows))
         write_json(self.folder / "summary.json", summary)
         return summary
 

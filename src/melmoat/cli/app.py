@@ -87,13 +87,13 @@ def defend(
     """
     from melmoat import defenses
     from melmoat.cli.progress import bar
-    from melmoat.defenses.files import defend_files, pairs
+    from melmoat.defenses.files import defend_files, jobs
     from melmoat.errors import MelmoatError
 
     *sources, target = paths
     if not sources:
         raise MelmoatError("defend takes one or more sources and then a target")
-    files = pairs(sources, target)
+    files = jobs(sources, target)
     front = defenses.front_end(defense)
     with bar("defend", len(files)) as tick:
         passed = defend_files(front, files, seed, lambda: tick(1))

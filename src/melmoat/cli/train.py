@@ -110,6 +110,8 @@ def vocoder(
     if architecture not in LABS:
         raise MelmoatError(f"unknown architecture {architecture!r}; known: {', '.join(LABS)}")
     recipe = LABS[architecture].recipe
+    if steps is not None and warmup is None:  # the same share of a shorter or longer run
+        warmup = round(steps * recipe.warmup / recipe.steps)
     given: dict[str, Any] = {
         "steps": steps,
         "warmup": warmup,
@@ -138,8 +140,11 @@ def shaping(
     """Measure where in frequency an attack acts, as a curve for mdnf:shaping=FILE."""
     from melmoat import vocoders
     from melmoat.cli.progress import bar
+    from melmoat.errors import MelmoatError
     from melmoat.training.shaping import measure_shaping
 
+    if out.exists():
+        raise MelmoatError(f"{out} exists; name another file, or remove it first")
     with bar("shaping", limit) as tick:
         bands = vocoders.load(mel).mel
         curve = measure_shaping(model, attack, data, bands, limit, batch, seed, tick)

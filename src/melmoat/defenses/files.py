@@ -32,8 +32,17 @@ class Passed:
         return self.spent / self.seconds if self.seconds else 0.0
 
 
-def pairs(sources: Sequence[Path], target: Path) -> list[tuple[Path, Path]]:
-    """Each file to read, with the one to write.
+@dataclass(frozen=True)
+class Job:
+    """One file to read, one to write, and the name that decides what is drawn for it."""
+
+    source: Path
+    target: Path
+    name: str
+
+
+def jobs(sources: Sequence[Path], target: Path) -> list[Job]:
+    """What is to be done.
 
     One file goes to ``target`` itself if that has a suffix. Otherwise ``target`` is a folder: files
     lie in it under their own names, folders' files as they lay there, as FLAC where their own
@@ -41,27 +50,34 @@ def pairs(sources: Sequence[Path], target: Path) -> list[tuple[Path, Path]]:
 
     Raises:
         AudioError: a source that does not exist, a folder without audio, two sources for one
-            target, or a source that would be overwritten.
+            target, a source that would be overwritten, or a target inside a folder of sources.
     """
     for source in sources:
         if not source.exists():
             raise AudioError(f"{source}: no such file or folder")
     if len(sources) == 1 and sources[0].is_file() and target.suffix and not target.is_dir():
         audio.check_target(target)
-        found = [(sources[0], target)]
+        found = [Job(sources[0], target, sources[0].name)]
     else:
         found = []
         for source in sources:
+            if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
+                raise AudioError(f"{target} lies in {source}; choose a target outside of it")
             files = _audio_files(source) if source.is_dir() else [source]
             base = source if source.is_dir() else source.parent
-            found += [(file, _writable(target / file.relative_to(base))) for file in files]
+            names = [file.relative_to(base) for file in files]
+            found += [
+                Job(file, _writable(target / name), name.as_posix())
+                for file, name in zip(files, names, strict=True)
+            ]
+    read = {job.source.resolve() for job in found}
     taken: dict[Path, Path] = {}
-    for source, place in found:
-        if place in taken:
-            raise AudioError(f"{taken[place]} and {source} would both become {place}")
-        if place.resolve() == source.resolve():
-            raise AudioError(f"{source} would be overwritten; choose another target")
-        taken[place] = source
+    for job in found:
+        if job.target in taken:
+            raise AudioError(f"{taken[job.target]} and {job.source} would both become {job.target}")
+        if job.target.resolve() in read:
+            raise AudioError(f"{job.target} would be overwritten; choose another target")
+        taken[job.target] = job.source
     return found
 
 
@@ -78,32 +94,32 @@ def _writable(path: Path) -> Path:
 
 def defend_files(
     front_end: FrontEnd,
-    files: Sequence[tuple[Path, Path]],
+    files: Sequence[Job],
     seed: int = 0,
     tick: Callable[[], None] = lambda: None,
 ) -> Passed:
     """Pass every file through ``front_end``; one that cannot be used does not stop the others.
 
     Args:
-        files: what :func:`pairs` found. Audio is brought to 16 kHz mono.
-        seed: with a file's name, it decides what is drawn for that file.
+        files: what :func:`jobs` found. Audio is brought to 16 kHz mono.
+        seed: with a job's name, it decides what is drawn for that file.
         tick: called after each file.
     """
     passed = Passed()
-    for source, target in files:
+    for job in files:
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            audio.check_target(target)
-            clean = audio.load(source)
+            job.target.parent.mkdir(parents=True, exist_ok=True)
+            audio.check_target(job.target)
+            clean = audio.load(job.source)
             began = time.perf_counter()
             with torch.no_grad():
-                heard = front_end(clean, Draws([derive(seed, source.name)]))
+                heard = front_end(clean, Draws([derive(seed, job.name)]))
             passed.spent += time.perf_counter() - began
-            audio.save(target, heard)
+            audio.save(job.target, heard)
             passed.seconds += float(clean.seconds)
             passed.files += 1
         except (AudioError, OSError) as error:
             reason = str(error)
-            passed.failed.append(reason if str(source) in reason else f"{source}: {reason}")
+            passed.failed.append(reason if str(job.source) in reason else f"{job.source}: {reason}")
         tick()
     return passed

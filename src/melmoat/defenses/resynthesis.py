@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch.nn.functional as F
+from torch import Tensor
+
 from melmoat import vocoders
 from melmoat.audio import Audio
 from melmoat.defenses.base import FrontEnd, Gradient, with_gradient
@@ -42,9 +45,16 @@ class Resynthesis(FrontEnd):
         if self.flooding is not None:
             mel = self.flooding(mel, frames, draws.fork("flooding"))
         own = Draws([0] * len(audio)) if self.noise == "fixed" else draws.fork("vocoder")
-        wav = synthesise(self.vocoder, mel, frames, own)[:, : speech.wav.shape[1]]
-        back = resample(speech.with_wav(wav), audio.rate)
-        return audio.with_wav(back.wav[:, : audio.wav.shape[1]])
+        wav = synthesise(self.vocoder, mel, frames, own)
+        back = resample(_fitted(speech, wav), audio.rate)
+        return _fitted(audio, back.wav)
+
+
+def _fitted(audio: Audio, wav: Tensor) -> Audio:
+    """``audio`` with the samples of ``wav``, which covers every utterance but may be longer, or
+    shorter than the batch's padding."""
+    excess = wav.shape[1] - audio.wav.shape[1]
+    return audio.with_wav(F.pad(wav, (0, -excess)))
 
 
 def resynth(
@@ -56,14 +66,20 @@ def resynth(
 
 def mdnf(
     vocoder: str = "melgan-lab",
-    level: float = 0.05,
+    level: float | None = None,
     shaping: str = "an4",
     norm: Literal["frame", "utterance"] = "frame",
     shape: Literal["amplitude", "variance"] = "amplitude",
     noise: Noise = "fresh",
     gradient: Gradient = "exact",
 ) -> FrontEnd:
-    """Mel domain noise flooding. ``shaping``: flat, a shipped curve, or a curve's file."""
+    """Mel domain noise flooding.
+
+    ``shaping``: flat, a shipped curve, or a curve's file. ``level``: 0.05 a frame or 20 an
+    utterance if not given, as its authors had it.
+    """
+    if level is None:
+        level = {"frame": 0.05, "utterance": 20.0}[norm]
     made = vocoders.load(vocoder)
     file = shaping_file(shaping)
     curve = load_curve(file).at(made.mel) if file else None

@@ -43,8 +43,16 @@ class Curve:
         return tuple(np.interp(centres(mel), self.hz, self.values).tolist())
 
     def save(self, path: Path) -> None:
-        """Write it as JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        """Write it as JSON, its folder too.
+
+        Raises:
+            MelmoatError: the disk is full or the folder read-only.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise MelmoatError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def centres(mel: MelSpec) -> list[float]:

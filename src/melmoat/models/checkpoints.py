@@ -35,6 +35,7 @@ def load(path: Path) -> DeepSpeech2:
     except (KeyError, TypeError) as error:
         raise WeightsError(f"{path}: not weights of this melmoat ({error!r})") from error
     weights.fill(model, weights.read(path), str(path))
+    model.card = header.get("card", {})
     return model
 
 

@@ -9,9 +9,9 @@ is 2.5 times faster than packed sequences and gives the same numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -148,6 +148,7 @@ class DeepSpeech2(CTC, nn.Module):
         super().__init__()
         self.config = config = config or DeepSpeech2Config()
         self.labels, self.rate = config.labels, config.rate
+        self.card: Mapping[str, Any] = {}  # where the weights come from, as far as is known
         c, h = config.channels, config.hidden
         self.convs = nn.ModuleList(
             [

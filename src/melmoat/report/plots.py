@@ -80,8 +80,14 @@ def kept_audio(path: Path, folder: Path) -> None:
     Args:
         path: where to write.
         folder: the cell's folder of audio.
+
+    Raises:
+        MelmoatError: there is none, or matplotlib is not installed.
     """
-    name = min(p.name for p in folder.glob("*.clean.flac")).removesuffix(".clean.flac")
+    files = sorted(folder.glob("*.clean.flac"))
+    if not files:
+        raise MelmoatError(f"{folder}: the run kept no audio")
+    name = files[0].name.removesuffix(".clean.flac")
     kinds = ("clean", "adversarial", "defended")
     spectrograms(path, {kind: load(folder / f"{name}.{kind}.flac") for kind in kinds})
 
@@ -119,4 +125,6 @@ def trade_off(path: Path, series: Mapping[str, Sequence[Mapping[str, Any]]]) -> 
 
 def _whiskers(points: Sequence[Mapping[str, Any]], key: str) -> list[list[float]]:
     cells = [point[key] for point in points]
-    return [[c["wer"] - c["wer_low"] for c in cells], [c["wer_high"] - c["wer"] for c in cells]]
+    low = [c["wer"] - c["wer_low"] if c["wer_low"] is not None else 0.0 for c in cells]
+    high = [c["wer_high"] - c["wer"] if c["wer_high"] is not None else 0.0 for c in cells]
+    return [low, high]

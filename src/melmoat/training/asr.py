@@ -21,18 +21,19 @@ from lhotse import MonoCut
 from torch import Tensor
 
 from melmoat import __version__, data, defenses, models
-from melmoat.audio import Audio
-from melmoat.defenses import FrontEnd
+from melmoat.audio import Audio, AudioError
+from melmoat.bench.cell import identity
+from melmoat.defenses import DEFENSES, FrontEnd
 from melmoat.draws import Draws, derive
 from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import word_edits
-from melmoat.models import checkpoints
+from melmoat.models import MODELS, checkpoints
 from melmoat.models.base import ctc_loss, frames_needed
 from melmoat.models.deepspeech2 import DeepSpeech2, DeepSpeech2Config
 from melmoat.training import loop
 from melmoat.training.augment import perturb, spec_augment
 from melmoat.training.average import follow
-from melmoat.training.speech import anonymous, combine, provenance, split_speakers
+from melmoat.training.speech import combine, provenance, split_speakers
 
 
 @dataclass(frozen=True)
@@ -189,8 +190,11 @@ def utterances(cuts: Iterable[MonoCut], front_end: FrontEnd | None = None) -> li
         audio = data.read([cut])
         defended = None
         if front_end is not None:
-            with torch.no_grad():
-                defended = front_end(audio, Draws([derive(cut.id)])).wav[0]
+            try:
+                with torch.no_grad():
+                    defended = front_end(audio, Draws([derive(cut.id)])).wav[0]
+            except AudioError as error:
+                raise AudioError(f"{cut.id}: {error}") from error
         found.append(Utterance(audio.wav[0], cut.supervisions[0].text, defended))
     return found
 
@@ -209,7 +213,9 @@ def train_asr(
     """Train from corpora in ``out``, going on where an earlier run stopped, and export.
 
     Args:
-        main, extra: corpus specs; the speakers held out are chosen among those of ``main``.
+        main, extra: corpus specs.
+        held_out: speakers held out, chosen among those of ``main``; with ``start``, those of
+            them that its card says were held out from it.
         config: sizes; with ``start`` they are those of the weights.
         half: export 16-bit weights.
         start: spec of the DeepSpeech2 to start from; None for random weights.
@@ -219,15 +225,21 @@ def train_asr(
         ``out/model.safetensors``, whose card says what data, settings and score it is of, and the
         greedy WER in percent of that very file on the held-out speakers (None without any).
     """
-    kept, held = split_speakers(combine([data.load(s) for s in main]), held_out, recipe.seed)
+    model = _model(config, recipe.seed, start)
+    names = model.card.get("held_out_speakers") if start else None
+    everything = combine([data.load(s) for s in main])
+    kept, held = split_speakers(everything, held_out, recipe.seed, names)
     unseen = {cut.supervisions[0].speaker for cut in held}
     added = [c for s in extra for c in data.load(s) if c.supervisions[0].speaker not in unseen]
-    model = _model(config, recipe.seed, start)
     front = defenses.front_end(defense) if defense else None
     task = ASRTask(
         model, utterances(kept, front), utterances(added, front), utterances(held, front), recipe
     )
-    origin = {k: anonymous(spec) for k, spec in (("start", start), ("defense", defense)) if spec}
+    origin = {}
+    if start:
+        origin["start"] = identity(MODELS.parse(start))
+    if defense:
+        origin["defense"] = identity(DEFENSES.parse(defense))
     settings = {
         "trained_on": [provenance(spec) for spec in [*main, *extra]],
         "held_out_speakers": sorted(unseen),

@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from melmoat import __version__, data, vocoders
 from melmoat.audio import PCM16, Audio
+from melmoat.bench.cell import identity
+from melmoat.errors import MelmoatError
 from melmoat.training import loop
-from melmoat.training.speech import anonymous, combine, provenance, split_speakers
+from melmoat.training.speech import combine, provenance, split_speakers
 from melmoat.training.vocoder import VocoderRecipe, VocoderTask, plain
-from melmoat.vocoders import checkpoints
+from melmoat.vocoders import VOCODERS, checkpoints
 from melmoat.vocoders.base import Vocoder
 from melmoat.vocoders.discriminators import (
     MelGANDiscriminator,
@@ -84,14 +86,16 @@ def train_vocoder(
     mel = with_statistics(LAB_MEL, speech) if lab.normalised else LAB_MEL
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
+        vocoder = lab.vocoder(mel)
         discriminator = lab.discriminator() if recipe.warmup < recipe.steps else None
-        vocoder = vocoders.load(start).requires_grad_(True) if start else lab.vocoder(mel)
+    if start:
+        vocoder = _start(start, vocoder)
     settings = {
         "trained_on": [provenance(spec) for spec in corpora],
         "held_out_speakers": sorted({cut.supervisions[0].speaker for cut in held}),
         "architecture": architecture,
         "recipe": asdict(recipe),
-        **({"start": anonymous(start)} if start else {}),
+        **({"start": identity(VOCODERS.parse(start))} if start else {}),
     }
     task = VocoderTask(vocoder, discriminator, speech, waves(held, mel.rate), recipe)
     loop.run(task, recipe.steps, out, validate_every=500, settings=settings)
@@ -101,8 +105,20 @@ def train_vocoder(
     return path, scores
 
 
+def _start(spec: str, wanted: Vocoder) -> Vocoder:
+    """The weights to go on from; they must be of the network that is trained."""
+    found = vocoders.load(spec)
+    same = replace(found.mel, mean=None, scale=None) == replace(wanted.mel, mean=None, scale=None)
+    if type(found) is not type(wanted) or found.config != wanted.config or not same:
+        raise MelmoatError(
+            f"{spec} is another network than the one to train, or hears another mel spectrogram; "
+            "name the architecture that it was trained as"
+        )
+    return found.requires_grad_(True)
+
+
 def with_statistics(mel: MelSpec, waves: Sequence[Tensor]) -> MelSpec:
-    """``mel`` with the mean and standard deviation of each band over up to 500 utterances."""
+    """``mel`` with the mean and standard deviation of each band over 500 utterances or more."""
     every = max(1, len(waves) // 500)
     pieces = []
     for wave in waves[::every]:

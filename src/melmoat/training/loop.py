@@ -76,7 +76,13 @@ def run(
                 f"{folder} holds a run with other settings ({_differing(saved['settings'], asked)})"
                 "; give the same ones, or another folder"
             )
-        task.restore(saved["task"])
+        try:
+            task.restore(saved["task"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise MelmoatError(
+                f"{last}: the state of another network or of an older melmoat ({error}); "
+                "give another folder"
+            ) from error
         start, spent = saved["step"], saved["seconds"]
     _keep_until(log, start)
     began = saved_at = time.monotonic()

