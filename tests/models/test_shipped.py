@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from melmoat import attacks, data, models
+from melmoat import attacks, data, defenses, models
 from melmoat.assets import asset
 from melmoat.attacks import Untargeted
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.metrics.errors import word_edits
-from melmoat.models import DeepSpeech2
+from melmoat.models import DeepSpeech2, Recognizer
 from melmoat.weights import read_header
 
 
@@ -30,7 +30,7 @@ def speech() -> tuple[Audio, list[str]]:
     return data.read(cuts), [cut.supervisions[0].text for cut in cuts]
 
 
-def wer(model: DeepSpeech2, spec: str) -> float:
+def wer(model: Recognizer, spec: str) -> float:
     edits = words = 0
     cuts = sorted(data.load(spec), key=lambda c: c.duration)
     for i in range(0, len(cuts), 16):
@@ -42,8 +42,9 @@ def wer(model: DeepSpeech2, spec: str) -> float:
     return 100 * edits / words
 
 
-def test_size_and_card() -> None:
-    path = asset("ds2-an4.safetensors")
+@pytest.mark.parametrize("name", ["ds2-an4", "ds2-an4-mg"])
+def test_size_and_card(name: str) -> None:
+    path = asset(f"{name}.safetensors")
     assert path.stat().st_size <= 25_000_000
     header = read_header(path)
     assert header["card"]["trained_on"]
@@ -52,6 +53,11 @@ def test_size_and_card() -> None:
 
 def test_wer_on_the_demo_corpus(model: DeepSpeech2) -> None:
     assert wer(model, "demo") <= 12
+
+
+def test_wer_through_the_vocoder_it_was_tuned_for() -> None:
+    tuned = defenses.build("resynth:vocoder=melgan-lab").wrap(models.load("ds2-an4-mg"))
+    assert wer(tuned, "demo") <= TUNED_DEMO
 
 
 def test_wer_on_an4(model: DeepSpeech2, shared: Path) -> None:

@@ -24,6 +24,11 @@ def ds2_an4(beam: int = 0) -> Recognizer:
     return _decoded(checkpoints.load(asset("ds2-an4.safetensors")), beam)
 
 
+def ds2_an4_mg(beam: int = 0) -> Recognizer:
+    """``ds2-an4`` fine-tuned on speech that ``melgan-lab`` resynthesised (see its card)."""
+    return _decoded(checkpoints.load(asset("ds2-an4-mg.safetensors")), beam)
+
+
 def deepspeech2(path: Path, beam: int = 0) -> Recognizer:
     """Weights that ``melmoat train asr`` exported."""
     return _decoded(checkpoints.load(path), beam)
@@ -46,6 +51,7 @@ MODELS: Family[Recognizer] = Family(
         "deepspeech.pytorch": deepspeech_pytorch,
         "deepspeech2": deepspeech2,
         "ds2-an4": ds2_an4,
+        "ds2-an4-mg": ds2_an4_mg,
     },
 )
 
