@@ -27,8 +27,22 @@ def test_twice_the_amplitude_everywhere_is_six_decibels_in_every_band(ragged: Au
     for mel in (LAB_MEL, MelSpec(rate=16_000, fmax=8_000, log="e")):
         total, frames = difference(ragged, ragged.with_wav(2 * ragged.wav), mel)
         curve = curve_of(total / frames, mel, {})
-        assert curve.card["peak_db"] == pytest.approx(6.02, abs=0.01)
+        decades = curve.card["largest"] / (1.0 if mel.log == "10" else math.log(10))
+        assert 20 * decades == pytest.approx(6.02, abs=0.01)
         assert curve.values == pytest.approx([1.0] * 80, abs=0.02)
+
+
+def test_magnitudes_differ_where_the_change_is_and_logarithms_where_speech_is_weak() -> None:
+    t = torch.arange(16_000) / 16_000
+    loud = 0.3 * torch.sin(2 * math.pi * 500 * t)
+    clean = Audio.of([loud + 1e-4 * torch.randn(16_000)])
+    extra = 0.03 * torch.sin(2 * math.pi * 500 * t) + 0.003 * torch.sin(2 * math.pi * 4_000 * t)
+    bad = clean.with_wav(clean.wav + extra)
+    peaks = []
+    for scale in ("linear", "log"):
+        total, frames = difference(clean, bad, LAB_MEL, scale)  # type: ignore[arg-type]
+        peaks.append(centres(LAB_MEL)[int((total / frames).argmax())])
+    assert peaks == pytest.approx([500, 4_000], rel=0.1)
 
 
 def test_padding_does_not_count(ragged: Audio) -> None:

@@ -133,6 +133,9 @@ def shaping(
     model: Annotated[str, typer.Option(help="Recognizer under attack.")] = "ds2-an4",
     attack: Annotated[str, typer.Option()] = "pgd:norm=snr,db=20,steps=50",
     mel: Annotated[str, typer.Option(help="Vocoder whose mel bands to use.")] = "griffin-lim",
+    linear: Annotated[
+        bool, typer.Option(help="Compare mel magnitudes instead of their logarithms.")
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, help="Pairs of benign and attacked audio.")] = 100,
     batch: Annotated[int, typer.Option(min=1, help="Utterances attacked together.")] = 8,
     seed: SeedOption = 0,
@@ -141,13 +144,14 @@ def shaping(
     from melmoat import vocoders
     from melmoat.cli.progress import bar
     from melmoat.errors import MelmoatError
-    from melmoat.training.shaping import measure_shaping
+    from melmoat.training.shaping import Scale, measure_shaping
 
     if out.exists():
         raise MelmoatError(f"{out} exists; name another file, or remove it first")
     with bar("shaping", limit) as tick:
         bands = vocoders.load(mel).mel
-        curve = measure_shaping(model, attack, data, bands, limit, batch, seed, tick)
+        scale: Scale = "linear" if linear else "log"
+        curve = measure_shaping(model, attack, data, bands, scale, limit, batch, seed, tick)
     curve.save(out)
     peak = curve.hz[curve.values.index(max(curve.values))]
     typer.echo(f"wrote {out}: strongest at {peak:.0f} Hz. Use it as mdnf:shaping={out}")

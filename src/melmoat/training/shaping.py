@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -22,12 +23,15 @@ from melmoat.spectral import frame_mask
 from melmoat.training.speech import provenance
 from melmoat.vocoders.mel import MelSpec
 
+Scale = Literal["log", "linear"]
+
 
 def measure_shaping(
     model: str,
     attack: str,
     corpus: str,
     mel: MelSpec,
+    scale: Scale = "log",
     limit: int = 100,
     batch: int = 8,
     seed: int = 0,
@@ -35,12 +39,14 @@ def measure_shaping(
 ) -> Curve:
     """Attack ``limit`` utterances and average what changed in each mel band.
 
-    The value of a band is the mean absolute difference of the log-mel spectrograms of adversarial
-    and benign audio, over all frames of all pairs, divided by that of the strongest band.
+    The value of a band is the mean absolute difference of the mel spectrograms of adversarial and
+    benign audio, over all frames of all pairs, divided by that of the strongest band.
 
     Args:
         model, attack, corpus: specs; the utterances are spread evenly over the corpus.
         mel: the bands.
+        scale: whether the magnitudes are compared, or their logarithms. A perturbation shows most
+            in logarithms where speech is weak, in magnitudes where both are strong.
         tick: called with the number of utterances that were just done.
     """
     recognizer, made = models.load(model), attacks.build(attack)
@@ -52,7 +58,7 @@ def measure_shaping(
         share = len(group) / (made.evaluations + 1)
         audio = data.read(group, recognizer.rate)
         out = judge(recognizer, audio, made, truth, draws, partial(tick, share))
-        differences, frames = difference(out.clean, out.adversarial, mel)
+        differences, frames = difference(out.clean, out.adversarial, mel, scale)
         total, frames_seen = total + differences, frames_seen + frames
         tick(share)
     return curve_of(
@@ -63,30 +69,34 @@ def measure_shaping(
             "attack": attack,
             "measured_on": provenance(corpus),
             "pairs": len(cuts),
+            "scale": scale,
             "seed": seed,
             "melmoat": __version__,
         },
     )
 
 
-def difference(clean: Audio, adversarial: Audio, mel: MelSpec) -> tuple[Tensor, int]:
-    """Absolute log-mel difference of each band, summed over all frames, and their number.
+def difference(
+    clean: Audio, adversarial: Audio, mel: MelSpec, scale: Scale = "log"
+) -> tuple[Tensor, int]:
+    """Absolute mel difference of each band, summed over all frames, and their number.
 
     Shape: ``[bands]``, float64.
     """
     x, frames = mel(resample(clean, mel.rate))
     y, _ = mel(resample(adversarial, mel.rate))
+    if scale == "linear":
+        base = 10.0 if mel.log == "10" else math.e
+        x, y = base**x, base**y
     inside = frame_mask(frames, x.shape[-1])[:, None]
     return ((y - x).abs() * inside).double().sum((0, 2)), int(frames.sum())
 
 
 def curve_of(differences: Tensor, mel: MelSpec, card: dict[str, object]) -> Curve:
-    """A curve from mean absolute log-mel differences. Shape: ``[bands]``."""
+    """A curve from mean absolute differences. Shape: ``[bands]``."""
     largest = float(differences.max())
     if not (math.isfinite(largest) and largest > 0):
         raise MelmoatError("the attack changed nothing, so there is no curve to measure")
     values = [round(value, 6) for value in (differences / largest).tolist()]
     rounded = [round(hz, 3) for hz in centres(mel)]
-    per_decade = 1.0 if mel.log == "10" else 1 / math.log(10)
-    peak_db = round(20 * largest * per_decade, 4)
-    return Curve(tuple(rounded), tuple(values), {**card, "peak_db": peak_db})
+    return Curve(tuple(rounded), tuple(values), {**card, "largest": round(largest, 6)})
