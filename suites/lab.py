@@ -19,8 +19,9 @@ from melmoat.cli.progress import bar
 
 HOME = Path(__file__).parents[1]
 
-LEVEL = 0.15  # of the flooding, chosen on held-out training speakers by level_sweep.py
-STFT_LEVEL = 0.3  # of the flooding of STFT coefficients, likewise
+# Levels of the flooding, until level_sweep.py has chosen them on held-out training speakers.
+LEVEL = 0.15
+STFT_LEVEL = 0.3
 
 ADAPTIVE = "l2 20 dB, 250 it."
 COLUMNS = {  # with the paper's names of what they stand for

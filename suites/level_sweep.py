@@ -2,8 +2,9 @@
 
     python suites/level_sweep.py --data an4:an4/train
 
-The speakers are those that ds2-an4's card lists as held out: no recognizer here learned from them,
-and nothing of the test set is seen. Writes the trade-off as data and as a plot.
+The speakers are those that ds2-an4's card lists as held out: no recognizer here learned from them
+(melgan-lab and the shaping curve did, without their texts), and nothing of the test set is seen.
+Writes the trade-off as data and as a plot.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def test_wer_on_the_demo_corpus(model: DeepSpeech2) -> None:
 
 def test_wer_through_the_vocoder_it_was_tuned_for() -> None:
     tuned = defenses.build("resynth:vocoder=melgan-lab").wrap(models.load("ds2-an4-mg"))
-    assert wer(tuned, "demo") <= TUNED_DEMO
+    assert wer(tuned, "demo") <= 12
 
 
 def test_wer_on_an4(model: DeepSpeech2, shared: Path) -> None:

@@ -147,7 +147,7 @@ def test_impossible_stacks_are_refused(stacks: int) -> None:
         ParallelWaveGANConfig(stacks=stacks)
 
 
-@pytest.mark.parametrize("name", ["melgan-lab", "pwg-lab"])
+@pytest.mark.parametrize("name", ["melgan-lab"])
 def test_what_ships_is_found_and_its_absence_told(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
