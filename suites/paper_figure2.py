@@ -1,9 +1,10 @@
 """The paper's Figure 2: where in frequency a PGD attack puts its perturbation.
 
     melmoat train shaping --data an4:an4/train --out src/melmoat/assets/shaping/an4.json
+    melmoat train shaping --data an4:an4/train --linear --out .../an4-linear.json
     python suites/paper_figure2.py
 
-Plots the shipped curve beside its authors' (LibriSpeech, published DeepSpeech2) and prints how far
+Plots the shipped curves beside the authors' (LibriSpeech, published DeepSpeech2) and prints how far
 they correlate after both are read at the same frequencies.
 """
 
@@ -29,19 +30,15 @@ AUTHORS = """
 
 def main() -> None:
     theirs = Curve(tuple(centres(MelSpec())), tuple(map(float, AUTHORS.split())), {})
-    ours = load_curve(asset("shaping/an4.json"))
-    pair = np.array([ours.at(LAB_MEL), theirs.at(LAB_MEL)])
-    ranks = pair.argsort(1).argsort(1)
-    print(f"Pearson {np.corrcoef(pair)[0, 1]:.2f}, Spearman {np.corrcoef(ranks)[0, 1]:.2f}")
-    half = [hz[np.searchsorted(np.cumsum(v), sum(v) / 2)] for hz, v in _both(ours, theirs)]
-    print(f"half of the strength lies below {half[0]:.0f} Hz (ours), {half[1]:.0f} Hz (theirs)")
+    ours = {name: load_curve(asset(f"shaping/{name}.json")) for name in ("an4", "an4-linear")}
+    for name, curve in ours.items():
+        pair = np.array([curve.at(LAB_MEL), theirs.at(LAB_MEL)])
+        ranks = pair.argsort(1).argsort(1)
+        pearson, spearman = np.corrcoef(pair)[0, 1], np.corrcoef(ranks)[0, 1]
+        print(f"{name} and the authors': Pearson {pearson:.2f}, Spearman {spearman:.2f}")
     path = HOME / "results" / "paper_figure2.svg"
-    curves(path, {"AN4, ds2-an4": ours, "LibriSpeech, the authors'": theirs})
+    curves(path, {**ours, "LibriSpeech, the authors'": theirs})
     print(f"wrote {path.relative_to(HOME)}")
-
-
-def _both(*found: Curve) -> list[tuple[list[float], tuple[float, ...]]]:
-    return [(centres(LAB_MEL), curve.at(LAB_MEL)) for curve in found]
 
 
 if __name__ == "__main__":

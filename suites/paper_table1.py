@@ -22,6 +22,7 @@ ROWS = [
         "rs:snr=15,votes=5",  # its loss is that of five draws already
         paper=paper(15.7, 70.6, 51.8, 30.0, 93.3, 49.2),
     ),
+    Row("WGN control", "ds2-an4-wgn", "none"),
     Row(
         "MG",
         "ds2-an4-mg",

@@ -98,7 +98,7 @@ def curves(path: Path, named: Mapping[str, Curve]) -> None:
         for color, (name, curve) in zip(COLORS, named.items(), strict=False):
             ax.plot(curve.hz, curve.values, label=name, color=color)
         ax.set_xlabel("Hz")
-        ax.set_ylabel("mean absolute log-mel difference,\nstrongest band = 1")
+        ax.set_ylabel("mean absolute mel difference,\nstrongest band = 1")
         ax.set_ylim(bottom=0)
         ax.legend(frameon=False)
 
