@@ -93,13 +93,14 @@ class _Box:
 
 
 @dataclass(frozen=True)
-class Linf(_Box):
-    """No sample changes by more than ``eps`` (of full scale 1)."""
+class _Fixed:
+    """The same radius for every utterance."""
 
     eps: float
 
     def __post_init__(self) -> None:
-        _radius("eps", self.eps)
+        if not 0 <= self.eps < math.inf:
+            raise ValueError(f"eps must be finite and not negative, got {self.eps}")
 
     def radius(self, clean: Audio) -> Tensor:
         """``eps`` for every utterance. Shape: ``[B]``."""
@@ -107,14 +108,22 @@ class Linf(_Box):
 
 
 @dataclass(frozen=True)
-class LinfSNR(_Box):
-    """No sample changes by more than the level at which changing all of them is ``db`` dB of
-    signal-to-noise ratio: the same attack on a quiet corpus as ``Linf`` is on a loud one."""
+class _Relative:
+    """A radius that follows each utterance's level."""
 
     db: float
 
     def __post_init__(self) -> None:
         check_db("db", self.db)
+
+
+class Linf(_Fixed, _Box):
+    """No sample changes by more than ``eps`` (of full scale 1)."""
+
+
+class LinfSNR(_Relative, _Box):
+    """No sample changes by more than the level at which changing all of them is ``db`` dB of
+    signal-to-noise ratio: the same attack on a quiet corpus as ``Linf`` is on a loud one."""
 
     def radius(self, clean: Audio) -> Tensor:
         """``rms(x) * 10^(-db / 20)``; 0 at silence. Shape: ``[B]``."""
@@ -122,28 +131,12 @@ class LinfSNR(_Box):
         return (clean.rms * 10 ** (-self.db / 20)).masked_fill(silent, 0.0)
 
 
-@dataclass(frozen=True)
-class L2(_Euclidean):
+class L2(_Fixed, _Euclidean):
     """The perturbation's Euclidean norm is at most ``eps``, whatever the utterance's length."""
 
-    eps: float
 
-    def __post_init__(self) -> None:
-        _radius("eps", self.eps)
-
-    def radius(self, clean: Audio) -> Tensor:
-        """``eps`` for every utterance. Shape: ``[B]``."""
-        return torch.full_like(clean.wav[:, 0], self.eps)
-
-
-@dataclass(frozen=True)
-class SNR(_Euclidean):
+class SNR(_Relative, _Euclidean):
     """The signal-to-noise ratio over the true length is at least ``db``; silence stays silent."""
-
-    db: float
-
-    def __post_init__(self) -> None:
-        check_db("db", self.db)
 
     def radius(self, clean: Audio) -> Tensor:
         """``||x||_2 * 10^(-db / 20)``. Shape: ``[B]``."""
@@ -187,8 +180,3 @@ def to_pcm16(delta: Tensor, clean: Audio, budget: Budget) -> Audio:
     outside = budget.norm(rounded) > radius
     rounded[outside] = torch.trunc(delta[outside] * PCM16) / PCM16
     return clean.with_wav(clean.wav + rounded).quantized()
-
-
-def _radius(name: str, value: float) -> None:
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{name} must be finite and not negative, got {value}")

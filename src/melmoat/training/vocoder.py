@@ -87,7 +87,7 @@ class VocoderTask:
         # The crop, and what its outer frames hear beyond it.
         self.beyond = -(-self.spec.n_fft // self.spec.hop) * self.spec.hop
         self.crop = recipe.frames * self.spec.hop
-        whole = self.crop + 2 * self.beyond
+        self.whole = whole = self.crop + 2 * self.beyond
         self.waves = [w for w in waves if len(w) > whole]
         self.held_out = [w for w in held_out if len(w) > whole]
         if not self.waves:
@@ -108,13 +108,16 @@ class VocoderTask:
         """Random crops at random gain: normalised mel ``[B, bands, F]``, waves ``[B, F * hop]``."""
         waves = []
         for i in rng.choice(len(self.waves), self.recipe.batch, p=self.chances):
-            wave = self.waves[i]
-            begin = int(rng.integers(0, len(wave) - self.crop - 2 * self.beyond))
-            piece = wave[begin : begin + self.crop + 2 * self.beyond].float() / PCM16
+            piece = self._piece(self.waves[i], rng)
             most = float(piece.abs().max().clamp(min=1e-4))
             gain = 10 ** (rng.uniform(-12, 6) / 20)
             waves.append(piece * min(gain, 0.99 / most))
         return self._conditioned(torch.stack(waves))
+
+    def _piece(self, wave: Tensor, rng: np.random.Generator) -> Tensor:
+        """A random crop with what lies beyond it. Shape: ``[L]``, int16 -> ``[whole]``, float."""
+        begin = int(rng.integers(0, len(wave) - self.whole))
+        return wave[begin : begin + self.whole].float() / PCM16
 
     def _conditioned(self, waves: Tensor) -> tuple[Tensor, Tensor]:
         lengths = torch.full((len(waves),), waves.shape[1])
@@ -189,10 +192,7 @@ class VocoderTask:
         found = []
         rng = np.random.default_rng([self.recipe.seed, 2])
         for wave in self.held_out[:: max(1, len(self.held_out) // 32)]:
-            room = len(wave) - self.crop - 2 * self.beyond
-            begin = int(rng.integers(0, room))
-            piece = wave[begin : begin + self.crop + 2 * self.beyond].float() / PCM16
-            mel, real = self._conditioned(piece[None])
+            mel, real = self._conditioned(self._piece(wave, rng)[None])
             made = self._generate(self.average, mel, rng)
             found.append([x.item() for x in self._spectral(made, real)])
         if not found:
