@@ -50,12 +50,12 @@ LABS = {
     "pwg-lab": Lab(
         lambda mel: ParallelWaveGAN(
             ParallelWaveGANConfig(
-                layers=10, stacks=2, residual=32, gate=64, skip=32, scales=(4, 4, 4, 3)
+                layers=12, stacks=2, residual=48, gate=96, skip=48, scales=(4, 4, 3), fold=4
             ),
             mel,
         ),
         lambda: ParallelWaveGANDiscriminator(ParallelWaveGANDiscriminatorConfig(channels=32)),
-        VocoderRecipe(steps=8_000, warmup=6_000, adversary="lsgan", adversarial=4.0, matching=0.0),
+        VocoderRecipe(steps=7_000, warmup=7_000, adversary="lsgan", adversarial=4.0, matching=0.0),
         normalised=True,
     ),
 }
