@@ -26,6 +26,7 @@ from melmoat.bench.store import Row, Store, writing
 from melmoat.defenses import Defense, FrontEnd
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
+from melmoat.memory import keep_freed_memory
 from melmoat.metrics import distortion
 from melmoat.metrics.errors import char_edits, word_edits
 from melmoat.models.base import Recognizer
@@ -168,6 +169,7 @@ class Runner:
 
     def run(self, cells: Iterable[Cell], tick: Callable[[Cell, float], None]) -> None:
         """Run what is missing of ``cells``; ``tick(cell, utterances)`` reports progress."""
+        keep_freed_memory()
         recognizers = lru_cache(maxsize=4)(models.load)
         for cell in cells:
             done = {row["id"] for row in self.store.rows(cell)}

@@ -55,7 +55,7 @@ LABS = {
             mel,
         ),
         lambda: ParallelWaveGANDiscriminator(ParallelWaveGANDiscriminatorConfig(channels=32)),
-        VocoderRecipe(steps=7_000, warmup=7_000, adversary="lsgan", adversarial=4.0, matching=0.0),
+        VocoderRecipe(steps=4_500, warmup=4_500, adversary="lsgan", adversarial=4.0, matching=0.0),
         normalised=True,
     ),
 }

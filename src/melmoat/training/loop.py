@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from melmoat.errors import MelmoatError
+from melmoat.memory import keep_freed_memory
 
 
 class Task(Protocol):
@@ -65,6 +66,7 @@ def run(
     Raises:
         MelmoatError: the folder holds a run with other ``settings``, or cannot be read or written.
     """
+    keep_freed_memory()
     folder.mkdir(parents=True, exist_ok=True)
     last, log = folder / "last.pt", folder / "log.jsonl"
     asked = json.loads(json.dumps(settings))
