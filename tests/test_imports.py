@@ -18,6 +18,7 @@ LAYERS = [
         "spec",
         "assets",
         "weights",
+        "memory",
         "resampling",
         "__init__",
     },
