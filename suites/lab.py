@@ -15,6 +15,7 @@ from typing import Any
 from melmoat.bench.cell import Cell, grid
 from melmoat.bench.runner import Runner
 from melmoat.bench.store import Store
+from melmoat.cli.endings import plain_errors, resumable
 from melmoat.cli.progress import bar
 
 HOME = Path(__file__).parents[1]
@@ -72,6 +73,14 @@ def run(
     parser.add_argument("--rows", nargs="*", default=labels, choices=labels, metavar="ROW")
     parser.add_argument("--columns", nargs="*", default=[*columns], choices=columns, metavar="COL")
     given = parser.parse_args()
+    with plain_errors(), resumable("finished rows are", given.out):
+        print(measure(rows, name, columns, given))
+
+
+def measure(
+    rows: Sequence[Row], name: str, columns: Mapping[str, str], given: argparse.Namespace
+) -> str:
+    """Run what is missing of the cells that are asked for; the table of all that is there."""
     store = Store(given.out)
     runner = Runner(store, given.batch, given.limit)
     cells = {
@@ -88,7 +97,7 @@ def run(
     measured = {where: found[cell.key] for where, cell in cells.items() if cell.key in found}
     table = markdown([row for row in rows if row.label in given.rows], list(columns), measured)
     (given.out / "table.md").write_text(table + "\n", encoding="utf-8")
-    print(table)
+    return table
 
 
 def markdown(

@@ -19,6 +19,7 @@ from melmoat.assets import asset
 from melmoat.bench.cell import Cell, grid
 from melmoat.bench.runner import Runner
 from melmoat.bench.store import Store
+from melmoat.cli.endings import plain_errors, resumable
 from melmoat.cli.progress import bar
 from melmoat.report.plots import trade_off
 from melmoat.weights import read_header
@@ -54,7 +55,8 @@ def main() -> None:
     ]
     cells = [made for _, _, pair in asked for made in pair.values()]
     store.begin(cells, {"limit": given.limit})
-    with bar("sweep", sum(len(runner.cuts(c)) for c in cells)) as tick:
+    total = sum(len(runner.cuts(c)) for c in cells)
+    with plain_errors(), resumable("finished rows are", given.out), bar("sweep", total) as tick:
         runner.run(cells, lambda done, n: tick(n, f"{done.defense} / {done.attack}"))
     found = {summary["key"]: summary for summary in store.summarise()}
     series: dict[str, list[dict[str, object]]] = {name: [] for name in SERIES}

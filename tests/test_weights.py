@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,20 @@ def test_our_own_files_come_back(tmp_path: Path, half: bool, error: float) -> No
     other = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
     weights.fill(other, state, "a")
     assert torch.allclose(other[0].weight, module[0].weight, atol=1e-3)  # type: ignore[index]
+
+
+def test_a_full_disk_keeps_the_old_file_and_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    weights.write(path, network(), {"card": "old"})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(WeightsError, match=r"cannot write .* free some space"):
+            weights.write(path, network(5_000), {"card": "new"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert weights.read_header(path) == {"card": "old"}
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_half_is_half_the_size(tmp_path: Path) -> None:

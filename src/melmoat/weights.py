@@ -30,6 +30,9 @@ def write(path: Path, module: nn.Module, header: Mapping[str, Any], half: bool =
     """Write the floating-point state of ``module`` as safetensors with ``header``.
 
     ``half`` stores 16-bit floats: half the file; the published scores are those of the file.
+
+    Raises:
+        WeightsError: the disk is full or the folder read-only; a file that was there is kept.
     """
     kind = torch.float16 if half else torch.float32
     state = {
@@ -37,7 +40,17 @@ def write(path: Path, module: nn.Module, header: Mapping[str, Any], half: bool =
         for key, value in module.state_dict().items()
         if value.is_floating_point()
     }
-    safetensors.torch.save_file(state, path, metadata={"melmoat": json.dumps(dict(header))})
+    partial = path.with_suffix(".partial")
+    try:
+        metadata = {"melmoat": json.dumps(dict(header))}
+        safetensors.torch.save_file(state, partial, metadata=metadata)
+        partial.replace(path)
+    except (safetensors.SafetensorError, OSError) as error:
+        partial.unlink(missing_ok=True)
+        raise WeightsError(
+            f"cannot write {path}: {error}; free some space or give another folder, and run the "
+            "same command again"
+        ) from error
 
 
 def read_header(path: Path) -> dict[str, Any]:

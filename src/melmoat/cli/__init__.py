@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 from melmoat.cli.app import app
-from melmoat.errors import MelmoatError
+from melmoat.cli.endings import plain_errors
 
 
 def main() -> None:
-    """Run the command line; a user's error is one message and exit code 1."""
-    try:
+    """Run the command line."""
+    with plain_errors():
         app()
-    except MelmoatError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)

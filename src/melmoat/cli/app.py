@@ -188,6 +188,7 @@ def run_cells(
 
     from melmoat.bench.runner import Runner
     from melmoat.bench.store import Store
+    from melmoat.cli.endings import resumable
     from melmoat.cli.progress import bar
     from melmoat.report.tables import robustness
 
@@ -195,12 +196,8 @@ def run_cells(
     runner = Runner(store, batch, limit, save_audio)
     total = sum(len(runner.cuts(cell)) for cell in cells)
     store.begin(cells, {"batch": batch, "limit": limit, "save_audio": save_audio})
-    try:
-        with bar("bench", total) as tick:
-            runner.run(cells, lambda cell, n: tick(n, f"{cell.defense} / {cell.attack}"))
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted: finished rows are in {out}; the same command goes on", err=True)
-        raise typer.Exit(130) from None
+    with resumable("finished rows are", out), bar("bench", total) as tick:
+        runner.run(cells, lambda cell, n: tick(n, f"{cell.defense} / {cell.attack}"))
     keys = {cell.key for cell in cells}
     summary = [cell for cell in store.summarise() if cell["key"] in keys]
     console = Console()

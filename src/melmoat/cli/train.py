@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from melmoat.cli.endings import resumable
 
 train = typer.Typer(help="Train the weights that melmoat uses.", no_args_is_help=True)
 
 
 OutOption = Annotated[Path, typer.Option(help="Folder of the run; the same folder continues it.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of weights, order and augmentation.")]
-
-
-@contextmanager
-def resumable(out: Path) -> Iterator[None]:
-    """Say on Ctrl-C that nothing but the last minutes is lost."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted: the state is in {out}; the same command goes on", err=True)
-        raise typer.Exit(130) from None
 
 
 @train.callback()
@@ -78,7 +68,7 @@ def asr(
         defended=defended,
         seed=seed,
     )
-    with resumable(out):
+    with resumable("the state is", out):
         path, wer = train_asr(out, data, extra, held_out, config, recipe, half, start, defense)
     score = "" if wer is None else f"; greedy WER on held-out speakers {wer:.2f} %"
     typer.echo(f"wrote {path}{score}. Use it as deepspeech2:{path}")
@@ -120,7 +110,7 @@ def vocoder(
         "seed": seed,
     }
     recipe = replace(recipe, **{k: v for k, v in given.items() if v is not None})
-    with resumable(out):
+    with resumable("the state is", out):
         path, scores = train_vocoder(out, data, held_out, architecture, recipe, start)
     found = "".join(f"; {name} {value:.3f}" for name, value in scores.items())
     typer.echo(f"wrote {path}{found}. Use it as trained:{path}")
