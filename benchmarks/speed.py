@@ -7,6 +7,7 @@ the median of the ratios is printed, so a drifting clock does not decide.
 from __future__ import annotations
 
 import argparse
+import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from melmoat.attacks import PGD, Untargeted
 from melmoat.audio import Audio
 from melmoat.bench.runner import plan
 from melmoat.draws import Draws
+from melmoat.memory import keep_freed_memory
 from melmoat.models.deepspeech2 import MaskedConv, SumRNN
 
 STEPS = 3
@@ -112,6 +114,33 @@ def layers(rounds: int) -> None:
     )
 
 
+def memory(rounds: int) -> None:
+    """A gradient step before and after freed memory is kept; the rest of the run keeps it."""
+    model = defenses.build("mdnf:level=0.15").wrap(models.load("ds2-an4-mg"))
+    audio = Audio.of([0.1 * torch.randn(16_000 * 6) for _ in range(8)])
+    wav = audio.wav.requires_grad_()
+
+    def step() -> tuple[float, int]:
+        before, began = resource.getrusage(resource.RUSAGE_SELF).ru_minflt, time.perf_counter()
+        loss = model.loss(audio, ["STOP"] * len(audio), Draws(range(len(audio)))).sum()
+        torch.autograd.grad(loss, wav)
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+        return time.perf_counter() - began, faults
+
+    def middle() -> tuple[float, float]:
+        step(), step()
+        seconds, faults = zip(*(step() for _ in range(rounds)), strict=True)
+        return statistics.median(seconds), statistics.median(faults)
+
+    slow, many = middle()
+    keep_freed_memory()
+    fast, few = middle()
+    print(
+        f"freed memory given back / kept      {slow / fast:6.2f}   {slow:.3f} s / {fast:.3f} s, "
+        f"{many:,.0f} / {few:,.0f} page faults a step"
+    )
+
+
 def front_end(rounds: int) -> None:
     vocoder = vocoders.load("melgan-lab")
     flooded = defenses.front_end("mdnf:vocoder=melgan-lab,level=0.15,shaping=flat")
@@ -131,6 +160,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, median [low, high]")
+    memory(rounds)
     attack_loop(rounds)
     layers(rounds)
     front_end(rounds)

@@ -37,6 +37,10 @@ SMALL: dict[str, Callable[[], Vocoder]] = {
         ParallelWaveGANConfig(3, 1, residual=3, gate=4, skip=4, kernel=5, scales=(16,), context=0),
         MEL,
     ),
+    "pwg-folded": lambda: ParallelWaveGAN(
+        ParallelWaveGANConfig(4, 2, residual=4, gate=6, skip=5, scales=(2, 3), fold=4),
+        replace(NORMALISED, hop=24),
+    ),
     "hifigan": lambda: HiFiGAN(
         HiFiGANConfig(16, (4, 4), (8, 6), (3, 5), ((1, 2), (1, 3))), replace(MEL, log="e")
     ),

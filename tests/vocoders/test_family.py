@@ -10,7 +10,14 @@ import torch
 from melmoat import vocoders
 from melmoat.draws import Draws
 from melmoat.spec import SpecError
-from melmoat.vocoders import VOCODERS, HiFiGANConfig, MelGAN, ParallelWaveGANConfig, synthesise
+from melmoat.vocoders import (
+    VOCODERS,
+    HiFiGANConfig,
+    MelGAN,
+    ParallelWaveGAN,
+    ParallelWaveGANConfig,
+    synthesise,
+)
 from melmoat.vocoders import base as base_module
 from melmoat.vocoders.checkpoints import load as load_ours
 from melmoat.vocoders.checkpoints import save
@@ -117,6 +124,16 @@ def test_weights_come_back_with_sizes_and_mel(name: str, tmp_path: Path) -> None
 def test_the_mel_must_have_the_networks_hop() -> None:
     with pytest.raises(ValueError, match="makes 256 samples a frame, its mel has 16"):
         MelGAN(None, MEL)
+
+
+def test_the_samples_of_a_step_lie_beside_each_other() -> None:
+    config = ParallelWaveGANConfig(1, 1, residual=4, gate=6, skip=5, scales=(4,), fold=4)
+    vocoder = ParallelWaveGAN(config, replace(NORMALISED, hop=16))
+    mel, noise = normal(1, BANDS, 5).float(), torch.zeros(1, 1, 80)
+    changed = noise.clone()
+    changed[0, 0, 37] = 1.0  # in step 9; one layer of dilation 1 hears one step to each side
+    moved = (vocoder(mel, changed) - vocoder(mel, noise))[0].abs() > 1e-7
+    assert moved.nonzero()[:, 0].tolist() == list(range(32, 44))
 
 
 def test_parallel_wavegan_needs_noise_of_the_right_length() -> None:

@@ -40,6 +40,8 @@ class ParallelWaveGANConfig:
     def __post_init__(self) -> None:
         if self.stacks < 1 or self.layers % self.stacks:
             raise ValueError(f"{self.layers} layers do not divide into {self.stacks} stacks")
+        if self.fold < 1:
+            raise ValueError(f"fold must be at least 1 sample a step, got {self.fold}")
 
 
 class Stretch(nn.Module):
@@ -193,8 +195,11 @@ def from_published(
         kernel=conv.shape[2],
         scales=tuple(scales or found),
         context=(context.shape[2] - 1) // 2,
+        fold=state["first.weight"].shape[1],
     )
-    mel = mel or replace(LJSPEECH, bands=context.shape[1], hop=math.prod(config.scales))
+    mel = mel or replace(
+        LJSPEECH, bands=context.shape[1], hop=math.prod(config.scales) * config.fold
+    )
     generator = ParallelWaveGAN(config, mel)
     fill(generator, state, name)
     return generator
