@@ -16,6 +16,11 @@ def melgan_lab() -> Vocoder:
     return checkpoints.load(asset("melgan-lab.safetensors"))
 
 
+def pwg_lab() -> Vocoder:
+    """The Parallel WaveGAN that ships: 16 kHz, small, four samples a step (see its card)."""
+    return checkpoints.load(asset("pwg-lab.safetensors"))
+
+
 def trained(path: Path) -> Vocoder:
     """Weights that ``melmoat train vocoder`` exported."""
     return checkpoints.load(path)
@@ -35,6 +40,7 @@ VOCODERS: Family[Vocoder] = Family(
         "hifigan-universal": published.hifigan_universal,
         "melgan-lab": melgan_lab,
         "parallel_wavegan": published.parallel_wavegan,
+        "pwg-lab": pwg_lab,
         "trained": trained,
     },
 )
