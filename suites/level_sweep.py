@@ -26,7 +26,7 @@ from melmoat.report.plots import trade_off
 from melmoat.weights import read_header
 
 ATTACK = "pgd:norm=snr,db=20,steps=30"
-LEVELS = (0.0, 0.05, 0.1, 0.2, 0.3)
+LEVELS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8)
 SERIES = {
     "MG-MDNF shaped": ("ds2-an4-mg", "mdnf:vocoder=melgan-lab,level={},shaping=an4", LEVELS),
     "MG-MDNF unshaped": ("ds2-an4-mg", "mdnf:vocoder=melgan-lab,level={},shaping=flat", LEVELS),

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from melmoat.metrics.intervals import bootstrap, rate
+from melmoat.metrics.intervals import bootstrap, paired, rate
 
 
 def test_rate_weighs_by_length() -> None:
@@ -44,3 +44,50 @@ def test_empty_references_do_not_blow_it_up() -> None:
 
 def test_the_same_data_give_the_same_interval() -> None:
     assert bootstrap([1, 2, 0], [4, 4, 4]) == bootstrap([1, 2, 0], [4, 4, 4])
+
+
+def test_a_paired_difference_is_sharper_than_two_intervals() -> None:
+    rng = np.random.default_rng(2)
+    hard = rng.binomial(10, rng.uniform(0, 0.9, size=60))  # the same utterances are hard for both
+    worse = np.minimum(hard + rng.binomial(1, 0.4, size=60), 10)
+    words = [10] * 60
+    found = paired(worse.tolist(), hard.tolist(), words)
+    one, other = bootstrap(worse.tolist(), words), bootstrap(hard.tolist(), words)
+    assert found is not None
+    assert one is not None
+    assert other is not None
+    assert one[0] < other[1]  # the intervals overlap
+    assert 0 < found.low < found.points < found.high
+    assert found.p < 0.01
+
+
+def test_the_paired_interval_is_the_normal_one_of_the_differences() -> None:
+    rng = np.random.default_rng(3)
+    a, b = rng.binomial(10, 0.4, size=400), rng.binomial(10, 0.3, size=400)
+    found = paired(a.tolist(), b.tolist(), [10] * 400)
+    assert found is not None
+    half = 1.96 * (a - b).std() / np.sqrt(400) * 10
+    assert found.points == pytest.approx((a - b).mean() * 10)
+    assert (found.low, found.high) == pytest.approx(
+        (found.points - half, found.points + half), abs=0.25
+    )
+
+
+def test_p_is_rarely_small_where_there_is_no_difference() -> None:
+    rng = np.random.default_rng(4)
+    small = 0
+    for _ in range(300):
+        a, b = rng.binomial(6, 0.4, size=(2, 50))
+        found = paired(a.tolist(), b.tolist(), [6] * 50, resamples=400)
+        assert found is not None
+        small += found.p < 0.05
+    assert small / 300 < 0.1
+
+
+def test_a_system_does_not_differ_from_itself() -> None:
+    found = paired([1, 2], [1, 2], [4, 4])
+    assert found is not None
+    assert (found.points, found.low, found.high, found.p) == (0.0, 0.0, 0.0, 1.0)
+    assert paired([1], [1], [4]) is None
+    with pytest.raises(ValueError, match="do not pair"):
+        paired([1, 2], [1, 2, 3], [4, 4])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def rate(edits: Sequence[float], totals: Sequence[float]) -> float | None:
@@ -28,13 +30,68 @@ def bootstrap(
     >>> bootstrap([1, 1, 1], [4, 4, 4])
     (25.0, 25.0)
     """
-    n = len(edits)
-    if n < 2 or not sum(totals):
+    if len(edits) < 2 or not sum(totals):
         return None
-    rng = np.random.default_rng(seed)
-    counts = rng.multinomial(n, np.full(n, 1 / n), size=resamples)
-    sums = counts @ np.stack([np.asarray(edits, float), np.asarray(totals, float)], axis=1)
-    sums = sums[sums[:, 1] > 0]  # a resample of empty references alone has no rate
-    rates = 100.0 * sums[:, 0] / sums[:, 1]
+    rates = _resampled(np.stack([edits, totals], axis=1).astype(float), resamples, seed)[0]
     low, high = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Rate of one system minus that of another on the same utterances, in percentage points.
+
+    Attributes:
+        points: the difference.
+        low, high: its percentile interval.
+        p: two-sided bootstrap p-value: how often a resample has no difference or one of the other
+            sign, doubled; never below ``2 / resamples``.
+    """
+
+    points: float
+    low: float
+    high: float
+    p: float
+
+
+def paired(
+    edits: Sequence[float],
+    others: Sequence[float],
+    totals: Sequence[float],
+    level: float = 0.95,
+    resamples: int = 5000,
+    seed: int = 0,
+) -> Difference | None:
+    """Paired bootstrap of the difference of two rates (Bisani & Ney 2004, section 4).
+
+    Both systems are resampled together, so what makes an utterance hard for both cancels. None for
+    fewer than two utterances or nothing to count.
+
+    Args:
+        edits, others: errors of the two systems in each utterance.
+        totals: what they are counted against.
+
+    >>> paired([4, 2, 4], [2, 0, 2], [4, 4, 4]).points
+    50.0
+    """
+    if len(edits) < 2 or not sum(totals):
+        return None
+    if not len(edits) == len(others) == len(totals):
+        raise ValueError(f"{len(edits)}, {len(others)} and {len(totals)} utterances do not pair")
+    table = np.stack([edits, others, totals], axis=1).astype(float)
+    ours, theirs = _resampled(table, resamples, seed)
+    differences = ours - theirs
+    low, high = np.quantile(differences, [(1 - level) / 2, (1 + level) / 2])
+    tail = min((differences <= 0).mean(), (differences >= 0).mean())
+    points = 100.0 * (sum(edits) - sum(others)) / sum(totals)
+    return Difference(points, float(low), float(high), min(1.0, max(2 * tail, 2 / resamples)))
+
+
+def _resampled(table: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
+    """Rates in percent of every column over the last one. Shape: ``[n, k]`` -> ``[k - 1, R]``."""
+    n = len(table)
+    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
+    sums = counts @ table
+    sums = sums[sums[:, -1] > 0]  # a resample of empty references alone has no rate
+    rates: NDArray[np.float64] = 100.0 * sums[:, :-1].T / sums[:, -1]
+    return rates

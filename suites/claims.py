@@ -1,0 +1,115 @@
+"""The paper's claims, held against what the suites have measured.
+
+    python suites/claims.py --data an4:an4/test
+
+Each claim is the difference of two WERs on the same utterances, with its paired bootstrap interval.
+It holds where the whole interval lies on the side of zero that the paper's difference has, fails
+where it lies on the other, and is open where it spans zero. Cells that are not measured yet, or of
+which one has more utterances, are compared on what both have.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import paper_table1
+import paper_table3
+from lab import COLUMNS, EOT, HOME, Row
+
+from melmoat.bench.store import Store
+from melmoat.cli.endings import plain_errors
+from melmoat.metrics.intervals import Difference, paired
+
+L2, LINF, WEAK, LONG = "l2 20 dB", "linf 20 dB", "l2 29.5 dB", "l2 20 dB, 250 it."
+TABLES = {"paper_table1": paper_table1.ROWS, "paper_table3": paper_table3.ROWS}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """``text``: WER of (row, column) minus WER of another is ``paper`` points there."""
+
+    text: str
+    ours: tuple[str, str]
+    other: tuple[str, str]
+    paper: float | None = None
+
+
+CLAIMS = [
+    Claim("MG costs on clean speech", ("MG", "benign"), ("None", "benign"), 3.8),
+    Claim("MG-MDNF costs on clean speech", ("MG-MDNF", "benign"), ("None", "benign"), 5.0),
+    Claim("MG alone helps, a little", ("MG", L2), ("None", L2), -3.7),
+    Claim("flooding beats resynthesis alone, l2", ("MG-MDNF", L2), ("MG", L2), -31.8),
+    Claim("flooding beats resynthesis alone, weak l2", ("MG-MDNF", WEAK), ("MG", WEAK), -32.0),
+    Claim("flooding beats resynthesis alone, linf", ("MG-MDNF", LINF), ("MG", LINF), -38.4),
+    Claim("flooding beats RS where strong, l2", ("MG-MDNF", L2), ("RS", L2), -18.2),
+    Claim("flooding beats RS where strong, linf", ("MG-MDNF", LINF), ("RS", LINF), -27.7),
+    Claim("RS is as good where weak", ("MG-MDNF", WEAK), ("RS", WEAK), 1.0),
+    Claim("shaping helps, l2", ("MG-MDNF", L2), ("MG-MDNF unshaped", L2), -11.6),
+    Claim("shaping harms, linf", ("MG-MDNF", LINF), ("MG-MDNF unshaped", LINF), 39.8),
+    Claim("EOT breaks more", ("MG-MDNF", EOT), ("MG-MDNF", L2), 10.9),
+    Claim("250 iterations break more", ("MG-MDNF", LONG), ("MG-MDNF", L2)),
+    Claim("STFT alone does something", ("STFT", L2), ("None", L2)),
+    Claim("flooding helps STFT", ("STFT-flood", L2), ("STFT", L2), -26.3),
+    Claim("noise in training alone does as much", ("WGN control", L2), ("MG-MDNF", L2)),
+    Claim("WG alone is robust", ("WG", L2), ("None", L2), -48.7),
+    Claim("WG is robust through its own noise", ("WG", L2), ("WG, noise fixed", L2)),
+    Claim("flooding adds to WG", ("WG-MDNF", L2), ("WG", L2)),
+]
+
+
+def edits(store: Store, row: Row, column: str, data: str) -> dict[str, tuple[int, int]]:
+    """Word errors and words of each utterance that is there."""
+    rows = store.rows(row.cell(COLUMNS[column], data))
+    return {r["id"]: tuple(r["counts"]["adversarial"]["words"]) for r in rows}
+
+
+def difference(
+    ours: Mapping[str, tuple[int, int]], other: Mapping[str, tuple[int, int]]
+) -> tuple[Difference | None, int]:
+    """The difference on the utterances that both have, and their number."""
+    both = sorted(ours.keys() & other.keys())
+    words = [ours[name][1] for name in both]
+    found = paired([ours[name][0] for name in both], [other[name][0] for name in both], words)
+    return found, len(both)
+
+
+def verdict(found: Difference, paper: float | None) -> str:
+    if found.low <= 0 <= found.high:
+        return "open"
+    if paper is None:
+        return "yes" if found.points > 0 else "no"
+    return "holds" if found.points * paper > 0 else "fails"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", default="an4:an4/test")
+    parser.add_argument("--results", type=Path, default=HOME / "results")
+    given = parser.parse_args()
+    where = {row.label: (name, row) for name, rows in TABLES.items() for row in rows}
+    lines = ["| claim | paper | ours, points [95 %] | p | n | |", "|---|---|---|---|---|---|"]
+    for claim in CLAIMS:
+        sides = []
+        for label, column in (claim.ours, claim.other):
+            table, row = where[label]
+            sides.append(edits(Store(given.results / table), row, column, given.data))
+        found, n = difference(*sides)
+        paper = "" if claim.paper is None else f"{claim.paper:+.1f}"
+        if found is None:
+            lines.append(f"| {claim.text} | {paper} | - | | 0 | not measured |")
+            continue
+        points = f"{found.points:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"
+        p = f"{found.p:.4f}" if found.p >= 0.001 else "< 0.001"
+        said = verdict(found, claim.paper)
+        lines.append(f"| {claim.text} | {paper} | {points} | {p} | {n} | {said} |")
+    table = "\n".join(lines)
+    (given.results / "claims.md").write_text(table + "\n", encoding="utf-8")
+    print(table)
+
+
+if __name__ == "__main__":
+    with plain_errors():
+        main()
