@@ -24,7 +24,7 @@ from melmoat.cli.endings import plain_errors
 from melmoat.metrics.intervals import Difference, paired
 
 L2, LINF, WEAK, LONG = "l2 20 dB", "linf 20 dB", "l2 29.5 dB", "l2 20 dB, 250 it."
-TABLES = {"paper_table1": paper_table1.ROWS, "paper_table3": paper_table3.ROWS}
+ROWS = {row.label: row for row in [*paper_table1.ROWS, *paper_table3.ROWS]}
 
 
 @dataclass(frozen=True)
@@ -87,16 +87,13 @@ def verdict(found: Difference, paper: float | None) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="an4:an4/test")
-    parser.add_argument("--results", type=Path, default=HOME / "results")
+    parser.add_argument("--results", type=Path, default=HOME / "results" / "an4")
     given = parser.parse_args()
-    where = {row.label: (name, row) for name, rows in TABLES.items() for row in rows}
+    store = Store(given.results)
     lines = ["| claim | paper | ours, points [95 %] | p | n | |", "|---|---|---|---|---|---|"]
     for claim in CLAIMS:
-        sides = []
-        for label, column in (claim.ours, claim.other):
-            table, row = where[label]
-            sides.append(edits(Store(given.results / table), row, column, given.data))
-        found, n = difference(*sides)
+        sides = (claim.ours, claim.other)
+        found, n = difference(*(edits(store, ROWS[r], column, given.data) for r, column in sides))
         paper = "" if claim.paper is None else f"{claim.paper:+.1f}"
         if found is None:
             lines.append(f"| {claim.text} | {paper} | - | | 0 | not measured |")

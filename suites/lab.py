@@ -1,7 +1,8 @@
 """What the suites have in common: rows and columns of a table, measured cell by cell.
 
 A suite is a grid of (recognizer, defense) rows and attack columns. It runs column by column, writes
-each batch of utterances as it is done, and the same command goes on where it was stopped.
+each batch of utterances as it is done, and the same command goes on where it was stopped. Suites
+share one folder, so a cell that stands in two tables is measured once.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from melmoat.cli.progress import bar
 
 HOME = Path(__file__).parents[1]
 
-# Levels of the flooding, until level_sweep.py has chosen them on held-out training speakers.
-LEVEL = 0.15
+# Levels of the flooding: LEVEL is what level_sweep.py chose on held-out training speakers.
+LEVEL = 0.1
 STFT_LEVEL = 0.3
 
 EOT = "l2 20 dB, EOT 5"
@@ -66,7 +67,7 @@ def run(
     """Measure what is missing, then write and print the table."""
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--data", default="an4:an4/test", help="corpus spec (%(default)s)")
-    parser.add_argument("--out", type=Path, default=HOME / "results" / name)
+    parser.add_argument("--out", type=Path, default=HOME / "results" / "an4")
     parser.add_argument("--limit", type=int, default=limit, help="utterances (%(default)s)")
     parser.add_argument("--batch", type=int, default=8, help="attacked together (%(default)s)")
     labels = [row.label for row in rows]
@@ -96,7 +97,7 @@ def measure(
     found = {summary["key"]: summary for summary in store.summarise()}
     measured = {where: found[cell.key] for where, cell in cells.items() if cell.key in found}
     table = markdown([row for row in rows if row.label in given.rows], list(columns), measured)
-    (given.out / "table.md").write_text(table + "\n", encoding="utf-8")
+    (given.out / f"{name}.md").write_text(table + "\n", encoding="utf-8")
     return table
 
 

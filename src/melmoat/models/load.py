@@ -29,6 +29,11 @@ def ds2_an4_mg(beam: int = 0) -> Recognizer:
     return _decoded(checkpoints.load(asset("ds2-an4-mg.safetensors")), beam)
 
 
+def ds2_an4_wg(beam: int = 0) -> Recognizer:
+    """``ds2-an4`` fine-tuned on speech that ``pwg-lab`` resynthesised (see its card)."""
+    return _decoded(checkpoints.load(asset("ds2-an4-wg.safetensors")), beam)
+
+
 def ds2_an4_wgn(beam: int = 0) -> Recognizer:
     """The control of ``ds2-an4-mg``: the same fine-tuning without resynthesis (see its card)."""
     return _decoded(checkpoints.load(asset("ds2-an4-wgn.safetensors")), beam)
@@ -57,6 +62,7 @@ MODELS: Family[Recognizer] = Family(
         "deepspeech2": deepspeech2,
         "ds2-an4": ds2_an4,
         "ds2-an4-mg": ds2_an4_mg,
+        "ds2-an4-wg": ds2_an4_wg,
         "ds2-an4-wgn": ds2_an4_wgn,
     },
 )
