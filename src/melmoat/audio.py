@@ -99,6 +99,11 @@ class Audio:
         """The whole batch ``times`` over, copy after copy. Shape: ``[times * B, T]``."""
         return Audio(self.wav.repeat(times, 1), self.lengths.repeat(times), self.rate)
 
+    def pick(self, rows: Sequence[int]) -> Audio:
+        """Some of the utterances, without the padding that only the others needed."""
+        lengths = self.lengths[list(rows)]
+        return Audio(self.wav[list(rows), : int(lengths.max())], lengths, self.rate)
+
     def quantized(self) -> Audio:
         """Rounded to what a 16-bit file holds: multiples of 1/32768 in [-1, 1 - 1/32768]."""
         steps = torch.round(self.wav * PCM16).clamp(-PCM16, PCM16 - 1)

@@ -73,6 +73,10 @@ class Draws:
         """Independent streams named by ``label``: the same label gives the same streams."""
         return Draws(derive(seed, "fork", label) for seed in self.seeds)
 
+    def pick(self, rows: Iterable[int]) -> Draws:
+        """The streams of some of the utterances, as fresh streams."""
+        return Draws(self.seeds[i] for i in rows)
+
     @staticmethod
     def cat(parts: Iterable[Draws]) -> Draws:
         """The streams of ``parts`` after one another, as fresh streams."""

@@ -25,6 +25,8 @@ SPECS = [
     "pgd:norm=snr,ratio=100,steps=2,step=0.5,restarts=2",
     "pgd:norm=l2,eps=0.5,steps=1,step=1",
     "pgd:norm=snr,db=20,steps=3,eot=2",
+    "pgd:norm=snr,db=20,steps=4,momentum=0.9,schedule=cosine,best=true,eot=2,chunk=1",
+    "pgd:norm=linf,eps=0.01,steps=6,stop=true,restarts=2",
 ]
 GRADIENT = [spec for spec in SPECS if spec.startswith("pgd")]
 ZERO = {

@@ -1,13 +1,19 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor
 
 from melmoat import attacks
-from melmoat.attacks import PGD, Untargeted
+from melmoat.attacks import PGD, Targeted, Untargeted
 from melmoat.attacks.base import AttackError
+from melmoat.attacks.probe import NEVER, Crafted
 from melmoat.audio import Audio
 from melmoat.draws import Draws
+from melmoat.models import DeepSpeech2
 from melmoat.spec import SpecError
+from melmoat.text import TextError
+from tests.attacks.toys import Frames
 
 
 class Linear:
@@ -100,6 +106,97 @@ def test_a_gradient_that_is_not_finite_is_an_error_not_a_robust_model() -> None:
         PGD(db=20, steps=2)(Linear(weights), audio, Untargeted(["", ""]), Draws([0, 1]))
 
 
+def test_momentum_is_that_of_dong() -> None:
+    class Turning(Linear):
+        """Its gradient is ``a`` at the first step and ``b`` at the second."""
+
+        def loss(self, audio: Audio, texts: object, draws: Draws) -> Tensor:
+            self.weights = next(self.turns)
+            return super().loss(audio, texts, draws)
+
+    a, b = torch.tensor([[3.0, -1.0, 0.1]]), torch.tensor([[-3.0, 3.0, 0.3]])
+    model = Turning(a)
+    model.turns = iter([a, b])  # type: ignore[attr-defined]
+    audio = Audio.of([torch.zeros(3)])
+    attack = PGD(norm="linf", eps=1.0, steps=2, step=0.1, momentum=1.0)
+    out = attack(model, audio, Untargeted([""]), Draws([0]))
+    expected = 0.1 * a.sign() + 0.1 * (a / a.abs().sum() + b / b.abs().sum()).sign()
+    assert torch.allclose(out.wav, expected)
+    assert not torch.allclose(out.wav, 0.1 * a.sign() + 0.1 * b.sign())
+
+
+def test_schedules_add_up_to_what_they_say() -> None:
+    model, audio = setup()
+    for schedule, total in {"constant": 4.0, "linear": 2.5, "cosine": 2.5}.items():
+        attack = attacks.build(f"pgd:norm=linf,eps=1,steps=4,step=0.01,schedule={schedule}")
+        out = attack(model, audio, Untargeted(["", ""]), Draws([0, 1]))
+        moved = 0.01 * total * model.weights.sign() * audio.mask
+        assert torch.allclose(out.wav, (audio.wav + moved).clamp(-1, 1), atol=1e-6)
+
+
+class Bowl:
+    """A recognizer whose loss is the distance to a point: steps that are too long overshoot."""
+
+    rate = 16_000
+
+    def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
+        return ["HIT" if abs(wave[0]) < 0.06 else "MISS" for wave in audio]
+
+    def loss(self, audio: Audio, texts: object, draws: Draws) -> Tensor:
+        return audio.wav[:, 0].abs()
+
+
+def test_the_best_point_is_kept_and_more_steps_never_weaken() -> None:
+    audio = Audio.of([torch.tensor([0.5, 0.0]), torch.tensor([0.3, 0.0])])
+
+    def distance(**options: object) -> Tensor:
+        attack = PGD(norm="linf", eps=1.0, step=0.4, **options)  # type: ignore[arg-type]
+        return attack(Bowl(), audio, Targeted(["HIT", "HIT"]), Draws([0, 1])).wav[:, 0].abs()
+
+    assert torch.allclose(distance(steps=2), torch.tensor([0.3, 0.3]))  # one step too many
+    found = [distance(steps=steps, best=True) for steps in (1, 2, 3, 9)]
+    assert torch.allclose(found[1], torch.tensor([0.1, 0.1]))
+    assert all((b <= a + 1e-6).all() for a, b in pairwise(found))
+
+
+def test_an_utterance_that_is_done_leaves_the_batch() -> None:
+    sizes: list[int] = []
+
+    class Counting(Bowl):
+        def loss(self, audio: Audio, texts: object, draws: Draws) -> Tensor:
+            sizes.append(len(audio))
+            assert len(texts) == len(audio)  # type: ignore[arg-type]
+            return super().loss(audio, texts, draws)
+
+    audio = Audio.of([torch.tensor([0.5]), torch.tensor([0.0, 0.7]), torch.tensor([0.25, 0.1])])
+    attack = PGD(norm="linf", eps=1.0, steps=8, step=0.1, stop=True)
+    out = attack(Counting(), audio, Targeted(["HIT"] * 3), Draws([0, 1, 2]))
+    assert torch.allclose(out.wav, torch.tensor([[0, 0], [0, 0.7], [0.05, 0.1]]), atol=1e-6)
+    assert isinstance(out, Crafted)
+    assert out.first is not None
+    assert out.queries is not None
+    assert out.first.tolist() == [5, 0, 2]
+    assert out.queries.tolist() == [6, 1, 3]
+    assert sizes == [3, 2, 2, 1, 1, 1]
+    never = Targeted(["NEVER"] * 3)
+    first = attack(Counting(), audio, never, Draws([0, 1, 2])).first  # type: ignore[attr-defined]
+    assert first.tolist() == [NEVER] * 3
+
+
+def test_a_huge_budget_always_succeeds(ragged: Audio) -> None:
+    goal = Targeted(["NO", "HELP ME", "STOP"])
+    out = PGD(norm="linf", eps=1.0, steps=60, step=0.02, best=True)(
+        Frames(), ragged, goal, Draws([1, 2, 3])
+    )
+    assert goal.reached(Frames().transcribe(out, Draws([7, 8, 9]))) == [True] * 3
+
+
+def test_a_target_that_does_not_fit_is_an_error_that_says_so(tiny: DeepSpeech2) -> None:
+    audio = Audio.of([0.1 * torch.randn(2_000)])
+    with pytest.raises(TextError, match="choose a shorter text or longer audio"):
+        PGD(db=20, steps=1)(tiny, audio, Targeted(["A VERY LONG TARGET INDEED"]), Draws([1]))
+
+
 def test_evaluations_are_counted() -> None:
     calls = []
 
@@ -109,12 +206,22 @@ def test_evaluations_are_counted() -> None:
             return super().loss(audio, texts, draws)
 
     model, audio = setup()
-    for spec in ("pgd:db=20,steps=3", "pgd:db=20,steps=3,restarts=2", "pgd:db=20,steps=2,eot=3"):
+    for spec, sizes in {
+        "pgd:db=20,steps=3": {2},
+        "pgd:db=20,steps=3,restarts=2": {2},
+        "pgd:db=20,steps=2,eot=3": {6},
+        "pgd:db=20,steps=2,eot=3,chunk=2,best=true": {4, 2},
+        "pgd:db=20,steps=2,eot=2,chunk=1,restarts=2,best=true": {2},
+    }.items():
         calls.clear()
         attack = attacks.build(spec)
-        attack(Counting(model.weights), audio, Untargeted(["", ""]), Draws([0, 1]))
+        out = attack(Counting(model.weights), audio, Untargeted(["", ""]), Draws([0, 1]))
         assert len(calls) == attack.evaluations
-        assert set(calls) == {2 * getattr(attack, "eot")}  # noqa: B009
+        assert set(calls) == sizes
+        assert isinstance(out, Crafted)
+        assert out.queries is not None
+        assert out.queries.tolist() == [sum(calls) // 2] * 2
+        assert out.first is None  # it never looked
 
 
 @pytest.mark.parametrize(
@@ -125,11 +232,14 @@ def test_evaluations_are_counted() -> None:
         ("pgd:norm=l2,db=20", "norm=l2 takes eps; got db"),
         ("pgd:db=20,ratio=100", "got db, ratio"),
         ("pgd:norm=linf,eps=-1", "finite and not negative"),
-        ("pgd:db=20,steps=0", "must be positive"),
+        ("pgd:db=20,steps=0", "steps must be positive"),
         ("pgd:db=nan", "finite number of dB"),
         ("pgd:db=-1000", "finite number of dB"),
-        ("pgd:db=20,step=inf", "step must be finite"),
-        ("pgd:db=20,step=nan", "step must be finite"),
+        ("pgd:db=20,step=inf", "step must be positive and finite"),
+        ("pgd:db=20,step=nan", "step must be positive and finite"),
+        ("pgd:db=20,eot=0", "eot must be positive"),
+        ("pgd:db=20,chunk=0", "chunk must be positive"),
+        ("pgd:db=20,momentum=-1", "momentum must be finite and not negative"),
         ("pgd:ratio=0", "ratio must be positive"),
         ("noise:norm=l2,eps=inf", "must be finite"),
     ],

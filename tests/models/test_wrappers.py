@@ -85,6 +85,37 @@ def test_expectation_averages_losses(tiny: DeepSpeech2, ragged: Audio) -> None:
     assert torch.allclose(mean, torch.stack(single).mean(0), rtol=1e-5)
 
 
+@pytest.mark.parametrize("chunk", [1, 2, 4])
+def test_an_expectation_in_chunks_is_the_same_in_less_memory(
+    tiny: DeepSpeech2, ragged: Audio, chunk: int
+) -> None:
+    sizes: list[int] = []
+
+    class Counting(Defended):
+        def loss(self, audio: Audio, texts: object, draws: Draws) -> torch.Tensor:
+            sizes.append(len(audio))
+            return super().loss(audio, texts, draws)  # type: ignore[arg-type]
+
+    audio = Audio(ragged.wav.double(), ragged.lengths)
+    noisy = Counting(tiny.double(), GaussianNoise(10))
+    found = []
+    for expected in (Expected(noisy, 5), Expected(noisy, 5, chunk)):
+        sizes.clear()
+        wav = audio.wav.clone().requires_grad_()
+        loss = expected.loss(Audio(2 * wav, audio.lengths), TEXTS, Draws(SEEDS))
+        (grad,) = torch.autograd.grad((loss * torch.tensor([1.0, 2.0, 3.0])).sum(), wav)
+        found.append((loss.detach(), grad))
+        assert len(sizes) == expected.passes
+    assert max(sizes) == 3 * chunk
+    assert sum(sizes) == 15
+    assert torch.allclose(found[0][0], found[1][0], rtol=1e-10)
+    assert torch.allclose(found[0][1], found[1][1], rtol=1e-8, atol=1e-10)
+    with torch.no_grad():
+        unasked = Expected(noisy, 5, chunk).loss(audio, TEXTS, Draws(SEEDS))
+    whole = Expected(noisy, 5).loss(audio, TEXTS, Draws(SEEDS))
+    assert torch.allclose(unasked, whole, rtol=1e-10)
+
+
 def test_straight_through_hears_the_defense_and_passes_the_gradient(ragged: Audio) -> None:
     inner = GaussianNoise(10)
     wav = ragged.wav.clone().requires_grad_()
@@ -121,13 +152,15 @@ def test_watching_counts_and_changes_nothing(tiny: DeepSpeech2, ragged: Audio) -
     losses = watched.loss(ragged, TEXTS, Draws(SEEDS))
     assert torch.equal(losses, tiny.loss(ragged, TEXTS, Draws(SEEDS)))
     assert watched.transcribe(ragged, Draws(SEEDS)) == tiny.transcribe(ragged, Draws(SEEDS))
-    assert len(calls) == 1
+    assert len(calls) == 2
 
 
 def test_wrappers_refuse_no_draws(tiny: DeepSpeech2) -> None:
     model: CTCRecognizer = tiny
     with pytest.raises(ValueError, match="votes must be at least 1"):
         Smoothed(model, 0)
-    with pytest.raises(ValueError, match="draws must be at least 1"):
+    with pytest.raises(ValueError, match="must be at least 1"):
         Expected(model, 0)
+    with pytest.raises(ValueError, match="must be at least 1"):
+        Expected(model, 3, chunk=0)
     assert math.isfinite(model.rate)

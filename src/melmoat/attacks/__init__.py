@@ -1,7 +1,8 @@
 """Attacks, by spec string."""
 
 from melmoat.attacks.base import Aim, Attack, Goal, NoAttack, Targeted, Untargeted
-from melmoat.attacks.gradient import PGD, Noise
+from melmoat.attacks.gradient import PGD
+from melmoat.attacks.noise import Noise
 from melmoat.spec import Family
 
 ATTACKS: Family[Attack] = Family("attack", {"noise": Noise, "none": NoAttack, "pgd": PGD})

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
-from melmoat.attacks.budgets import Budget
+from melmoat.attacks.budgets import Budget, budget
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
@@ -32,6 +32,10 @@ class Goal(Protocol):
         """Whether each transcript is what the attacker wanted."""
         ...
 
+    def pick(self, rows: Sequence[int]) -> Goal:
+        """The same for some of the utterances."""
+        ...
+
 
 @dataclass(frozen=True)
 class Untargeted:
@@ -48,6 +52,10 @@ class Untargeted:
         pairs = zip(self.references, hypotheses, strict=True)
         return [word_edits(reference, hypothesis)[0] > 0 for reference, hypothesis in pairs]
 
+    def pick(self, rows: Sequence[int]) -> Untargeted:
+        """The same for some of the utterances."""
+        return Untargeted([self.references[i] for i in rows])
+
 
 @dataclass(frozen=True)
 class Targeted:
@@ -63,6 +71,10 @@ class Targeted:
         """Whether the transcript is the target, word for word."""
         pairs = zip(self.targets, hypotheses, strict=True)
         return [word_edits(target, hypothesis)[0] == 0 for target, hypothesis in pairs]
+
+    def pick(self, rows: Sequence[int]) -> Targeted:
+        """The same for some of the utterances."""
+        return Targeted([self.targets[i] for i in rows])
 
 
 class Attack(Protocol):
@@ -105,6 +117,32 @@ class Aim:
         if self.target is not None:
             return Targeted([normalise(self.target)] * len(benign))
         return Untargeted(list(benign if self.against == "benign" else truth))
+
+
+@dataclass(frozen=True)
+class Ball(Aim):
+    """What an attack may change, part of its spec.
+
+    Args:
+        norm: ``linf``, ``l2`` or ``snr``.
+        eps: radius for linf (of full scale 1) and l2.
+        db: least signal-to-noise ratio in dB, for snr; for linf, the ratio where every sample
+            changes by the radius.
+        ratio: the same as a linear power ratio (Armory's ``snr``).
+    """
+
+    norm: Literal["linf", "l2", "snr"] = "snr"
+    eps: float | None = None
+    db: float | None = None
+    ratio: float | None = None
+
+    def __post_init__(self) -> None:
+        _ = self.budget
+
+    @property
+    def budget(self) -> Budget:
+        """The ball that perturbations stay in."""
+        return budget(self.norm, self.eps, self.db, self.ratio)
 
 
 @dataclass(frozen=True)

@@ -162,6 +162,11 @@ def budget(
     return LinfSNR(db) if norm == "linf" else SNR(db)
 
 
+def within_scale(delta: Tensor, clean: Tensor) -> Tensor:
+    """Clip ``clean + delta`` to full scale; a file that is louder already keeps its own peaks."""
+    return torch.clamp(clean + delta, clean.clamp(max=-1.0), clean.clamp(min=1.0)) - clean
+
+
 def to_pcm16(delta: Tensor, clean: Audio, budget: Budget) -> Audio:
     """``clean + delta`` on the grid of a 16-bit file, still within the budget.
 

@@ -35,6 +35,7 @@ class CTCRecognizer(Recognizer, Protocol):
     """A recognizer with frame-wise character probabilities (Graves et al. 2006)."""
 
     labels: str
+    decoder: Decoder
 
     def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
         """Log probabilities ``[B, F, V]`` and true number of frames ``[B]``."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -58,9 +59,9 @@ class Defended:
         return require_ctc(self.model).log_probs(*self._hear(audio, draws))
 
 
-def _repeat(audio: Audio, draws: Draws, times: int) -> tuple[Audio, Draws]:
-    """``times`` copies of the batch, each with streams of its own."""
-    return audio.repeat(times), Draws.cat(draws.fork(i) for i in range(times))
+def _repeat(audio: Audio, draws: Draws, numbers: Sequence[int]) -> tuple[Audio, Draws]:
+    """A copy of the batch for each number, with the streams that the number names."""
+    return audio.repeat(len(numbers)), Draws.cat(draws.fork(i) for i in numbers)
 
 
 class Smoothed(CTC):
@@ -79,7 +80,7 @@ class Smoothed(CTC):
 
     def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
         """Log of the mean over votes ``[B, F, V]`` and frames ``[B]``."""
-        logs, frames = self.model.log_probs(*_repeat(audio, draws, self.votes))
+        logs, frames = self.model.log_probs(*_repeat(audio, draws, range(self.votes)))
         logs = logs.view(self.votes, len(audio), *logs.shape[1:])
         return torch.logsumexp(logs, dim=0) - math.log(self.votes), frames[: len(audio)]
 
@@ -89,12 +90,25 @@ class Expected:
 
     Losses and not logits are averaged, because the logits of different draws need not align.
     Transcripts are the inner recognizer's.
+
+    Args:
+        model: the stochastic recognizer.
+        draws: how many draws.
+        chunk: how many of them are evaluated at once, which bounds the memory; all if None. The
+            loss and its gradient with respect to the audio are the same. In chunks no gradient
+            reaches the recognizer's own parameters.
     """
 
-    def __init__(self, model: Recognizer, draws: int) -> None:
-        if draws < 1:
-            raise ValueError(f"draws must be at least 1, got {draws}")
+    def __init__(self, model: Recognizer, draws: int, chunk: int | None = None) -> None:
+        if draws < 1 or (chunk is not None and chunk < 1):
+            raise ValueError(f"draws and chunk must be at least 1, got {draws} and {chunk}")
         self.model, self.draws, self.rate = model, draws, model.rate
+        self.chunk = min(chunk or draws, draws)
+
+    @property
+    def passes(self) -> int:
+        """Inner losses that one loss takes."""
+        return -(-self.draws // self.chunk)
 
     def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
         """One transcript an utterance."""
@@ -102,13 +116,33 @@ class Expected:
 
     def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
         """Mean of the inner loss over draws. Shape: ``[B]``."""
-        many, streams = _repeat(audio, draws, self.draws)
-        losses = self.model.loss(many, list(texts) * self.draws, streams)
-        return losses.view(self.draws, len(audio)).mean(0)
+        if self.passes == 1:
+            return self._sum(audio, texts, draws, range(self.draws)) / self.draws
+        outer, total = audio.wav, torch.zeros_like(audio.wav[:, 0])
+        wanted = torch.is_grad_enabled() and outer.requires_grad
+        inner = replace(audio, wav=outer.detach().requires_grad_(wanted))
+        gradient = torch.zeros_like(inner.wav)
+        for start in range(0, self.draws, self.chunk):
+            numbers = range(start, min(start + self.chunk, self.draws))
+            part = self._sum(inner, texts, draws, numbers) / self.draws
+            if wanted:  # and the chunk's graph is freed
+                gradient += torch.autograd.grad(part.sum(), inner.wav)[0]
+            total += part.detach()
+        if not wanted:
+            return total
+        # Utterance i's loss depends on its own audio alone, so this has the value and gradient.
+        return total + ((outer - outer.detach()) * gradient).sum(1)
+
+    def _sum(
+        self, audio: Audio, texts: Sequence[str], draws: Draws, numbers: Sequence[int]
+    ) -> Tensor:
+        many, streams = _repeat(audio, draws, numbers)
+        losses = self.model.loss(many, list(texts) * len(numbers), streams)
+        return losses.view(len(numbers), len(audio)).sum(0)
 
 
 class Watched:
-    """The same recognizer; ``tick`` is called at each differentiable pass, for progress bars."""
+    """The same recognizer; ``tick`` is called at each pass, for progress bars."""
 
     def __init__(self, model: Recognizer, tick: Callable[[], None]) -> None:
         self.model, self.tick, self.rate = model, tick, model.rate
@@ -116,6 +150,7 @@ class Watched:
 
     def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
         """One transcript an utterance."""
+        self.tick()
         return self.model.transcribe(audio, draws)
 
     def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:

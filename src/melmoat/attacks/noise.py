@@ -1,0 +1,29 @@
+"""White noise at the edge of a budget: the control of every table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from melmoat.attacks.base import Ball, Goal
+from melmoat.attacks.budgets import within_scale
+from melmoat.audio import Audio
+from melmoat.draws import Draws
+from melmoat.models.base import Recognizer
+
+
+@dataclass(frozen=True)
+class Noise(Ball):
+    """White Gaussian noise scaled to the very edge of a budget: the control of every table.
+
+    An attack that does no better than this has found nothing. Options as for :class:`Ball`. For
+    linf the noise is ``+-eps``, the largest that fits.
+    """
+
+    evaluations = 0
+
+    def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
+        ball = self.budget
+        white = draws.normal(audio.wav) * audio.mask
+        delta = ball.step(white, audio) * ball.radius(audio)[:, None]
+        delta = within_scale(ball.project(delta, audio), audio.wav)
+        return audio.with_wav(audio.wav + delta)

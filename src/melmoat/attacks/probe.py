@@ -1,0 +1,176 @@
+"""One look at a recognizer: the goal's loss, its gradient and, if asked, whether it is reached.
+
+Every gradient attack looks through a :class:`Probe`. It evaluates those utterances alone that are
+still attacked, so a finished one costs nothing more, and it keeps the figures that a report wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from melmoat.attacks.base import AttackError, Goal
+from melmoat.audio import Audio
+from melmoat.draws import Draws
+from melmoat.models.base import Recognizer, ctc_loss, require_ctc
+from melmoat.models.wrappers import Expected
+
+NEVER = -1
+
+
+@dataclass(frozen=True)
+class Crafted(Audio):
+    """What an attack made, and what that took.
+
+    Attributes:
+        first: gradient steps (or rounds, without gradients) until the attack first saw its goal
+            reached, :data:`NEVER` if it did not. Shape: ``[B]``; None if it never looked.
+        queries: passes of the recognizer over each utterance, every draw of a stochastic one
+            counted. Shape: ``[B]``; None if it was not counted.
+    """
+
+    first: Tensor | None = None
+    queries: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look showed; zero, and not reached, where an utterance was not looked at.
+
+    Attributes:
+        loss: the goal's loss. Shape: ``[B]``.
+        gradient: of each utterance's loss, zero in the padding. Shape: ``[B, T]``.
+        reached: whether the goal was reached in every draw; False where that was not asked.
+            Shape: ``[B]``, bool.
+    """
+
+    loss: Tensor
+    gradient: Tensor
+    reached: Tensor
+
+
+class Probe:
+    """Looks at a recognizer through perturbed audio.
+
+    Args:
+        model: what is attacked.
+        clean: the audio that perturbations are added to.
+        goal: what is wanted.
+        eot: draws whose mean loss is looked at.
+        chunk: draws evaluated at once (:class:`Expected`).
+        listen: whether to find out if the goal is reached; for a CTC recognizer this is free, any
+            other transcribes once more.
+    """
+
+    def __init__(
+        self,
+        model: Recognizer,
+        clean: Audio,
+        goal: Goal,
+        eot: int = 1,
+        chunk: int | None = None,
+        listen: bool = False,
+    ) -> None:
+        self.clean, self.goal, self.eot, self.mask = clean, goal, eot, clean.mask
+        self._ears = _Ears(model) if listen else None
+        inner: Recognizer = self._ears or model
+        self._model = Expected(inner, eot, chunk) if eot > 1 else inner
+        self._looks = 0
+        self._queries = torch.zeros(len(clean), dtype=torch.long)
+        self._first = torch.full((len(clean),), NEVER)
+
+    def __call__(
+        self, delta: Tensor, draws: Draws, active: Tensor | None = None, gradient: bool = True
+    ) -> Look:
+        """Look at ``clean + delta``.
+
+        Args:
+            delta: perturbation. Shape: ``[B, T]``.
+            draws: randomness of the recognizer, one stream an utterance of the whole batch.
+            active: the utterances to look at; all if None. Shape: ``[B]``, bool.
+            gradient: whether the gradient is wanted.
+
+        Raises:
+            AttackError: a gradient that is NaN or infinite.
+        """
+        clean = self.clean
+        rows = list(range(len(clean))) if active is None else active.nonzero().flatten().tolist()
+        found = Look(
+            torch.zeros_like(clean.wav[:, 0]),
+            torch.zeros_like(clean.wav),
+            torch.zeros(len(clean), dtype=torch.bool, device=clean.wav.device),
+        )
+        if rows:
+            audio = Audio(clean.wav + delta, clean.lengths, clean.rate).pick(rows)
+            self._look(audio, rows, draws.pick(rows), found, gradient)
+        self._looks += 1
+        return found
+
+    def _look(
+        self, audio: Audio, rows: list[int], draws: Draws, found: Look, gradient: bool
+    ) -> None:
+        goal = self.goal.pick(rows)
+        x = audio.wav.detach().requires_grad_(gradient)
+        with torch.set_grad_enabled(gradient):
+            loss = goal.loss(self._model, Audio(x, audio.lengths, audio.rate), draws)
+        found.loss[rows] = loss.detach()
+        if gradient:
+            (slope,) = torch.autograd.grad(loss.sum(), x)
+            _check(slope, rows)
+            found.gradient[rows, : x.shape[1]] = slope * audio.mask
+        self._queries[rows] += self.eot
+        if self._ears:
+            texts = self._ears.drain()
+            size = len(rows)
+            heard = [goal.reached(texts[i : i + size]) for i in range(0, len(texts), size)]
+            every = [all(of_draws) for of_draws in zip(*heard, strict=True)]
+            won = [row for row, reached in zip(rows, every, strict=True) if reached]
+            found.reached[won] = True
+            fresh = [row for row in won if self._first[row] == NEVER]
+            self._first[fresh] = self._looks
+
+    def crafted(self, delta: Tensor) -> Crafted:
+        """``clean + delta`` with this probe's figures."""
+        clean = self.clean
+        first = self._first if self._ears else None
+        wav = (clean.wav + delta) * self.mask
+        return Crafted(wav, clean.lengths, clean.rate, first, self._queries)
+
+
+class _Ears:
+    """The same recognizer; what each loss heard is kept as transcripts."""
+
+    def __init__(self, model: Recognizer) -> None:
+        self.model, self.rate = model, model.rate
+        self._texts: list[str] = []
+
+    def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
+        return self.model.transcribe(audio, draws)
+
+    def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
+        if not hasattr(self.model, "labels"):
+            self._texts += self.model.transcribe(audio, draws.fork("listen"))
+            return self.model.loss(audio, texts, draws)
+        model = require_ctc(self.model)
+        log_probs, frames = model.log_probs(audio, draws)
+        self._texts += model.decoder(log_probs.detach(), frames, model.labels)
+        return ctc_loss(log_probs, frames, texts, model.labels)
+
+    def drain(self) -> list[str]:
+        """The transcripts since the last call, draw after draw."""
+        texts, self._texts = self._texts, []
+        return texts
+
+
+def _check(gradient: Tensor, rows: list[int]) -> None:
+    """A gradient that is not finite must not pass for one that is zero."""
+    broken = (~torch.isfinite(gradient)).any(1).nonzero().flatten().tolist()
+    if broken:
+        raise AttackError(
+            f"the gradient of utterance(s) {[rows[i] for i in broken]} of the batch is NaN or Inf: "
+            "an attack on it would find nothing and the system would look robust; mend the model "
+            "or the defense"
+        )

@@ -1,0 +1,104 @@
+"""Restarts, and leaving when done: what the attacks that walk inside a ball share."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from melmoat.attacks.base import Goal
+from melmoat.attacks.budgets import Budget
+from melmoat.attacks.probe import Crafted, Probe
+from melmoat.audio import Audio
+from melmoat.draws import Draws
+from melmoat.models.base import Recognizer
+
+
+class Search(Protocol):
+    """An attack that walks inside a ball, once or several times."""
+
+    @property
+    def restarts(self) -> int:
+        """Walks; the best by final loss is kept; all but the first start at random."""
+        ...
+
+    @property
+    def random_start(self) -> bool:
+        """Whether the first walk starts at random too."""
+        ...
+
+    @property
+    def eot(self) -> int:
+        """Draws whose mean loss is attacked."""
+        ...
+
+    @property
+    def chunk(self) -> int | None:
+        """Draws evaluated at once."""
+        ...
+
+    @property
+    def stop(self) -> bool:
+        """Whether an utterance that reached its goal is left alone."""
+        ...
+
+    @property
+    def budget(self) -> Budget:
+        """The ball."""
+        ...
+
+    def walk(
+        self, probe: Probe, delta: Tensor, draws: Draws, active: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Where one walk from ``delta`` ends, and who reached the goal there (``stop`` only).
+
+        Utterances that are not ``active`` are neither looked at nor moved.
+
+        Shape: ``[B, T]``, ``[B]``.
+        """
+        ...
+
+
+def check(attack: Search, **positive: float) -> None:
+    """Raise ValueError for counts and lengths that are not positive."""
+    counts = {
+        "restarts": attack.restarts,
+        "eot": attack.eot,
+        "chunk": 1 if attack.chunk is None else attack.chunk,
+    }
+    for name, value in (positive | counts).items():
+        if not value > 0 or value == float("inf"):
+            raise ValueError(f"{name} must be positive and finite, got {value}")
+
+
+def passes(attack: Search) -> int:
+    """Losses that one look takes: one for each chunk of draws."""
+    return -(-attack.eot // (attack.chunk or attack.eot))
+
+
+def search(attack: Search, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Crafted:
+    """Walk as often as ``attack`` says and keep the best end of each utterance."""
+    probe = Probe(model, audio, goal, attack.eot, attack.chunk, attack.stop)
+
+    def start(streams: Draws, at_random: bool) -> Tensor:
+        if not at_random:
+            return torch.zeros_like(audio.wav)
+        return attack.budget.random(audio, streams.fork("start"))
+
+    everyone = torch.ones(len(audio), dtype=torch.bool, device=audio.wav.device)
+    streams = draws.fork("run 0")
+    best, done = attack.walk(probe, start(streams, attack.random_start), streams, everyone)
+    if attack.restarts == 1:
+        return probe.crafted(best)
+    judge = draws.fork("choose")  # the same draws for every restart
+    lowest = probe(best, judge, ~done, gradient=False).loss
+    for run in range(1, attack.restarts):
+        streams, active = draws.fork(f"run {run}"), ~done
+        delta, won = attack.walk(probe, start(streams, True), streams, active)
+        value = probe(delta, judge, active, gradient=False).loss
+        better = active & (won | (value < lowest))
+        best = torch.where(better[:, None], delta, best)
+        lowest = torch.where(better, value, lowest)
+        done = done | won
+    return probe.crafted(best)
