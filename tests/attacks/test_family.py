@@ -1,5 +1,7 @@
 """Invariants of every attack."""
 
+from itertools import product
+
 import pytest
 import torch
 from torch import Tensor
@@ -37,6 +39,9 @@ ZERO = {
     "pgd:norm=snr,db=400,steps=2": "snr",
 }
 
+# The untrained recognizer hears none of the references, so one that leaves early has nothing to do.
+IDLE = {(spec, "untargeted") for spec in SPECS if "stop" in spec}
+
 
 def goals() -> dict[str, Goal]:
     return {"untargeted": Untargeted(TEXTS), "targeted": Targeted(["NO", "HELP", "STOP IT"])}
@@ -63,7 +68,8 @@ class TestAttacks:
             return
         used = attack.budget.norm(delta) / attack.budget.radius(ragged)
         assert (used <= 1 + 1e-4).all()
-        assert (used > 0.2).all()
+        if (spec, goal) not in IDLE:
+            assert (used > 0.2).all()
         clean = ragged.quantized()
         written = to_pcm16(delta, clean, attack.budget)
         used = attack.budget.norm(written.wav - clean.wav) / attack.budget.radius(clean)
@@ -113,8 +119,9 @@ def test_a_zero_budget_is_the_identity(spec: str, tiny: DeepSpeech2, ragged: Aud
     assert torch.allclose(out.wav, ragged.wav, atol=1e-9)
 
 
-@pytest.mark.parametrize("spec", GRADIENT)
-@pytest.mark.parametrize("goal", ["untargeted", "targeted"])
+@pytest.mark.parametrize(
+    ("spec", "goal"), sorted(set(product(GRADIENT, ["untargeted", "targeted"])) - IDLE)
+)
 def test_the_goals_loss_falls(spec: str, goal: str, tiny: DeepSpeech2, ragged: Audio) -> None:
     aim = goals()[goal]
     out = attacks.build(spec)(tiny, ragged, aim, Draws(SEEDS))
