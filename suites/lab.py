@@ -21,9 +21,9 @@ from melmoat.cli.progress import bar
 
 HOME = Path(__file__).parents[1]
 
-# Levels of the flooding: LEVEL is what level_sweep.py chose on held-out training speakers.
+# Levels of the flooding that level_sweep.py chose on held-out training speakers.
 LEVEL = 0.1
-STFT_LEVEL = 0.3
+STFT_LEVEL = 0.1
 
 EOT = "l2 20 dB, EOT 5"
 COLUMNS = {  # with the paper's names of what they stand for

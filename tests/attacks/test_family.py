@@ -28,15 +28,20 @@ SPECS = [
     "pgd:norm=l2,eps=0.5,steps=1,step=1",
     "pgd:norm=snr,db=20,steps=3,eot=2",
     "pgd:norm=snr,db=20,steps=4,momentum=0.9,schedule=cosine,best=true,eot=2,chunk=1",
+    "apgd:norm=snr,db=20,steps=6",
+    "kenansville:db=20",
+    "apgd:norm=linf,eps=0.01,steps=6,stop=true,restarts=2,random_start=true,eot=2,chunk=1",
     "pgd:norm=linf,eps=0.01,steps=6,stop=true,restarts=2",
 ]
-GRADIENT = [spec for spec in SPECS if spec.startswith("pgd")]
+GRADIENT = [spec for spec in SPECS if "pgd" in spec]
 ZERO = {
     "none": "none",
     "noise:norm=snr,db=400": "noise",
     "pgd:norm=linf,eps=0,steps=2": "linf",
     "pgd:norm=l2,eps=0,steps=2,random_start=true": "l2",
     "pgd:norm=snr,db=400,steps=2": "snr",
+    "apgd:norm=linf,eps=0,steps=3": "apgd",
+    "kenansville:db=400": "kenansville",
 }
 
 # The untrained recognizer hears none of the references, so one that leaves early has nothing to do.

@@ -1,11 +1,16 @@
 """Attacks, by spec string."""
 
+from melmoat.attacks.apgd import APGD
 from melmoat.attacks.base import Aim, Attack, Goal, NoAttack, Targeted, Untargeted
 from melmoat.attacks.gradient import PGD
+from melmoat.attacks.kenansville import Kenansville
 from melmoat.attacks.noise import Noise
 from melmoat.spec import Family
 
-ATTACKS: Family[Attack] = Family("attack", {"noise": Noise, "none": NoAttack, "pgd": PGD})
+ATTACKS: Family[Attack] = Family(
+    "attack",
+    {"apgd": APGD, "kenansville": Kenansville, "noise": Noise, "none": NoAttack, "pgd": PGD},
+)
 
 
 def build(spec: str) -> Attack:
@@ -13,4 +18,15 @@ def build(spec: str) -> Attack:
     return ATTACKS.build(spec)
 
 
-__all__ = ["ATTACKS", "PGD", "Aim", "Attack", "Goal", "NoAttack", "Targeted", "Untargeted", "build"]
+__all__ = [
+    "APGD",
+    "ATTACKS",
+    "PGD",
+    "Aim",
+    "Attack",
+    "Goal",
+    "NoAttack",
+    "Targeted",
+    "Untargeted",
+    "build",
+]

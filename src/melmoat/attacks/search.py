@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from melmoat.attacks.base import Goal
-from melmoat.attacks.budgets import Budget
+from melmoat.attacks.budgets import Budget, within_scale
 from melmoat.attacks.probe import Crafted, Probe
 from melmoat.audio import Audio
 from melmoat.draws import Draws
@@ -84,7 +84,7 @@ def search(attack: Search, model: Recognizer, audio: Audio, goal: Goal, draws: D
     def start(streams: Draws, at_random: bool) -> Tensor:
         if not at_random:
             return torch.zeros_like(audio.wav)
-        return attack.budget.random(audio, streams.fork("start"))
+        return within_scale(attack.budget.random(audio, streams.fork("start")), audio.wav)
 
     everyone = torch.ones(len(audio), dtype=torch.bool, device=audio.wav.device)
     streams = draws.fork("run 0")

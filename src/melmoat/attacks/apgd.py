@@ -1,0 +1,120 @@
+"""AutoPGD (Croce & Hein 2020, "Reliable evaluation of adversarial robustness", algorithm 1).
+
+Projected gradient descent without a step length to choose: it begins with twice the radius, and at
+each checkpoint halves it for those utterances whose loss has stopped falling, which then go on from
+their best point.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from melmoat.attacks.base import Ball, Goal
+from melmoat.attacks.budgets import within_scale
+from melmoat.attacks.probe import Probe
+from melmoat.attacks.search import check, passes, search
+from melmoat.audio import Audio
+from melmoat.draws import Draws
+from melmoat.models.base import Recognizer
+
+INERTIA = 0.75  # share of the new direction in a step (the paper's alpha)
+PROGRESS = 0.75  # share of steps that must lower the loss between checkpoints (rho)
+
+
+def checkpoints(steps: int) -> list[int]:
+    """Steps at which the length is reconsidered: ever closer together (section 3.2).
+
+    >>> checkpoints(100)
+    [0, 22, 41, 57, 70, 80, 87, 93, 99]
+    """
+    shares = [0.0, 0.22]
+    while shares[-1] < 1:
+        shares.append(shares[-1] + max(shares[-1] - shares[-2] - 0.03, 0.06))
+    # A hair is taken off, or float sums such as 0.41000000000000003 would be rounded up.
+    found = [-int(-(share * steps - 1e-9) // 1) for share in shares]
+    return sorted({n for n in found if n < steps})
+
+
+@dataclass(frozen=True)
+class APGD(Ball):
+    """AutoPGD: projected gradient descent that finds its own step lengths.
+
+    Args:
+        steps: gradient steps.
+        random_start: begin at a random point of the ball instead of at the clean audio.
+        restarts: runs, the best by final loss is kept; all but the first start at random.
+        eot: draws whose mean loss is attacked, against a stochastic defense.
+        stop: leave an utterance alone once its goal is reached, under every draw.
+        chunk: draws evaluated at once, to bound memory; all if none.
+
+    The point of least loss is kept. Budget as for :class:`Ball`.
+    """
+
+    steps: int = 100
+    random_start: bool = False
+    restarts: int = 1
+    eot: int = 1
+    stop: bool = False
+    chunk: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self, steps=self.steps)
+
+    @property
+    def evaluations(self) -> int:
+        """Losses that one call evaluates, at most."""
+        return self.restarts * (self.steps + 1 + (self.restarts > 1)) * passes(self)
+
+    def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
+        return search(self, model, audio, goal, draws)
+
+    def walk(
+        self, probe: Probe, delta: Tensor, draws: Draws, active: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """One run; see :class:`melmoat.attacks.search.Search`."""
+        audio, ball = probe.clean, self.budget
+
+        def inside(point: Tensor) -> Tensor:
+            return within_scale(ball.project(point, audio), audio.wav)
+
+        look = probe(delta, draws.fork(0), active)
+        gradient, loss = look.gradient, look.loss
+        best, lowest, slope = delta, loss, gradient
+        before = delta  # the point before this one
+        won, active = look.reached, active & ~look.reached
+        length = 2 * ball.radius(audio)
+        falls = torch.zeros_like(loss)  # steps since the checkpoint that lowered the loss
+        halved, lowest_then = torch.zeros_like(active), lowest
+        marks = checkpoints(self.steps)
+        for number in range(1, self.steps + 1):
+            if not active.any():
+                break
+            straight = inside(delta - length[:, None] * ball.step(gradient, audio))
+            inertia = 1.0 if number == 1 else INERTIA
+            moved = inside(delta + inertia * (straight - delta) + (1 - inertia) * (delta - before))
+            before, delta = delta, torch.where(active[:, None], moved, delta)
+            look = probe(delta, draws.fork(number), active, gradient=number < self.steps)
+            falls += look.loss < loss
+            gradient, loss = look.gradient, look.loss
+            better = active & (look.reached | (loss < lowest))
+            best = torch.where(better[:, None], delta, best)
+            slope = torch.where(better[:, None], gradient, slope)
+            lowest = torch.where(better, loss, lowest)
+            won, active = won | look.reached, active & ~look.reached
+            if number in marks:
+                since = number - marks[marks.index(number) - 1]
+                stuck = ~halved & (lowest >= lowest_then)
+                halved = (falls < PROGRESS * since) | stuck
+                length = torch.where(halved, length / 2, length)
+                again = halved[:, None]
+                delta, gradient = (
+                    torch.where(again, best, delta),
+                    torch.where(again, slope, gradient),
+                )
+                before, loss = torch.where(again, best, before), torch.where(halved, lowest, loss)
+                falls, lowest_then = torch.zeros_like(falls), lowest
+        return best, won

@@ -1,0 +1,62 @@
+"""Kenansville (Abdullah et al. 2019): drop the weakest parts of the spectrum, know nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from melmoat.attacks.base import Aim, Goal
+from melmoat.attacks.budgets import SNR, within_scale
+from melmoat.audio import Audio
+from melmoat.draws import Draws
+from melmoat.models.base import Recognizer
+
+
+@dataclass(frozen=True)
+class Kenansville(Aim):
+    """Zero the weakest bins of each utterance's Fourier transform, up to a power.
+
+    The attack sees neither recognizer nor transcripts, so any recognizer is given the same audio;
+    a target is of no use to it.
+
+    Args:
+        db: signal-to-noise ratio in dB that the removed part may not fall below.
+    """
+
+    db: float = 20.0
+    evaluations = 0
+
+    def __post_init__(self) -> None:
+        if self.target is not None:
+            raise ValueError("kenansville cannot aim at a target: it hears no recognizer")
+        _ = self.budget
+
+    @property
+    def budget(self) -> SNR:
+        """The signal-to-noise ratio."""
+        return SNR(self.db)
+
+    def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
+        delta = torch.zeros_like(audio.wav)
+        for i, wave in enumerate(audio):
+            delta[i, : len(wave)] = -weakest(wave, 10 ** (-self.db / 10))
+        delta = within_scale(self.budget.project(delta, audio), audio.wav)
+        return audio.with_wav(audio.wav + delta)
+
+
+def weakest(wave: Tensor, share: float) -> Tensor:
+    """The weakest Fourier bins of ``wave`` that together hold at most ``share`` of its power.
+
+    Shape: ``[L]`` -> ``[L]``.
+    """
+    spectrum = torch.fft.rfft(wave)
+    power = spectrum.abs().double().square()
+    power[1 : (len(wave) + 1) // 2] *= 2  # all but 0 Hz and Nyquist stand for two bins
+    order = power.argsort(stable=True)
+    removed = power[order].cumsum(0) <= share * power.sum()
+    kept = torch.ones_like(removed)
+    kept[order] = ~removed
+    part: Tensor = torch.fft.irfft(spectrum.masked_fill(kept, 0), n=len(wave))
+    return part
