@@ -110,7 +110,7 @@ def markdown(
     lines = [f"| WER % | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for row in rows:
         ours = [
-            _wer(measured.get((row.label, column))) if row.faces(column) else ""
+            wer(measured.get((row.label, column))) if row.faces(column) else ""
             for column in columns
         ]
         lines.append(f"| {row.label} | {' | '.join(ours)} |")
@@ -120,7 +120,8 @@ def markdown(
     return "\n".join(lines)
 
 
-def _wer(cell: Mapping[str, Any] | None) -> str:
+def wer(cell: Mapping[str, Any] | None) -> str:
+    """A cell's WER with its interval; "-" where it is not measured."""
     if cell is None or cell["wer"] is None:
         return "-"
     if cell["wer_low"] is None:

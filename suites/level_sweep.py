@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from lab import HOME
+from lab import HOME, wer
 
 from melmoat.assets import asset
 from melmoat.bench.cell import Cell, grid
@@ -60,16 +62,28 @@ def main() -> None:
     with plain_errors(), resumable("finished rows are", given.out), bar("sweep", total) as tick:
         runner.run(cells, lambda done, n: tick(n, f"{done.defense} / {done.attack}"))
     found = {summary["key"]: summary for summary in store.summarise()}
-    series: dict[str, list[dict[str, object]]] = {name: [] for name in SERIES}
+    series: dict[str, list[dict[str, Any]]] = {name: [] for name in SERIES}
     for name, level, pair in asked:
         point = {kind: found[made.key] for kind, made in pair.items()}
         series[name].append({"level": level, **point})
     (given.out / "trade_off.json").write_text(json.dumps(series, indent=1) + "\n")
     trade_off(given.out / "trade_off.svg", series)
-    for name, points in series.items():
-        for p in points:
-            wers = f"benign {p['benign']['wer']:.1f}, attacked {p['attacked']['wer']:.1f}"
-            print(f"{name:18} {p['level']:5} {wers}")
+    table = markdown(series)
+    (given.out / "trade_off.md").write_text(table + "\n", encoding="utf-8")
+    print(table)
+
+
+def markdown(series: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """WER in percent with 95 % bootstrap intervals over utterances, a line for each level."""
+    heads = [f"{name}, benign | attacked" for name in series]
+    lines = [f"| level | {' | '.join(heads)} |", "|---" * (1 + 2 * len(series)) + "|"]
+    for level in sorted({point["level"] for points in series.values() for point in points}):
+        cells = []
+        for points in series.values():
+            found: Mapping[str, Any] = next((p for p in points if p["level"] == level), {})
+            cells += [wer(found.get(kind)) if found else "" for kind in ("benign", "attacked")]
+        lines.append(f"| {level:g} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
