@@ -75,13 +75,13 @@ def run(
     parser.add_argument("--columns", nargs="*", default=[*columns], choices=columns, metavar="COL")
     given = parser.parse_args()
     with plain_errors(), resumable("finished rows are", given.out):
-        print(measure(rows, name, columns, given))
+        measure(rows, name, columns, given)
 
 
 def measure(
     rows: Sequence[Row], name: str, columns: Mapping[str, str], given: argparse.Namespace
-) -> str:
-    """Run what is missing of the cells that are asked for; the table of all that is there."""
+) -> None:
+    """Run what is missing of the cells that are asked for, and print the table of what is there."""
     store = Store(given.out)
     runner = Runner(store, given.batch, given.limit)
     cells = {
@@ -98,7 +98,8 @@ def measure(
     measured = {where: found[cell.key] for where, cell in cells.items() if cell.key in found}
     table = markdown([row for row in rows if row.label in given.rows], list(columns), measured)
     (given.out / f"{name}.md").write_text(table + "\n", encoding="utf-8")
-    return table
+    print(table)
+    store.require_whole(asked)
 
 
 def markdown(

@@ -61,6 +61,7 @@ def main() -> None:
     total = sum(len(runner.cuts(c)) for c in cells)
     with plain_errors(), resumable("finished rows are", given.out), bar("sweep", total) as tick:
         runner.run(cells, lambda done, n: tick(n, f"{done.defense} / {done.attack}"))
+        store.require_whole(cells)
     found = {summary["key"]: summary for summary in store.summarise()}
     series: dict[str, list[dict[str, Any]]] = {name: [] for name in SERIES}
     for name, level, pair in asked:

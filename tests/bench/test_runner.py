@@ -1,16 +1,19 @@
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
+from lhotse import MonoCut
 
 from melmoat import attacks
 from melmoat.attacks.base import Aim
 from melmoat.attacks.budgets import Linf
 from melmoat.audio import Audio, load
+from melmoat.bench import runner
 from melmoat.bench.cell import Cell, grid
 from melmoat.bench.runner import JudgeError, Runner, choose, judge, plan, rows_of
-from melmoat.bench.store import Store
+from melmoat.bench.store import Store, StoreError
 from melmoat.data import load as load_corpus
 from melmoat.draws import Draws
 from melmoat.models import DeepSpeech2, checkpoints
@@ -165,6 +168,41 @@ def test_a_killed_run_continues_to_the_same_rows(tmp_path: Path, spec: str) -> N
     before = {cell.key: torn.path(cell).read_bytes() for cell in cells}
     Runner(torn, batch=2, limit=5).run(cells, ignore)
     assert before == {cell.key: torn.path(cell).read_bytes() for cell in cells}
+
+
+def test_what_fails_alone_is_noted_and_the_rest_is_measured(
+    tmp_path: Path, spec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell, store = cells_of(spec)[1], Store(tmp_path / "run")
+    read, bad = runner.data.read, {"demo-0001-flite-slt"}
+
+    def torn(cuts: Sequence[MonoCut], rate: int) -> Audio:
+        if bad & {cut.id for cut in cuts}:
+            raise OSError("torn file")
+        return read(cuts, rate)
+
+    monkeypatch.setattr(runner.data, "read", torn)
+    total: list[float] = []
+    Runner(store, batch=3, limit=5).run([cell], lambda _, n: total.append(n))
+    assert store.failures(cell) == {"demo-0001-flite-slt": "OSError: torn file"}
+    with pytest.raises(StoreError, match=r"1 utterance.*\n.*demo-0001-flite-slt: OSError: torn"):
+        store.require_whole([cell])
+    assert len(store.rows(cell)) == 4
+    assert sum(total) == pytest.approx(5)
+    bad.clear()
+    Runner(store, batch=3, limit=5).run([cell], ignore)
+    store.require_whole([cell])
+    assert len(store.rows(cell)) == 5
+
+
+def test_batches_keep_to_their_seconds() -> None:
+    cuts = list(load_corpus("demo"))
+    batches = plan(cuts, 8, seconds=9)
+    assert sorted(c.id for b in batches for c in b) == sorted(c.id for c in cuts)
+    assert all(len(b) == 1 or len(b) * b[0].duration <= 9 for b in batches)
+    assert max(map(len, batches)) > 1
+    assert [len(b) for b in plan(cuts, 8, seconds=0.1)] == [1] * 24
+    assert plan(cuts, 5, seconds=1e9) == plan(cuts, 5)
 
 
 def test_progress_adds_up(tmp_path: Path, spec: str) -> None:

@@ -19,10 +19,10 @@ from lhotse import MonoCut
 from melmoat import attacks, data, defenses, models
 from melmoat.attacks.base import Attack, Goal, Targeted
 from melmoat.attacks.budgets import to_pcm16
-from melmoat.audio import Audio
+from melmoat.audio import Audio, AudioError
 from melmoat.audio import save as save_audio
 from melmoat.bench.cell import Cell
-from melmoat.bench.store import Row, Store, writing
+from melmoat.bench.store import Row, Store, StoreError, writing
 from melmoat.defenses import Defense, FrontEnd
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
@@ -136,27 +136,45 @@ def choose(cuts: Sequence[MonoCut], limit: int) -> list[MonoCut]:
     return [cuts[i * len(cuts) // limit] for i in range(limit)]
 
 
-def plan(cuts: Sequence[MonoCut], batch: int) -> list[list[MonoCut]]:
-    """Batches of similar length, longest first, so that memory runs out at once or never."""
-    ordered = sorted(cuts, key=lambda cut: (-cut.duration, cut.id))
-    return [ordered[i : i + batch] for i in range(0, len(ordered), batch)]
+def plan(cuts: Sequence[MonoCut], batch: int, seconds: float = 0) -> list[list[MonoCut]]:
+    """Batches of similar length, longest first, so that memory runs out at once or never.
+
+    Args:
+        batch: most utterances of a batch.
+        seconds: most audio of a batch, padding included; a longer utterance goes alone. 0: no
+            bound.
+    """
+    batches: list[list[MonoCut]] = []
+    for cut in sorted(cuts, key=lambda cut: (-cut.duration, cut.id)):
+        last = batches[-1] if batches else []
+        fits = not seconds or (bool(last) and (len(last) + 1) * last[0].duration <= seconds)
+        if last and len(last) < batch and fits:
+            last.append(cut)
+        else:
+            batches.append([cut])
+    return batches
 
 
 @dataclass
 class Runner:
     """Runs cells in this process, one batch at a time, and writes each batch when it is done.
 
+    Where a batch fails, its utterances are tried one by one; what fails alone is noted in the
+    store and the run goes on.
+
     Args:
         store: where rows go; rows that are there already are not computed again.
         batch: utterances attacked together.
         limit: utterances of each corpus, spread evenly over it; 0 for all.
         save_audio: keep clean, adversarial and defended audio as FLAC.
+        seconds: most audio of a batch, padding included; 0 for no bound.
     """
 
     store: Store
     batch: int = 8
     limit: int = 0
     save_audio: bool = False
+    seconds: float = 0
 
     def __post_init__(self) -> None:
         self._corpora: dict[str, list[MonoCut]] = {}
@@ -168,21 +186,57 @@ class Runner:
         return self._corpora[cell.data]
 
     def run(self, cells: Iterable[Cell], tick: Callable[[Cell, float], None]) -> None:
-        """Run what is missing of ``cells``; ``tick(cell, utterances)`` reports progress."""
+        """Run what is missing of ``cells``; ``tick(cell, utterances)`` reports progress.
+
+        Raises:
+            StoreError: the folder cannot be written, or another process measures one of the cells.
+        """
         keep_freed_memory()
         recognizers = lru_cache(maxsize=4)(models.load)
         for cell in cells:
-            done = {row["id"] for row in self.store.rows(cell)}
-            defense = defenses.build(cell.defense)
-            attack = attacks.build(cell.attack)
-            model = defense.wrap(recognizers(cell.model))
-            for batch in plan(self.cuts(cell), self.batch):
-                missing = [cut.id for cut in batch if cut.id not in done]
-                if not missing:
-                    tick(cell, len(batch))
-                    continue
-                rows = self._one(cell, model, defense, attack, batch, partial(tick, cell))
-                self.store.append(cell, [row for row in rows if row["id"] in missing])
+            with self.store.claimed(cell):
+                done = {row["id"] for row in self.store.rows(cell)}
+                defense = defenses.build(cell.defense)
+                attack = attacks.build(cell.attack)
+                model = defense.wrap(recognizers(cell.model))
+                one = partial(self._one, cell, model, defense, attack)
+                for batch in plan(self.cuts(cell), self.batch, self.seconds):
+                    missing = [cut for cut in batch if cut.id not in done]
+                    if missing:
+                        self._finish(cell, one, batch, missing, partial(tick, cell))
+                    else:
+                        tick(cell, len(batch))
+
+    def _finish(
+        self,
+        cell: Cell,
+        one: Callable[[Sequence[MonoCut], Tick], list[Row]],
+        batch: Sequence[MonoCut],
+        missing: Sequence[MonoCut],
+        tick: Tick,
+    ) -> None:
+        """Write the rows of ``missing``, from the whole batch or, where that fails, one by one."""
+        wanted = {cut.id for cut in missing}
+        ticked = 0.0
+
+        def count(amount: float) -> None:
+            nonlocal ticked
+            ticked += amount
+            tick(amount)
+
+        try:
+            rows = one(batch, count)
+        except StoreError:
+            raise
+        except Exception as error:
+            tick(len(batch) - ticked)
+            if len(batch) == 1:
+                self.store.fail(cell, batch[0].id, error)
+                return
+            for cut in missing:
+                self._finish(cell, one, [cut], [cut], lambda amount: None)
+            return
+        self.store.append(cell, [row for row in rows if row["id"] in wanted])
 
     def _one(
         self,
@@ -193,6 +247,7 @@ class Runner:
         batch: Sequence[MonoCut],
         tick: Tick,
     ) -> list[Row]:
+        """Attack and judge ``batch``; ``tick`` gets its utterances, in parts."""
         names = [cut.id for cut in batch]
         truth = [cut.supervisions[0].text or "" for cut in batch]
         draws = Draws(cell.seed_of(name) for name in names)
@@ -216,7 +271,10 @@ class Runner:
                 kinds["defended"] = defense(out.adversarial, draws.fork("listen"))
         for kind, audio in kinds.items():
             for name, wave in zip(names, audio, strict=True):
-                save_audio(_flat(folder, name, kind), Audio.of([wave], audio.rate))
+                try:
+                    save_audio(_flat(folder, name, kind), Audio.of([wave], audio.rate))
+                except AudioError as error:  # the folder's fault, not the utterance's
+                    raise StoreError(str(error)) from error
 
 
 def _flat(folder: Path, name: str, kind: str) -> Path:

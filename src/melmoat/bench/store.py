@@ -4,12 +4,14 @@
 
     run.json             what was asked, with versions, machine and code revision
     cells/<key>.jsonl    one row an utterance
+    failures/<key>.jsonl one line a failed try: id and error; the next call tries again
     summary.json         one object a cell
     audio/<key>/         <id>.clean.flac, <id>.adversarial.flac, <id>.defended.flac, when asked for
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import platform
@@ -49,31 +51,53 @@ def writing(path: Path) -> Iterator[None]:
 
 def write_json(path: Path, value: Any) -> None:
     """Replace ``path`` in one step: a reader sees the old file or the new one, never a part."""
-    partial = path.with_suffix(path.suffix + ".tmp")
+    partial = path.with_suffix(f"{path.suffix}.{os.getpid()}.tmp")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
         partial.replace(path)
 
 
+@contextmanager
+def _locked(path: Path, wait: bool) -> Iterator[None]:
+    """Hold ``path``, made if need be, against every other process that asks."""
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            raise StoreError(
+                f"{path}: another process is measuring this cell. Wait for it, or give this one "
+                "other cells or another folder"
+            ) from error
+        yield
+
+
 class Store:
-    """The folder of one run."""
+    """The folder of one run. Processes may share it while they measure different cells."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def begin(self, cells: Iterable[Cell], asked: Mapping[str, Any]) -> None:
         """Write ``run.json``; cells of an earlier call in this folder stay listed."""
-        write_json(
-            self.folder / "run.json",
-            {
-                "cells": [asdict(c) for c in dict.fromkeys([*self.cells(), *cells])],
-                "asked": asked,
-                "versions": versions(),
-                "machine": machine(),
-                "revision": revision(),
-            },
-        )
+        asking = list(cells)
+        facts = {"versions": versions(), "machine": machine(), "revision": revision()}
+        with _locked(self.folder / ".lock", wait=True):
+            known = [asdict(c) for c in dict.fromkeys([*self.cells(), *asking])]
+            write_json(self.folder / "run.json", {"cells": known, "asked": asked, **facts})
+
+    @contextmanager
+    def claimed(self, cell: Cell) -> Iterator[None]:
+        """Keep other processes from measuring ``cell`` meanwhile; a kill lets go of it.
+
+        Raises:
+            StoreError: another process measures it now.
+        """
+        with _locked(self.path(cell), wait=False):
+            yield
 
     def run(self) -> dict[str, Any]:
         """``run.json``, or an empty dictionary before the first call."""
@@ -93,7 +117,10 @@ class Store:
 
     def rows(self, cell: Cell) -> list[Row]:
         """Finished rows of ``cell``; a torn last line, left by a kill, is dropped."""
-        path = self.path(cell)
+        return self._lines(self.path(cell))
+
+    @staticmethod
+    def _lines(path: Path) -> list[Row]:
         if not path.exists():
             return []
         whole, _, _ = path.read_bytes().rpartition(b"\n")
@@ -104,7 +131,42 @@ class Store:
 
     def append(self, cell: Cell, rows: Iterable[Row]) -> None:
         """Add finished rows and see them to the disk, in one write."""
-        path = self.path(cell)
+        self._add(self.path(cell), rows)
+
+    def fail(self, cell: Cell, utterance: str, error: Exception) -> None:
+        """Note that ``utterance`` has no row, and why."""
+        line = {"id": utterance, "error": f"{type(error).__name__}: {error}"}
+        self._add(self._failures(cell), [line])
+
+    def failures(self, cell: Cell) -> dict[str, str]:
+        """The last error of each utterance that still has no row, by id."""
+        found = {line["id"]: line["error"] for line in self._lines(self._failures(cell))}
+        if found:
+            for row in self.rows(cell):
+                found.pop(row["id"], None)
+        return found
+
+    def require_whole(self, cells: Iterable[Cell]) -> None:
+        """Check that no utterance of ``cells`` failed.
+
+        Raises:
+            StoreError: some did; names them and their errors.
+        """
+        failed = [
+            f"{cell.defense} / {cell.attack}: {utterance}: {error}"
+            for cell in cells
+            for utterance, error in self.failures(cell).items()
+        ]
+        if failed:
+            raise StoreError(
+                f"{len(failed)} utterance(s) failed; the others are measured, and the same command "
+                "tries these again:\n" + "\n".join(failed)
+            )
+
+    def _failures(self, cell: Cell) -> Path:
+        return self.folder / "failures" / f"{cell.key}.jsonl"
+
+    def _add(self, path: Path, rows: Iterable[Row]) -> None:
         text = "".join(json.dumps(row) + "\n" for row in rows).encode()
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -152,13 +152,16 @@ def bench(
     attack: Annotated[list[str], typer.Option(help="Attack specs.")] = ["none"],  # noqa: B006
     limit: Annotated[int, typer.Option(min=0, help="Utterances a corpus; 0 for all.")] = 0,
     batch: Annotated[int, typer.Option(min=1, help="Utterances attacked together.")] = 8,
+    seconds: Annotated[
+        float, typer.Option(min=0, help="Most audio of a batch, padding included; 0: no bound.")
+    ] = 0,
     seed: SeedOption = 0,
     save_audio: Annotated[bool, typer.Option(help="Keep the audio as FLAC.")] = False,
 ) -> None:
     """Measure every model x defense x attack on a corpus. Options may be given several times."""
     from melmoat.bench.cell import grid
 
-    run_cells(grid(model, defense, attack, data, seed), out, batch, limit, save_audio)
+    run_cells(grid(model, defense, attack, data, seed), out, batch, limit, save_audio, seconds)
 
 
 @app.command()
@@ -181,9 +184,13 @@ def demo(
 
 
 def run_cells(
-    cells: list[Cell], out: Path, batch: int, limit: int, save_audio: bool
+    cells: list[Cell], out: Path, batch: int, limit: int, save_audio: bool, seconds: float = 0
 ) -> list[dict[str, object]]:
-    """Run cells into a folder under a progress bar, print the tables, return the summary."""
+    """Run cells into a folder under a progress bar, print the tables, return the summary.
+
+    Raises:
+        StoreError: utterances failed; the others were measured.
+    """
     from rich.console import Console
 
     from melmoat.bench.runner import Runner
@@ -193,9 +200,10 @@ def run_cells(
     from melmoat.report.tables import robustness
 
     store = Store(out)
-    runner = Runner(store, batch, limit, save_audio)
+    runner = Runner(store, batch, limit, save_audio, seconds)
     total = sum(len(runner.cuts(cell)) for cell in cells)
-    store.begin(cells, {"batch": batch, "limit": limit, "save_audio": save_audio})
+    asked = {"batch": batch, "limit": limit, "save_audio": save_audio, "seconds": seconds}
+    store.begin(cells, asked)
     with resumable("finished rows are", out), bar("bench", total) as tick:
         runner.run(cells, lambda cell, n: tick(n, f"{cell.defense} / {cell.attack}"))
     keys = {cell.key for cell in cells}
@@ -204,4 +212,5 @@ def run_cells(
     for table in robustness(summary):
         console.print(table)
     console.print(f"rows, summary and settings: {out}", soft_wrap=True)
+    store.require_whole(cells)
     return summary
