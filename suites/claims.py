@@ -4,7 +4,7 @@
 
 Each claim is the difference of two WERs on the same utterances, with its paired bootstrap interval.
 It holds where the whole interval lies on the side of zero that the paper's difference has, fails
-where it lies on the other, and is open where it spans zero. Cells that are not measured yet, or of
+where it lies on the other, and is open where it spans zero (the paper's size may still be outside). Cells that are not measured yet, or of
 which one has more utterances, are compared on what both have.
 """
 
@@ -78,7 +78,8 @@ def difference(
 
 def verdict(found: Difference, paper: float | None) -> str:
     if found.low <= 0 <= found.high:
-        return "open"
+        other = paper is not None and not found.low <= paper <= found.high
+        return "open, but not of the paper's size" if other else "open"
     if paper is None:
         return "yes" if found.points > 0 else "no"
     return "holds" if found.points * paper > 0 else "fails"

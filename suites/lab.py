@@ -88,15 +88,19 @@ def measure(
         (row.label, column): row.cell(attack, given.data)
         for column, attack in columns.items()
         for row in rows
-        if row.label in given.rows and row.faces(column)
+        if row.faces(column)
     }
-    asked = [cell for (_, column), cell in cells.items() if column in given.columns]
+    asked = [
+        cell
+        for (label, column), cell in cells.items()
+        if label in given.rows and column in given.columns
+    ]
     store.begin(asked, {"batch": given.batch, "limit": given.limit})
     with bar(name, sum(len(runner.cuts(cell)) for cell in asked)) as tick:
         runner.run(asked, lambda cell, n: tick(n, f"{cell.defense} / {cell.attack}"))
     found = {summary["key"]: summary for summary in store.summarise()}
     measured = {where: found[cell.key] for where, cell in cells.items() if cell.key in found}
-    table = markdown([row for row in rows if row.label in given.rows], list(columns), measured)
+    table = markdown(rows, list(columns), measured)
     (given.out / f"{name}.md").write_text(table + "\n", encoding="utf-8")
     print(table)
     store.require_whole(asked)
