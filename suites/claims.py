@@ -4,8 +4,8 @@
 
 Each claim is the difference of two WERs on the same utterances, with its paired bootstrap interval.
 It holds where the whole interval lies on the side of zero that the paper's difference has, fails
-where it lies on the other, and is open where it spans zero (the paper's size may still be outside). Cells that are not measured yet, or of
-which one has more utterances, are compared on what both have.
+where it lies on the other, and is open where it spans zero (the paper's size may be outside even
+so). Cells of which one has more utterances are compared on what both have.
 """
 
 from __future__ import annotations
