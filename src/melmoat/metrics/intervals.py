@@ -84,7 +84,8 @@ def paired(
     low, high = np.quantile(differences, [(1 - level) / 2, (1 + level) / 2])
     tail = min((differences <= 0).mean(), (differences >= 0).mean())
     points = 100.0 * (sum(edits) - sum(others)) / sum(totals)
-    return Difference(points, float(low), float(high), min(1.0, max(2 * tail, 2 / resamples)))
+    p = float(min(1.0, max(2 * tail, 2 / resamples)))
+    return Difference(points, float(low), float(high), p)
 
 
 def _resampled(table: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
