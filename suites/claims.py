@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import gradients
 import paper_table1
 import paper_table3
 from lab import COLUMNS, EOT, HOME, Row
@@ -24,7 +25,7 @@ from melmoat.cli.endings import plain_errors
 from melmoat.metrics.intervals import Difference, paired
 
 L2, LINF, WEAK, LONG = "l2 20 dB", "linf 20 dB", "l2 29.5 dB", "l2 20 dB, 250 it."
-ROWS = {row.label: row for row in [*paper_table1.ROWS, *paper_table3.ROWS]}
+ROWS = {r.label: r for r in [*paper_table1.ROWS, *paper_table3.ROWS, *gradients.ROWS]}
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ CLAIMS = [
     Claim("shaping harms, linf", ("MG-MDNF", LINF), ("MG-MDNF unshaped", LINF), 39.8),
     Claim("EOT breaks more", ("MG-MDNF", EOT), ("MG-MDNF", L2), 10.9),
     Claim("250 iterations break more", ("MG-MDNF", LONG), ("MG-MDNF", L2)),
+    Claim("the exact gradient breaks more than a redrawn one", ("exact", L2), ("resampled", L2)),
     Claim("STFT alone does something", ("STFT", L2), ("None", L2)),
     Claim("flooding helps STFT", ("STFT-flood", L2), ("STFT", L2), -26.3),
     Claim("noise in training alone does as much", ("WGN control", L2), ("MG-MDNF", L2)),

@@ -64,7 +64,7 @@ class Row:
 def run(
     rows: Sequence[Row], name: str, about: str, limit: int, columns: Mapping[str, str] = COLUMNS
 ) -> None:
-    """Measure what is missing, then write and print the table."""
+    """Measure what is missing, then write and print the table of all that is there."""
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--data", default="an4:an4/test", help="corpus spec (%(default)s)")
     parser.add_argument("--out", type=Path, default=HOME / "results" / "an4")
@@ -74,36 +74,37 @@ def run(
     parser.add_argument("--rows", nargs="*", default=labels, choices=labels, metavar="ROW")
     parser.add_argument("--columns", nargs="*", default=[*columns], choices=columns, metavar="COL")
     given = parser.parse_args()
-    with plain_errors(), resumable("finished rows are", given.out):
-        measure(rows, name, columns, given)
+    with plain_errors():
+        cells = {
+            (row.label, column): row.cell(attack, given.data)
+            for column, attack in columns.items()
+            for row in rows
+            if row.faces(column)
+        }
+        asked = [
+            cell
+            for (label, column), cell in cells.items()
+            if label in given.rows and column in given.columns
+        ]
+        store = Store(given.out)
+        found = complete(store, asked, name, given.limit, given.batch)
+        measured = {where: found[cell.key] for where, cell in cells.items() if cell.key in found}
+        table = markdown(rows, list(columns), measured)
+        (given.out / f"{name}.md").write_text(table + "\n", encoding="utf-8")
+        print(table)
+        store.require_whole(asked)
 
 
-def measure(
-    rows: Sequence[Row], name: str, columns: Mapping[str, str], given: argparse.Namespace
-) -> None:
-    """Run what is missing of the cells that are asked for, and print the table of what is there."""
-    store = Store(given.out)
-    runner = Runner(store, given.batch, given.limit)
-    cells = {
-        (row.label, column): row.cell(attack, given.data)
-        for column, attack in columns.items()
-        for row in rows
-        if row.faces(column)
-    }
-    asked = [
-        cell
-        for (label, column), cell in cells.items()
-        if label in given.rows and column in given.columns
-    ]
-    store.begin(asked, {"batch": given.batch, "limit": given.limit})
-    with bar(name, sum(len(runner.cuts(cell)) for cell in asked)) as tick:
-        runner.run(asked, lambda cell, n: tick(n, f"{cell.defense} / {cell.attack}"))
-    found = {summary["key"]: summary for summary in store.summarise()}
-    measured = {where: found[cell.key] for where, cell in cells.items() if cell.key in found}
-    table = markdown(rows, list(columns), measured)
-    (given.out / f"{name}.md").write_text(table + "\n", encoding="utf-8")
-    print(table)
-    store.require_whole(asked)
+def complete(
+    store: Store, cells: Sequence[Cell], name: str, limit: int, batch: int = 8
+) -> dict[str, dict[str, Any]]:
+    """Run what is missing of ``cells``; the summaries of all cells of the folder, by key."""
+    runner = Runner(store, batch, limit)
+    store.begin(cells, {"batch": batch, "limit": limit})
+    total = sum(len(runner.cuts(cell)) for cell in cells)
+    with resumable("finished rows are", store.folder), bar(name, total) as tick:
+        runner.run(cells, lambda cell, n: tick(n, f"{cell.defense} / {cell.attack}"))
+    return {summary["key"]: summary for summary in store.summarise()}
 
 
 def markdown(
@@ -111,11 +112,15 @@ def markdown(
     columns: Sequence[str],
     measured: Mapping[tuple[str, str], Mapping[str, Any]],
 ) -> str:
-    """WER in percent with 95 % bootstrap intervals over utterances; the paper's in italics."""
+    """WER in percent with 95 % bootstrap intervals over utterances; the paper's in italics.
+
+    A cell with fewer utterances than others of the table says so.
+    """
+    most = max((cell["n"] for cell in measured.values()), default=0)
     lines = [f"| WER % | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for row in rows:
         ours = [
-            wer(measured.get((row.label, column))) if row.faces(column) else ""
+            wer(measured.get((row.label, column)), most) if row.faces(column) else ""
             for column in columns
         ]
         lines.append(f"| {row.label} | {' | '.join(ours)} |")
@@ -125,10 +130,11 @@ def markdown(
     return "\n".join(lines)
 
 
-def wer(cell: Mapping[str, Any] | None) -> str:
-    """A cell's WER with its interval; "-" where it is not measured."""
+def wer(cell: Mapping[str, Any] | None, most: int = 0) -> str:
+    """A cell's WER with its interval, and its n below ``most``; "-" where it is not measured."""
     if cell is None or cell["wer"] is None:
         return "-"
-    if cell["wer_low"] is None:
-        return f"{cell['wer']:.1f}"
-    return f"{cell['wer']:.1f} [{cell['wer_low']:.1f}, {cell['wer_high']:.1f}]"
+    text = f"{cell['wer']:.1f}"
+    if cell["wer_low"] is not None:
+        text += f" [{cell['wer_low']:.1f}, {cell['wer_high']:.1f}]"
+    return f"{text}, n = {cell['n']}" if cell["n"] < most else text

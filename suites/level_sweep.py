@@ -16,14 +16,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lab import HOME, wer
+from lab import HOME, complete, wer
 
 from melmoat.assets import asset
 from melmoat.bench.cell import Cell, grid
-from melmoat.bench.runner import Runner
 from melmoat.bench.store import Store
-from melmoat.cli.endings import plain_errors, resumable
-from melmoat.cli.progress import bar
+from melmoat.cli.endings import plain_errors
 from melmoat.report.plots import trade_off
 from melmoat.weights import read_header
 
@@ -45,7 +43,6 @@ def main() -> None:
     speakers = read_header(asset("ds2-an4.safetensors"))["card"]["held_out_speakers"]
     data = f"{given.data},speakers={'+'.join(speakers)}"
     store = Store(given.out)
-    runner = Runner(store, batch=8, limit=given.limit)
 
     def cell(model: str, defense: str, attack: str) -> Cell:
         return grid([model], [defense], [attack], [data])[0]
@@ -57,12 +54,8 @@ def main() -> None:
         for columns in [(("benign", "none"), ("attacked", ATTACK))]
     ]
     cells = [made for _, _, pair in asked for made in pair.values()]
-    store.begin(cells, {"limit": given.limit})
-    total = sum(len(runner.cuts(c)) for c in cells)
-    with plain_errors(), resumable("finished rows are", given.out), bar("sweep", total) as tick:
-        runner.run(cells, lambda done, n: tick(n, f"{done.defense} / {done.attack}"))
-        store.require_whole(cells)
-    found = {summary["key"]: summary for summary in store.summarise()}
+    found = complete(store, cells, "sweep", given.limit)
+    store.require_whole(cells)
     series: dict[str, list[dict[str, Any]]] = {name: [] for name in SERIES}
     for name, level, pair in asked:
         point = {kind: found[made.key] for kind, made in pair.items()}
@@ -88,4 +81,5 @@ def markdown(series: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    with plain_errors():
+        main()
