@@ -10,10 +10,12 @@ from melmoat import attacks
 from melmoat.attacks.base import Aim
 from melmoat.attacks.budgets import Linf
 from melmoat.audio import Audio, load
-from melmoat.bench import runner
+from melmoat.bench import work
 from melmoat.bench.cell import Cell, grid
-from melmoat.bench.runner import JudgeError, Runner, choose, judge, plan, rows_of
+from melmoat.bench.judge import JudgeError, judge, rows_of
+from melmoat.bench.runner import Runner
 from melmoat.bench.store import Store, StoreError
+from melmoat.bench.work import choose, plan
 from melmoat.data import load as load_corpus
 from melmoat.draws import Draws
 from melmoat.models import DeepSpeech2, checkpoints
@@ -174,14 +176,14 @@ def test_what_fails_alone_is_noted_and_the_rest_is_measured(
     tmp_path: Path, spec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cell, store = cells_of(spec)[1], Store(tmp_path / "run")
-    read, bad = runner.data.read, {"demo-0001-flite-slt"}
+    read, bad = work.data.read, {"demo-0001-flite-slt"}
 
     def torn(cuts: Sequence[MonoCut], rate: int) -> Audio:
         if bad & {cut.id for cut in cuts}:
             raise OSError("torn file")
         return read(cuts, rate)
 
-    monkeypatch.setattr(runner.data, "read", torn)
+    monkeypatch.setattr(work.data, "read", torn)
     total: list[float] = []
     Runner(store, batch=3, limit=5).run([cell], lambda _, n: total.append(n))
     assert store.failures(cell) == {"demo-0001-flite-slt": "OSError: torn file"}

@@ -27,10 +27,9 @@ import torch
 
 import melmoat
 from melmoat.bench.cell import Cell
+from melmoat.bench.judge import Row
 from melmoat.errors import MelmoatError
 from melmoat.metrics.intervals import bootstrap, rate
-
-Row = dict[str, Any]
 
 
 class StoreError(MelmoatError):
@@ -117,32 +116,40 @@ class Store:
 
     def rows(self, cell: Cell) -> list[Row]:
         """Finished rows of ``cell``; a torn last line, left by a kill, is dropped."""
+        return list(self.each(cell))
+
+    def each(self, cell: Cell) -> Iterator[Row]:
+        """The same, one at a time: memory does not grow with their number."""
         return self._lines(self.path(cell))
 
     @staticmethod
-    def _lines(path: Path) -> list[Row]:
+    def _lines(path: Path) -> Iterator[Row]:
         if not path.exists():
-            return []
-        whole, _, _ = path.read_bytes().rpartition(b"\n")
-        try:
-            return [json.loads(line) for line in whole.splitlines()]
-        except ValueError as error:
-            raise StoreError(f"{path}: a damaged line ({error}); delete the file") from error
+            return
+        with path.open("rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                try:
+                    yield json.loads(line)
+                except ValueError as error:
+                    raise StoreError(
+                        f"{path}: a damaged line ({error}); delete the file"
+                    ) from error
 
     def append(self, cell: Cell, rows: Iterable[Row]) -> None:
         """Add finished rows and see them to the disk, in one write."""
         self._add(self.path(cell), rows)
 
-    def fail(self, cell: Cell, utterance: str, error: Exception) -> None:
+    def fail(self, cell: Cell, utterance: str, error: str) -> None:
         """Note that ``utterance`` has no row, and why."""
-        line = {"id": utterance, "error": f"{type(error).__name__}: {error}"}
-        self._add(self._failures(cell), [line])
+        self._add(self._failures(cell), [{"id": utterance, "error": error}])
 
     def failures(self, cell: Cell) -> dict[str, str]:
         """The last error of each utterance that still has no row, by id."""
         found = {line["id"]: line["error"] for line in self._lines(self._failures(cell))}
         if found:
-            for row in self.rows(cell):
+            for row in self.each(cell):
                 found.pop(row["id"], None)
         return found
 
@@ -193,32 +200,36 @@ class Store:
         summary = []
         for cell in self.cells():
             try:
-                rows = self.rows(cell)
+                summary.append(summary_of(cell, self.each(cell)))
             except StoreError:
                 raise
             except MelmoatError:  # a curve or a vocoder that an earlier call named is gone
                 continue
-            summary.append(summary_of(cell, rows))
         write_json(self.folder / "summary.json", summary)
         return summary
 
 
-def summary_of(cell: Cell, rows: list[Row]) -> dict[str, Any]:
-    """Figures of one cell, rates in percent with 95 % bootstrap intervals over utterances."""
+def summary_of(cell: Cell, rows: Iterable[Row]) -> dict[str, Any]:
+    """Figures of one cell, rates in percent with 95 % bootstrap intervals over utterances.
+
+    The order in which rows were written changes nothing.
+    """
+    kept = sorted((_figures(row) for row in rows), key=lambda figures: str(figures["id"]))
+
+    def column(name: str) -> list[Any]:
+        return [figures[name] for figures in kept if figures[name] is not None]
 
     def counts(which: str, unit: str) -> tuple[list[int], list[int]]:
-        chosen = [row["counts"][which][unit] for row in rows if row["counts"][which]]
-        return [edits for edits, _ in chosen], [total for _, total in chosen]
+        pairs = column(f"{which} {unit}")
+        return [edits for edits, _ in pairs], [total for _, total in pairs]
 
     words = counts("adversarial", "words")
     low, high = bootstrap(*words) or (None, None)
-    reached = [row["reached"] for row in rows if row["reached"] is not None]
-    snr = [row["snr_db"] for row in rows if row["snr_db"] is not None]
-    seconds = [row["seconds"] for row in rows]
+    reached, snr, seconds = column("reached"), column("snr_db"), column("seconds")
     return {
         **asdict(cell),
         "key": cell.key,
-        "n": len(rows),
+        "n": len(kept),
         "wer": rate(*words),
         "wer_low": low,
         "wer_high": high,
@@ -229,6 +240,16 @@ def summary_of(cell: Cell, rows: list[Row]) -> dict[str, Any]:
         "snr_db": sum(snr) / len(snr) if snr else None,
         "seconds_per_utterance": sum(seconds) / len(seconds) if seconds else None,
     }
+
+
+def _figures(row: Row) -> dict[str, Any]:
+    """What a summary needs of a row, without its texts."""
+    counts = {
+        f"{which} {unit}": pair
+        for which, units in row["counts"].items()
+        for unit, pair in (units or {"words": None, "chars": None}).items()
+    }
+    return {**counts, **{name: row[name] for name in ("id", "reached", "snr_db", "seconds")}}
 
 
 def versions() -> dict[str, str]:

@@ -27,14 +27,15 @@ SeedOption = Annotated[int, typer.Option(help="Seed of every random draw.")]
 
 @app.command("list")
 def list_parts() -> None:
-    """Show every model, defense, attack and corpus with its options and defaults."""
+    """Show every model, vocoder, defense, attack, corpus and executor with its options."""
     from melmoat.attacks import ATTACKS
+    from melmoat.bench.executors import EXECUTORS
     from melmoat.data import CORPORA
     from melmoat.defenses import DEFENSES
     from melmoat.models import MODELS
     from melmoat.vocoders import VOCODERS
 
-    for family in (MODELS, VOCODERS, DEFENSES, ATTACKS, CORPORA):
+    for family in (MODELS, VOCODERS, DEFENSES, ATTACKS, CORPORA, EXECUTORS):
         typer.secho(family.kind, bold=True)
         for name in sorted(family.table):
             typer.echo(f"  {family.usage(name)}")
@@ -120,7 +121,7 @@ def attack(
     """Attack one file; the defense, if any, is part of what is attacked."""
     from melmoat import attacks, audio, defenses, models
     from melmoat.attacks import ATTACKS
-    from melmoat.bench.runner import judge
+    from melmoat.bench.judge import judge
     from melmoat.cli.progress import bar
     from melmoat.draws import Draws, derive
     from melmoat.errors import MelmoatError
@@ -157,11 +158,15 @@ def bench(
     ] = 0,
     seed: SeedOption = 0,
     save_audio: Annotated[bool, typer.Option(help="Keep the audio as FLAC.")] = False,
+    executor: Annotated[
+        str, typer.Option(help="Who works: here, processes:workers=2, or ray:address=auto.")
+    ] = "here",
 ) -> None:
     """Measure every model x defense x attack on a corpus. Options may be given several times."""
     from melmoat.bench.cell import grid
 
-    run_cells(grid(model, defense, attack, data, seed), out, batch, limit, save_audio, seconds)
+    cells = grid(model, defense, attack, data, seed)
+    run_cells(cells, out, batch, limit, save_audio, seconds, executor)
 
 
 @app.command()
@@ -184,7 +189,13 @@ def demo(
 
 
 def run_cells(
-    cells: list[Cell], out: Path, batch: int, limit: int, save_audio: bool, seconds: float = 0
+    cells: list[Cell],
+    out: Path,
+    batch: int,
+    limit: int,
+    save_audio: bool,
+    seconds: float = 0,
+    executor: str = "here",
 ) -> list[dict[str, object]]:
     """Run cells into a folder under a progress bar, print the tables, return the summary.
 
@@ -193,6 +204,7 @@ def run_cells(
     """
     from rich.console import Console
 
+    from melmoat.bench.executors import EXECUTORS
     from melmoat.bench.runner import Runner
     from melmoat.bench.store import Store
     from melmoat.cli.endings import resumable
@@ -200,7 +212,7 @@ def run_cells(
     from melmoat.report.tables import robustness
 
     store = Store(out)
-    runner = Runner(store, batch, limit, save_audio, seconds)
+    runner = Runner(store, batch, limit, save_audio, seconds, EXECUTORS.build(executor))
     total = sum(len(runner.cuts(cell)) for cell in cells)
     asked = {"batch": batch, "limit": limit, "save_audio": save_audio, "seconds": seconds}
     store.begin(cells, asked)
