@@ -51,6 +51,25 @@ class Runner:
             self._corpora[cell.data] = choose(list(data.load(cell.data)), self.limit)
         return self._corpora[cell.data]
 
+    def asked(self) -> dict[str, object]:
+        """The settings, as ``run.json`` keeps them."""
+        return {
+            "batch": self.batch,
+            "limit": self.limit,
+            "save_audio": self.save_audio,
+            "seconds": self.seconds,
+        }
+
+    def missing(self, cell: Cell) -> list[Unit]:
+        """What is left to do of ``cell``."""
+        done = {row["id"] for row in self.store.each(cell)}
+        units = []
+        for batch in plan(self.cuts(cell), self.batch, self.seconds):
+            wanted = frozenset(cut.id for cut in batch if cut.id not in done)
+            if wanted:
+                units.append(Unit(cell, tuple(batch), wanted, self.save_audio))
+        return units
+
     def run(self, cells: Iterable[Cell], tick: Callable[[Cell, float], None]) -> None:
         """Run what is missing of ``cells``; ``tick(cell, utterances)`` reports progress.
 
@@ -84,14 +103,10 @@ class Runner:
         for cell in cells:
             with ExitStack() as claim:
                 claim.enter_context(self.store.claimed(cell))
-                done = {row["id"] for row in self.store.each(cell)}
-                units = []
-                for batch in plan(self.cuts(cell), self.batch, self.seconds):
-                    missing = frozenset(cut.id for cut in batch if cut.id not in done)
-                    if missing:
-                        units.append(Unit(cell, tuple(batch), missing, self.save_audio))
-                    else:
-                        tick(cell, len(batch))
+                units = self.missing(cell)
+                rest = len(self.cuts(cell)) - sum(len(unit.batch) for unit in units)
+                if rest:
+                    tick(cell, rest)
                 if units:
                     left[cell], claimed[cell] = len(units), claim.pop_all()
             yield from units

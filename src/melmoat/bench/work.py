@@ -98,7 +98,7 @@ class Worker:
             torch.set_num_threads(threads)
         keep_freed_memory()
         self._recognizer = lru_cache(maxsize=4)(models.load)
-        self._system = lru_cache(maxsize=2)(self._build)
+        self.system = lru_cache(maxsize=2)(self._build)
 
     def _build(self, cell: Cell) -> System:
         defense = defenses.build(cell.defense)
@@ -109,7 +109,7 @@ class Worker:
 
         Where the batch fails, its utterances are tried one by one; what fails alone is noted.
         """
-        system = self._system(unit.cell)
+        system = self.system(unit.cell)
         out = Measured(unit)
         ticked = 0.0
 
