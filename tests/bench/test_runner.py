@@ -142,6 +142,25 @@ def cells_of(spec: str) -> list[Cell]:
     return grid([spec], ["none", "wgn:snr=20"], attack, ["demo"])
 
 
+def test_attacks_share_the_benign_pass(
+    tmp_path: Path, spec: str, tiny: DeepSpeech2, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[int] = []
+    heard = DeepSpeech2.transcribe
+
+    def counted(self: DeepSpeech2, audio: Audio, draws: Draws) -> list[str]:
+        passes.append(len(audio))
+        return heard(self, audio, draws)
+
+    monkeypatch.setattr(DeepSpeech2, "transcribe", counted)
+    attack = ["none", "noise:norm=snr,db=5", "noise:norm=snr,db=10"]
+    cells, store = grid([spec], ["wgn:snr=3"], attack, ["demo"]), Store(tmp_path / "run")
+    Runner(store, batch=2, limit=4).run(cells, ignore)
+    assert passes == [2] * (2 + 3 * 2)
+    benign = [{row["id"]: row["benign"] for row in store.rows(cell)} for cell in cells]
+    assert benign[0] == benign[1] == benign[2]
+
+
 def test_a_killed_run_continues_to_the_same_rows(tmp_path: Path, spec: str) -> None:
     cells = cells_of(spec)
     whole, torn = Store(tmp_path / "whole"), Store(tmp_path / "torn")

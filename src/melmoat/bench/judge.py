@@ -51,6 +51,7 @@ def judge(
     truth: Sequence[str],
     draws: Draws,
     tick: Callable[[], None] = lambda: None,
+    benign: list[str] | None = None,
 ) -> Outcome:
     """Attack ``audio`` against ``model`` and measure what comes of it.
 
@@ -58,12 +59,14 @@ def judge(
         model: the whole system under attack, defense included.
         truth: what was said.
         tick: called at each loss that the attack evaluates.
+        benign: transcripts of the clean speech, where they are known.
 
     Raises:
         JudgeError: the attack left its budget or changed lengths or rate.
     """
     clean = audio.quantized()
-    benign = model.transcribe(clean, draws.fork("benign"))
+    if benign is None:
+        benign = model.transcribe(clean, draws.fork("benign"))
     goal = attack.goal(benign, truth)
     began = time.perf_counter()
     proposed = attack(Watched(model, tick), clean, goal, draws.fork("attack"))

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import platform
 import subprocess
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -23,11 +25,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import melmoat
 from melmoat.bench.cell import Cell
 from melmoat.bench.judge import Row
+from melmoat.draws import derive
 from melmoat.errors import MelmoatError
 from melmoat.metrics.intervals import bootstrap, rate
 
@@ -219,14 +224,13 @@ def summary_of(cell: Cell, rows: Iterable[Row]) -> dict[str, Any]:
 
     The order in which rows were written changes nothing.
     """
-    kept = sorted((_figures(row) for row in rows), key=lambda figures: str(figures["id"]))
+    numbers = _numbers(rows)
 
-    def column(name: str) -> list[Any]:
-        return [figures[name] for figures in kept if figures[name] is not None]
+    def column(name: str) -> list[float]:
+        return [value for value in numbers[name].tolist() if not math.isnan(value)]
 
-    def counts(which: str, unit: str) -> tuple[list[int], list[int]]:
-        pairs = column(f"{which} {unit}")
-        return [edits for edits, _ in pairs], [total for _, total in pairs]
+    def counts(which: str, unit: str) -> tuple[list[float], list[float]]:
+        return column(f"{which} {unit}"), column(f"{which} {unit} of")
 
     words = counts("adversarial", "words")
     low, high = bootstrap(*words) or (None, None)
@@ -234,7 +238,7 @@ def summary_of(cell: Cell, rows: Iterable[Row]) -> dict[str, Any]:
     return {
         **asdict(cell),
         "key": cell.key,
-        "n": len(kept),
+        "n": len(numbers["seconds"]),
         "wer": rate(*words),
         "wer_low": low,
         "wer_high": high,
@@ -247,14 +251,24 @@ def summary_of(cell: Cell, rows: Iterable[Row]) -> dict[str, Any]:
     }
 
 
-def _figures(row: Row) -> dict[str, Any]:
-    """What a summary needs of a row, without its texts."""
-    counts = {
-        f"{which} {unit}": pair
-        for which, units in row["counts"].items()
-        for unit, pair in (units or {"words": None, "chars": None}).items()
-    }
-    return {**counts, **{name: row[name] for name in ("id", "reached", "snr_db", "seconds")}}
+def _numbers(rows: Iterable[Row]) -> dict[str, NDArray[np.float64]]:
+    """The numbers of all rows by name, in one order whatever theirs is; NaN for what is missing."""
+    order = array("Q")
+    found = {name: array("d") for name in ("reached", "snr_db", "seconds")}
+    for which in ("benign", "adversarial", "target"):
+        for unit in ("words", "chars"):
+            found |= {f"{which} {unit}": array("d"), f"{which} {unit} of": array("d")}
+    for row in rows:
+        order.append(derive(0, row["id"]) % 2**64)
+        for name in ("reached", "snr_db", "seconds"):
+            found[name].append(math.nan if row[name] is None else row[name])
+        for which, units in row["counts"].items():
+            for unit in ("words", "chars"):
+                edits, total = units[unit] if units else (math.nan, math.nan)
+                found[f"{which} {unit}"].append(edits)
+                found[f"{which} {unit} of"].append(total)
+    by = np.argsort(np.array(order, dtype=np.uint64), kind="stable")
+    return {name: np.array(values, dtype=np.float64)[by] for name, values in found.items()}
 
 
 def versions() -> dict[str, str]:

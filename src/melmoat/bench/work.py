@@ -7,7 +7,7 @@ the utterances, and its batch was planned from the cell's whole list.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import torch
@@ -24,6 +24,7 @@ from melmoat.memory import keep_freed_memory
 from melmoat.models.base import Recognizer
 
 TRIES = 3  # of a unit whose process dies
+HEARD = 10_000  # batches whose benign transcripts a worker remembers
 
 Tick = Callable[[float], None]
 System = tuple[Recognizer, Defense, Attack]
@@ -98,11 +99,25 @@ class Worker:
             torch.set_num_threads(threads)
         keep_freed_memory()
         self._recognizer = lru_cache(maxsize=4)(models.load)
+        self._heard: dict[tuple[Cell, tuple[str, ...]], list[str]] = {}
         self.system = lru_cache(maxsize=2)(self._build)
 
     def _build(self, cell: Cell) -> System:
         defense = defenses.build(cell.defense)
         return defense.wrap(self._recognizer(cell.model)), defense, attacks.build(cell.attack)
+
+    def _benign(
+        self, cell: Cell, names: Sequence[str], model: Recognizer, audio: Audio
+    ) -> list[str]:
+        """Transcripts of clean speech: one pass for all attacks on a system."""
+        system = replace(cell, attack="none")
+        key = (system, tuple(names))
+        if key not in self._heard:
+            if len(self._heard) >= HEARD:
+                self._heard.clear()
+            draws = Draws(system.seed_of(name) for name in names).fork("benign")
+            self._heard[key] = model.transcribe(audio.quantized(), draws)
+        return self._heard[key]
 
     def measure(self, unit: Unit, tick: Tick = lambda amount: None) -> Measured:
         """Attack and judge ``unit``; ``tick`` gets its utterances, in parts.
@@ -145,7 +160,8 @@ class Worker:
         draws = Draws(unit.cell.seed_of(name) for name in names)
         share = len(batch) / (attack.evaluations + 1)
         clean = data.read(batch, model.rate)
-        outcome = judge(model, clean, attack, truth, draws, lambda: tick(share))
+        benign = self._benign(unit.cell, names, model, clean)
+        outcome = judge(model, clean, attack, truth, draws, lambda: tick(share), benign)
         rows = rows_of(names, truth, attack, outcome)
         out.rows += [row for row in rows if row["id"] in unit.missing]
         if unit.audio:
