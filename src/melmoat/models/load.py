@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from melmoat.assets import asset
-from melmoat.models import checkpoints, hf_load
+from melmoat.models import checkpoints, hf_load, own
 from melmoat.models.base import Recognizer
 from melmoat.models.decoding import beam as beam_decoder
 from melmoat.models.deepspeech2 import DeepSpeech2
@@ -67,6 +67,11 @@ def hf_ctc(name: str, beam: int = 0, language: str | None = None) -> Recognizer:
     return model
 
 
+def python(target: str) -> Recognizer:
+    """Your own: ``python:MODULE:FACTORY`` imports MODULE and calls FACTORY()."""
+    return own.load(target)
+
+
 MODELS: Family[Recognizer] = Family(
     "model",
     {
@@ -77,6 +82,7 @@ MODELS: Family[Recognizer] = Family(
         "ds2-an4-wg": ds2_an4_wg,
         "ds2-an4-wgn": ds2_an4_wgn,
         "hf-ctc": hf_ctc,
+        "python": python,
     },
 )
 
