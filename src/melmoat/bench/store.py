@@ -117,10 +117,11 @@ class Store:
 
     def rows(self, cell: Cell) -> list[Row]:
         """Finished rows of ``cell``; a torn last line, left by a kill, is dropped."""
-        return self._lines(self.path(cell))
+        return self.rows_at(self.path(cell))
 
     @staticmethod
-    def _lines(path: Path) -> list[Row]:
+    def rows_at(path: Path) -> list[Row]:
+        """The whole lines of a file of rows; none if there is no such file."""
         if not path.exists():
             return []
         whole, _, _ = path.read_bytes().rpartition(b"\n")
@@ -140,7 +141,7 @@ class Store:
 
     def failures(self, cell: Cell) -> dict[str, str]:
         """The last error of each utterance that still has no row, by id."""
-        found = {line["id"]: line["error"] for line in self._lines(self._failures(cell))}
+        found = {line["id"]: line["error"] for line in self.rows_at(self._failures(cell))}
         if found:
             for row in self.rows(cell):
                 found.pop(row["id"], None)

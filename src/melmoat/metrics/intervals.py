@@ -2,7 +2,7 @@
 
 Utterances of one speaker resemble one another. Given each utterance's speaker as ``groups``, whole
 speakers are resampled instead (cluster bootstrap; Field & Welsh 2007), which says what a number is
-worth for speakers that were not in the corpus. Ten speakers or fewer make such an interval too short.
+worth for speakers that were not in the corpus. With ten speakers or fewer it is too short.
 """
 
 from __future__ import annotations
@@ -128,14 +128,14 @@ def needed(
     ours, theirs, words = (np.asarray(column, dtype=float) for column in (edits, others, totals))
     if len(words) < 2 or not words.sum():
         return None
-    difference = (ours - theirs).sum() / words.sum()
+    difference = float((ours - theirs).sum() / words.sum())
     wanted = difference if points is None else points / 100
     if not wanted:
         return None
-    variance = (ours - theirs - difference * words).var(ddof=1)
+    variance = float((ours - theirs - difference * words).var(ddof=1))
     normal = NormalDist()
     z = normal.inv_cdf((1 + level) / 2) + normal.inv_cdf(power)
-    return max(2, math.ceil(z**2 * variance / (words.mean() * wanted) ** 2))
+    return max(2, math.ceil(z**2 * variance / (float(words.mean()) * wanted) ** 2))
 
 
 def _units(
@@ -145,7 +145,9 @@ def _units(
 
     A rate is a ratio of sums, so a resample of groups is a resample of their sums.
     """
-    table = np.stack(columns, axis=1).astype(float) if len(columns[0]) else np.zeros((0, len(columns)))
+    table = (
+        np.stack(columns, axis=1).astype(float) if len(columns[0]) else np.zeros((0, len(columns)))
+    )
     if groups is None:
         return table
     if len(groups) != len(table):

@@ -1,0 +1,41 @@
+"""Commands that read runs: ``melmoat audit``, ``compare`` and ``report``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+reading = typer.Typer()
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+@reading.command()
+def audit(run: RunArgument, json: JsonOption = False) -> None:
+    """Search a run for signs of a false sense of security.
+
+    Each defended row gets a verdict with its evidence. Exit code: 0 where no sign was found and no
+    evidence lacks; 3 where a row is suspect; 4 where none is, but evidence is missing or too thin.
+    """
+    from melmoat.bench.audit import audit as examine
+    from melmoat.bench.audit import exit_code
+    from melmoat.bench.results import as_json, read_results
+    from melmoat.report.findings import findings
+
+    audited = examine(read_results(run))
+    if json:
+        typer.echo(as_json([row.as_dict() for row in audited]))
+    else:
+        from rich.console import Console
+
+        console = Console()
+        for table in findings(audited):
+            console.print(table)
+        verdicts = Counter(row.verdict for row in audited)
+        said = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.items())
+        console.print(f"{len(audited)} defended rows{': ' if said else ''}{said}")
+    raise typer.Exit(exit_code(audited))
