@@ -45,3 +45,13 @@ def test_audit_prints_a_verdict_with_its_evidence(folder: Path) -> None:
 def test_audit_of_no_run_is_a_plain_error(tmp_path: Path) -> None:
     found = CLI.invoke(app, ["audit", str(tmp_path)])
     assert "no run.json here" in str(found.exception)
+
+
+def test_compare_prints_differences_and_what_they_need(folder: Path) -> None:
+    text = run("compare", folder, "--row", "none / pgd:db=20", "--row", "rs / pgd:db=20")
+    assert "+30.0" in text
+    assert "needed" in text
+    assert "comparisons" not in text
+    found = json.loads(run("compare", folder, folder, "--json"))
+    assert len(found) == 5
+    assert {c["difference"]["p"] for c in found} == {1.0}

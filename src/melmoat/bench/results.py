@@ -16,6 +16,7 @@ from melmoat.bench.store import Row, Store, StoreError
 from melmoat.errors import MelmoatError
 from melmoat.metrics.intervals import Difference, bootstrap, needed, paired, rate
 
+MIN_SPEAKERS = 5  # fewer resample to next to nothing
 # Corpora whose utterance ids say who speaks.
 _SPEAKERS = {"an4": re.compile(r"[^-]+-([^-]+)-[^-]+"), "librispeech": re.compile(r"(\d+)-\d+-\d+")}
 
@@ -110,7 +111,7 @@ class Comparison:
         n: utterances that both have.
         difference: over utterances; None below two of them.
         speakers: how many different ones; None where they are not known.
-        by_speaker: the same resampled over speakers; None where that cannot be done.
+        by_speaker: the same resampled over speakers; None below ``MIN_SPEAKERS`` of them.
         needed: utterances like these that such a difference needs to be told from none (95 %,
             power 80 %).
     """
@@ -165,13 +166,14 @@ def compare(
     if words != [total for _, total in two]:
         raise StoreError(f"{ours.label}, {other.label}: the same ids have different references")
     edits, others = [e for e, _ in one], [e for e, _ in two]
-    groups = [speakers[i] for i in both] if speakers and all(i in speakers for i in both) else None
+    groups = [speakers[i] for i in both] if speakers and all(i in speakers for i in both) else []
+    enough = len(set(groups)) >= MIN_SPEAKERS
     return Comparison(
         *(names or (ours.label, other.label)),
         len(both),
         paired(edits, others, words),
-        len(set(groups)) if groups else None,
-        paired(edits, others, words, groups=groups) if groups else None,
+        len(set(groups)) or None,
+        paired(edits, others, words, groups=groups) if enough else None,
         needed(edits, others, words, points),
     )
 

@@ -39,3 +39,46 @@ def audit(run: RunArgument, json: JsonOption = False) -> None:
         said = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.items())
         console.print(f"{len(audited)} defended rows{': ' if said else ''}{said}")
     raise typer.Exit(exit_code(audited))
+
+
+@reading.command()
+def compare(
+    run: RunArgument,
+    other: Annotated[
+        Path | None, typer.Argument(metavar="[RUN]", help="Another run; none: the rows of one.")
+    ] = None,
+    row: Annotated[
+        list[str], typer.Option(help="Give it twice: two rows, MODEL / DEFENSE / ATTACK or a part.")
+    ] = [],  # noqa: B006
+    json: JsonOption = False,
+) -> None:
+    """Compare two runs, or the rows of one, utterance by utterance.
+
+    Prints the difference in WER with its 95 % interval, over utterances and, where speakers are
+    known, over speakers, the p-value, and how many utterances such a difference needs.
+    """
+    from dataclasses import asdict
+
+    from melmoat.bench.compare import compare_runs
+    from melmoat.bench.results import as_json
+    from melmoat.report.findings import comparisons
+
+    found = compare_runs(run, other, row)
+    if json:
+        typer.echo(as_json([asdict(comparison) for comparison in found]))
+        return
+    from rich.console import Console
+
+    console = Console()
+    console.print(comparisons(found))
+    console.print(
+        "[low, high]: 95 % paired bootstrap over utterances; needed: utterances that tell such a "
+        "difference from none four times in five",
+        style="dim",
+        markup=False,
+    )
+    if len(found) > 1:
+        console.print(
+            f"{len(found)} comparisons: call it a difference below p = {0.05 / len(found):.2g}",
+            style="dim",
+        )
