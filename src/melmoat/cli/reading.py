@@ -82,3 +82,21 @@ def compare(
             f"{len(found)} comparisons: call it a difference below p = {0.05 / len(found):.2g}",
             style="dim",
         )
+
+
+@reading.command()
+def report(
+    run: RunArgument,
+    audio_mb: Annotated[
+        float, typer.Option(min=0, help="Most megabytes of embedded audio and spectrograms.")
+    ] = 12.0,
+    rows: Annotated[int, typer.Option(min=0, help="Most rows in the table of utterances.")] = 2000,
+) -> None:
+    """Render a run as report.html (one file that needs no network) and report.md, in its folder."""
+    from melmoat.report.page import Options, write_report
+
+    page, text, left_out = write_report(run, Options(audio_mb, rows))
+    size = page.stat().st_size / 1e6
+    typer.echo(f"{page} ({size:.1f} MB)\n{text}")
+    if left_out:
+        typer.echo(f"audio of {left_out} utterances did not fit; --audio-mb makes room")

@@ -16,14 +16,12 @@ COLORS = 6
 
 @dataclass(frozen=True)
 class Point:
-    """``low`` and ``high``, and ``left`` and ``right``, are intervals of ``y`` and ``x``."""
+    """``up`` and ``across`` are intervals of ``y`` and ``x``; ``label`` shows when pointed at."""
 
     x: float
     y: float
-    low: float | None = None
-    high: float | None = None
-    left: float | None = None
-    right: float | None = None
+    up: tuple[float, float] | None = None
+    across: tuple[float, float] | None = None
     label: str = ""
 
 
@@ -92,10 +90,12 @@ def chart(title: str, about: str, series: Sequence[Series], x: Axis, y: Axis) ->
             path = "L".join(f"{px(p.x)} {py(p.y)}" for p in one.points)
             out.append(f'<path class="line d{i // COLORS % 3}" d="M{path}"/>')
         for p in one.points:
-            if p.low is not None and p.high is not None:
-                out.append(f'<path class="whisker" d="M{px(p.x)} {py(p.low)}V{py(p.high)}"/>')
-            if p.left is not None and p.right is not None:
-                out.append(f'<path class="whisker" d="M{px(p.left)} {py(p.y)}H{px(p.right)}"/>')
+            if p.up:
+                low, high_end = map(py, p.up)
+                out.append(f'<path class="whisker" d="M{px(p.x)} {low}V{high_end}"/>')
+            if p.across:
+                left, right = map(px, p.across)
+                out.append(f'<path class="whisker" d="M{left} {py(p.y)}H{right}"/>')
             tip = f"<title>{escape(f'{one.name}: {p.label}')}</title>"
             out.append(f'<path class="mark" d="{_mark(i, px(p.x), py(p.y))}">{tip}</path>')
         out.append("</g>")

@@ -22,7 +22,14 @@ from melmoat.vocoders.mel import LAB_MEL, MelSpec
 KINDS = ("clean", "adversarial", "defended")
 DECADES = 4.0  # of magnitude that a spectrogram shows
 # Dark violet to pale yellow, evenly lighter throughout.
-_COLORS = ((0, 0, 4), (59, 15, 112), (140, 41, 129), (222, 73, 104), (254, 159, 109), (252, 253, 191))
+_COLORS = (
+    (0, 0, 4),
+    (59, 15, 112),
+    (140, 41, 129),
+    (222, 73, 104),
+    (254, 159, 109),
+    (252, 253, 191),
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ class Heard:
 
 
 def kept(folder: Path, results: Sequence[Result]) -> list[tuple[Result, str, dict[str, Path]]]:
-    """Audio files that lie in a run's folder: the first utterance of each cell, then the second..."""
+    """Audio files of a run: the first utterance of each cell, then the second ones, and so on."""
     found = []
     for order, result in enumerate(results):
         home = folder / "audio" / result.key
@@ -105,7 +112,7 @@ def _heard(result: Result, name: str, paths: dict[str, Path]) -> Heard | None:
     for kind, one in audio.items():
         if kind == "perturbation":
             assert gain is not None
-            data = _flac(one.wav[0].numpy() * 10 ** (gain / 20), one.rate)
+            data = _flac((one.wav[0] * 10 ** (gain / 20)).numpy(), one.rate)
         else:
             data = paths[kind].read_bytes()
         clips.append(
@@ -146,7 +153,9 @@ def png(image: NDArray[np.uint8]) -> bytes:
     """A picture of one byte a pixel, coloured from dark to light. Shape: ``[rows, columns]``."""
     rows, columns = image.shape
     scale = np.linspace(0, 1, len(_COLORS))
-    palette = [np.interp(np.linspace(0, 1, 256), scale, channel) for channel in zip(*_COLORS, strict=True)]
+    palette = [
+        np.interp(np.linspace(0, 1, 256), scale, channel) for channel in zip(*_COLORS, strict=True)
+    ]
     lines = b"".join(b"\0" + row.tobytes() for row in image)
     parts = [
         (b"IHDR", struct.pack(">IIBBBBB", columns, rows, 8, 3, 0, 0, 0)),
