@@ -47,7 +47,7 @@ class Result:
     @property
     def targeted(self) -> bool:
         """Whether the attack wants one given transcript."""
-        return any(row["target"] is not None for row in self.rows.values())
+        return any(row.get("target") is not None for row in self.rows.values())
 
     def words(self, which: str = "adversarial") -> tuple[list[int], list[int]]:
         """Word errors and words of each utterance, in the order of the rows."""

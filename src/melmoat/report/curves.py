@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -83,15 +84,17 @@ def _curve(systems: Sequence[System], family: dict[int, list[Result]]) -> Drawn:
     space = max(5.0, (quiet - loud) / 4)
     clean = quiet + space
     series = []
-    for i, results in family.items():
-        points = [_point(r, r.snr_db or 0.0) for r in results]
+    for place, (i, results) in enumerate(family.items()):
+        aside = (place - (len(family) - 1) / 2) * (clean - loud) / 120  # or points hide one another
+        points = [_point(r, (r.snr_db or 0.0) - aside) for r in results]
         benign = systems[i].benign
         if benign is not None:
-            points.append(_point(benign, clean))
+            points.append(_point(benign, clean - aside))
         ordered = sorted(points, key=lambda p: -p.x)
         series.append(Series(systems[i].name, ordered))
-    ticks = [(clean, "no attack")]
-    ticks += [(float(v), f"{v} dB") for v in sorted({round(level) for level in levels})]
+    step = 5 if quiet - loud <= 30 else 10
+    rounded = range(step * math.ceil((loud - 1) / step), math.floor(quiet + 1) + 1, step)
+    ticks = [(clean, "no attack"), *((float(v), f"{v} dB") for v in rounded)]
     x = Axis("SNR of the perturbation; louder to the right", clean + 2, loud - 2, ticks)
     y = rates(
         "WER %", [v for one in series for p in one.points for v in (p.y, p.up[1] if p.up else 0)]

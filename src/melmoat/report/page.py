@@ -104,7 +104,7 @@ def render(folder: Path, options: Options = Options()) -> tuple[str, str, int]:
     audited = audit(results)
     measured = [r for r in results if r.rows]
     heard, left_out = listen(folder, measured, options.megabytes)
-    firsts = {id(h.result): h for h in reversed(heard)}.values()
+    kept = {h.result.key for h in heard}
     rows = [(r, row) for r in measured for row in r.rows.values()]
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -113,7 +113,7 @@ def render(folder: Path, options: Options = Options()) -> tuple[str, str, int]:
         "run": Store(folder).run(),
         "tables": tables(systems(results, audited)),
         "audited": audited,
-        "heard": [(h.result, [o for o in heard if o.result is h.result]) for h in firsts],
+        "heard": [(r, [h for h in heard if h.result is r]) for r in measured if r.key in kept],
         "left_out": left_out,
         "megabytes": options.megabytes,
         "rows": rows[: options.rows],
