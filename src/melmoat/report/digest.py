@@ -40,6 +40,11 @@ class System:
         """The attacked result of the highest WER; None where nothing was attacked."""
         return max(self.attacked, key=lambda r: r.wer or 0.0, default=None)
 
+    @property
+    def suspect(self) -> bool:
+        """Whether the audit found a sign of a false sense of security."""
+        return self.audited is not None and self.audited.verdict == "suspect"
+
 
 def systems(results: Sequence[Result], audited: Sequence[Audited]) -> list[System]:
     """The systems of a run, in its order."""
@@ -85,12 +90,21 @@ def place_text(place: tuple[int, int] | None) -> str:
     return str(place[0]) if place[0] == place[1] else f"{place[0]} to {place[1]}"
 
 
-def wer_text(result: Result | None) -> str:
-    """WER with its interval over utterances."""
+def comparable(system: System, result: Result | None, most: int) -> Interval | None:
+    """The interval by which ``result`` may be ranked; None for a suspect system, or where fewer
+    than ``most`` utterances were measured."""
+    if result is None or system.suspect or len(result.rows) < most:
+        return None
+    return result.interval
+
+
+def wer_text(result: Result | None, most: int = 0) -> str:
+    """WER with its interval over utterances, and their number where it is below ``most``."""
     if result is None or result.wer is None:
         return "-"
     text = f"{result.wer:.1f}"
-    return f"{text} {interval_text(result.interval)}" if result.interval else text
+    text += f" {interval_text(result.interval)}" if result.interval else ""
+    return f"{text}, n = {len(result.rows)}" if len(result.rows) < most else text
 
 
 def interval_text(interval: Interval | None) -> str:

@@ -107,6 +107,9 @@ def _heard(result: Result, name: str, paths: dict[str, Path]) -> Heard | None:
             gain = float(20 * (0.5 / change.abs().max()).log10())
         elif clean.shape == bad.shape:
             del audio["adversarial"]  # nothing was changed
+    heard = audio.get("adversarial", audio.get("clean"))
+    if heard is not None and "defended" in audio and heard.wav.equal(audio["defended"].wav):
+        del audio["defended"]  # nothing was defended
     top = max(float(_mel(a).max()) for a in audio.values())
     clips = []
     for kind, one in audio.items():

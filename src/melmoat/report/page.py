@@ -29,6 +29,7 @@ from melmoat.report.diffs import word_diff
 from melmoat.report.digest import (
     System,
     by_speaker,
+    comparable,
     interval_text,
     place_text,
     places,
@@ -125,7 +126,7 @@ def render(folder: Path, options: Options = Options()) -> tuple[str, str, int]:
         "script": Markup(script),
         "digest": digest,
     }
-    made = _templates()
+    made = templates()
     page = made[0].get_template("page.html.j2").render(content)
     return page, made[1].get_template("page.md.j2").render(content), left_out
 
@@ -138,7 +139,7 @@ def tables(found: Sequence[System]) -> list[Table]:
         results = [r for s in here for r in (*([s.benign] if s.benign else []), *s.attacked)]
         attacks = list(dict.fromkeys(r.cell.attack for r in results))
         most = max((len(r.rows) for r in results), default=0)
-        ranks = places([s.worst.interval if s.worst else None for s in here])
+        ranks = places([comparable(s, s.worst, most) for s in here])
         lines = [_line(s, attacks, most, place_text(p)) for s, p in zip(here, ranks, strict=True)]
         made.append(Table(data, seed, most, tuple(attacks), tuple(lines), drawings(here)))
     return made
@@ -153,18 +154,12 @@ def _line(system: System, attacks: Sequence[str], most: int, place: str) -> Line
     return Line(
         system,
         wer_text(system.benign),
-        _cell(worst, most),
+        wer_text(worst, most),
         worst.cell.attack if worst else "",
         f"{interval_text(speakers[0])}, {speakers[1]} speakers" if speakers else "",
         place,
-        tuple(_cell(own.get(attack), most) for attack in attacks),
+        tuple(wer_text(own.get(attack), most) for attack in attacks),
     )
-
-
-def _cell(result: Result | None, most: int) -> str:
-    """WER with its interval, and its n where it is below ``most``."""
-    few = result is not None and len(result.rows) < most
-    return wer_text(result) + (f", n = {len(result.rows)}" if result and few else "")
 
 
 def commands(results: Sequence[Result], asked: Mapping[str, Any], folder: Path) -> list[str]:
@@ -212,7 +207,8 @@ def number(value: float | None, digits: int = 1) -> str:
 
 
 @lru_cache(maxsize=1)
-def _templates() -> tuple[Environment, Environment]:
+def templates() -> tuple[Environment, Environment]:
+    """Where templates come from: for HTML, which escapes everything, and for Markdown."""
     found = []
     for escaped in (True, False):
         made = Environment(

@@ -28,8 +28,20 @@
     });
   }
 
+  // One player at a time.
+  document.addEventListener(
+    "play",
+    (event) => {
+      for (const player of document.querySelectorAll("audio")) {
+        if (player !== event.target) player.pause();
+      }
+    },
+    true,
+  );
+
   // Utterances: what is typed or chosen hides the rows that do not match.
   const form = document.getElementById("filter");
+  if (!form) return;
   const rows = [...document.querySelectorAll("#rows tbody tr")];
   const texts = rows.map((row) => row.textContent.toLowerCase());
   const count = form.querySelector("output");
@@ -58,15 +70,4 @@
   form.addEventListener("input", filter);
   form.addEventListener("submit", (event) => event.preventDefault());
   filter();
-
-  // One player at a time.
-  document.addEventListener(
-    "play",
-    (event) => {
-      for (const player of document.querySelectorAll("audio")) {
-        if (player !== event.target) player.pause();
-      }
-    },
-    true,
-  );
 })();
