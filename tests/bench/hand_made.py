@@ -17,7 +17,7 @@ def result(
     defense: str,
     attack: str,
     wer: float,
-    n: int = 200,
+    n: int = 100,
     snr_db: float = 20.0,
     model: str = "ds2-an4",
     **changes: Any,

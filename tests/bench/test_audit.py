@@ -156,7 +156,7 @@ def test_an_unfinished_attack_is_no_evidence() -> None:
     row = only([result("rs", NONE, 5.0), short])
     (finding,) = [f for f in row.findings if f.check == "adaptive attack"]
     assert finding.status == "open"
-    assert "8 of 200" in finding.text
+    assert "8 of 100" in finding.text
 
 
 def test_undefended_rows_and_targeted_attacks_are_left_out() -> None:

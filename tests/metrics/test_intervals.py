@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from melmoat.metrics import intervals
 from melmoat.metrics.intervals import bootstrap, needed, paired, rate
 
 
@@ -154,3 +155,10 @@ def test_nothing_needs_no_number() -> None:
     assert smaller is not None
     assert larger is not None
     assert smaller == pytest.approx(4 * larger, abs=4)
+
+
+def test_parts_draw_what_the_whole_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    edits, words = [3, 0, 2, 5, 1], [5, 4, 6, 7, 3]
+    whole = bootstrap(edits, words, resamples=500)
+    monkeypatch.setattr(intervals, "KEPT", 37)
+    assert bootstrap(edits, words, resamples=500) == whole

@@ -8,12 +8,15 @@ worth for speakers that were not in the corpus. With ten speakers or fewer it is
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
+
+KEPT = 2_000_000  # numbers that a part of the resamples takes: 16 MB
 
 
 def rate(edits: Sequence[float], totals: Sequence[float]) -> float | None:
@@ -160,9 +163,26 @@ def _units(
 
 def _resampled(table: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
     """Rates in percent of every column over the last one. Shape: ``[n, k]`` -> ``[k - 1, R]``."""
-    n = len(table)
-    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
-    sums = counts @ table
+    sums = np.concatenate([counts @ table for counts in _counts(len(table), resamples, seed)])
     sums = sums[sums[:, -1] > 0]  # a resample of empty references alone has no rate
     rates: NDArray[np.float64] = 100.0 * sums[:, :-1].T / sums[:, -1]
     return rates
+
+
+def _counts(n: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """How often each of ``n`` units is in each resample, in parts of bounded size. ``[r, n]``."""
+    if n * resamples <= KEPT:
+        yield _few(n, resamples, seed)
+        return
+    rng, shares = np.random.default_rng(seed), np.full(n, 1 / n)
+    part = max(1, KEPT // n)
+    for start in range(0, resamples, part):  # the same draws as all at once
+        size = min(part, resamples - start)
+        yield rng.multinomial(n, shares, size=size).astype(float)
+
+
+@lru_cache(maxsize=8)
+def _few(n: int, resamples: int, seed: int) -> NDArray[np.float64]:
+    """The same at once, kept: tables of one size are resampled alike, and often."""
+    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
+    return counts.astype(float)
