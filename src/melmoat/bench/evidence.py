@@ -18,6 +18,7 @@ from melmoat.attacks import ATTACKS
 from melmoat.attacks.budgets import SNR, Budget, LinfSNR
 from melmoat.bench.results import Comparison, Result, compare
 from melmoat.defenses import DEFENSES
+from melmoat.errors import MelmoatError
 from melmoat.spec import SpecError, options
 
 Status = Literal["ok", "sign", "open", "missing", "n/a"]
@@ -29,7 +30,6 @@ ACCESS = {  # what attackers without the defended system's gradient have; all ot
     "kenansville": "black-box",
     "genetic": "black-box",
     "nes": "black-box",
-    "evolution": "black-box",
     "transfer": "transfer",
     "universal": "transfer",
 }
@@ -79,7 +79,7 @@ def setting(attack: str) -> Setting:
     try:
         spec = ATTACKS.parse(attack)
         return Setting(spec.name, dict(spec.args), ATTACKS.build(attack).budget)
-    except SpecError:
+    except MelmoatError:  # an attack of another version, or a file of its that is gone
         return Setting(attack.partition(":")[0], {"spec": attack})
 
 

@@ -97,8 +97,7 @@ def read_results(folder: Path) -> list[Result]:
             key = keys.get(cell) or cell.key
         except MelmoatError:  # a part that is gone or unknown here, and nothing measured of it
             continue
-        rows = store.rows_at(folder / "cells" / f"{key}.jsonl")
-        found.append(Result(cell, key, {row["id"]: row for row in rows}))
+        found.append(Result(cell, key, {row["id"]: row for row in store.rows_of(key)}))
     return found
 
 

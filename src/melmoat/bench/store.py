@@ -117,11 +117,10 @@ class Store:
 
     def rows(self, cell: Cell) -> list[Row]:
         """Finished rows of ``cell``; a torn last line, left by a kill, is dropped."""
-        return self.rows_at(self.path(cell))
+        return self._lines(self.path(cell))
 
     @staticmethod
-    def rows_at(path: Path) -> list[Row]:
-        """The whole lines of a file of rows; none if there is no such file."""
+    def _lines(path: Path) -> list[Row]:
         if not path.exists():
             return []
         whole, _, _ = path.read_bytes().rpartition(b"\n")
@@ -141,7 +140,7 @@ class Store:
 
     def failures(self, cell: Cell) -> dict[str, str]:
         """The last error of each utterance that still has no row, by id."""
-        found = {line["id"]: line["error"] for line in self.rows_at(self._failures(cell))}
+        found = {line["id"]: line["error"] for line in self._lines(self._failures(cell))}
         if found:
             for row in self.rows(cell):
                 found.pop(row["id"], None)
@@ -188,6 +187,10 @@ class Store:
     def cells(self) -> list[Cell]:
         """The cells of every call so far."""
         return [Cell(**cell) for cell in self.run().get("cells", [])]
+
+    def rows_of(self, key: str) -> list[Row]:
+        """Finished rows of the cell with this key, wherever its parts are now."""
+        return list(self._lines(self.folder / "cells" / f"{key}.jsonl"))
 
     def summarise(self) -> list[dict[str, Any]]:
         """Compute ``summary.json`` from the rows of every cell whose parts are still there."""
