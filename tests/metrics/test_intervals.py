@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from melmoat.metrics.intervals import bootstrap, paired, rate
+from melmoat.metrics import intervals
+from melmoat.metrics.intervals import bootstrap, needed, paired, rate
 
 
 def test_rate_weighs_by_length() -> None:
@@ -91,3 +92,73 @@ def test_a_system_does_not_differ_from_itself() -> None:
     assert paired([1], [1], [4]) is None
     with pytest.raises(ValueError, match="do not pair"):
         paired([1, 2], [1, 2, 3], [4, 4])
+
+
+def test_speakers_are_resampled_whole() -> None:
+    # Within a speaker all utterances are alike: 40 of them hold no more than their 8 speakers do.
+    rng = np.random.default_rng(5)
+    errors = rng.integers(0, 10, size=8)
+    edits, words = np.repeat(errors, 5).tolist(), [10] * 40
+    names = [f"s{i // 5}" for i in range(40)]
+    clustered = bootstrap(edits, words, groups=names)
+    assert clustered == bootstrap((5 * errors).tolist(), [50] * 8)
+    plain = bootstrap(edits, words)
+    assert clustered is not None
+    assert plain is not None
+    assert clustered[1] - clustered[0] > 1.8 * (plain[1] - plain[0])
+    assert bootstrap(edits, words, groups=list(range(40))) == plain
+    assert bootstrap(edits, words, groups=["one"] * 40) is None
+    with pytest.raises(ValueError, match="3 groups"):
+        bootstrap(edits, words, groups=["a", "b", "c"])
+
+
+def test_a_paired_difference_over_speakers() -> None:
+    rng = np.random.default_rng(6)
+    shift = np.repeat(rng.choice([0, 4], size=10), 6)  # a gain that only some speakers have
+    base = rng.binomial(10, 0.3, size=60)
+    names = [i // 6 for i in range(60)]
+    words = [10] * 60
+    plain = paired((base + shift).tolist(), base.tolist(), words)
+    whole = paired((base + shift).tolist(), base.tolist(), words, groups=names)
+    assert plain is not None
+    assert whole is not None
+    assert whole.points == plain.points
+    assert whole.high - whole.low > 1.8 * (plain.high - plain.low)
+
+
+def test_the_needed_number_is_what_finds_the_difference_four_times_in_five() -> None:
+    rng = np.random.default_rng(7)
+
+    def draw(n: int) -> tuple[list[int], list[int], list[int]]:
+        words = rng.integers(4, 12, size=n)
+        hard = rng.uniform(0.1, 0.7, size=n)
+        ours, theirs = rng.binomial(words, hard + 0.08), rng.binomial(words, hard)
+        return ours.tolist(), theirs.tolist(), words.tolist()
+
+    n = needed(*draw(20_000), points=8.0)
+    assert n is not None
+    assert 60 < n < 250
+    found = 0
+    for seed in range(300):
+        difference = paired(*draw(n), resamples=400, seed=seed)
+        assert difference is not None
+        found += difference.low > 0
+    assert 0.72 < found / 300 < 0.88
+
+
+def test_nothing_needs_no_number() -> None:
+    assert needed([1, 2], [1, 2], [4, 4]) is None
+    assert needed([1], [0], [4]) is None
+    assert needed([2, 2], [1, 1], [4, 4]) == 2  # the same in every utterance
+    smaller = needed([3, 0, 2, 1], [1, 1, 0, 1], [4] * 4, points=1.0)
+    larger = needed([3, 0, 2, 1], [1, 1, 0, 1], [4] * 4, points=2.0)
+    assert smaller is not None
+    assert larger is not None
+    assert smaller == pytest.approx(4 * larger, abs=4)
+
+
+def test_parts_draw_what_the_whole_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    edits, words = [3, 0, 2, 5, 1], [5, 4, 6, 7, 3]
+    whole = bootstrap(edits, words, resamples=500)
+    monkeypatch.setattr(intervals, "KEPT", 37)
+    assert bootstrap(edits, words, resamples=500) == whole

@@ -205,6 +205,10 @@ class Store:
         """The cells of every call so far."""
         return [Cell(**cell) for cell in self.run().get("cells", [])]
 
+    def rows_of(self, key: str) -> list[Row]:
+        """Finished rows of the cell with this key, wherever its parts are now."""
+        return list(self._lines(self.folder / "cells" / f"{key}.jsonl"))
+
     def summarise(self) -> list[dict[str, Any]]:
         """Compute ``summary.json`` from the rows of every cell whose parts are still there."""
         summary = []

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from melmoat.cli.reading import reading
 from melmoat.cli.train import train
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(train, name="train")
+app.add_typer(reading)
 
 ModelOption = Annotated[str, typer.Option(help="Recognizer spec; `melmoat list` shows them.")]
 DefenseOption = Annotated[str, typer.Option(help="Defense spec, such as rs:snr=15,votes=5.")]

@@ -1,0 +1,77 @@
+"""Differences between rows: of two runs, or of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+
+from melmoat.bench.results import Comparison, Result, compare, read_results, speakers_of
+from melmoat.errors import MelmoatError
+
+
+def compare_runs(
+    run: Path, other: Path | None = None, rows: Sequence[str] = ()
+) -> list[Comparison]:
+    """Compare what two runs measured of the same cells, or the rows of one run with one another.
+
+    Args:
+        run: folder of a run; its WER is what the other's is subtracted from.
+        other: another run. Cells pair by model, defense and attack, their utterances by id, so the
+            corpus may lie elsewhere and the seed may differ.
+        rows: two rows by name, ``MODEL / DEFENSE / ATTACK`` or a part of that only they have; with
+            ``other``, the first of ``run`` and the second of ``other``. None: all pairs with the
+            same attack.
+
+    Raises:
+        MelmoatError: nothing pairs, or a row is unknown or ambiguous.
+    """
+    ours = _measured(run)
+    theirs = ours if other is None else _measured(other)
+    if rows:
+        if len(rows) != 2:
+            raise MelmoatError(f"name two rows to compare, or none; got {len(rows)}")
+        pairs = [(_row(ours, rows[0], run), _row(theirs, rows[1], other or run))]
+    elif other is None:
+        pairs = [(a, b) for a, b in combinations(ours, 2) if _place(a) == _place(b)]
+    else:
+        pairs = [(a, b) for a in ours for b in theirs if _cell(a) == _cell(b)]
+    if not pairs:
+        known = "\n".join(f"  {_name(r)}" for r in [*ours, *(theirs if other else [])])
+        raise MelmoatError(f"no two rows here can be compared; there are\n{known}")
+    named = ("", "") if other is None else (f"{run}: ", f"{other}: ")
+    return [
+        compare(
+            a,
+            b,
+            speakers_of(a.cell.data, a.rows),
+            (f"{named[0]}{_name(a)}", f"{named[1]}{_name(b)}"),
+        )
+        for a, b in pairs
+    ]
+
+
+def _measured(run: Path) -> list[Result]:
+    return [result for result in read_results(run) if result.rows]
+
+
+def _place(result: Result) -> tuple[str, str, int]:
+    return result.cell.attack, result.cell.data, result.cell.seed
+
+
+def _cell(result: Result) -> tuple[str, str, str]:
+    return result.cell.model, result.cell.defense, result.cell.attack
+
+
+def _name(result: Result) -> str:
+    return " / ".join(_cell(result))
+
+
+def _row(results: Sequence[Result], text: str, run: Path) -> Result:
+    found = [r for r in results if _name(r) == text or r.label == text]
+    found = found or [r for r in results if text in _name(r)]
+    if len(found) != 1:
+        what = "no row" if not found else f"{len(found)} rows"
+        known = "\n".join(f"  {_name(r)}" for r in found or results)
+        raise MelmoatError(f"{run}: {what} called {text!r}; there are\n{known}")
+    return found[0]

@@ -1,0 +1,356 @@
+"""The comparisons of an audit: what each sign of a false sense of security looks like in numbers.
+
+Every comparison is a paired bootstrap over utterances of the WER that two attackers cause. What is
+expected to bring nothing more (more steps, say) is *ok* where the 95 % interval stays below
+``MARGIN`` points, a *sign* where it lies above zero, and *open* where it does neither: then the run
+is too small to tell, and the needed number of utterances is said.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Literal
+
+from melmoat.attacks import ATTACKS
+from melmoat.attacks.budgets import SNR, Budget, LinfSNR
+from melmoat.bench.results import Comparison, Result, compare
+from melmoat.defenses import DEFENSES
+from melmoat.errors import MelmoatError
+from melmoat.spec import SpecError, options
+
+Status = Literal["ok", "sign", "open", "missing", "n/a"]
+MARGIN = 5.0  # points of WER that count as nothing
+BROKEN = 80.0  # WER % at which a recognizer is of no use to anybody
+LARGE_DB = 10.0  # SNR at which a perturbation is as loud as a voice in the room
+CONTROLS = ("none", "noise")
+ACCESS = {  # what attackers without the defended system's gradient have; all others have it
+    "kenansville": "black-box",
+    "genetic": "black-box",
+    "nes": "black-box",
+    "transfer": "transfer",
+    "universal": "transfer",
+}
+_SEVERITY: tuple[Status, ...] = ("n/a", "ok", "missing", "open", "sign")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found in one row.
+
+    Attributes:
+        status: ``ok``; ``sign`` of a false sense of security; ``open``: too few utterances to tell;
+            ``missing``: the rows that it needs were not measured; ``n/a``: means nothing here.
+        figures: the comparisons that it rests on.
+    """
+
+    check: str
+    status: Status
+    text: str
+    figures: tuple[Comparison, ...] = ()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An attack taken apart; of one that is unknown here ``args`` is the text, ``budget`` None."""
+
+    name: str
+    args: dict[str, Any] = field(default_factory=dict)
+    budget: Budget | None = None
+
+    @property
+    def white(self) -> bool:
+        """Whether it follows the gradient of the very system that it attacks."""
+        return self.name not in CONTROLS and self.name not in ACCESS
+
+    def but(self, *keys: str) -> tuple[Any, ...]:
+        """Everything except some options, to find attacks that differ in those alone."""
+        rest = {k: v for k, v in self.args.items() if k not in (*keys, "chunk")}
+        return self.name, tuple(sorted(rest.items(), key=lambda pair: pair[0]))
+
+
+Measured = Sequence[tuple[Setting, Result]]
+
+
+def setting(attack: str) -> Setting:
+    """Take an attack's spec apart."""
+    try:
+        spec = ATTACKS.parse(attack)
+        return Setting(spec.name, dict(spec.args), ATTACKS.build(attack).budget)
+    except MelmoatError:  # an attack of another version, or a file of its that is gone
+        return Setting(attack.partition(":")[0], {"spec": attack})
+
+
+def siblings(defense: str) -> tuple[str, str]:
+    """The gradient that a defense's spec gives attackers, and its spec with the exact one."""
+    try:
+        spec = DEFENSES.parse(defense)
+    except SpecError:
+        return "exact", defense
+    gradient = str(spec.args.get("gradient", "exact"))
+    name, _, rest = str(spec).partition(":")
+    kept = ",".join(part for part in options(rest) if part != f"gradient={gradient}")
+    return gradient, f"{name}:{kept}" if kept else name
+
+
+def _gain(check: str, gains: Iterable[Comparison], well: str, bad: str, none: str) -> Finding:
+    """Whether what should bring an attacker nothing more brings something."""
+    found: list[tuple[Status, Comparison]] = []
+    for gain in gains:
+        d = gain.difference
+        if d is None:
+            found.append(("open", gain))
+        elif d.high <= MARGIN:
+            found.append(("ok", gain))
+        else:
+            found.append(("sign" if d.low > 0 else "open", gain))
+    if not found:
+        return Finding(check, "missing", none)
+    status = max((s for s, _ in found), key=_SEVERITY.index)
+    texts = {"ok": well, "sign": bad, "open": "too few utterances to tell"}
+    figures = tuple(c for s, c in found if s == status or status == "ok")
+    return Finding(check, status, texts[status], figures)
+
+
+def _between(better: Result, worse: Result) -> Comparison:
+    """``better`` minus ``worse``, with the number that would tell ``MARGIN`` points from none."""
+    named = (better.cell.attack, worse.cell.attack)
+    if better.cell.defense != worse.cell.defense:
+        named = (better.label, worse.label)
+    return compare(better, worse, names=named, points=MARGIN)
+
+
+def _whites(own: Measured) -> list[tuple[Setting, Result]]:
+    return [(s, r) for s, r in own if s.white]
+
+
+def _strongest(pool: Iterable[Result]) -> Result | None:
+    return max(pool, key=lambda r: r.wer or 0.0, default=None)
+
+
+def adaptive(own: Measured) -> Finding:
+    """Whether any attack was handed the defended system at all."""
+    name = "adaptive attack"
+    best = _strongest(r for _, r in _whites(own))
+    if best is None:
+        return Finding(name, "missing", "no gradient attack on the defended system was measured")
+    most = max(len(r.rows) for _, r in own)
+    if len(best.rows) < most:
+        text = (
+            f"{best.cell.attack} has {len(best.rows)} of {most} utterances: the run is unfinished"
+        )
+        return Finding(name, "open", text)
+    return Finding(name, "ok", f"strongest: {best.cell.attack}, {_wer(best)}")
+
+
+def gradient(
+    kind: str,
+    differentiable: bool | None,
+    own: Measured,
+    others: Sequence[tuple[str, Setting, Result]],
+) -> Finding:
+    """Whether attackers were given the exact gradient."""
+    name = "exact gradient"
+    if kind == "exact" and differentiable is False:
+        return Finding(name, "sign", "no gradient flows through this defense: attack it by BPDA")
+    if kind == "exact":
+        return Finding(
+            name, "ok", "one graph from the loss to the waveform, through the noise drawn"
+        )
+    exact = {s.but(): r for k, s, r in others if k == "exact" and s.white}
+    figures = tuple(_between(exact[s.but()], r) for s, r in _whites(own) if s.but() in exact)
+    text = f"attackers were given the {kind} gradient, which is not the defense's own"
+    return Finding(name, "sign", text, figures)
+
+
+def _ladder(pool: Measured, key: str) -> list[tuple[Result, Result]]:
+    """Pairs of attacks that differ in ``key`` alone: the largest value and the next one."""
+    groups: dict[Any, list[tuple[Any, Result]]] = {}
+    for s, r in pool:
+        if key in s.args:
+            groups.setdefault(s.but(key), []).append((s.args[key], r))
+    pairs = []
+    for group in groups.values():
+        ranked = [r for _, r in sorted(group, key=lambda item: item[0])]
+        if len(ranked) > 1:
+            pairs.append((ranked[-1], ranked[-2]))
+    return pairs
+
+
+def effort(own: Measured, key: str) -> Finding:
+    """Whether more steps, or more restarts, still break more."""
+    return _gain(
+        f"more {key}",
+        [_between(more, less) for more, less in _ladder(_whites(own), key)],
+        f"more {key} bring nothing more",
+        f"more {key} still break more: the attack had not converged",
+        f"no two attacks differ in their {key} alone",
+    )
+
+
+def eot(own: Measured, stochastic: bool | None) -> Finding:
+    """Whether averaging over draws is at least as strong as one draw."""
+    if stochastic is False:
+        return Finding("EOT", "n/a", "two passes do not differ")
+    whites = _whites(own)
+    single = {s.but("eot"): r for s, r in whites if s.args.get("eot") == 1}
+    averaged = [(s, r) for s, r in whites if s.args.get("eot", 1) > 1 and s.but("eot") in single]
+    return _gain(
+        "EOT",
+        [_between(single[s.but("eot")], r) for s, r in averaged],
+        "at least as strong as one draw",
+        "one draw breaks more than the average over draws: the attack does not optimise well",
+        "stochastic, but no attack averages its loss over draws (eot=) beside one that does not",
+    )
+
+
+def converged(own: Measured, stochastic: bool | None) -> Finding:
+    """Whether more draws would be stronger still."""
+    if stochastic is False:
+        return Finding("EOT converged", "n/a", "two passes do not differ")
+    return _gain(
+        "EOT converged",
+        [_between(more, less) for more, less in _ladder(_whites(own), "eot")],
+        "more draws bring nothing more",
+        "more draws still break more",
+        "no two attacks differ in their draws (eot=) alone",
+    )
+
+
+def weaker(own: Measured, others: Sequence[tuple[str, Setting, Result]]) -> Finding:
+    """Whether an attacker who knows less breaks more: BPDA, resampled, transfer, black-box."""
+    pool = [r for s, r in own if s.name in ACCESS] + [
+        r for kind, s, r in others if kind != "exact" and s.white
+    ]
+    figures = []
+    for result in pool:
+        budget = setting(result.cell.attack).budget
+        best = _strongest(r for s, r in _whites(own) if budget and s.budget == budget)
+        if best is not None:
+            figures.append(_between(result, best))
+    return _gain(
+        "weaker attackers",
+        figures,
+        "none of BPDA, transfer or black-box breaks more than the gradient attack",
+        "an attacker who knows less breaks more: the gradient is masked",
+        "no BPDA, transfer or black-box row at the budget of a gradient attack",
+    )
+
+
+def large(own: Measured) -> Finding:
+    """Whether a large budget breaks the defense, as it must."""
+    name = "large budget"
+    whites = [r for _, r in _whites(own) if r.wer is not None]
+    best = _strongest(whites)
+    if best is None:
+        return Finding(name, "missing", "no gradient attack")
+    if (best.wer or 0.0) >= BROKEN:
+        return Finding(name, "ok", f"broken by {best.cell.attack}: {_wer(best)}")
+    loud = _strongest(r for r in whites if r.snr_db is not None and r.snr_db <= LARGE_DB)
+    if loud is not None:
+        text = (
+            f"{loud.cell.attack} leaves it at {_wer(loud)}: a perturbation that loud must break it"
+        )
+        return Finding(name, "sign", text)
+    text = f"nothing at {LARGE_DB:g} dB or louder was tried, and the strongest leaves {_wer(best)}"
+    return Finding(name, "missing", text)
+
+
+def noise(own: Measured) -> Finding:
+    """Whether random noise of the same size does as much as the attack."""
+    name = "noise of the same size"
+    pairs = []
+    for s, result in own:
+        if s.name == "noise":
+            best = _strongest(r for w, r in _whites(own) if w.budget == s.budget)
+            if best is not None:
+                pairs.append(_between(best, result))
+    measured = [c for c in pairs if c.difference is not None]
+    if not measured:
+        return Finding(name, "missing", "no noise row at the budget of a gradient attack")
+    # Where budgets are tiny neither does anything, so the clearest pair is the one that counts.
+    clearest = max(measured, key=lambda c: c.difference.low if c.difference else 0.0)
+    d = clearest.difference
+    assert d is not None
+    if d.low > 0:
+        return Finding(name, "ok", "the attack breaks more than noise", (clearest,))
+    if d.points <= 0 or d.high <= MARGIN:
+        return Finding(name, "sign", "noise does as much: the attack found nothing", (clearest,))
+    return Finding(name, "open", "too few utterances to tell", (clearest,))
+
+
+def monotone(own: Measured) -> Finding:
+    """Whether a smaller budget never breaks more than a larger one."""
+    groups: dict[Any, list[tuple[float, Result]]] = {}
+    for s, r in _whites(own):
+        if s.budget is not None:
+            place = (type(s.budget), *s.but("db", "eps", "ratio"))
+            groups.setdefault(place, []).append((_size(s.budget), r))
+    pairs = []
+    for group in groups.values():
+        ranked = [r for _, r in sorted(group, key=lambda item: item[0])]
+        pairs += [_between(small, big) for small, big in pairwise(ranked)]
+    return _gain(
+        "smaller budgets",
+        pairs,
+        "success falls with the budget",
+        "a smaller budget breaks more than a larger one",
+        "no two attacks differ in their budget alone",
+    )
+
+
+def _size(budget: Budget) -> float:
+    """Grows with the budget, among budgets of one kind."""
+    if isinstance(budget, (SNR, LinfSNR)):
+        return -budget.db
+    return float(getattr(budget, "eps", 0.0))
+
+
+def fresh(own: Measured, stochastic: bool | None) -> Finding:
+    """Whether the judge's draws are others than those before it.
+
+    The runner draws anew for the judge. Rows show it where nothing was changed: there the benign
+    pass and the judge's heard the same audio, and differ by their draws alone.
+    """
+    name = "fresh draws"
+    if stochastic is False:
+        return Finding(name, "n/a", "two passes do not differ")
+    unchanged = [r for s, r in own if s.name == "none"]
+    if not unchanged:
+        return Finding(
+            name, "missing", "no row without an attack to see two passes of the same audio"
+        )
+    rows = unchanged[0].rows
+    differ = sum(row["benign"] != row["adversarial"] for row in rows.values())
+    if differ:
+        text = f"{differ} of {len(rows)} transcripts of the same audio differ between two passes"
+        return Finding(name, "ok", text)
+    pairs = [
+        row["benign"] != rows[i]["benign"]
+        for _, r in own
+        if r is not unchanged[0]
+        for i, row in r.rows.items()
+        if i in rows
+    ]
+    chance = _none_of(len(rows), sum(pairs), len(rows) + len(pairs))
+    if chance < 0.05:
+        text = (
+            f"two passes of a cell never differ, but {sum(pairs)} of {len(pairs)} of different "
+            f"cells do (p = {chance:.3f}): the judge reused draws"
+        )
+        return Finding(name, "sign", text)
+    return Finding(name, "open", f"all {len(rows)} transcripts agree: the draws change little here")
+
+
+def _none_of(drawn: int, marked: int, total: int) -> float:
+    """Probability that none of ``drawn`` out of ``total`` is marked (hypergeometric)."""
+    return math.prod((total - drawn - i) / (total - i) for i in range(marked))
+
+
+def _wer(result: Result) -> str:
+    text = f"WER {result.wer:.1f} %" if result.wer is not None else "nothing to count"
+    if result.interval is not None:
+        text += f" [{result.interval[0]:.1f}, {result.interval[1]:.1f}]"
+    return text

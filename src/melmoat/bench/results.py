@@ -1,0 +1,202 @@
+"""What a run has measured, read back from its folder and compared utterance by utterance."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from melmoat import data
+from melmoat.bench.cell import Cell
+from melmoat.bench.judge import Row
+from melmoat.bench.store import Store, StoreError
+from melmoat.errors import MelmoatError
+from melmoat.metrics.intervals import Difference, bootstrap, needed, paired, rate
+
+MIN_SPEAKERS = 5  # fewer resample to next to nothing
+# Corpora whose utterance ids say who speaks.
+_SPEAKERS = {"an4": re.compile(r"[^-]+-([^-]+)-[^-]+"), "librispeech": re.compile(r"(\d+)-\d+-\d+")}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One cell with its finished rows.
+
+    Attributes:
+        key: the cell's name in the run's folder.
+        rows: by utterance id.
+    """
+
+    cell: Cell
+    key: str
+    rows: Mapping[str, Row]
+
+    @property
+    def system(self) -> tuple[str, str, str, int]:
+        """Model, defense, data and seed: what is attacked."""
+        return self.cell.model, self.cell.defense, self.cell.data, self.cell.seed
+
+    @property
+    def label(self) -> str:
+        """Defense and attack, for messages."""
+        return f"{self.cell.defense} / {self.cell.attack}"
+
+    @property
+    def targeted(self) -> bool:
+        """Whether the attack wants one given transcript."""
+        return any(row.get("target") is not None for row in self.rows.values())
+
+    def words(self, which: str = "adversarial") -> tuple[list[int], list[int]]:
+        """Word errors and words of each utterance, in the order of the rows."""
+        found = [c[which]["words"] for c in (r["counts"] for r in self.rows.values()) if c[which]]
+        return [edits for edits, _ in found], [total for _, total in found]
+
+    @cached_property
+    def wer(self) -> float | None:
+        """Word error rate of what the judge heard, in percent."""
+        return rate(*self.words())
+
+    @cached_property
+    def interval(self) -> tuple[float, float] | None:
+        """Its 95 % bootstrap interval over utterances."""
+        return bootstrap(*self.words())
+
+    @cached_property
+    def snr_db(self) -> float | None:
+        """Mean signal-to-noise ratio of what was changed."""
+        found = [row["snr_db"] for row in self.rows.values() if row.get("snr_db") is not None]
+        return sum(found) / len(found) if found else None
+
+
+def read_results(folder: Path) -> list[Result]:
+    """The cells of a run in the order they were asked for, with the rows that are there.
+
+    A cell's file is the one that ``summary.json`` names. So a run can be read where the corpus, the
+    weights or the curves that it was measured with are not.
+
+    Raises:
+        StoreError: no run, or a damaged one.
+    """
+    store = Store(folder)
+    if not store.run():
+        raise StoreError(
+            f"{folder}: no run.json here; expected the folder of `melmoat bench --out`"
+        )
+    path = folder / "summary.json"
+    try:
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        keys = {Cell(*(c[k] for k in Cell.__annotations__)): c["key"] for c in known}
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreError(f"{path}: not a summary of this melmoat ({error})") from error
+    found = []
+    for cell in store.cells():
+        try:
+            key = keys.get(cell) or cell.key
+        except MelmoatError:  # a part that is gone or unknown here, and nothing measured of it
+            continue
+        found.append(Result(cell, key, {row["id"]: row for row in store.rows_of(key)}))
+    return found
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """WER of one result minus that of another on the utterances that both have.
+
+    Attributes:
+        ours, other: the two, in words.
+        n: utterances that both have.
+        difference: over utterances; None below two of them.
+        speakers: how many different ones; None where they are not known.
+        by_speaker: the same resampled over speakers; None below ``MIN_SPEAKERS`` of them.
+        needed: utterances like these that such a difference needs to be told from none (95 %,
+            power 80 %).
+    """
+
+    ours: str
+    other: str
+    n: int
+    difference: Difference | None
+    speakers: int | None = None
+    by_speaker: Difference | None = None
+    needed: int | None = None
+
+    def __str__(self) -> str:
+        d = self.difference
+        if d is None:
+            return f"{self.ours} minus {self.other}: too few utterances in common ({self.n})"
+        return (
+            f"{self.ours} minus {self.other}: {d.points:+.1f} points "
+            f"[{d.low:+.1f}, {d.high:+.1f}], p {p_text(d.p)}, n = {self.n}"
+        )
+
+
+def p_text(p: float) -> str:
+    """A p-value as it is printed.
+
+    >>> p_text(0.0004), p_text(0.0312)
+    ('< 0.001', '= 0.031')
+    """
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
+
+
+def compare(
+    ours: Result,
+    other: Result,
+    speakers: Mapping[str, str] | None = None,
+    names: tuple[str, str] | None = None,
+    points: float | None = None,
+) -> Comparison:
+    """Compare two results by the paired bootstrap.
+
+    Args:
+        speakers: each utterance's speaker, where they are known (:func:`speakers_of`).
+        names: what the two are called; their defense and attack if None.
+        points: the difference that ``needed`` is for; the observed one if None.
+
+    Raises:
+        StoreError: the same ids stand for different utterances.
+    """
+    both = [i for i in ours.rows if i in other.rows]
+    one, two = ([r.rows[i]["counts"]["adversarial"]["words"] for i in both] for r in (ours, other))
+    words = [total for _, total in one]
+    if words != [total for _, total in two]:
+        raise StoreError(f"{ours.label}, {other.label}: the same ids have different references")
+    edits, others = [e for e, _ in one], [e for e, _ in two]
+    groups = [speakers[i] for i in both] if speakers and all(i in speakers for i in both) else []
+    enough = len(set(groups)) >= MIN_SPEAKERS
+    return Comparison(
+        *(names or (ours.label, other.label)),
+        len(both),
+        paired(edits, others, words),
+        len(set(groups)) or None,
+        paired(edits, others, words, groups=groups) if enough else None,
+        needed(edits, others, words, points),
+    )
+
+
+def speakers_of(corpus: str, ids: Iterable[str]) -> dict[str, str] | None:
+    """Who speaks each utterance: from its id where the corpus writes it there, or from the corpus.
+
+    None where the corpus is not at hand or does not say.
+    """
+    wanted = list(ids)
+    pattern = _SPEAKERS.get(corpus.partition(":")[0])
+    if pattern is not None:
+        matches = {i: pattern.fullmatch(i) for i in wanted}
+        found = {i: match[1] for i, match in matches.items() if match}
+    else:
+        try:
+            cuts = {cut.id: cut.supervisions[0].speaker for cut in data.load(corpus)}
+        except MelmoatError:
+            return None
+        found = {i: cuts[i] for i in wanted if cuts.get(i)}
+    return found if len(found) == len(wanted) else None
+
+
+def as_json(value: Any) -> str:
+    """Results of a command for other programs to read."""
+    return json.dumps(value, indent=1, ensure_ascii=False)

@@ -1,0 +1,102 @@
+"""Commands that read runs: ``melmoat audit``, ``compare`` and ``report``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+reading = typer.Typer()
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+@reading.command()
+def audit(run: RunArgument, json: JsonOption = False) -> None:
+    """Search a run for signs of a false sense of security.
+
+    Each defended row gets a verdict with its evidence. Exit code: 0 where no sign was found and no
+    evidence lacks; 3 where a row is suspect; 4 where none is, but evidence is missing or too thin.
+    """
+    from melmoat.bench.audit import audit as examine
+    from melmoat.bench.audit import exit_code
+    from melmoat.bench.results import as_json, read_results
+    from melmoat.report.findings import findings
+
+    audited = examine(read_results(run))
+    if json:
+        typer.echo(as_json([row.as_dict() for row in audited]))
+    else:
+        from rich.console import Console
+
+        console = Console()
+        for table in findings(audited):
+            console.print(table)
+        verdicts = Counter(row.verdict for row in audited)
+        said = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.items())
+        console.print(f"{len(audited)} defended rows{': ' if said else ''}{said}")
+    raise typer.Exit(exit_code(audited))
+
+
+@reading.command()
+def compare(
+    run: RunArgument,
+    other: Annotated[
+        Path | None, typer.Argument(metavar="[RUN]", help="Another run; none: the rows of one.")
+    ] = None,
+    row: Annotated[
+        list[str], typer.Option(help="Give it twice: two rows, MODEL / DEFENSE / ATTACK or a part.")
+    ] = [],  # noqa: B006
+    json: JsonOption = False,
+) -> None:
+    """Compare two runs, or the rows of one, utterance by utterance.
+
+    Prints the difference in WER with its 95 % interval, over utterances and, where speakers are
+    known, over speakers, the p-value, and how many utterances such a difference needs.
+    """
+    from dataclasses import asdict
+
+    from melmoat.bench.compare import compare_runs
+    from melmoat.bench.results import as_json
+    from melmoat.report.findings import comparisons
+
+    found = compare_runs(run, other, row)
+    if json:
+        typer.echo(as_json([asdict(comparison) for comparison in found]))
+        return
+    from rich.console import Console
+
+    console = Console()
+    console.print(comparisons(found))
+    console.print(
+        "[low, high]: 95 % paired bootstrap over utterances; needed: utterances that tell such a "
+        "difference from none four times in five",
+        style="dim",
+        markup=False,
+    )
+    if len(found) > 1:
+        console.print(
+            f"{len(found)} comparisons: call it a difference below p = {0.05 / len(found):.2g}",
+            style="dim",
+        )
+
+
+@reading.command()
+def report(
+    run: RunArgument,
+    audio_mb: Annotated[
+        float, typer.Option(min=0, help="Most megabytes of embedded audio and spectrograms.")
+    ] = 12.0,
+    rows: Annotated[int, typer.Option(min=0, help="Most rows in the table of utterances.")] = 2000,
+) -> None:
+    """Render a run as report.html (one file that needs no network) and report.md, in its folder."""
+    from melmoat.report.page import Options, write_report
+
+    page, text, left_out = write_report(run, Options(audio_mb, rows))
+    size = page.stat().st_size / 1e6
+    typer.echo(f"{page} ({size:.1f} MB)\n{text}")
+    if left_out:
+        typer.echo(f"audio of {left_out} utterances did not fit; --audio-mb makes room")

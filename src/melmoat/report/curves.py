@@ -1,0 +1,117 @@
+"""What a page draws: WER against SNR, and clean speech against the worst case."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from melmoat.bench.evidence import setting
+from melmoat.bench.results import Result
+from melmoat.report.charts import Axis, Point, Series, chart, rates
+from melmoat.report.digest import System, wer_text
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A chart with the names of its series, for the legend."""
+
+    title: str
+    picture: Markup
+    names: tuple[str, ...]
+
+
+def drawings(systems: Sequence[System]) -> tuple[Drawn, ...]:
+    """The charts of one corpus and seed."""
+    scatter = trade_off(systems)
+    return (*([scatter] if scatter else []), *curves(systems))
+
+
+def trade_off(systems: Sequence[System]) -> Drawn | None:
+    """Clean speech against the worst case; None where no system has both."""
+    series = []
+    for s in systems:
+        if s.benign is None or s.worst is None:
+            continue
+        point = Point(
+            s.benign.wer or 0.0,
+            s.worst.wer or 0.0,
+            s.worst.interval,
+            s.benign.interval,
+            label=f"{wer_text(s.benign)} on clean speech, {wer_text(s.worst)} by "
+            f"{s.worst.cell.attack}",
+        )
+        series.append(Series(s.name, [point], joined=False))
+    if not series:
+        return None
+    points = [p for one in series for p in one.points]
+    x = rates(
+        "WER % on clean speech", [v for p in points for v in (p.x, p.across[1] if p.across else 0)]
+    )
+    y = rates("WER % in the worst case", [v for p in points for v in (p.y, p.up[1] if p.up else 0)])
+    title = "Clean speech against the worst case"
+    about = (
+        "Each system's WER without an attack and under the attack that hurts it most, with 95 % "
+    )
+    about += "intervals. Low and left is better. The numbers are in the table of systems."
+    return Drawn(title, chart(title, about, series, x, y), tuple(one.name for one in series))
+
+
+def curves(systems: Sequence[System]) -> list[Drawn]:
+    """WER against SNR, one chart for each attack that was measured at two budgets or more."""
+    families: dict[Any, dict[int, list[Result]]] = {}
+    for i, s in enumerate(systems):
+        for result in s.attacked:
+            taken = setting(result.cell.attack)
+            if taken.budget is not None and result.snr_db is not None:
+                place = (taken.name, *taken.but("db", "eps", "ratio"))
+                families.setdefault(place, {}).setdefault(i, []).append(result)
+    drawn = []
+    for family in families.values():
+        if max(len(results) for results in family.values()) < 2:
+            continue
+        drawn.append(_curve(systems, family))
+    return drawn
+
+
+def _curve(systems: Sequence[System], family: dict[int, list[Result]]) -> Drawn:
+    measured = [r for results in family.values() for r in results]
+    levels = [r.snr_db or 0.0 for r in measured]
+    quiet, loud = max(levels), min(levels)
+    space = max(5.0, (quiet - loud) / 4)
+    clean = quiet + space
+    series = []
+    for place, (i, results) in enumerate(family.items()):
+        aside = (place - (len(family) - 1) / 2) * (clean - loud) / 120  # or points hide one another
+        points = [_point(r, (r.snr_db or 0.0) - aside) for r in results]
+        benign = systems[i].benign
+        if benign is not None:
+            points.append(_point(benign, clean - aside))
+        ordered = sorted(points, key=lambda p: -p.x)
+        series.append(Series(systems[i].name, ordered))
+    step = 5 if quiet - loud <= 30 else 10
+    rounded = range(step * math.ceil((loud - 1) / step), math.floor(quiet + 1) + 1, step)
+    ticks = [(clean, "no attack"), *((float(v), f"{v} dB") for v in rounded)]
+    x = Axis("SNR of the perturbation; louder to the right", clean + 2, loud - 2, ticks)
+    y = rates(
+        "WER %", [v for one in series for p in one.points for v in (p.y, p.up[1] if p.up else 0)]
+    )
+    title = f"WER against SNR: {_spelled(measured[0].cell.attack)}"
+    about = "WER of each system with 95 % intervals, from no attack on the left to the loudest one "
+    about += "on the right. The numbers are in the table of attacks."
+    return Drawn(title, chart(title, about, series, x, y), tuple(one.name for one in series))
+
+
+def _point(result: Result, x: float) -> Point:
+    label = f"{wer_text(result)} under {result.cell.attack}"
+    return Point(x, result.wer or 0.0, result.interval, label=label)
+
+
+def _spelled(attack: str) -> str:
+    """An attack's spec without its budget."""
+    head, _, rest = attack.partition(":")
+    parts = [p for p in rest.split(",") if p.partition("=")[0] not in ("db", "eps", "ratio", "")]
+    return f"{head}:{','.join(parts)}" if parts else head

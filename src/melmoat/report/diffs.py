@@ -1,0 +1,42 @@
+"""What was heard instead of what was said, word by word."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jiwer
+
+
+class Piece(NamedTuple):
+    """Words that agree (``said == heard``), were left out, put in, or replaced."""
+
+    said: str
+    heard: str
+
+    @property
+    def kind(self) -> str:
+        """``same``, ``left out``, ``put in`` or ``replaced``."""
+        if self.said == self.heard:
+            return "same"
+        if not self.heard:
+            return "left out"
+        return "replaced" if self.said else "put in"
+
+
+def word_diff(reference: str, hypothesis: str) -> list[Piece]:
+    """An alignment with the fewest edits, in the order of the words.
+
+    >>> [tuple(p) for p in word_diff("GO TO ENTER SIX", "GO SIX")]
+    [('GO', 'GO'), ('TO ENTER', ''), ('SIX', 'SIX')]
+    """
+    said, heard = reference.split(), hypothesis.split()
+    if not said or not heard:  # jiwer refuses an empty reference
+        return [Piece(" ".join(said), " ".join(heard))] if said or heard else []
+    (chunks,) = jiwer.process_words(" ".join(said), " ".join(heard)).alignments
+    return [
+        Piece(
+            " ".join(said[c.ref_start_idx : c.ref_end_idx]),
+            " ".join(heard[c.hyp_start_idx : c.hyp_end_idx]),
+        )
+        for c in chunks
+    ]

@@ -1,0 +1,123 @@
+"""A run in one line for each system: clean speech, worst case, place, verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from melmoat.bench.audit import Audited
+from melmoat.bench.results import MIN_SPEAKERS, Result, speakers_of
+from melmoat.metrics.intervals import bootstrap
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class System:
+    """One recognizer behind one defense on one corpus.
+
+    Attributes:
+        benign: without an attack; None where it was not measured.
+        attacked: every other untargeted result that has rows.
+        audited: None for an undefended recognizer.
+    """
+
+    model: str
+    defense: str
+    data: str
+    seed: int
+    benign: Result | None
+    attacked: tuple[Result, ...]
+    audited: Audited | None = None
+
+    @property
+    def name(self) -> str:
+        """Model and defense."""
+        return f"{self.model} / {self.defense}"
+
+    @property
+    def worst(self) -> Result | None:
+        """The attacked result of the highest WER; None where nothing was attacked."""
+        return max(self.attacked, key=lambda r: r.wer or 0.0, default=None)
+
+    @property
+    def suspect(self) -> bool:
+        """Whether the audit found a sign of a false sense of security."""
+        return self.audited is not None and self.audited.verdict == "suspect"
+
+
+def systems(results: Sequence[Result], audited: Sequence[Audited]) -> list[System]:
+    """The systems of a run, in its order."""
+    verdicts = {(a.model, a.defense, a.data, a.seed): a for a in audited}
+    found = []
+    for place in dict.fromkeys(r.system for r in results):
+        own = [r for r in results if r.system == place and r.rows and r.wer is not None]
+        benign = next((r for r in own if r.cell.attack == "none"), None)
+        attacked = tuple(r for r in own if r.cell.attack != "none" and not r.targeted)
+        found.append(System(*place, benign, attacked, verdicts.get(place)))
+    return found
+
+
+def places(intervals: Sequence[Interval | None]) -> list[tuple[int, int] | None]:
+    """Best and worst place that each row may have, given its interval; lower is better.
+
+    Rows whose intervals overlap are not told apart: only a row that lies wholly below counts as
+    better. None where there is no interval.
+
+    >>> places([(1, 2), (3, 5), (4, 6), None])
+    [(1, 1), (2, 3), (2, 3), None]
+    """
+    known = [i for i in intervals if i is not None]
+    found: list[tuple[int, int] | None] = []
+    for interval in intervals:
+        if interval is None:
+            found.append(None)
+            continue
+        better = sum(other[1] < interval[0] for other in known)
+        worse = sum(other[0] > interval[1] for other in known)
+        found.append((1 + better, len(known) - worse))
+    return found
+
+
+def place_text(place: tuple[int, int] | None) -> str:
+    """A place as it is printed.
+
+    >>> place_text((2, 3)), place_text((1, 1)), place_text(None)
+    ('2 to 3', '1', '-')
+    """
+    if place is None:
+        return "-"
+    return str(place[0]) if place[0] == place[1] else f"{place[0]} to {place[1]}"
+
+
+def comparable(system: System, result: Result | None, most: int) -> Interval | None:
+    """The interval by which ``result`` may be ranked; None for a suspect system, or where fewer
+    than ``most`` utterances were measured."""
+    if result is None or system.suspect or len(result.rows) < most:
+        return None
+    return result.interval
+
+
+def wer_text(result: Result | None, most: int = 0) -> str:
+    """WER with its interval over utterances, and their number where it is below ``most``."""
+    if result is None or result.wer is None:
+        return "-"
+    text = f"{result.wer:.1f}"
+    text += f" {interval_text(result.interval)}" if result.interval else ""
+    return f"{text}, n = {len(result.rows)}" if len(result.rows) < most else text
+
+
+def interval_text(interval: Interval | None) -> str:
+    """An interval as it is printed; nothing for none."""
+    return f"[{interval[0]:.1f}, {interval[1]:.1f}]" if interval else ""
+
+
+def by_speaker(result: Result | None) -> tuple[Interval, int] | None:
+    """The interval of a WER over speakers and their number; None where they are few or unknown."""
+    if result is None:
+        return None
+    known = speakers_of(result.cell.data, result.rows)
+    if known is None or len(set(known.values())) < MIN_SPEAKERS:
+        return None
+    found = bootstrap(*result.words(), groups=[known[i] for i in result.rows])
+    return (found, len(set(known.values()))) if found else None

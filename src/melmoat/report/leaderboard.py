@@ -1,0 +1,157 @@
+"""Many runs as one table: each system's worst case over the attacks at some levels.
+
+In the manner of RobustBench (Croce et al. 2021): a row is a system, its number is what the
+strongest attack of those tried makes of it, and the page is rendered from the runs' files alone.
+The audit's verdict stands beside the number; a suspect or unfinished row has no place.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup
+
+from melmoat.attacks.budgets import SNR, LinfSNR
+from melmoat.bench.audit import audit
+from melmoat.bench.evidence import setting, siblings
+from melmoat.bench.results import Result, read_results
+from melmoat.errors import MelmoatError
+from melmoat.report.digest import System, comparable, place_text, places, systems, wer_text
+from melmoat.report.page import TEMPLATES, templates
+
+LEVELS = (20.0, 30.0)  # dB of SNR
+NEAR = 5.0  # a column stands for a level that is no further from it, in dB
+SAME = 0.75  # attacks this close in dB stand in one column
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line: ``worst`` has the strongest result of each column, or None."""
+
+    system: System
+    worst: tuple[Result | None, ...]
+    attacks: tuple[int, ...]
+    place: str
+
+    @property
+    def verdict(self) -> str:
+        """The audit's, with what it rests on."""
+        audited = self.system.audited
+        if audited is None:
+            return "undefended"
+        signs = [f.check for f in audited.findings if f.status == "sign"]
+        lacking = sum(f.status in ("missing", "open") for f in audited.findings)
+        if signs:
+            return f"suspect: {', '.join(signs)}"
+        return f"incomplete: {lacking} checks lack evidence" if lacking else audited.verdict
+
+
+@dataclass(frozen=True)
+class Board:
+    """The systems measured on one corpus with one seed.
+
+    Attributes:
+        columns: for each of ``LEVELS``, the level that stands for it; None where there is none.
+    """
+
+    data: str
+    seed: int
+    utterances: int
+    columns: tuple[float | None, ...]
+    entries: tuple[Entry, ...]
+
+
+def boards(results: Sequence[Result]) -> list[Board]:
+    """One board for each corpus and seed, the largest first."""
+    found = merged(systems(results, audit(results)))
+    made = [
+        _board([s for s in found if (s.data, s.seed) == place])
+        for place in dict.fromkeys((s.data, s.seed) for s in found)
+    ]
+    return sorted(made, key=lambda board: -board.utterances)
+
+
+def merged(found: Sequence[System]) -> list[System]:
+    """Systems that differ only in the gradient that attackers were given, as one.
+
+    Whoever attacks a defense through another gradient attacks the same defense. The verdict is that
+    of the row with the exact gradient.
+    """
+    groups: dict[tuple[str, str, str, int], list[System]] = {}
+    for s in found:
+        groups.setdefault((s.model, siblings(s.defense)[1], s.data, s.seed), []).append(s)
+    made = []
+    for (model, defense, data, seed), several in groups.items():
+        first = next((s for s in several if s.defense == defense), several[0])
+        benign = first.benign or next((s.benign for s in several if s.benign), None)
+        attacked = tuple(r for s in several for r in s.attacked)
+        made.append(System(model, defense, data, seed, benign, attacked, first.audited))
+    return made
+
+
+def level(result: Result) -> float | None:
+    """The SNR in dB that an attack was allowed, or else the mean of what it used."""
+    budget = setting(result.cell.attack).budget
+    return budget.db if isinstance(budget, SNR | LinfSNR) else result.snr_db
+
+
+def _board(found: Sequence[System]) -> Board:
+    levels = {v for s in found for r in s.attacked if (v := level(r)) is not None}
+    columns = []
+    for wanted in LEVELS:
+        nearest = min(levels, key=lambda v: (abs(v - wanted), v), default=None)
+        near = nearest is not None and abs(nearest - wanted) <= NEAR
+        columns.append(nearest if near else None)
+    rows = []
+    for s in found:
+        pools = [
+            [r for r in s.attacked if c is not None and abs((level(r) or 1e9) - c) <= SAME]
+            for c in columns
+        ]
+        worst = tuple(max(pool, key=lambda r: r.wer or 0.0, default=None) for pool in pools)
+        rows.append((s, worst, tuple(len(pool) for pool in pools)))
+    results = [r for s in found for r in (*s.attacked, *([s.benign] if s.benign else []))]
+    most = max((len(r.rows) for r in results), default=0)
+    ranks = places([comparable(s, w[0], most) for s, w, _ in rows])
+    entries = [Entry(s, w, n, place_text(p)) for (s, w, n), p in zip(rows, ranks, strict=True)]
+    entries.sort(key=_order)
+    return Board(found[0].data, found[0].seed, most, tuple(columns), tuple(entries))
+
+
+def _order(entry: Entry) -> tuple[bool, bool, float]:
+    """Ranked ones first, then the others, then what was not attacked."""
+    worst = entry.worst[0]
+    return worst is None, entry.system.suspect, (worst.wer if worst else None) or 0.0
+
+
+def write_leaderboard(results: Path, out: Path) -> list[Path]:
+    """Render the runs that lie in ``results`` to ``out`` with the suffixes .md and .html.
+
+    Raises:
+        MelmoatError: no runs there.
+    """
+    runs = sorted(path.parent for path in results.glob("*/run.json"))
+    if not runs:
+        raise MelmoatError(f"{results}: no runs here; expected folders with a run.json")
+    found = [result for run in runs for result in read_results(run)]
+    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    content = {
+        "boards": boards(found),
+        "levels": LEVELS,
+        "text": wer_text,
+        "style": Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
+        "script": Markup(script),
+        "digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    }
+    escaped, plain = templates()
+    made = {
+        ".md": plain.get_template("leaderboard.md.j2").render(content),
+        ".html": escaped.get_template("leaderboard.html.j2").render(content),
+    }
+    for suffix, page in made.items():
+        out.with_suffix(suffix).write_text(page, encoding="utf-8")
+    return [out.with_suffix(suffix) for suffix in made]

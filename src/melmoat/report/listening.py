@@ -1,0 +1,173 @@
+"""Audio that a run kept, as it is embedded in a page: players and spectrograms."""
+
+from __future__ import annotations
+
+import base64
+import io
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from melmoat.audio import Audio, load
+from melmoat.bench.results import Result
+from melmoat.errors import MelmoatError
+from melmoat.vocoders.mel import LAB_MEL, MelSpec
+
+KINDS = ("clean", "adversarial", "defended")
+DECADES = 4.0  # of magnitude that a spectrogram shows
+# Dark violet to pale yellow, evenly lighter throughout.
+_COLORS = (
+    (0, 0, 4),
+    (59, 15, 112),
+    (140, 41, 129),
+    (222, 73, 104),
+    (254, 159, 109),
+    (252, 253, 191),
+)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One player: what it plays and its picture, as data URIs."""
+
+    kind: str
+    audio: str
+    picture: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Heard:
+    """The players of one utterance of one cell; ``gain_db`` is how much louder its perturbation
+    alone is played."""
+
+    result: Result
+    utterance: str
+    clips: tuple[Clip, ...]
+    gain_db: float | None
+
+
+def kept(folder: Path, results: Sequence[Result]) -> list[tuple[Result, str, dict[str, Path]]]:
+    """Audio files of a run: the first utterance of each cell, then the second ones, and so on."""
+    found = []
+    for order, result in enumerate(results):
+        home = folder / "audio" / result.key
+        for number, name in enumerate(sorted(result.rows)):
+            flat = name.replace("/", "_")
+            files = {kind: home / f"{flat}.{kind}.flac" for kind in KINDS}
+            files = {kind: path for kind, path in files.items() if path.is_file()}
+            if files:
+                found.append((number, order, (result, name, files)))
+    return [what for *_, what in sorted(found, key=lambda item: item[:2])]
+
+
+def listen(folder: Path, results: Sequence[Result], megabytes: float) -> tuple[list[Heard], int]:
+    """Embed what fits.
+
+    Args:
+        megabytes: most that the data URIs take together.
+
+    Returns:
+        What is embedded, cell by cell, and how many utterances with audio were left out.
+    """
+    files = kept(folder, results)
+    taken: list[Heard] = []
+    room = megabytes * 1e6
+    for result, name, paths in files:
+        heard = _heard(result, name, paths)
+        if heard is None:
+            continue
+        size = sum(len(clip.audio) + len(clip.picture) for clip in heard.clips)
+        if size > room:
+            break
+        room -= size
+        taken.append(heard)
+    order = {result.key: i for i, result in enumerate(results)}
+    taken.sort(key=lambda h: order[h.result.key])
+    return taken, len(files) - len(taken)
+
+
+def _heard(result: Result, name: str, paths: dict[str, Path]) -> Heard | None:
+    try:
+        audio = {kind: load(path) for kind, path in paths.items()}
+    except MelmoatError:  # half-written by a killed run
+        return None
+    gain: float | None = None
+    if {"clean", "adversarial"} <= set(audio):
+        clean, bad = audio["clean"].wav, audio["adversarial"].wav
+        if clean.shape == bad.shape and bool((clean != bad).any()):
+            change = bad - clean
+            audio["perturbation"] = Audio.of([change[0]], audio["clean"].rate)
+            gain = float(20 * (0.5 / change.abs().max()).log10())
+        elif clean.shape == bad.shape:
+            del audio["adversarial"]  # nothing was changed
+    heard = audio.get("adversarial", audio.get("clean"))
+    if heard is not None and "defended" in audio and heard.wav.equal(audio["defended"].wav):
+        del audio["defended"]  # nothing was defended
+    top = max(float(_mel(a).max()) for a in audio.values())
+    clips = []
+    for kind, one in audio.items():
+        if kind == "perturbation":
+            assert gain is not None
+            data = _flac((one.wav[0] * 10 ** (gain / 20)).numpy(), one.rate)
+        else:
+            data = paths[kind].read_bytes()
+        clips.append(
+            Clip(
+                kind,
+                "data:audio/flac;base64," + base64.b64encode(data).decode(),
+                "data:image/png;base64," + base64.b64encode(spectrogram(one, top)).decode(),
+                one.wav.shape[1] / one.rate,
+            )
+        )
+    return Heard(result, name, tuple(clips), gain)
+
+
+def _mel(audio: Audio, mel: MelSpec = LAB_MEL) -> NDArray[np.float32]:
+    found, frames = mel(audio)
+    image: NDArray[np.float32] = found[0, :, : int(frames[0])].numpy()
+    return image
+
+
+def _flac(wave: NDArray[np.float32], rate: int) -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, wave, rate, format="FLAC", subtype="PCM_16")
+    return file.getvalue()
+
+
+def spectrogram(audio: Audio, top: float) -> bytes:
+    """A log-mel spectrogram as PNG, low frequencies at the bottom.
+
+    Args:
+        audio: one utterance.
+        top: log10 magnitude of the lightest colour; ``DECADES`` below it is the darkest.
+    """
+    image = np.clip((_mel(audio)[::-1] - top) / DECADES + 1, 0, 1)
+    return png(np.round(255 * image).astype(np.uint8))
+
+
+def png(image: NDArray[np.uint8]) -> bytes:
+    """A picture of one byte a pixel, coloured from dark to light. Shape: ``[rows, columns]``."""
+    rows, columns = image.shape
+    scale = np.linspace(0, 1, len(_COLORS))
+    palette = [
+        np.interp(np.linspace(0, 1, 256), scale, channel) for channel in zip(*_COLORS, strict=True)
+    ]
+    lines = b"".join(b"\0" + row.tobytes() for row in image)
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", columns, rows, 8, 3, 0, 0, 0)),
+        (b"PLTE", np.stack(palette, axis=1).round().astype(np.uint8).tobytes()),
+        (b"IDAT", zlib.compress(lines, 9)),
+        (b"IEND", b""),
+    ]
+    packed = (
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in parts
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)

@@ -1,0 +1,224 @@
+"""A run as one self-contained HTML page, and as Markdown.
+
+The page asks the network for nothing, and its content security policy forbids it to: pictures and
+sound are in it, and of scripts only its own one runs. Everything from a run (names, transcripts,
+errors) is text that somebody else may have written, and is escaped.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from melmoat.bench.audit import audit
+from melmoat.bench.results import Result, read_results
+from melmoat.bench.store import Store, writing
+from melmoat.report import charts
+from melmoat.report.curves import Drawn, drawings
+from melmoat.report.diffs import word_diff
+from melmoat.report.digest import (
+    System,
+    by_speaker,
+    comparable,
+    interval_text,
+    place_text,
+    places,
+    systems,
+    wer_text,
+)
+from melmoat.report.findings import figure_text
+from melmoat.report.listening import listen
+
+TEMPLATES = Path(__file__).parent / "templates"
+MARKS = {"ok": "✓", "sign": "✗", "open": "?", "missing": "∅", "n/a": "-"}
+MARKS |= {"suspect": "✗", "incomplete": "?", "no sign found": "✓"}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a page may hold.
+
+    Args:
+        megabytes: most that embedded audio and spectrograms take.
+        rows: most utterances in the table of utterances.
+    """
+
+    megabytes: float = 12.0
+    rows: int = 2000
+
+
+@dataclass(frozen=True)
+class Line:
+    """One system in a table: all text."""
+
+    system: System
+    benign: str
+    worst: str
+    worst_attack: str
+    speakers: str
+    place: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The systems of one corpus and seed: attacks across."""
+
+    data: str
+    seed: int
+    utterances: int
+    attacks: tuple[str, ...]
+    lines: tuple[Line, ...]
+    drawn: tuple[Drawn, ...]
+
+
+def write_report(folder: Path, options: Options = Options()) -> tuple[Path, Path, int]:
+    """Render ``report.html`` and ``report.md`` from a run's folder, into it.
+
+    Returns:
+        The two files, and how many utterances with audio did not fit.
+
+    Raises:
+        StoreError: no run, or nowhere to write.
+    """
+    page, text, left_out = render(folder, options)
+    paths = folder / "report.html", folder / "report.md"
+    for path, content in zip(paths, (page, text), strict=True):
+        with writing(path):
+            path.write_text(content, encoding="utf-8")
+    return *paths, left_out
+
+
+def render(folder: Path, options: Options = Options()) -> tuple[str, str, int]:
+    """HTML, Markdown, and how many utterances with audio were left out."""
+    results = read_results(folder)
+    audited = audit(results)
+    measured = [r for r in results if r.rows]
+    heard, left_out = listen(folder, measured, options.megabytes)
+    kept = {h.result.key for h in heard}
+    rows = [(r, row) for r in measured for row in r.rows.values()]
+    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    content = {
+        "title": folder.resolve().name,
+        "run": Store(folder).run(),
+        "tables": tables(systems(results, audited)),
+        "audited": audited,
+        "heard": [(r, [h for h in heard if h.result is r]) for r in measured if r.key in kept],
+        "left_out": left_out,
+        "megabytes": options.megabytes,
+        "rows": rows[: options.rows],
+        "all_rows": len(rows),
+        "names": list(dict.fromkeys(name(r) for r in measured)),
+        "attacks": list(dict.fromkeys(r.cell.attack for r in measured)),
+        "commands": commands(results, Store(folder).run().get("asked", {}), folder),
+        "style": Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
+        "script": Markup(script),
+        "digest": digest,
+    }
+    made = templates()
+    page = made[0].get_template("page.html.j2").render(content)
+    return page, made[1].get_template("page.md.j2").render(content), left_out
+
+
+def tables(found: Sequence[System]) -> list[Table]:
+    """One table for each corpus and seed."""
+    made = []
+    for data, seed in dict.fromkeys((s.data, s.seed) for s in found):
+        here = [s for s in found if (s.data, s.seed) == (data, seed)]
+        results = [r for s in here for r in (*([s.benign] if s.benign else []), *s.attacked)]
+        attacks = list(dict.fromkeys(r.cell.attack for r in results))
+        most = max((len(r.rows) for r in results), default=0)
+        ranks = places([comparable(s, s.worst, most) for s in here])
+        lines = [_line(s, attacks, most, place_text(p)) for s, p in zip(here, ranks, strict=True)]
+        made.append(Table(data, seed, most, tuple(attacks), tuple(lines), drawings(here)))
+    return made
+
+
+def _line(system: System, attacks: Sequence[str], most: int, place: str) -> Line:
+    own = {r.cell.attack: r for r in system.attacked}
+    if system.benign:
+        own["none"] = system.benign
+    worst = system.worst
+    speakers = by_speaker(worst)
+    return Line(
+        system,
+        wer_text(system.benign),
+        wer_text(worst, most),
+        worst.cell.attack if worst else "",
+        f"{interval_text(speakers[0])}, {speakers[1]} speakers" if speakers else "",
+        place,
+        tuple(wer_text(own.get(attack), most) for attack in attacks),
+    )
+
+
+def commands(results: Sequence[Result], asked: Mapping[str, Any], folder: Path) -> list[str]:
+    """Commands that measure the same cells again, one for each system.
+
+    Options are those of the last call into the folder; the limit is that of the system's rows.
+    """
+    flags = {k: f"--{k.replace('_', '-')}" for k in asked if k != "limit"}
+    kept = [
+        f"{flags[k]} {v}" for k, v in asked.items() if type(v) in (int, float) and v and k in flags
+    ]
+    kept += [flags[k] for k, v in asked.items() if v is True]
+    found = []
+    for place in dict.fromkeys(r.system for r in results):
+        model, defense, data, seed = place
+        own = [r for r in results if r.system == place]
+        most = max(len(r.rows) for r in own)
+        words = ["melmoat bench", f"--out {shlex.quote(folder.name or str(folder))}"]
+        words += [f"--data {shlex.quote(data)}", *([f"--seed {seed}"] if seed else []), *kept]
+        words += [f"--limit {most or asked['limit']}"] if asked.get("limit") else []
+        words += [f"--model {shlex.quote(model)}", f"--defense {shlex.quote(defense)}"]
+        words += [f"--attack {shlex.quote(r.cell.attack)}" for r in own]
+        found.append(" ".join(words))
+    return found
+
+
+def name(result: Result) -> str:
+    """A system as the page names it."""
+    return f"{result.cell.model} / {result.cell.defense}"
+
+
+def md(text: object) -> str:
+    """Text that Markdown shows as it is, in one line of a table too.
+
+    >>> md("a|b <script> [x](y)")
+    'a\\\\|b &lt;script&gt; \\\\[x\\\\](y)'
+    """
+    flat = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;")
+    return re.sub(r"([\\`*_|\[\]])", r"\\\1", flat.replace(">", "&gt;"))
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    """A number, or a dash."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+@lru_cache(maxsize=1)
+def templates() -> tuple[Environment, Environment]:
+    """Where templates come from: for HTML, which escapes everything, and for Markdown."""
+    found = []
+    for escaped in (True, False):
+        made = Environment(
+            loader=FileSystemLoader(TEMPLATES),
+            autoescape=escaped,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        made.filters |= {"md": md, "number": number, "figure": figure_text, "system": name}
+        made.globals |= {"diff": word_diff, "key": charts.key, "marks": MARKS}
+        found.append(made)
+    return found[0], found[1]

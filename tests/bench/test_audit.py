@@ -1,0 +1,205 @@
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from melmoat.bench.audit import CHECKS, Audited, audit, exit_code, systems
+from melmoat.bench.evidence import setting, siblings
+from melmoat.bench.results import Result
+from tests.bench.hand_made import result, run
+
+NONE, NOISE, BLACK = "none", "noise:db=20", "kenansville"
+ONE, EOT5, EOT10 = "pgd:db=20", "pgd:db=20,eot=5", "pgd:db=20,eot=10"
+LONG, AGAIN = "pgd:db=20,steps=500", "pgd:db=20,restarts=5"
+WEAK, LOUD = "pgd:db=40", "pgd:db=0"
+CLEAN = {
+    NONE: 5.0,
+    NOISE: 12.0,
+    BLACK: 30.0,
+    WEAK: 20.0,
+    ONE: 60.0,
+    EOT5: 61.0,
+    EOT10: 61.0,
+    LONG: 61.0,
+    AGAIN: 60.0,
+    LOUD: 100.0,
+}
+
+
+def only(results: list[Result]) -> Audited:
+    (row,) = audit(results)
+    return row
+
+
+def status(row: Audited) -> dict[str, str]:
+    return {finding.check: finding.status for finding in row.findings}
+
+
+def test_a_clean_run_passes_every_check() -> None:
+    row = only(run("rs", CLEAN))
+    assert status(row) == dict.fromkeys(CHECKS, "ok")
+    assert row.verdict == "no sign found"
+    assert exit_code([row]) == 0
+
+
+@pytest.mark.parametrize(
+    ("check", "planted"),
+    [
+        ("EOT", {EOT5: 40.0, EOT10: 40.0}),
+        ("EOT converged", {EOT10: 75.0}),
+        ("weaker attackers", {BLACK: 75.0}),
+        ("more steps", {LONG: 75.0}),
+        ("more restarts", {AGAIN: 75.0}),
+        ("large budget", {LOUD: 61.0}),
+        ("noise of the same size", {NOISE: 61.0}),
+        ("smaller budgets", {WEAK: 75.0}),
+    ],
+)
+def test_each_planted_sign_is_found(check: str, planted: dict[str, float]) -> None:
+    results = run("rs", CLEAN | planted)
+    if check == "large budget":
+        loud = result("rs", LOUD, 61.0, snr_db=5.0)
+        results = [loud if r.cell.attack == LOUD else r for r in results]
+    row = only(results)
+    assert status(row)[check] == "sign"
+    assert row.verdict == "suspect"
+    assert exit_code([row]) == 3
+    others = {name for name, found in status(row).items() if found == "sign"} - {check}
+    assert not others
+    if check != "large budget":
+        (finding,) = [f for f in row.findings if f.check == check]
+        difference = finding.figures[0].difference
+        assert difference is not None
+        assert difference.low <= difference.points <= difference.high
+
+
+@pytest.mark.parametrize(
+    ("check", "dropped"),
+    [
+        ("adaptive attack", [a for a in CLEAN if a.startswith("pgd")]),
+        ("EOT", [EOT5, EOT10]),
+        ("EOT converged", [EOT10, EOT5]),
+        ("weaker attackers", [BLACK]),
+        ("more steps", [LONG]),
+        ("more restarts", [AGAIN]),
+        ("large budget", [LOUD]),
+        ("noise of the same size", [NOISE]),
+        ("smaller budgets", [WEAK, LOUD]),
+        ("fresh draws", [NONE]),
+    ],
+)
+def test_what_was_not_measured_is_a_finding(check: str, dropped: list[str]) -> None:
+    row = only(run("rs", {a: wer for a, wer in CLEAN.items() if a not in dropped}))
+    assert status(row)[check] == "missing"
+    assert row.verdict == "incomplete"
+    assert exit_code([row]) == 4
+
+
+def test_few_utterances_leave_it_open_and_say_how_many_it_takes() -> None:
+    def noisy(attack: str, edits: list[int]) -> Result:
+        made = result("stft", attack, 50.0, n=len(edits))
+        for row, e in zip(made.rows.values(), edits, strict=True):
+            row["counts"]["adversarial"]["words"] = [e, 10]
+        return made
+
+    row = only([noisy(ONE, [5, 5, 6, 2]), noisy(LONG, [9, 3, 5, 4])])
+    (finding,) = [f for f in row.findings if f.check == "more steps"]
+    assert finding.status == "open"
+    assert finding.figures[0].needed is not None
+    assert finding.figures[0].needed > 4
+    assert row.verdict == "incomplete"
+
+
+def test_a_deterministic_defense_needs_no_draws() -> None:
+    wers = {a: wer for a, wer in CLEAN.items() if "eot" not in a}
+    row = only(run("stft", wers))
+    found = status(row)
+    assert (found["EOT"], found["EOT converged"], found["fresh draws"]) == ("n/a",) * 3
+    assert row.verdict == "no sign found"
+
+
+def test_a_gradient_that_is_not_the_defenses_own() -> None:
+    results = run("stft-flood", CLEAN)
+    results += run("stft-flood:gradient=resampled", {ONE: 40.0})
+    exact, resampled = audit(results)
+    assert status(exact)["exact gradient"] == "ok"
+    (finding,) = [f for f in resampled.findings if f.check == "exact gradient"]
+    assert finding.status == "sign"
+    (figure,) = finding.figures
+    assert figure.difference is not None
+    assert figure.difference.low > 10
+    assert resampled.verdict == "suspect"
+
+
+def test_bpda_that_breaks_more_is_a_sign_in_the_exact_row() -> None:
+    results = run("stft-flood", CLEAN) + run("stft-flood:gradient=bpda", {ONE: 80.0})
+    exact, _ = audit(results)
+    assert status(exact)["weaker attackers"] == "sign"
+
+
+def test_a_judge_that_reuses_draws() -> None:
+    results = run("rs", CLEAN)
+    for row in results[0].rows.values():
+        row["adversarial"] = row["benign"]
+    assert status(only(results))["fresh draws"] == "sign"
+    for made in results:  # draws that never change a transcript show nothing
+        for row in made.rows.values():
+            row["benign"] = "A"
+    for row in results[0].rows.values():
+        row["adversarial"] = "A"
+    assert status(only(results))["fresh draws"] == "open"
+
+
+def test_an_unfinished_attack_is_no_evidence() -> None:
+    short = result("rs", ONE, 60.0, n=8)
+    row = only([result("rs", NONE, 5.0), short])
+    (finding,) = [f for f in row.findings if f.check == "adaptive attack"]
+    assert finding.status == "open"
+    assert "8 of 100" in finding.text
+
+
+def test_undefended_rows_and_targeted_attacks_are_left_out() -> None:
+    targeted = result("rs", "pgd:db=20,target=STOP", 100.0)
+    for row in targeted.rows.values():
+        row["target"] = "STOP"
+    row = only([*run("none", CLEAN), targeted])
+    assert status(row)["adaptive attack"] == "missing"
+
+
+def test_a_part_that_is_unknown_here_is_no_crash() -> None:
+    results = run("future:x=1", {NONE: 5.0, "later:db=20": 60.0})
+    row = only(results)
+    assert status(row)["adaptive attack"] == "ok"
+    assert row.verdict == "incomplete"
+
+
+def test_rows_of_older_runs_lack_fields() -> None:
+    results = run("rs", CLEAN)
+    for made in results:
+        for row in made.rows.values():
+            for name in ("snr_db", "linf", "l2", "steps", "seconds"):
+                del row[name]
+    assert status(only(results))["more steps"] == "ok"
+
+
+def test_specs_taken_apart() -> None:
+    assert setting("pgd:norm=linf,eps=0.01").budget != setting("pgd:norm=l2,eps=0.01").budget
+    assert setting("pgd:ratio=100").budget == setting("pgd:db=20").budget
+    assert siblings("mdnf:level=0.1,gradient=bpda") == ("bpda", "mdnf:level=0.1")
+    assert siblings("stft-flood:gradient=resampled") == ("resampled", "stft-flood")
+    assert siblings("stft-flood:gradient=bpda,level=0.2") == ("bpda", "stft-flood:level=0.2")
+    assert siblings("rs") == ("exact", "rs")
+
+
+def test_verdicts_are_json() -> None:
+    row: dict[str, Any] = json.loads(json.dumps(only(run("rs", CLEAN)).as_dict()))
+    assert row["verdict"] == "no sign found"
+    assert [f["check"] for f in row["findings"]] == list(CHECKS)
+
+
+def test_rows_of_other_models_corpora_and_seeds_are_apart() -> None:
+    first = result("rs", ONE, 60.0)
+    second = replace(first, cell=replace(first.cell, seed=1))
+    third = replace(first, cell=replace(first.cell, model="ds2-an4-mg"))
+    assert [len(s.own) for s in systems([first, second, third])] == [1, 1, 1]

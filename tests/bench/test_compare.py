@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import pytest
+
+from melmoat.bench.compare import compare_runs
+from melmoat.errors import MelmoatError
+from tests.bench.hand_made import result
+from tests.bench.writing import write_run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = [
+        result("none", "none", 4.0, n=40),
+        result("none", "pgd:db=20", 90.0, n=40),
+        result("rs", "none", 5.0, n=40),
+        result("rs", "pgd:db=20", 60.0, n=40),
+        result("stft", "pgd:db=20", 61.0, n=40),
+    ]
+    write_run(tmp_path / "run", made)
+    return tmp_path / "run"
+
+
+def test_rows_of_one_run_pair_under_the_same_attack(folder: Path) -> None:
+    found = compare_runs(folder)
+    assert [(c.ours, c.other) for c in found] == [
+        ("ds2-an4 / none / none", "ds2-an4 / rs / none"),
+        ("ds2-an4 / none / pgd:db=20", "ds2-an4 / rs / pgd:db=20"),
+        ("ds2-an4 / none / pgd:db=20", "ds2-an4 / stft / pgd:db=20"),
+        ("ds2-an4 / rs / pgd:db=20", "ds2-an4 / stft / pgd:db=20"),
+    ]
+    assert found[1].difference is not None
+    assert found[1].difference.points == pytest.approx(30.0)
+
+
+def test_two_rows_by_a_part_of_their_name(folder: Path) -> None:
+    (found,) = compare_runs(folder, rows=["stft", "rs / pgd:db=20"])
+    assert found.difference is not None
+    assert found.difference.points == pytest.approx(1.0, abs=1.0)
+    with pytest.raises(MelmoatError, match="2 rows called 'rs'"):
+        compare_runs(folder, rows=["stft", "rs"])
+    with pytest.raises(MelmoatError, match="no row called 'mdnf'"):
+        compare_runs(folder, rows=["stft", "mdnf"])
+    with pytest.raises(MelmoatError, match="two rows"):
+        compare_runs(folder, rows=["stft"])
+
+
+def test_two_runs_pair_by_cell(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    write_run(other, [result("rs", "pgd:db=20", 80.0, n=30), result("wgn", "none", 5.0, n=30)])
+    (found,) = compare_runs(folder, other)
+    assert found.n == 30
+    assert found.difference is not None
+    assert found.difference.points == pytest.approx(-20.0)
+    assert found.ours.startswith(f"{folder}: ")
+    write_run(tmp_path / "third", [result("wgn", "none", 5.0, n=30)])
+    with pytest.raises(MelmoatError, match="no two rows"):
+        compare_runs(folder, tmp_path / "third")

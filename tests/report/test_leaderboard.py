@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import pytest
+
+from melmoat.bench.results import Result
+from melmoat.errors import MelmoatError
+from melmoat.report.leaderboard import boards, write_leaderboard
+from tests.bench.hand_made import result
+from tests.bench.writing import write_run
+
+RESULTS = [
+    result("none", "none", 4.0),
+    result("none", "pgd:db=20", 90.0),
+    result("none", "pgd:norm=linf,db=20", 95.0),
+    result("none", "pgd:db=29.5", 50.0, snr_db=29.5),
+    result("rs", "none", 5.0),
+    result("rs", "pgd:db=20", 60.0),
+    result("rs", "kenansville", 70.0),
+    result("stft", "pgd:db=20", 70.0, n=8),
+]
+
+
+def rows(results: list[Result]) -> dict[str, tuple[str, list[str | None]]]:
+    (board,) = boards(results)
+    return {
+        e.system.defense: (e.place, [w.cell.attack if w else None for w in e.worst])
+        for e in board.entries
+    }
+
+
+def test_the_strongest_attack_at_a_level_counts_and_the_nearest_level_stands_for_it() -> None:
+    (board,) = boards(RESULTS[:6])
+    assert board.columns == (20.0, 29.5)
+    assert [e.system.defense for e in board.entries] == ["rs", "none"]
+    found = rows(RESULTS[:6])
+    assert found["none"] == ("2", ["pgd:norm=linf,db=20", "pgd:db=29.5"])
+    assert found["rs"] == ("1", ["pgd:db=20", None])
+
+
+def test_no_level_stands_for_one_far_away() -> None:
+    (board,) = boards(RESULTS[:2])
+    assert board.columns == (20.0, None)
+
+
+def test_suspect_and_unfinished_rows_have_no_place() -> None:
+    found = rows(RESULTS)
+    assert found["rs"] == ("-", ["kenansville", None])  # a black-box attack beats the gradient
+    assert found["stft"] == ("-", ["pgd:db=20", None])
+    assert found["none"][0] == "1"
+    (board,) = boards(RESULTS)
+    verdicts = {e.system.defense: e.verdict for e in board.entries}
+    assert verdicts["none"] == "undefended"
+    assert verdicts["rs"].startswith("suspect: weaker attackers")
+    assert verdicts["stft"].startswith("incomplete: ")
+
+
+def test_attacks_through_another_gradient_are_attacks_on_the_same_defense() -> None:
+    made = [
+        result("stft-flood", "pgd:db=20", 50.0),
+        result("stft-flood:gradient=bpda", "pgd:db=20", 80.0),
+    ]
+    (board,) = boards(made)
+    (entry,) = board.entries
+    assert entry.system.defense == "stft-flood"
+    assert entry.worst[0] is made[1]
+    assert entry.attacks == (2, 0)
+
+
+def test_runs_of_a_folder_become_a_page_and_markdown(tmp_path: Path) -> None:
+    write_run(tmp_path / "results" / "a", RESULTS[:4])
+    write_run(tmp_path / "results" / "b", RESULTS[4:6])
+    paths = write_leaderboard(tmp_path / "results", tmp_path / "board")
+    assert [p.name for p in paths] == ["board.md", "board.html"]
+    text, page = (p.read_text(encoding="utf-8") for p in paths)
+    assert "worst at 30 dB (measured at 29.5)" in text
+    assert "| 1 | ds2-an4 / rs | 5." in text
+    assert "(29.5)" in page
+    assert page.count("<table") == 1
+    with pytest.raises(MelmoatError, match="no runs here"):
+        write_leaderboard(tmp_path, tmp_path / "board")
