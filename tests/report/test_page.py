@@ -141,7 +141,7 @@ def test_what_does_not_fit_is_left_out_and_said(folder: Path) -> None:
     assert not found.all("audio")
     assert "Audio of 3 more utterances" in page
     assert len([a for a in found.all("tr") if "data-attack" in a]) == 5
-    assert "The first 5 of 28 rows" in page
+    assert "5 of 28 rows, as many of each cell" in page
 
 
 def test_each_cell_is_heard_before_any_is_heard_twice(folder: Path) -> None:

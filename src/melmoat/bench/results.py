@@ -12,7 +12,6 @@ from typing import Any
 
 from melmoat import data
 from melmoat.bench.cell import Cell
-from melmoat.bench.judge import Row
 from melmoat.bench.store import Store, StoreError
 from melmoat.errors import MelmoatError
 from melmoat.metrics.intervals import Difference, bootstrap, needed, paired, rate
@@ -33,7 +32,7 @@ class Result:
 
     cell: Cell
     key: str
-    rows: Mapping[str, Row]
+    rows: Mapping[str, Mapping[str, Any]]
 
     @property
     def system(self) -> tuple[str, str, str, int]:

@@ -14,6 +14,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ class Options:
 
     Args:
         megabytes: most that embedded audio and spectrograms take.
-        rows: most utterances in the table of utterances.
+        rows: most rows in the table of utterances, as many of each cell.
     """
 
     megabytes: float = 12.0
@@ -106,7 +107,9 @@ def render(folder: Path, options: Options = Options()) -> tuple[str, str, int]:
     measured = [r for r in results if r.rows]
     heard, left_out = listen(folder, measured, options.megabytes)
     kept = {h.result.key for h in heard}
-    rows = [(r, row) for r in measured for row in r.rows.values()]
+    total = sum(len(r.rows) for r in measured)
+    share = total if total <= options.rows else options.rows // len(measured)
+    rows = [(r, row) for r in measured for row in islice(r.rows.values(), share)]
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     content = {
@@ -117,8 +120,8 @@ def render(folder: Path, options: Options = Options()) -> tuple[str, str, int]:
         "heard": [(r, [h for h in heard if h.result is r]) for r in measured if r.key in kept],
         "left_out": left_out,
         "megabytes": options.megabytes,
-        "rows": rows[: options.rows],
-        "all_rows": len(rows),
+        "rows": rows,
+        "all_rows": total,
         "names": list(dict.fromkeys(name(r) for r in measured)),
         "attacks": list(dict.fromkeys(r.cell.attack for r in measured)),
         "commands": commands(results, Store(folder).run().get("asked", {}), folder),

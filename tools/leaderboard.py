@@ -1,15 +1,15 @@
 """The measured runs of this repository as one table, docs/leaderboard.md and .html.
 
-python suites/leaderboard.py
+python tools/leaderboard.py
 """
 
 import argparse
 from pathlib import Path
 
-from lab import HOME
-
 from melmoat.cli.endings import plain_errors
 from melmoat.report.leaderboard import write_leaderboard
+
+HOME = Path(__file__).parents[1]
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
