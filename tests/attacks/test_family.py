@@ -32,6 +32,8 @@ SPECS = [
     "kenansville:db=20",
     "apgd:norm=linf,eps=0.01,steps=6,stop=true,restarts=2,random_start=true,eot=2,chunk=1",
     "pgd:norm=linf,eps=0.01,steps=6,stop=true,restarts=2",
+    "nes:norm=snr,db=20,queries=9,population=4,chunk=3",
+    "genetic:norm=linf,eps=0.01,queries=8,population=4,elite=2,mutation=0.1",
 ]
 GRADIENT = [spec for spec in SPECS if "pgd" in spec]
 ZERO = {
@@ -42,6 +44,8 @@ ZERO = {
     "pgd:norm=snr,db=400,steps=2": "snr",
     "apgd:norm=linf,eps=0,steps=3": "apgd",
     "kenansville:db=400": "kenansville",
+    "nes:norm=l2,eps=0,queries=4,population=2": "nes",
+    "genetic:norm=linf,eps=0,queries=4,population=2,elite=1": "genetic",
 }
 
 # The untrained recognizer hears none of the references, so one that leaves early has nothing to do.

@@ -2,14 +2,24 @@
 
 from melmoat.attacks.apgd import APGD
 from melmoat.attacks.base import Aim, Attack, Goal, NoAttack, Targeted, Untargeted
+from melmoat.attacks.genetic import Genetic
 from melmoat.attacks.gradient import PGD
 from melmoat.attacks.kenansville import Kenansville
+from melmoat.attacks.nes import NES
 from melmoat.attacks.noise import Noise
 from melmoat.spec import Family
 
 ATTACKS: Family[Attack] = Family(
     "attack",
-    {"apgd": APGD, "kenansville": Kenansville, "noise": Noise, "none": NoAttack, "pgd": PGD},
+    {
+        "apgd": APGD,
+        "genetic": Genetic,
+        "kenansville": Kenansville,
+        "nes": NES,
+        "noise": Noise,
+        "none": NoAttack,
+        "pgd": PGD,
+    },
 )
 
 
