@@ -1,6 +1,8 @@
 """Invariants of every attack."""
 
+import os
 from itertools import product
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from melmoat.draws import Draws
 from melmoat.models import DeepSpeech2
 from melmoat.models.base import Recognizer
 
+PATTERN = os.path.relpath(Path(__file__).with_name("universal.safetensors"))  # random, for tests
 SEEDS = (5, 6, 7)
 TEXTS = ["GO ON", "ENTER SIX", "A"]
 SPECS = [
@@ -34,6 +37,8 @@ SPECS = [
     "pgd:norm=linf,eps=0.01,steps=6,stop=true,restarts=2",
     "nes:norm=snr,db=20,queries=9,population=4,chunk=3",
     "genetic:norm=linf,eps=0.01,queries=8,population=4,elite=2,mutation=0.1",
+    f"universal:{PATTERN}",
+    f"universal:{PATTERN},norm=linf,eps=0.01",
 ]
 GRADIENT = [spec for spec in SPECS if "pgd" in spec]
 ZERO = {
@@ -46,6 +51,7 @@ ZERO = {
     "kenansville:db=400": "kenansville",
     "nes:norm=l2,eps=0,queries=4,population=2": "nes",
     "genetic:norm=linf,eps=0,queries=4,population=2,elite=1": "genetic",
+    f"universal:{PATTERN},norm=linf,eps=0": "universal",
 }
 
 # The untrained recognizer hears none of the references, so one that leaves early has nothing to do.

@@ -1,12 +1,13 @@
 """Attacks, by spec string."""
 
 from melmoat.attacks.apgd import APGD
-from melmoat.attacks.base import Aim, Attack, Goal, NoAttack, Targeted, Untargeted
+from melmoat.attacks.base import Aim, Attack, Ball, Goal, NoAttack, Targeted, Untargeted
 from melmoat.attacks.genetic import Genetic
 from melmoat.attacks.gradient import PGD
 from melmoat.attacks.kenansville import Kenansville
 from melmoat.attacks.nes import NES
 from melmoat.attacks.noise import Noise
+from melmoat.attacks.universal import universal
 from melmoat.spec import Family
 
 ATTACKS: Family[Attack] = Family(
@@ -19,6 +20,7 @@ ATTACKS: Family[Attack] = Family(
         "noise": Noise,
         "none": NoAttack,
         "pgd": PGD,
+        "universal": universal,
     },
 )
 
@@ -34,6 +36,7 @@ __all__ = [
     "PGD",
     "Aim",
     "Attack",
+    "Ball",
     "Goal",
     "NoAttack",
     "Targeted",
