@@ -7,8 +7,15 @@ from melmoat.attacks.gradient import PGD
 from melmoat.attacks.kenansville import Kenansville
 from melmoat.attacks.nes import NES
 from melmoat.attacks.noise import Noise
+from melmoat.attacks.transfer import Transfer
 from melmoat.attacks.universal import universal
 from melmoat.spec import Family
+
+
+def transfer(model: str, attack: str, defense: str = "none") -> Transfer:
+    """``attack`` crafted on ``model`` behind ``defense``, whatever system is judged."""
+    return Transfer(model, defense, build(attack))
+
 
 ATTACKS: Family[Attack] = Family(
     "attack",
@@ -20,6 +27,7 @@ ATTACKS: Family[Attack] = Family(
         "noise": Noise,
         "none": NoAttack,
         "pgd": PGD,
+        "transfer": transfer,
         "universal": universal,
     },
 )
