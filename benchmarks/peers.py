@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from melmoat import attacks, data, defenses, models
 from melmoat.attacks import Untargeted
 from melmoat.audio import Audio
-from melmoat.bench.runner import choose, plan
+from melmoat.bench.work import choose, plan
 from melmoat.draws import Draws
 from melmoat.memory import keep_freed_memory
 from melmoat.metrics.distortion import snr_db

@@ -13,7 +13,7 @@ from melmoat.attacks import ATTACKS, Ball
 from melmoat.attacks.probe import Probe
 from melmoat.attacks.universal import Pattern
 from melmoat.bench.cell import identity
-from melmoat.bench.runner import choose, plan
+from melmoat.bench.work import choose, plan
 from melmoat.defenses import DEFENSES
 from melmoat.draws import Draws, derive
 from melmoat.models import MODELS
