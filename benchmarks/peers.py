@@ -2,7 +2,7 @@
 
 In an environment of its own, with melmoat installed:
 
-    pip install adversarial-robustness-toolbox==1.20.1 asr-attacks==0.3.0
+    pip install adversarial-robustness-toolbox==1.20.1 asr-attacks==0.3.0 librosa
     python benchmarks/peers.py               # on an idle machine; demo corpus, 16 utterances
     python benchmarks/peers.py --quick       # does it all work
 
@@ -25,132 +25,26 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
-from art.attacks.evasion import ProjectedGradientDescent
-from art.estimators.pytorch import PyTorchEstimator
-from art.estimators.speech_recognition import SpeechRecognizerMixin
-from asr_attacks import ASRAttacker
-from asr_attacks.backends import CTCModuleBackend
-from torch import Tensor, nn
+from contests import CONTESTS, STEP, Contest, Peers, draws_for, whole
+from torch import Tensor
 
 from melmoat import attacks, data, defenses, models
 from melmoat.attacks import Untargeted
 from melmoat.audio import Audio
 from melmoat.bench.work import choose, plan
-from melmoat.draws import Draws
 from melmoat.memory import keep_freed_memory
 from melmoat.metrics.distortion import snr_db
 from melmoat.metrics.errors import word_edits
 
 MODEL = "ds2-an4"
-STEP = 0.2  # of the radius
+QUIETER_DB = 0.5  # chance, over a few utterances
 claims: list[tuple[bool, str]] = []
 
 
 def claim(holds: bool, text: str) -> None:
     claims.append((holds, text))
 
-
-# The peers, around the same model
-
-
-def draws_for(audio: Audio) -> Draws:
-    return Draws(range(len(audio)))
-
-
-class ArtModel(SpeechRecognizerMixin, PyTorchEstimator):  # type: ignore[misc]
-    """What ART asks of a recognizer: a prediction, and the gradient of the loss."""
-
-    def __init__(self, model: models.DeepSpeech2) -> None:
-        super().__init__(model=model, clip_values=(-1.0, 1.0), channels_first=None)
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        return (-1,)
-
-    def predict(self, x: np.ndarray, batch_size: int = 128, **_: object) -> np.ndarray:
-        audio = whole(torch.from_numpy(x))
-        return np.array(self.model.transcribe(audio, draws_for(audio)))
-
-    def loss_gradient(self, x: np.ndarray, y: np.ndarray, **_: object) -> np.ndarray:
-        wav = torch.from_numpy(x.astype(np.float32)).requires_grad_()
-        audio = whole(wav)
-        loss = self.model.loss(audio, y.tolist(), draws_for(audio)).sum()
-        return torch.autograd.grad(loss, wav)[0].numpy()
-
-    def get_activations(self, *_: object, **__: object) -> np.ndarray:
-        raise NotImplementedError
-
-
-class PeerModule(nn.Module):
-    """What asr-attacks asks of a recognizer: ``[1, T]`` -> ``[1, F, V]``."""
-
-    def __init__(self, model: models.DeepSpeech2) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, wav: Tensor) -> Tensor:
-        audio = whole(wav)
-        return self.model.log_probs(audio, draws_for(audio))[0]
-
-
-def whole(wav: Tensor) -> Audio:
-    return Audio(wav, torch.full((len(wav),), wav.shape[1]))
-
-
-@dataclass(frozen=True)
-class Contest:
-    """One attack, as each toolkit spells it; a peer without it is None.
-
-    The callables take a recognizer's :class:`Peers`, audio, references and the number of steps.
-    """
-
-    name: str
-    ours: str  # a spec; {steps} is filled in
-    art: Callable[[Peers, Tensor, Sequence[str], int], Tensor] | None  # equal lengths [B, T]
-    other: Callable[[Peers, Tensor, str, int], Tensor] | None  # one utterance [T]
-
-
-class Peers:
-    """The recognizer as both toolkits see it."""
-
-    def __init__(self, model: models.DeepSpeech2) -> None:
-        self.art = ArtModel(model)
-        backend = CTCModuleBackend(PeerModule(model), labels=list(model.labels), blank_id=0)
-        self.other = ASRAttacker(backend, verbose=False)
-
-
-def art_pgd(norm: float, eps: float) -> Callable[[Peers, Tensor, Sequence[str], int], Tensor]:
-    def run(peers: Peers, wav: Tensor, texts: Sequence[str], steps: int) -> Tensor:
-        attack = ProjectedGradientDescent(
-            peers.art, norm=norm, eps=eps, eps_step=STEP * eps, max_iter=steps, verbose=False
-        )
-        return torch.from_numpy(attack.generate(wav.numpy(), y=np.array(texts)))
-
-    return run
-
-
-def other_pgd(norm: float, eps: float) -> Callable[[Peers, Tensor, str, int], Tensor]:
-    def run(peers: Peers, wave: Tensor, text: str, steps: int) -> Tensor:
-        found = peers.other.pgd(
-            wave, label=text, epsilon=eps, alpha=STEP * eps, num_iter=steps, norm=norm,
-            random_start=False,
-        )  # fmt: skip
-        return torch.from_numpy(found)[0]
-
-    return run
-
-
-def pgd(name: str, norm: str, order: float, eps: float) -> Contest:
-    spec = f"pgd:norm={norm},eps={eps},steps={{steps}},step={STEP}"
-    return Contest(name, spec, art_pgd(order, eps), other_pgd(order, eps))
-
-
-CONTESTS = [
-    pgd("PGD linf 0.003", "linf", np.inf, 0.003),
-    pgd("PGD l2 0.3", "l2", 2, 0.3),
-]
 
 # What is compared
 
@@ -166,57 +60,71 @@ class Bench:
     judged: bool  # whether speed and memory are claims
 
     def ours(self, spec: str, audio: Audio, texts: Sequence[str]) -> Audio:
-        goal = Untargeted(list(texts))
-        return attacks.build(spec)(self.model, audio, goal, draws_for(audio))
+        attack = attacks.build(spec)
+        goal = attack.goal(list(texts), list(texts))
+        return attack(self.model, audio, goal, draws_for(audio))
 
-    def loss(self, audio: Audio) -> Tensor:
+    def loss(self, audio: Audio, texts: Sequence[str]) -> Tensor:
         with torch.no_grad():
-            return self.model.loss(audio, self.texts, draws_for(audio))
+            return self.model.loss(audio, texts, draws_for(audio))
+
+    def heard(self, audio: Audio) -> list[str]:
+        return self.model.transcribe(audio, draws_for(audio))
 
     def wer(self, audio: Audio) -> float:
-        heard = self.model.transcribe(audio, draws_for(audio))
-        counts = [word_edits(*pair) for pair in zip(self.texts, heard, strict=True)]
+        counts = [word_edits(*pair) for pair in zip(self.texts, self.heard(audio), strict=True)]
         return 100 * sum(e for e, _ in counts) / sum(n for _, n in counts)
 
-    def art_singly(self, contest: Contest) -> Audio:
-        assert contest.art is not None
-        pairs = zip(self.audio, self.texts, strict=True)
-        return Audio.of(
-            [contest.art(self.peers, wave[None], [text], self.steps)[0] for wave, text in pairs]
-        )
-
-    def other_singly(self, contest: Contest) -> Audio:
-        assert contest.other is not None
-        pairs = zip(self.audio, self.texts, strict=True)
-        return Audio.of([contest.other(self.peers, w, text, self.steps) for w, text in pairs])
+    def made(self, contest: Contest) -> dict[str, Audio]:
+        """What each toolkit makes of the whole utterances."""
+        texts = [contest.target] * len(self.audio) if contest.target else self.texts
+        steps = contest.times * self.steps
+        found = {"melmoat": self.ours(contest.ours.format(steps=steps), self.audio, self.texts)}
+        art, other = contest.art, contest.other
+        pairs = list(zip(self.audio, texts, strict=True))
+        if art:
+            waves = [art(self.peers, wave[None], [text], steps)[0] for wave, text in pairs]
+            found["ART"] = Audio.of(waves)
+        if other:
+            waves = [other(self.peers, wave, text, steps) for wave, text in pairs]
+            found["asr-attacks"] = Audio.of(waves)
+        return found
 
 
 def strength(bench: Bench) -> None:
-    """Loss of the true transcript and WER of the final audio, and how loud the change is."""
-    print(f"{'':28}{'loss (nats)':>14}{'WER %':>9}{'SNR (dB)':>10}")
-    print(f"{'clean':28}{bench.loss(bench.audio).mean():14.2f}{bench.wer(bench.audio):9.1f}")
+    """Loss, WER and success of the final audio, and how loud the change is."""
+    print(f"{'':28}{'loss (nats)':>14}{'WER %':>9}{'reached %':>11}{'SNR (dB)':>10}")
+    clean = bench.loss(bench.audio, bench.texts).mean()
+    print(f"{'clean':28}{clean:14.2f}{bench.wer(bench.audio):9.1f}")
     for contest in CONTESTS:
-        made = {"melmoat": bench.ours(bench_spec(bench, contest), bench.audio, bench.texts)}
-        if contest.art:
-            made["ART"] = bench.art_singly(contest)
-        if contest.other:
-            made["asr-attacks"] = bench.other_singly(contest)
-        found = {}
-        for name, audio in made.items():
-            found[name] = (float(bench.loss(audio).mean()), bench.wer(audio))
-            snr = float(snr_db(bench.audio, audio).mean())
-            print(f"{contest.name + ', ' + name:28}", end="")
-            print(f"{found[name][0]:14.2f}{found[name][1]:9.1f}{snr:10.2f}")
-        for name in found.keys() - {"melmoat"}:
-            # Chaos grows from float rounding over the steps, in no one's favour: 1 % and 1 word.
-            worse = found["melmoat"][0] >= 0.99 * found[name][0]
-            words = 100 / sum(len(text.split()) for text in bench.texts)
-            worse = worse and found["melmoat"][1] >= found[name][1] - words
-            claim(worse, f"{contest.name}: loss and WER at least those of {name}")
-
-
-def bench_spec(bench: Bench, contest: Contest) -> str:
-    return contest.ours.format(steps=bench.steps)
+        texts = [contest.target] * len(bench.audio) if contest.target else bench.texts
+        made = {name: audio.quantized() for name, audio in bench.made(contest).items()}
+        losses = {name: float(bench.loss(x, texts).mean()) for name, x in made.items()}
+        wers = {name: bench.wer(x) for name, x in made.items()}
+        snrs = {name: snr_db(bench.audio, x) for name, x in made.items()}
+        hits = {
+            name: torch.tensor(attacks.Targeted(texts).reached(bench.heard(x)))
+            for name, x in made.items()
+        }
+        for name in made:
+            reached = (hits if contest.target else {name: ~hits[name]})[name].double().mean()
+            print(f"{contest.name + ', ' + name:28}{losses[name]:14.2f}{wers[name]:9.1f}", end="")
+            print(f"{100 * reached:11.0f}{snrs[name].mean():10.2f}")
+        for name in made.keys() - {"melmoat"}:
+            if contest.target:
+                both = hits["melmoat"] & hits[name]
+                gain = (snrs["melmoat"] - snrs[name])[both]
+                holds = int(hits["melmoat"].sum()) >= int(hits[name].sum())
+                quiet = not len(gain) or float(gain.mean()) >= -QUIETER_DB
+                mean = f"{float(gain.mean()):+.2f} dB" if len(gain) else "no pair"
+                claim(holds, f"{contest.name}: succeeds as often as {name}")
+                claim(quiet, f"{contest.name}: no louder than {name} where both succeed ({mean})")
+            else:
+                # Float rounding grows over the steps, in no one's favour: 1 % and 1 word.
+                words = 100 / sum(len(text.split()) for text in bench.texts)
+                holds = losses["melmoat"] >= 0.99 * losses[name]
+                holds = holds and wers["melmoat"] >= wers[name] - words
+                claim(holds, f"{contest.name}: loss and WER at least those of {name}")
 
 
 def equal_lengths(bench: Bench) -> tuple[Audio, list[str]]:
@@ -226,21 +134,22 @@ def equal_lengths(bench: Bench) -> tuple[Audio, list[str]]:
 
 
 def identity(bench: Bench) -> None:
-    """Largest difference of a sample, in parts of the radius, at equal lengths."""
+    """How many samples are the same at equal lengths."""
     audio, texts = equal_lengths(bench)
-    print(f"\nsamples at equal lengths, {min(bench.steps, 5)} steps: largest difference to melmoat")
+    short = min(bench.steps, 5)
+    print(f"\nsamples at equal lengths, {short} steps: difference to melmoat")
     for contest in CONTESTS:
-        short = min(bench.steps, 5)
+        if contest.target or not (contest.art and contest.other):
+            continue
         ours = bench.ours(contest.ours.format(steps=short), audio, texts)
         size = (ours.wav - audio.wav).abs().amax()
-        assert contest.art is not None
-        assert contest.other is not None
-        singles = zip(audio, texts, strict=True)
+        singles = [
+            contest.other(bench.peers, wave, text, short)
+            for wave, text in zip(audio, texts, strict=True)
+        ]
         for name, theirs in {
             "ART": contest.art(bench.peers, audio.wav, texts, short),
-            "asr-attacks": torch.stack(
-                [contest.other(bench.peers, wave, text, short) for wave, text in singles]
-            ),
+            "asr-attacks": torch.stack(singles),
         }.items():
             off = (ours.wav - theirs).abs()
             same = float((off <= 1e-3 * size).double().mean())
@@ -271,7 +180,7 @@ def speed(bench: Bench) -> None:
     art, other = contest.art, contest.other
     assert art is not None
     assert other is not None
-    spec, audio = bench_spec(bench, contest), bench.audio
+    spec, audio = contest.ours.format(steps=bench.steps), bench.audio
     seconds = audio.seconds
     print(f"\n{contest.name}, {len(audio)} utterances of {seconds.min():.1f} to ", end="")
     print(f"{seconds.max():.1f} s, {bench.steps} steps; CPU time over ours, median [low, high]")
@@ -282,13 +191,21 @@ def speed(bench: Bench) -> None:
         for rows in halves:
             bench.ours(spec, audio.pick(rows), [bench.texts[i] for i in rows])
 
+    def art_singly() -> None:
+        for wave, text in zip(audio, bench.texts, strict=True):
+            art(bench.peers, wave[None], [text], bench.steps)
+
+    def other_singly() -> None:
+        for wave, text in zip(audio, bench.texts, strict=True):
+            other(bench.peers, wave, text, bench.steps)
+
     padded = partial(art, bench.peers, audio.wav, bench.texts, bench.steps)
     cut, heard = equal_lengths(bench)
     judge = claim if bench.judged else (lambda holds, text: None)
     print("ART, ragged          ", end="")
-    judge(ratio(partial(bench.art_singly, contest), ours, bench.rounds) >= 1.5, "1.5 times ART")
+    judge(ratio(art_singly, ours, bench.rounds) >= 1.5, "1.5 times ART")
     print("asr-attacks, ragged  ", end="")
-    found = ratio(partial(bench.other_singly, contest), ours, bench.rounds)
+    found = ratio(other_singly, ours, bench.rounds)
     judge(found >= 2, "2 times asr-attacks")
     print("ART, padded by hand  ", end="")
     ratio(padded, ours, bench.rounds)
