@@ -1,15 +1,35 @@
 """Attacks, by spec string."""
 
 from melmoat.attacks.apgd import APGD
-from melmoat.attacks.base import Aim, Attack, Goal, NoAttack, Targeted, Untargeted
+from melmoat.attacks.base import Aim, Attack, Ball, Goal, NoAttack, Targeted, Untargeted
+from melmoat.attacks.genetic import Genetic
 from melmoat.attacks.gradient import PGD
 from melmoat.attacks.kenansville import Kenansville
+from melmoat.attacks.nes import NES
 from melmoat.attacks.noise import Noise
+from melmoat.attacks.transfer import Transfer
+from melmoat.attacks.universal import universal
 from melmoat.spec import Family
+
+
+def transfer(model: str, attack: str, defense: str = "none") -> Transfer:
+    """``attack`` crafted on ``model`` behind ``defense``, whatever system is judged."""
+    return Transfer(model, defense, build(attack))
+
 
 ATTACKS: Family[Attack] = Family(
     "attack",
-    {"apgd": APGD, "kenansville": Kenansville, "noise": Noise, "none": NoAttack, "pgd": PGD},
+    {
+        "apgd": APGD,
+        "genetic": Genetic,
+        "kenansville": Kenansville,
+        "nes": NES,
+        "noise": Noise,
+        "none": NoAttack,
+        "pgd": PGD,
+        "transfer": transfer,
+        "universal": universal,
+    },
 )
 
 
@@ -24,6 +44,7 @@ __all__ = [
     "PGD",
     "Aim",
     "Attack",
+    "Ball",
     "Goal",
     "NoAttack",
     "Targeted",
