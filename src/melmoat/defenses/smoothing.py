@@ -8,7 +8,7 @@ from melmoat.audio import Audio, check_db
 from melmoat.defenses.base import FrontEnd
 from melmoat.draws import Draws
 from melmoat.models.base import Recognizer
-from melmoat.models.wrappers import Smoothed
+from melmoat.models.wrappers import smoothed
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class GaussianNoise(FrontEnd):
 
 @dataclass(frozen=True)
 class RandomizedSmoothing:
-    """The paper's baseline: noise at an SNR, mean of the character probabilities over votes.
+    """The paper's baseline: noise at an SNR, mean of the character (or token) probabilities.
 
     Args:
         snr: expected SNR in dB of each vote.
@@ -51,5 +51,5 @@ class RandomizedSmoothing:
             raise ValueError(f"votes must be at least 1, got {self.votes}")
 
     def wrap(self, model: Recognizer) -> Recognizer:
-        """The smoothed recognizer; needs a CTC recognizer."""
-        return Smoothed(GaussianNoise(self.snr).wrap(model), self.votes)
+        """The smoothed recognizer; needs a CTC or a sequence-to-sequence recognizer."""
+        return smoothed(GaussianNoise(self.snr).wrap(model), self.votes)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from melmoat.assets import asset
-from melmoat.models import checkpoints
+from melmoat.models import checkpoints, whisper_load
 from melmoat.models.base import Recognizer
 from melmoat.models.decoding import beam as beam_decoder
 from melmoat.models.deepspeech2 import DeepSpeech2
@@ -55,6 +55,22 @@ def deepspeech_pytorch(
     return _decoded(checkpoints.load_deepspeech_pytorch(path, pad), beam)
 
 
+def whisper(
+    name: str,
+    language: str | None = None,
+    task: Literal["transcribe", "translate"] = "transcribe",
+    beam: int = 0,
+    pad: float = 1.0,
+) -> Recognizer:
+    """Whisper, by hub name, folder, or ``ct2:`` and a folder or package (extra ``hf``).
+
+    ``language`` such as ``de``, found out where none is given. ``beam`` is the width of a beam
+    search; 0 decodes greedily. Windows are rounded up to multiples of ``pad`` seconds; 30 is the
+    reference's.
+    """
+    return whisper_load.load(name, language, task, beam, pad)
+
+
 MODELS: Family[Recognizer] = Family(
     "model",
     {
@@ -64,6 +80,7 @@ MODELS: Family[Recognizer] = Family(
         "ds2-an4-mg": ds2_an4_mg,
         "ds2-an4-wg": ds2_an4_wg,
         "ds2-an4-wgn": ds2_an4_wgn,
+        "whisper": whisper,
     },
 )
 
