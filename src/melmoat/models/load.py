@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from melmoat.assets import asset
-from melmoat.models import checkpoints, hf_load, own
+from melmoat.models import checkpoints, hf_load, own, whisper_load
 from melmoat.models.base import Recognizer
 from melmoat.models.decoding import beam as beam_decoder
 from melmoat.models.deepspeech2 import DeepSpeech2
@@ -72,6 +72,22 @@ def python(target: str) -> Recognizer:
     return own.load(target)
 
 
+def whisper(
+    name: str,
+    language: str | None = None,
+    task: Literal["transcribe", "translate"] = "transcribe",
+    beam: int = 0,
+    pad: float = 1.0,
+) -> Recognizer:
+    """Whisper, by hub name, folder, or ``ct2:`` and a folder or package (extra ``hf``).
+
+    ``language`` such as ``de``, found out where none is given. ``beam`` is the width of a beam
+    search; 0 decodes greedily. Windows are rounded up to multiples of ``pad`` seconds; 30 is the
+    reference's.
+    """
+    return whisper_load.load(name, language, task, beam, pad)
+
+
 MODELS: Family[Recognizer] = Family(
     "model",
     {
@@ -83,6 +99,7 @@ MODELS: Family[Recognizer] = Family(
         "ds2-an4-wgn": ds2_an4_wgn,
         "hf-ctc": hf_ctc,
         "python": python,
+        "whisper": whisper,
     },
 )
 
