@@ -2,6 +2,7 @@
 
 from melmoat.attacks.apgd import APGD
 from melmoat.attacks.base import Aim, Attack, Goal, NoAttack, Targeted, Untargeted
+from melmoat.attacks.cw import CW, CW2018
 from melmoat.attacks.gradient import PGD
 from melmoat.attacks.kenansville import Kenansville
 from melmoat.attacks.noise import Noise
@@ -9,7 +10,15 @@ from melmoat.spec import Family
 
 ATTACKS: Family[Attack] = Family(
     "attack",
-    {"apgd": APGD, "kenansville": Kenansville, "noise": Noise, "none": NoAttack, "pgd": PGD},
+    {
+        "apgd": APGD,
+        "cw": CW,
+        "cw2018": CW2018,
+        "kenansville": Kenansville,
+        "noise": Noise,
+        "none": NoAttack,
+        "pgd": PGD,
+    },
 )
 
 
