@@ -37,7 +37,9 @@ SPECS = [
     "cw:eps=0.01,steps=6,lr=2e-3",
     "cw2018:eps=0.03,steps=6,lr=5e-3,c=10,eot=2,chunk=1",
     "cw2018:eps=0.03,steps=6,lr=5e-3,c=10,loss=margin",
+    "imperceptible:eps=0.03,steps=4,lr=5e-3,hiding=3,hiding_lr=1e-3",
 ]
+SHRINKING = ("cw", "imperceptible")  # they look for the least that reaches the goal
 BLIND = ("none", "noise", "kenansville")  # they look at no recognizer
 GRADIENT = [spec for spec in SPECS if not spec.startswith(BLIND)]
 ZERO = {
@@ -50,11 +52,11 @@ ZERO = {
     "kenansville:db=400": "kenansville",
     "cw:eps=0,steps=3": "cw",
     "cw2018:eps=0,steps=3": "cw2018",
+    "imperceptible:eps=0,steps=3,hiding=2": "imperceptible",
 }
 
-# The untrained recognizer hears none of the references, so one that leaves early, or looks for the
-# least that does it, has nothing to do.
-IDLE = {(spec, "untargeted") for spec in SPECS if "stop" in spec or spec.startswith("cw")}
+# The untrained recognizer hears none of the references, so these have nothing to do.
+IDLE = {(spec, "untargeted") for spec in SPECS if "stop" in spec or spec.startswith(SHRINKING)}
 AIMED = {spec for spec in SPECS if "margin" in spec}  # they take a target
 BOTH = [(spec, goal) for spec, goal in product(SPECS, ["untargeted", "targeted"])
         if spec not in AIMED or goal == "targeted"]  # fmt: skip

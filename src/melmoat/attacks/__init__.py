@@ -4,6 +4,7 @@ from melmoat.attacks.apgd import APGD
 from melmoat.attacks.base import Aim, Attack, Goal, NoAttack, Targeted, Untargeted
 from melmoat.attacks.cw import CW, CW2018
 from melmoat.attacks.gradient import PGD
+from melmoat.attacks.imperceptible import Imperceptible
 from melmoat.attacks.kenansville import Kenansville
 from melmoat.attacks.noise import Noise
 from melmoat.spec import Family
@@ -14,6 +15,7 @@ ATTACKS: Family[Attack] = Family(
         "apgd": APGD,
         "cw": CW,
         "cw2018": CW2018,
+        "imperceptible": Imperceptible,
         "kenansville": Kenansville,
         "noise": Noise,
         "none": NoAttack,
