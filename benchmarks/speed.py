@@ -20,7 +20,7 @@ from torch import nn
 from melmoat import data, defenses, models, vocoders
 from melmoat.attacks import PGD, Untargeted
 from melmoat.audio import Audio
-from melmoat.bench.runner import plan
+from melmoat.bench.work import plan
 from melmoat.draws import Draws
 from melmoat.memory import keep_freed_memory
 from melmoat.models.deepspeech2 import MaskedConv, SumRNN

@@ -18,9 +18,10 @@ from pathlib import Path
 import gradients
 import paper_table1
 import paper_table3
-from lab import COLUMNS, EOT, HOME, Row
+from lab import COLUMNS, EOT, HOME
 
 from melmoat.bench.store import Store
+from melmoat.bench.suite import Row
 from melmoat.cli.endings import plain_errors
 from melmoat.metrics.intervals import Difference, paired
 

@@ -1,13 +1,15 @@
 """What an attacker loses who is not given the exact gradient of a stochastic defense.
 
-    python suites/gradients.py --data an4:an4/test
+    melmoat bench --suite suites/gradients.py --out results/an4
 
 The defense and the judge are the same in every row. The attacker's backward pass goes through the
 noise that was drawn (exact), through noise drawn anew (resampled, as some toolkits do), or straight
 through (bpda).
 """
 
-from lab import LEVEL, Row, run
+from lab import DATA, LEVEL, run
+
+from melmoat.bench.suite import Row, Suite
 
 MDNF = f"mdnf:vocoder=melgan-lab,level={LEVEL},shaping=an4,gradient="
 ROWS = [Row(kind, "ds2-an4-mg", MDNF + kind) for kind in ("exact", "resampled", "bpda")]
@@ -17,5 +19,7 @@ COLUMNS = {
     "l2 29.5 dB": "pgd:norm=snr,db=29.5,steps=100",
 }
 
+SUITE = Suite("gradients", ROWS, COLUMNS, limit=40, data=DATA)
+
 if __name__ == "__main__":
-    run(ROWS, "gradients", __doc__, limit=40, columns=COLUMNS)
+    run(__file__)

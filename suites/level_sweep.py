@@ -16,13 +16,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lab import HOME, complete, wer
+from lab import HOME, complete
 
 from melmoat.assets import asset
 from melmoat.bench.cell import Cell, grid
 from melmoat.bench.store import Store
 from melmoat.cli.endings import plain_errors
 from melmoat.report.plots import trade_off
+from melmoat.report.tables import wer
 from melmoat.weights import read_header
 
 ATTACK = "pgd:norm=snr,db=20,steps=30"

@@ -1,12 +1,14 @@
 """The paper's Table 1 on the lab bench: MelGAN defenses against untargeted PGD.
 
-    python suites/paper_table1.py --data an4:an4/test
+    melmoat bench --suite suites/paper_table1.py --out results/an4
 
 Gradients are exact, through the noise that was drawn; the last column averages the loss over
 5 draws (EOT), as does every column of RS, whose loss is that of its 5 votes.
 """
 
-from lab import COLUMNS, EOT, LEVEL, STFT_LEVEL, Row, run
+from lab import COLUMNS, DATA, EOT, LEVEL, STFT_LEVEL, run
+
+from melmoat.bench.suite import Row, Suite
 
 MDNF = f"mdnf:vocoder=melgan-lab,level={LEVEL}"
 
@@ -48,5 +50,7 @@ ROWS = [
     Row("STFT-flood", "ds2-an4", f"stft-flood:level={STFT_LEVEL}", stochastic=True),
 ]
 
+SUITE = Suite("paper_table1", ROWS, COLUMNS, frozenset({EOT}), limit=40, data=DATA)
+
 if __name__ == "__main__":
-    run(ROWS, "paper_table1", __doc__, limit=40)
+    run(__file__)

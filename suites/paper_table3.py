@@ -1,12 +1,14 @@
 """The paper's Table 3 on the lab bench: Parallel WaveGAN defenses against untargeted PGD.
 
-    python suites/paper_table3.py --data an4:an4/test
+    melmoat bench --suite suites/paper_table3.py --out results/an4
 
 Gradients are exact, through the noise that was drawn, the generator's own included; the last column
 averages the loss over 5 draws (EOT). Both rows are stochastic, since the generator takes noise.
 """
 
-from lab import LEVEL, Row, run
+from lab import COLUMNS, DATA, EOT, LEVEL, run
+
+from melmoat.bench.suite import Row, Suite
 
 ROWS = [
     Row("WG", "ds2-an4-wg", "resynth:vocoder=pwg-lab", stochastic=True, paper={"l2 20 dB": 39.2}),
@@ -19,5 +21,7 @@ ROWS = [
     ),
 ]
 
+SUITE = Suite("paper_table3", ROWS, COLUMNS, frozenset({EOT}), limit=20, data=DATA)
+
 if __name__ == "__main__":
-    run(ROWS, "paper_table3", __doc__, limit=20)
+    run(__file__)

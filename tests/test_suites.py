@@ -1,60 +1,78 @@
-"""The suites name parts that exist, and write the table of what they measured."""
+"""Suites are measured by one command, and name parts that exist."""
 
-import importlib
-import sys
+import re
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from typer.testing import CliRunner
 
-SUITES = Path(__file__).parents[1] / "suites"
-TABLES = ["paper_table1", "paper_table3", "gradients"]
+from melmoat.bench.suite import Row, Suite, find
+from melmoat.cli.app import app
+from melmoat.errors import MelmoatError
 
-
-@pytest.fixture
-def lab(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(SUITES))
-    return importlib.import_module("lab")
+HOME = Path(__file__).parents[1] / "suites"
+TABLES = [p.stem for p in sorted(HOME.glob("*.py")) if "SUITE =" in p.read_text()]
+SMALL = """
+from melmoat.bench.suite import Row, Suite
+ROWS = [
+    Row("None", "ds2-an4", "none", paper={"benign": 11.0}),
+    Row("WGN", "ds2-an4", "wgn:snr=20", stochastic=True),
+]
+COLUMNS = {"benign": "none", "EOT": "pgd:norm=snr,db=20,steps=1,eot=2"}
+SUITE = Suite("small", ROWS, COLUMNS, frozenset({"EOT"}), limit=2)
+"""
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_every_cell_is_one_of_its_own(name: str, lab: ModuleType) -> None:
-    suite = importlib.import_module(name)
-    columns = getattr(suite, "COLUMNS", lab.COLUMNS)
-    cells = [
-        row.cell(attack, "demo")
-        for row in suite.ROWS
-        for column, attack in columns.items()
-        if row.faces(column)
-    ]
-    assert len({cell.key for cell in cells}) == len(cells) >= len(suite.ROWS) * 3
+def test_every_cell_is_one_of_its_own(name: str) -> None:
+    table = find(name)
+    cells = table.cells("demo").values()
+    assert table.name == name
+    assert len({cell.key for cell in cells}) == len(cells) >= len(table.rows) * 3
 
 
-def test_a_run_measures_what_is_asked_and_shows_what_is_there(
-    lab: ModuleType,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    rows = [
-        lab.Row("None", "ds2-an4", "none", paper={"benign": 11.0}),
-        lab.Row("WGN", "ds2-an4", "wgn:snr=20", stochastic=True),
-    ]
-    columns = {"benign": "none", lab.EOT: "pgd:norm=snr,db=20,steps=1,eot=2"}
+def lines(*words: str) -> list[list[str]]:
+    """Cells of the printed table, and of nothing else."""
+    result = CliRunner().invoke(app, ["bench", *words])
+    assert result.exit_code == 0, result.output
+    kept = [x for x in result.output.splitlines() if x.startswith("| ")]
+    return [[cell.strip() for cell in x.strip("|").split("|")] for x in kept[1:]]
 
-    def table(*words: str) -> list[list[str]]:
-        given = ["x", "--data", "demo", "--out", str(tmp_path), "--limit", "2", *words]
-        monkeypatch.setattr(sys, "argv", given)
-        lab.run(rows, "x", "", limit=2, columns=columns)
-        lines = capsys.readouterr().out.splitlines()[2:]
-        return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
-    first = table("--columns", "benign")
+def test_a_run_measures_what_is_asked_and_shows_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "small.py").write_text(SMALL)
+    out = tmp_path / "run"
+    words = ["--suite", str(tmp_path / "small.py"), "--out", str(out)]
+    first = lines(*words, "--column", "benign")
     assert [line[0] for line in first] == ["None", "*None, paper*", "WGN"]
     assert [line[2] for line in first] == ["", "", "-"]
     assert first[1][1] == "*11.0*"
     assert first[0][1][0].isdigit()
-    second = table("--rows", "WGN")
+    second = lines(*words, "--row", "WGN")
     assert [line[1] for line in second] == [line[1] for line in first]
     assert [line[2] for line in second][:2] == ["", ""]
     assert second[2][2] not in ("", "-")
+    assert (out / "small.md").read_text().splitlines()[2].startswith("| None |")
+
+
+def test_a_dry_run_measures_nothing_and_says_what_is_left(tmp_path: Path) -> None:
+    (tmp_path / "small.py").write_text(SMALL)
+    out = tmp_path / "run"
+    words = ["bench", "--suite", str(tmp_path / "small.py"), "--out", str(out)]
+    result = CliRunner().invoke(app, [*words, "--dry-run"])
+    assert re.search(r"3 cells, 3 unfinished: about \d+ s on one worker", result.output)
+    assert not out.exists()
+    lines(*words[1:], "--column", "benign")
+    result = CliRunner().invoke(app, [*words, "--dry-run"])
+    assert "3 cells, 1 unfinished" in result.output
+
+
+def test_unknown_names_are_told(tmp_path: Path) -> None:
+    with pytest.raises(MelmoatError, match=r"no suite 'tabel'.*paper_table1"):
+        find("tabel")
+    (tmp_path / "empty.py").write_text("")
+    with pytest.raises(MelmoatError, match="sets no SUITE"):
+        find(str(tmp_path / "empty.py"))
+    small = Suite("small", [Row("None", "ds2-an4", "none")], {"benign": "none"})
+    with pytest.raises(MelmoatError, match=r"small has no row 'RS'; it has 'None'"):
+        small.chosen(["RS"], [])

@@ -16,8 +16,9 @@ from pathlib import Path
 import torch
 
 from melmoat.audio import Audio
-from melmoat.bench import runner
+from melmoat.bench import work
 from melmoat.bench.cell import Cell, grid
+from melmoat.bench.runner import Runner
 from melmoat.bench.store import Store
 from melmoat.draws import Draws
 
@@ -38,7 +39,7 @@ class Fake:
 
 def measure(store: Store, cells: list[Cell]) -> None:
     store.begin(cells, {})
-    runner.Runner(store, batch=3).run(cells, lambda cell, amount: None)
+    Runner(store, batch=3).run(cells, lambda cell, amount: None)
     store.summarise()
 
 
@@ -62,7 +63,7 @@ def started(store: Store, cells: list[Cell]) -> int:
 
 def main(home: Path) -> None:
     torch.set_num_threads(1)
-    runner.models.load = lambda spec: Fake()  # type: ignore[assignment]
+    work.models.load = lambda spec: Fake()  # type: ignore[assignment]
     cells = grid(["ds2-an4"], ["none", "wgn"], ["none", "pgd:db=20,steps=1"], ["demo"])
     whole = Store(home / "whole")
     began = time.monotonic()

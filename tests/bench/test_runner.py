@@ -10,10 +10,12 @@ from melmoat import attacks
 from melmoat.attacks.base import Aim
 from melmoat.attacks.budgets import Linf
 from melmoat.audio import Audio, load
-from melmoat.bench import runner
+from melmoat.bench import work
 from melmoat.bench.cell import Cell, grid
-from melmoat.bench.runner import JudgeError, Runner, choose, judge, plan, rows_of
+from melmoat.bench.judge import JudgeError, judge, rows_of
+from melmoat.bench.runner import Runner
 from melmoat.bench.store import Store, StoreError
+from melmoat.bench.work import choose, plan
 from melmoat.data import load as load_corpus
 from melmoat.draws import Draws
 from melmoat.models import DeepSpeech2, checkpoints
@@ -140,6 +142,25 @@ def cells_of(spec: str) -> list[Cell]:
     return grid([spec], ["none", "wgn:snr=20"], attack, ["demo"])
 
 
+def test_attacks_share_the_benign_pass(
+    tmp_path: Path, spec: str, tiny: DeepSpeech2, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[int] = []
+    heard = DeepSpeech2.transcribe
+
+    def counted(self: DeepSpeech2, audio: Audio, draws: Draws) -> list[str]:
+        passes.append(len(audio))
+        return heard(self, audio, draws)
+
+    monkeypatch.setattr(DeepSpeech2, "transcribe", counted)
+    attack = ["none", "noise:norm=snr,db=5", "noise:norm=snr,db=10"]
+    cells, store = grid([spec], ["wgn:snr=3"], attack, ["demo"]), Store(tmp_path / "run")
+    Runner(store, batch=2, limit=4).run(cells, ignore)
+    assert passes == [2] * (2 + 3 * 2)
+    benign = [{row["id"]: row["benign"] for row in store.rows(cell)} for cell in cells]
+    assert benign[0] == benign[1] == benign[2]
+
+
 def test_a_killed_run_continues_to_the_same_rows(tmp_path: Path, spec: str) -> None:
     cells = cells_of(spec)
     whole, torn = Store(tmp_path / "whole"), Store(tmp_path / "torn")
@@ -174,14 +195,14 @@ def test_what_fails_alone_is_noted_and_the_rest_is_measured(
     tmp_path: Path, spec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cell, store = cells_of(spec)[1], Store(tmp_path / "run")
-    read, bad = runner.data.read, {"demo-0001-flite-slt"}
+    read, bad = work.data.read, {"demo-0001-flite-slt"}
 
     def torn(cuts: Sequence[MonoCut], rate: int) -> Audio:
         if bad & {cut.id for cut in cuts}:
             raise OSError("torn file")
         return read(cuts, rate)
 
-    monkeypatch.setattr(runner.data, "read", torn)
+    monkeypatch.setattr(work.data, "read", torn)
     total: list[float] = []
     Runner(store, batch=3, limit=5).run([cell], lambda _, n: total.append(n))
     assert store.failures(cell) == {"demo-0001-flite-slt": "OSError: torn file"}

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import platform
 import subprocess
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -23,14 +25,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 import melmoat
 from melmoat.bench.cell import Cell
+from melmoat.bench.judge import Row
+from melmoat.draws import derive
 from melmoat.errors import MelmoatError
 from melmoat.metrics.intervals import bootstrap, rate
-
-Row = dict[str, Any]
 
 
 class StoreError(MelmoatError):
@@ -50,11 +54,16 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Replace ``path`` by ``value`` as JSON."""
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
     """Replace ``path`` in one step: a reader sees the old file or the new one, never a part."""
     partial = path.with_suffix(f"{path.suffix}.{os.getpid()}.tmp")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
         partial.replace(path)
 
 
@@ -117,32 +126,40 @@ class Store:
 
     def rows(self, cell: Cell) -> list[Row]:
         """Finished rows of ``cell``; a torn last line, left by a kill, is dropped."""
+        return list(self.each(cell))
+
+    def each(self, cell: Cell) -> Iterator[Row]:
+        """The same, one at a time: memory does not grow with their number."""
         return self._lines(self.path(cell))
 
     @staticmethod
-    def _lines(path: Path) -> list[Row]:
+    def _lines(path: Path) -> Iterator[Row]:
         if not path.exists():
-            return []
-        whole, _, _ = path.read_bytes().rpartition(b"\n")
-        try:
-            return [json.loads(line) for line in whole.splitlines()]
-        except ValueError as error:
-            raise StoreError(f"{path}: a damaged line ({error}); delete the file") from error
+            return
+        with path.open("rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                try:
+                    yield json.loads(line)
+                except ValueError as error:
+                    raise StoreError(
+                        f"{path}: a damaged line ({error}); delete the file"
+                    ) from error
 
     def append(self, cell: Cell, rows: Iterable[Row]) -> None:
         """Add finished rows and see them to the disk, in one write."""
         self._add(self.path(cell), rows)
 
-    def fail(self, cell: Cell, utterance: str, error: Exception) -> None:
+    def fail(self, cell: Cell, utterance: str, error: str) -> None:
         """Note that ``utterance`` has no row, and why."""
-        line = {"id": utterance, "error": f"{type(error).__name__}: {error}"}
-        self._add(self._failures(cell), [line])
+        self._add(self._failures(cell), [{"id": utterance, "error": error}])
 
     def failures(self, cell: Cell) -> dict[str, str]:
         """The last error of each utterance that still has no row, by id."""
         found = {line["id"]: line["error"] for line in self._lines(self._failures(cell))}
         if found:
-            for row in self.rows(cell):
+            for row in self.each(cell):
                 found.pop(row["id"], None)
         return found
 
@@ -193,32 +210,35 @@ class Store:
         summary = []
         for cell in self.cells():
             try:
-                rows = self.rows(cell)
+                summary.append(summary_of(cell, self.each(cell)))
             except StoreError:
                 raise
             except MelmoatError:  # a curve or a vocoder that an earlier call named is gone
                 continue
-            summary.append(summary_of(cell, rows))
         write_json(self.folder / "summary.json", summary)
         return summary
 
 
-def summary_of(cell: Cell, rows: list[Row]) -> dict[str, Any]:
-    """Figures of one cell, rates in percent with 95 % bootstrap intervals over utterances."""
+def summary_of(cell: Cell, rows: Iterable[Row]) -> dict[str, Any]:
+    """Figures of one cell, rates in percent with 95 % bootstrap intervals over utterances.
 
-    def counts(which: str, unit: str) -> tuple[list[int], list[int]]:
-        chosen = [row["counts"][which][unit] for row in rows if row["counts"][which]]
-        return [edits for edits, _ in chosen], [total for _, total in chosen]
+    The order in which rows were written changes nothing.
+    """
+    numbers = _numbers(rows)
+
+    def column(name: str) -> list[float]:
+        return [value for value in numbers[name].tolist() if not math.isnan(value)]
+
+    def counts(which: str, unit: str) -> tuple[list[float], list[float]]:
+        return column(f"{which} {unit}"), column(f"{which} {unit} of")
 
     words = counts("adversarial", "words")
     low, high = bootstrap(*words) or (None, None)
-    reached = [row["reached"] for row in rows if row["reached"] is not None]
-    snr = [row["snr_db"] for row in rows if row["snr_db"] is not None]
-    seconds = [row["seconds"] for row in rows]
+    reached, snr, seconds = column("reached"), column("snr_db"), column("seconds")
     return {
         **asdict(cell),
         "key": cell.key,
-        "n": len(rows),
+        "n": len(numbers["seconds"]),
         "wer": rate(*words),
         "wer_low": low,
         "wer_high": high,
@@ -229,6 +249,26 @@ def summary_of(cell: Cell, rows: list[Row]) -> dict[str, Any]:
         "snr_db": sum(snr) / len(snr) if snr else None,
         "seconds_per_utterance": sum(seconds) / len(seconds) if seconds else None,
     }
+
+
+def _numbers(rows: Iterable[Row]) -> dict[str, NDArray[np.float64]]:
+    """The numbers of all rows by name, in one order whatever theirs is; NaN for what is missing."""
+    order = array("Q")
+    found = {name: array("d") for name in ("reached", "snr_db", "seconds")}
+    for which in ("benign", "adversarial", "target"):
+        for unit in ("words", "chars"):
+            found |= {f"{which} {unit}": array("d"), f"{which} {unit} of": array("d")}
+    for row in rows:
+        order.append(derive(0, row["id"]) % 2**64)
+        for name in ("reached", "snr_db", "seconds"):
+            found[name].append(math.nan if row[name] is None else row[name])
+        for which, units in row["counts"].items():
+            for unit in ("words", "chars"):
+                edits, total = units[unit] if units else (math.nan, math.nan)
+                found[f"{which} {unit}"].append(edits)
+                found[f"{which} {unit} of"].append(total)
+    by = np.argsort(np.array(order, dtype=np.uint64), kind="stable")
+    return {name: np.array(values, dtype=np.float64)[by] for name, values in found.items()}
 
 
 def versions() -> dict[str, str]:

@@ -11,6 +11,8 @@ from melmoat.cli.train import train
 
 if TYPE_CHECKING:
     from melmoat.bench.cell import Cell
+    from melmoat.bench.runner import Runner
+    from melmoat.bench.suite import Suite
 
 app = typer.Typer(
     help="Attack, defend and measure automatic speech recognition.",
@@ -27,14 +29,15 @@ SeedOption = Annotated[int, typer.Option(help="Seed of every random draw.")]
 
 @app.command("list")
 def list_parts() -> None:
-    """Show every model, defense, attack and corpus with its options and defaults."""
+    """Show every model, vocoder, defense, attack, corpus and executor with its options."""
     from melmoat.attacks import ATTACKS
+    from melmoat.bench.executors import EXECUTORS
     from melmoat.data import CORPORA
     from melmoat.defenses import DEFENSES
     from melmoat.models import MODELS
     from melmoat.vocoders import VOCODERS
 
-    for family in (MODELS, VOCODERS, DEFENSES, ATTACKS, CORPORA):
+    for family in (MODELS, VOCODERS, DEFENSES, ATTACKS, CORPORA, EXECUTORS):
         typer.secho(family.kind, bold=True)
         for name in sorted(family.table):
             typer.echo(f"  {family.usage(name)}")
@@ -120,7 +123,7 @@ def attack(
     """Attack one file; the defense, if any, is part of what is attacked."""
     from melmoat import attacks, audio, defenses, models
     from melmoat.attacks import ATTACKS
-    from melmoat.bench.runner import judge
+    from melmoat.bench.judge import judge
     from melmoat.cli.progress import bar
     from melmoat.draws import Draws, derive
     from melmoat.errors import MelmoatError
@@ -147,21 +150,56 @@ def attack(
 def bench(
     out: Annotated[Path, typer.Option(help="Folder of the run; the same folder continues it.")],
     model: Annotated[list[str], typer.Option(help="Recognizer specs.")] = ["ds2-an4"],  # noqa: B006
-    data: Annotated[list[str], typer.Option(help="Corpus specs.")] = ["demo"],  # noqa: B006
+    data: Annotated[list[str], typer.Option(help="Corpus specs; demo, or the suite's own.")] = [],  # noqa: B006
     defense: Annotated[list[str], typer.Option(help="Defense specs.")] = ["none"],  # noqa: B006
     attack: Annotated[list[str], typer.Option(help="Attack specs.")] = ["none"],  # noqa: B006
-    limit: Annotated[int, typer.Option(min=0, help="Utterances a corpus; 0 for all.")] = 0,
+    suite: Annotated[
+        str, typer.Option(help="A table to measure: a Python file, or its name in suites/.")
+    ] = "",
+    row: Annotated[list[str], typer.Option(help="Of the suite; all if not given.")] = [],  # noqa: B006
+    column: Annotated[list[str], typer.Option(help="Of the suite; all if not given.")] = [],  # noqa: B006
+    limit: Annotated[
+        int | None,
+        typer.Option(min=0, help="Utterances a corpus, 0 for all; all, or the suite's own."),
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Utterances attacked together.")] = 8,
     seconds: Annotated[
         float, typer.Option(min=0, help="Most audio of a batch, padding included; 0: no bound.")
     ] = 0,
     seed: SeedOption = 0,
     save_audio: Annotated[bool, typer.Option(help="Keep the audio as FLAC.")] = False,
+    executor: Annotated[
+        str, typer.Option(help="Who works: here, processes:workers=2, or ray:address=auto.")
+    ] = "here",
+    dry_run: Annotated[
+        bool, typer.Option(help="Measure nothing; say what is left and how long it may take.")
+    ] = False,
 ) -> None:
-    """Measure every model x defense x attack on a corpus. Options may be given several times."""
-    from melmoat.bench.cell import grid
+    """Measure every model x defense x attack on a corpus, or a suite's table.
 
-    run_cells(grid(model, defense, attack, data, seed), out, batch, limit, save_audio, seconds)
+    Options may be given several times.
+    """
+    from melmoat.bench.cell import grid
+    from melmoat.bench.executors import EXECUTORS
+    from melmoat.bench.runner import Runner
+    from melmoat.bench.store import Store
+    from melmoat.bench.suite import find
+
+    table = find(suite) if suite else None
+    if table:
+        cells = [
+            cell
+            for corpus in data or [table.data]
+            for cell in table.chosen(row, column, corpus).values()
+        ]
+        limit = table.limit if limit is None else limit
+    else:
+        cells = grid(model, defense, attack, data or ["demo"], seed)
+    runner = Runner(Store(out), batch, limit or 0, save_audio, seconds, EXECUTORS.build(executor))
+    if dry_run:
+        forecast(runner, cells)
+        return
+    measure(runner, cells, table, data)
 
 
 @app.command()
@@ -170,11 +208,13 @@ def demo(
 ) -> None:
     """The main job on what ships: a recognizer, attacked, defended, measured. Under two minutes."""
     from melmoat.bench.demo import UTTERANCES, cells, story
+    from melmoat.bench.runner import Runner
+    from melmoat.bench.store import Store
     from melmoat.errors import MelmoatError
     from melmoat.report.plots import kept_audio
 
     asked = cells()
-    summary = run_cells(asked, out, batch=UTTERANCES, limit=UTTERANCES, save_audio=True)
+    summary = measure(Runner(Store(out), UTTERANCES, UTTERANCES, save_audio=True), asked)
     typer.echo(story(summary, out))
     try:
         kept_audio(out / "spectrograms.png", out / "audio" / asked[-1].key)
@@ -183,34 +223,59 @@ def demo(
         typer.echo(f"no figure: {error}")
 
 
-def run_cells(
-    cells: list[Cell], out: Path, batch: int, limit: int, save_audio: bool, seconds: float = 0
+def measure(
+    runner: Runner, cells: list[Cell], table: Suite | None = None, data: list[str] | None = None
 ) -> list[dict[str, object]]:
-    """Run cells into a folder under a progress bar, print the tables, return the summary.
+    """Run cells under a progress bar, print the tables, return the summary.
+
+    Args:
+        table: whose cells they are; it is written beside the rows, as Markdown.
+        data: its corpora, where they are not its own.
 
     Raises:
         StoreError: utterances failed; the others were measured.
     """
     from rich.console import Console
 
-    from melmoat.bench.runner import Runner
-    from melmoat.bench.store import Store
+    from melmoat.bench.store import write_text
     from melmoat.cli.endings import resumable
     from melmoat.cli.progress import bar
-    from melmoat.report.tables import robustness
+    from melmoat.report.tables import markdown, robustness
 
-    store = Store(out)
-    runner = Runner(store, batch, limit, save_audio, seconds)
+    store = runner.store
     total = sum(len(runner.cuts(cell)) for cell in cells)
-    asked = {"batch": batch, "limit": limit, "save_audio": save_audio, "seconds": seconds}
-    store.begin(cells, asked)
-    with resumable("finished rows are", out), bar("bench", total) as tick:
+    store.begin(cells, runner.asked())
+    with resumable("finished rows are", store.folder), bar("bench", total) as tick:
         runner.run(cells, lambda cell, n: tick(n, f"{cell.defense} / {cell.attack}"))
-    keys = {cell.key for cell in cells}
-    summary = [cell for cell in store.summarise() if cell["key"] in keys]
+    found = {str(cell["key"]): cell for cell in store.summarise()}
+    summary = [found[cell.key] for cell in cells]
     console = Console()
-    for table in robustness(summary):
-        console.print(table)
-    console.print(f"rows, summary and settings: {out}", soft_wrap=True)
+    if table:
+        for corpus in data or [table.data]:
+            there = {
+                where: found[cell.key]
+                for where, cell in table.cells(corpus).items()
+                if cell.key in found
+            }
+            text = markdown(table, there)
+            write_text(store.folder / f"{table.name}.md", text + "\n")
+            typer.echo(text)
+    else:
+        for one in robustness(summary):
+            console.print(one)
+    console.print(f"rows, summary and settings: {store.folder}", soft_wrap=True)
     store.require_whole(cells)
     return summary
+
+
+def forecast(runner: Runner, cells: list[Cell]) -> None:
+    """Print what is left of ``cells`` and an estimate of its cost on this machine."""
+    from rich.console import Console
+
+    from melmoat.bench.estimate import estimate
+    from melmoat.cli.progress import bar
+    from melmoat.report.tables import costs
+
+    with bar("timing", len(cells)) as tick:
+        found = estimate(runner, cells, lambda cell: tick(1, f"{cell.defense} / {cell.attack}"))
+    Console().print(costs(found))

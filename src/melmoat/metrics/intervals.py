@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+PART = 1 << 21  # counts held at a time
+
 
 def rate(edits: Sequence[float], totals: Sequence[float]) -> float | None:
     """``100 * sum(edits) / sum(totals)`` in percent; None where there is nothing to count."""
@@ -91,8 +93,15 @@ def paired(
 def _resampled(table: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
     """Rates in percent of every column over the last one. Shape: ``[n, k]`` -> ``[k - 1, R]``."""
     n = len(table)
-    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
-    sums = counts @ table
+    generator, even = np.random.default_rng(seed), np.full(n, 1 / n)
+    # Counts are n x resamples numbers: in parts, they take some megabytes however large n is.
+    part = max(1, PART // n)
+    sums = np.concatenate(
+        [
+            generator.multinomial(n, even, size=min(part, resamples - start)) @ table
+            for start in range(0, resamples, part)
+        ]
+    )
     sums = sums[sums[:, -1] > 0]  # a resample of empty references alone has no rate
     rates: NDArray[np.float64] = 100.0 * sums[:, :-1].T / sums[:, -1]
     return rates

@@ -1,4 +1,4 @@
-"""Tables for the terminal."""
+"""Tables for the terminal and in Markdown."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from melmoat.bench.estimate import Estimate
+from melmoat.bench.suite import Suite
+
 Summary = Sequence[Mapping[str, Any]]
 
 
@@ -17,6 +20,33 @@ def robustness(summary: Summary) -> list[Group]:
     interval."""
     groups = dict.fromkeys(_group(cell) for cell in summary)
     return [_table([c for c in summary if _group(c) == group]) for group in groups]
+
+
+def costs(estimates: Sequence[Estimate]) -> Group:
+    """What is left of a run and how long it may take, a line for each cell."""
+    table = Table()
+    for head in ("model", "defense", "attack"):
+        table.add_column(head, overflow="fold")
+    table.add_column("utterances", justify="right")
+    table.add_column("time", justify="right")
+    for one in estimates:
+        names = [Text(name) for name in (one.cell.model, one.cell.defense, one.cell.attack)]
+        table.add_row(*names, str(one.missing), span(one.seconds))
+    left = sum(one.missing > 0 for one in estimates)
+    total = span(sum(one.seconds for one in estimates))
+    said = f"{len(estimates)} cells, {left} unfinished: about {total} on one worker of this machine"
+    return Group(table, Text(said, style="bold"))
+
+
+def span(seconds: float) -> str:
+    """A duration for people.
+
+    >>> span(40), span(250), span(8000)
+    ('40 s', '4 min', '2.2 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _group(cell: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -39,7 +69,7 @@ def _table(cells: Summary) -> Group:
     found = {(c["model"], c["defense"], c["attack"]): c for c in cells}
     for system in dict.fromkeys((c["model"], c["defense"]) for c in cells):
         names = [Text(name) for name in system[len(models) == 1 :]]
-        table.add_row(*names, *(_wer(found.get((*system, attack))) for attack in columns))
+        table.add_row(*names, *(_cell(found.get((*system, attack))) for attack in columns))
     notes = ["[low, high]: 95 % bootstrap interval over utterances"]
     notes += [
         f"{c['defense']} / {c['attack']}: target WER {c['target_wer']:.1f}, "
@@ -50,9 +80,39 @@ def _table(cells: Summary) -> Group:
     return Group(Text(title, style="bold"), table, Text("\n".join(notes), style="dim"))
 
 
-def _wer(cell: Mapping[str, Any] | None) -> Text:
+def _cell(cell: Mapping[str, Any] | None) -> Text:
     if cell is None or cell["wer"] is None:
         return Text("-")
     if cell["wer_low"] is None:
         return Text(f"{cell['wer']:.1f}")
     return Text(f"{cell['wer']:.1f}\n[{cell['wer_low']:.1f}, {cell['wer_high']:.1f}]")
+
+
+def markdown(suite: Suite, measured: Mapping[tuple[str, str], Mapping[str, Any]]) -> str:
+    """WER in percent with 95 % bootstrap intervals over utterances; the paper's in italics.
+
+    A cell with fewer utterances than others of the table says so.
+    """
+    most = max((cell["n"] for cell in measured.values()), default=0)
+    columns = list(suite.columns)
+    lines = [f"| WER % | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for row in suite.rows:
+        ours = [
+            wer(measured.get((row.label, column)), most) if suite.faces(row, column) else ""
+            for column in columns
+        ]
+        lines.append(f"| {row.label} | {' | '.join(ours)} |")
+        if row.paper:
+            theirs = [f"*{row.paper[c]:.1f}*" if c in row.paper else "" for c in columns]
+            lines.append(f"| *{row.label}, paper* | {' | '.join(theirs)} |")
+    return "\n".join(lines)
+
+
+def wer(cell: Mapping[str, Any] | None, most: int = 0) -> str:
+    """A cell's WER with its interval, and its n below ``most``; "-" where it is not measured."""
+    if cell is None or cell["wer"] is None:
+        return "-"
+    text = f"{cell['wer']:.1f}"
+    if cell["wer_low"] is not None:
+        text += f" [{cell['wer_low']:.1f}, {cell['wer_high']:.1f}]"
+    return f"{text}, n = {cell['n']}" if cell["n"] < most else text

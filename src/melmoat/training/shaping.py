@@ -13,7 +13,8 @@ from torch import Tensor
 from melmoat import __version__, attacks, data, models
 from melmoat.audio import Audio
 from melmoat.bench.cell import identity
-from melmoat.bench.runner import choose, judge, plan
+from melmoat.bench.judge import judge
+from melmoat.bench.work import choose, plan
 from melmoat.defenses.shaping import Curve, centres
 from melmoat.draws import Draws, derive
 from melmoat.errors import MelmoatError

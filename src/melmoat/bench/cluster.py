@@ -1,0 +1,124 @@
+"""Units on a Ray cluster (extra ``[ray]``)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from melmoat.bench.work import TRIES, Measured, Unit, Worker, lost
+from melmoat.errors import MelmoatError
+
+
+@dataclass(frozen=True)
+class Ray:
+    """Workers on a Ray cluster, each an actor that loads its recognizers once.
+
+    Every node needs this package and, under the same paths, the corpora and weights that the specs
+    name: a shared file system. The run's folder is needed on the driver alone. A unit whose worker
+    or node dies is tried again elsewhere.
+
+    Args:
+        address: of the cluster: ``auto`` finds the one this node belongs to, ``local`` starts one
+            on this machine; or ``ray://HOST:10001``.
+        workers: actors; 0 for as many as the cluster has processors, divided by ``threads``.
+        threads: of each, which are as many processors of the cluster.
+        gpus: of each; may be a fraction.
+    """
+
+    address: str = "auto"
+    workers: int = 0
+    threads: int = 1
+    gpus: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.workers < 0 or self.threads < 1 or self.gpus < 0:
+            raise ValueError("ray: workers and gpus must be at least 0 and threads at least 1")
+
+    def __call__(
+        self, units: Iterable[Unit], tick: Callable[[Unit, float], None]
+    ) -> Iterator[Measured]:
+        ray = _ray()
+        ours = not ray.is_initialized()
+        if ours:
+            _join(ray, self.address)
+        try:
+            yield from self._run(ray, units, tick)
+        finally:
+            if ours:
+                ray.shutdown()
+
+    def _run(
+        self, ray: Any, units: Iterable[Unit], tick: Callable[[Unit, float], None]
+    ) -> Iterator[Measured]:
+        processors = int(ray.cluster_resources().get("CPU", 1))
+        workers = self.workers or max(1, processors // self.threads)
+        remote = ray.remote(
+            num_cpus=self.threads,
+            num_gpus=self.gpus,
+            max_restarts=-1,
+            max_task_retries=TRIES - 1,
+        )(_Remote)
+        todo = iter(units)
+        doing: dict[Any, tuple[Any, Unit]] = {}
+        idle: list[Any] = []
+        while True:
+            while len(doing) < workers and (unit := next(todo, None)) is not None:
+                if not idle:
+                    idle.append(remote.remote(self.threads, str(Path.cwd())))
+                actor = idle.pop()
+                doing[actor.measure.remote(unit)] = actor, unit
+            if not doing:
+                return
+            (ready, *_), _ = ray.wait(list(doing))
+            actor, unit = doing.pop(ready)
+            idle.append(actor)
+            try:
+                done = ray.get(ready)
+            except ray.exceptions.RayTaskError as error:
+                raise MelmoatError(str(error.cause)) from error
+            except ray.exceptions.RayError as error:
+                idle.remove(actor)
+                done = lost(unit, type(error).__name__)
+            tick(unit, len(unit.batch))
+            yield done
+
+
+class _Remote:
+    """A worker in a folder of its own machine."""
+
+    def __init__(self, threads: int, home: str) -> None:
+        try:
+            os.chdir(home)
+        except OSError as error:
+            raise MelmoatError(
+                f"{home}: no such folder on a node of the cluster; start the run from one that "
+                "every node mounts"
+            ) from error
+        self.worker = Worker(threads)
+
+    def measure(self, unit: Unit) -> Measured:
+        return self.worker.measure(unit)
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ModuleNotFoundError as error:
+        raise MelmoatError('a cluster needs Ray: pip install "melmoat[ray]"') from error
+    return ray
+
+
+def _join(ray: Any, address: str) -> None:
+    try:
+        ray.init(
+            address=None if address == "local" else address,
+            log_to_driver=False,
+            include_dashboard=False if address == "local" else None,
+        )
+    except (ConnectionError, ValueError) as error:
+        raise MelmoatError(
+            f"no Ray cluster at {address}: start one (ray start --head), or use ray:address=local"
+        ) from error

@@ -1,0 +1,179 @@
+"""Who does the units: this process, several processes of this machine, or a Ray cluster.
+
+An executor takes units one by one, when it has room for them, and yields what became of each as
+soon as it is done, in any order. At equal threads the rows are the same whoever does them.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.connection import Connection, wait
+from typing import Protocol
+
+import torch
+
+from melmoat.bench.cluster import Ray
+from melmoat.bench.work import TRIES, Measured, Unit, Worker, lost, told
+from melmoat.errors import MelmoatError
+from melmoat.spec import Family
+
+Tick = Callable[[Unit, float], None]
+
+
+class Executor(Protocol):
+    """Does units in some place."""
+
+    def __call__(self, units: Iterable[Unit], tick: Tick) -> Iterator[Measured]:
+        """Do ``units``; ``tick(unit, utterances)`` reports progress.
+
+        Raises:
+            MelmoatError: a system cannot be built, so that none of its units can be done.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Here:
+    """This process."""
+
+    def __call__(self, units: Iterable[Unit], tick: Tick) -> Iterator[Measured]:
+        worker = Worker()
+        for unit in units:
+            yield worker.measure(unit, partial(tick, unit))
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Several processes of this machine.
+
+    A unit whose process dies (the system kills the largest one where memory runs out) is tried
+    again in a new process.
+
+    Args:
+        workers: processes.
+        threads: of each; 0 divides those of this process between them.
+    """
+
+    workers: int = 2
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        if self.workers < 1 or self.threads < 0:
+            raise ValueError("processes: workers must be at least 1 and threads at least 0")
+
+    def __call__(self, units: Iterable[Unit], tick: Tick) -> Iterator[Measured]:
+        threads = self.threads or max(1, torch.get_num_threads() // self.workers)
+        todo = iter(units)
+        again: list[_Job] = []
+        busy: dict[Connection, _Child] = {}
+        idle: list[_Child] = []
+
+        def more() -> _Job | None:
+            if again:
+                return again.pop()
+            unit = next(todo, None)
+            return None if unit is None else _Job(unit)
+
+        with ExitStack() as stack:
+            while True:
+                while len(busy) < self.workers and (job := more()):
+                    child = idle.pop() if idle else stack.enter_context(_Child(threads))
+                    child.give(job)
+                    busy[child.pipe] = child
+                if not busy:
+                    return
+                for pipe in wait(list(busy)):
+                    assert isinstance(pipe, Connection)
+                    child = busy[pipe]
+                    job = child.job
+                    try:
+                        kind, value = pickle.loads(pipe.recv_bytes())
+                    except (EOFError, OSError):
+                        del busy[pipe]
+                        tick(job.unit, -job.ticked)
+                        job.ticked, job.tries = 0.0, job.tries + 1
+                        if job.tries < TRIES:
+                            again.append(job)
+                        else:
+                            tick(job.unit, len(job.unit.batch))
+                            yield lost(job.unit, f"exit code {child.ended()}")
+                        continue
+                    if kind == "tick":
+                        job.ticked += value
+                        tick(job.unit, value)
+                    elif kind == "error":
+                        raise MelmoatError(value)
+                    else:
+                        idle.append(busy.pop(pipe))
+                        yield value
+
+
+@dataclass
+class _Job:
+    unit: Unit
+    tries: int = 0
+    ticked: float = 0.0
+
+
+class _Child:
+    """A process that serves units through a pipe, for the length of a ``with`` block."""
+
+    job: _Job
+
+    def __init__(self, threads: int) -> None:
+        # A forked torch may hang: its thread pools do not survive.
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, threads), daemon=True)
+        self.process.start()
+        theirs.close()  # so that a dead child ends the pipe
+
+    def __enter__(self) -> _Child:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+    def give(self, job: _Job) -> None:
+        self.job = job
+        with suppress(BrokenPipeError):  # it died idle: reading says so
+            self.pipe.send_bytes(pickle.dumps(job.unit))
+
+    def ended(self) -> int | None:
+        self.process.join()
+        return self.process.exitcode
+
+
+def _serve(pipe: Connection, threads: int) -> None:
+    """A child's life: units in, ticks and what was measured out, until the pipe ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the driver, which ends us
+
+    def send(kind: str, value: object) -> None:
+        # By value: the pipe's own pickler would hand tensors over in shared memory.
+        pipe.send_bytes(pickle.dumps((kind, value)))
+
+    worker = Worker(threads)
+    while True:
+        try:
+            unit = pickle.loads(pipe.recv_bytes())
+        except EOFError:
+            return
+        try:
+            send("done", worker.measure(unit, partial(send, "tick")))
+        except BrokenPipeError:
+            return
+        except MelmoatError as error:
+            send("error", str(error))
+        except Exception as error:
+            send("error", told(error))
+
+
+EXECUTORS: Family[Executor] = Family("executor", {"here": Here, "processes": Processes, "ray": Ray})

@@ -1,0 +1,124 @@
+"""The attack proposes, the judge judges.
+
+It rounds to 16 bits, checks the budget, transcribes with draws that the attacker never saw, and
+measures errors and distortion itself.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from melmoat.attacks.base import Attack, Goal, Targeted
+from melmoat.attacks.budgets import to_pcm16
+from melmoat.audio import Audio
+from melmoat.draws import Draws
+from melmoat.errors import MelmoatError
+from melmoat.metrics import distortion
+from melmoat.metrics.errors import char_edits, word_edits
+from melmoat.models.base import Recognizer
+from melmoat.models.wrappers import Watched
+
+Row = dict[str, Any]
+
+
+class JudgeError(MelmoatError):
+    """An attack broke its own rules: budget, lengths or rate. A defect of the attack."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A batch, attacked and judged. Lists have one entry an utterance."""
+
+    clean: Audio
+    adversarial: Audio
+    benign: list[str]
+    transcripts: list[str]
+    goal: Goal
+    reached: list[bool]
+    seconds: float
+
+
+def judge(
+    model: Recognizer,
+    audio: Audio,
+    attack: Attack,
+    truth: Sequence[str],
+    draws: Draws,
+    tick: Callable[[], None] = lambda: None,
+    benign: list[str] | None = None,
+) -> Outcome:
+    """Attack ``audio`` against ``model`` and measure what comes of it.
+
+    Args:
+        model: the whole system under attack, defense included.
+        truth: what was said.
+        tick: called at each loss that the attack evaluates.
+        benign: transcripts of the clean speech, where they are known.
+
+    Raises:
+        JudgeError: the attack left its budget or changed lengths or rate.
+    """
+    clean = audio.quantized()
+    if benign is None:
+        benign = model.transcribe(clean, draws.fork("benign"))
+    goal = attack.goal(benign, truth)
+    began = time.perf_counter()
+    proposed = attack(Watched(model, tick), clean, goal, draws.fork("attack"))
+    seconds = time.perf_counter() - began
+    if proposed.rate != clean.rate or not torch.equal(proposed.lengths, clean.lengths):
+        raise JudgeError("the attack changed an utterance's length or the rate")
+    if not torch.isfinite(proposed.wav).all():
+        raise JudgeError("the attack's audio holds NaN or Inf")
+    budget = attack.budget
+    if budget is None:
+        adversarial = proposed.quantized()
+    else:
+        adversarial = to_pcm16(proposed.wav - clean.wav, clean, budget)
+        used = budget.norm(adversarial.wav - clean.wav) / budget.radius(clean).clamp(min=1e-12)
+        if bool((used > 1.0001).any()):
+            raise JudgeError(f"the attack used {float(used.max()):.4f} times its budget")
+    transcripts = model.transcribe(adversarial, draws.fork("judge"))
+    reached = goal.reached(transcripts)
+    return Outcome(clean, adversarial, benign, transcripts, goal, reached, seconds)
+
+
+def rows_of(names: Sequence[str], truth: Sequence[str], attack: Attack, out: Outcome) -> list[Row]:
+    """One row an utterance, as the run's folder keeps it."""
+    snr = distortion.snr_db(out.clean, out.adversarial).tolist()
+    linf = distortion.linf(out.clean, out.adversarial).tolist()
+    l2 = distortion.l2(out.clean, out.adversarial).tolist()
+    targets = out.goal.targets if isinstance(out.goal, Targeted) else [None] * len(names)
+    rows = []
+    for i, (name, reference, target) in enumerate(zip(names, truth, targets, strict=True)):
+        heard, benign = out.transcripts[i], out.benign[i]
+        rows.append(
+            {
+                "id": name,
+                "reference": reference,
+                "benign": benign,
+                "adversarial": heard,
+                "target": target,
+                "counts": {
+                    "benign": _counts(reference, benign),
+                    "adversarial": _counts(reference, heard),
+                    "target": None if target is None else _counts(target, heard),
+                },
+                "reached": out.reached[i],
+                "snr_db": snr[i] if math.isfinite(snr[i]) else None,
+                "linf": linf[i],
+                "l2": l2[i],
+                "steps": attack.evaluations,
+                "seconds": round(out.seconds / len(names), 4),
+            }
+        )
+    return rows
+
+
+def _counts(reference: str, hypothesis: str) -> dict[str, tuple[int, int]]:
+    return {"words": word_edits(reference, hypothesis), "chars": char_edits(reference, hypothesis)}

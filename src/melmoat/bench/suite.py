@@ -1,0 +1,117 @@
+"""A table to be measured: systems down, attacks across.
+
+A suite is a Python file that sets ``SUITE``. ``melmoat bench --suite FILE`` measures it, and goes
+on where it was stopped; suites that share a folder share the cells that stand in both.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from melmoat.bench.cell import Cell, grid
+from melmoat.errors import MelmoatError
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: a recognizer behind a defense.
+
+    Args:
+        stochastic: whether an attack that averages its loss over draws (EOT) applies.
+        paper: the paper's WER by column, where it gives one.
+    """
+
+    label: str
+    model: str
+    defense: str
+    stochastic: bool = False
+    paper: Mapping[str, float] = field(default_factory=dict)
+
+    def cell(self, attack: str, data: str) -> Cell:
+        """This row under ``attack``."""
+        return grid([self.model], [self.defense], [attack], [data])[0]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A grid of rows and columns.
+
+    Args:
+        columns: attack specs by label.
+        averaging: labels of the columns that only apply to stochastic rows.
+        limit: utterances; 0 for all.
+        data: corpus spec, where none is given.
+    """
+
+    name: str
+    rows: Sequence[Row]
+    columns: Mapping[str, str]
+    averaging: frozenset[str] = frozenset()
+    limit: int = 0
+    data: str = "demo"
+
+    def faces(self, row: Row, column: str) -> bool:
+        """Whether this column's attack makes sense against this row."""
+        return row.stochastic or column not in self.averaging
+
+    def cells(self, data: str = "") -> dict[tuple[str, str], Cell]:
+        """Every cell by its row's and column's labels, column by column."""
+        return {
+            (row.label, column): row.cell(attack, data or self.data)
+            for column, attack in self.columns.items()
+            for row in self.rows
+            if self.faces(row, column)
+        }
+
+    def chosen(
+        self, rows: Sequence[str], columns: Sequence[str], data: str = ""
+    ) -> dict[tuple[str, str], Cell]:
+        """The cells of these rows and columns; an empty list means all of them.
+
+        Raises:
+            MelmoatError: an unknown label; says which there are.
+        """
+        for kind, given, known in (
+            ("row", rows, [row.label for row in self.rows]),
+            ("column", columns, list(self.columns)),
+        ):
+            for label in given:
+                if label not in known:
+                    raise MelmoatError(
+                        f"{self.name} has no {kind} {label!r}; it has {', '.join(map(repr, known))}"
+                    )
+        return {
+            (row, column): cell
+            for (row, column), cell in self.cells(data).items()
+            if (not rows or row in rows) and (not columns or column in columns)
+        }
+
+
+def find(name: str) -> Suite:
+    """The suite of a file, or of ``suites/NAME.py`` here or beside the package's checkout.
+
+    Raises:
+        MelmoatError: no such file, or it sets no ``SUITE``.
+    """
+    folders = [Path("suites"), Path(__file__).parents[3] / "suites"]
+    places = [Path(name), *(folder / f"{name}.py" for folder in folders)]
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
+        known = sorted({p.stem for folder in folders for p in folder.glob("*.py")})
+        raise MelmoatError(
+            f"no suite {name!r}: give a Python file"
+            + (f", or one of {', '.join(known)}" if known else "")
+        )
+    beside = str(file.parent.resolve())
+    sys.path.insert(0, beside)
+    try:
+        suite = runpy.run_path(str(file), run_name="suite").get("SUITE")
+    finally:
+        sys.path.remove(beside)
+    if not isinstance(suite, Suite):
+        raise MelmoatError(f"{file}: sets no SUITE (a melmoat.bench.suite.Suite)")
+    return suite

@@ -1,0 +1,191 @@
+"""A cell's work in units that depend on nothing but themselves, and the worker that does one.
+
+Whoever does a unit, in whatever order, the rows are the same: its seeds derive from the cell and
+the utterances, and its batch was planned from the cell's whole list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import torch
+from lhotse import MonoCut
+
+from melmoat import attacks, data, defenses, models
+from melmoat.attacks.base import Attack
+from melmoat.audio import Audio
+from melmoat.bench.cell import Cell
+from melmoat.bench.judge import Outcome, Row, judge, rows_of
+from melmoat.defenses import Defense, FrontEnd
+from melmoat.draws import Draws
+from melmoat.memory import keep_freed_memory
+from melmoat.models.base import Recognizer
+
+TRIES = 3  # of a unit whose process dies
+HEARD = 10_000  # batches whose benign transcripts a worker remembers
+
+Tick = Callable[[float], None]
+System = tuple[Recognizer, Defense, Attack]
+
+
+def choose(cuts: Sequence[MonoCut], limit: int) -> list[MonoCut]:
+    """``limit`` cuts spread evenly over the corpus, so over its speakers; all for 0."""
+    if not limit or limit >= len(cuts):
+        return list(cuts)
+    return [cuts[i * len(cuts) // limit] for i in range(limit)]
+
+
+def plan(cuts: Sequence[MonoCut], batch: int, seconds: float = 0) -> list[list[MonoCut]]:
+    """Batches of similar length, longest first, so that memory runs out at once or never.
+
+    Args:
+        batch: most utterances of a batch.
+        seconds: most audio of a batch, padding included; a longer utterance goes alone. 0: no
+            bound.
+    """
+    batches: list[list[MonoCut]] = []
+    for cut in sorted(cuts, key=lambda cut: (-cut.duration, cut.id)):
+        last = batches[-1] if batches else []
+        fits = not seconds or (bool(last) and (len(last) + 1) * last[0].duration <= seconds)
+        if last and len(last) < batch and fits:
+            last.append(cut)
+        else:
+            batches.append([cut])
+    return batches
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One batch of one cell.
+
+    Args:
+        batch: all its utterances, which are attacked together.
+        missing: ids of those whose rows are wanted.
+        audio: whether its audio is wanted too.
+    """
+
+    cell: Cell
+    batch: tuple[MonoCut, ...]
+    missing: frozenset[str]
+    audio: bool = False
+
+
+@dataclass
+class Measured:
+    """What became of a unit: every missing utterance has a row or an error.
+
+    Args:
+        failed: errors by utterance.
+        audio: clean, adversarial and, behind a front-end, defended audio by kind, then utterance.
+    """
+
+    unit: Unit
+    rows: list[Row] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    audio: dict[str, dict[str, Audio]] = field(default_factory=dict)
+
+
+class Worker:
+    """Does units. Recognizers are loaded once.
+
+    Args:
+        threads: of torch; 0 leaves them as they are.
+    """
+
+    def __init__(self, threads: int = 0) -> None:
+        if threads:
+            torch.set_num_threads(threads)
+        keep_freed_memory()
+        self._recognizer = lru_cache(maxsize=4)(models.load)
+        self._heard: dict[tuple[Cell, tuple[str, ...]], list[str]] = {}
+        self.system = lru_cache(maxsize=2)(self._build)
+
+    def _build(self, cell: Cell) -> System:
+        defense = defenses.build(cell.defense)
+        return defense.wrap(self._recognizer(cell.model)), defense, attacks.build(cell.attack)
+
+    def _benign(
+        self, cell: Cell, names: Sequence[str], model: Recognizer, audio: Audio
+    ) -> list[str]:
+        """Transcripts of clean speech: one pass for all attacks on a system."""
+        system = replace(cell, attack="none")
+        key = (system, tuple(names))
+        if key not in self._heard:
+            if len(self._heard) >= HEARD:
+                self._heard.clear()
+            draws = Draws(system.seed_of(name) for name in names).fork("benign")
+            self._heard[key] = model.transcribe(audio.quantized(), draws)
+        return self._heard[key]
+
+    def measure(self, unit: Unit, tick: Tick = lambda amount: None) -> Measured:
+        """Attack and judge ``unit``; ``tick`` gets its utterances, in parts.
+
+        Where the batch fails, its utterances are tried one by one; what fails alone is noted.
+        """
+        system = self.system(unit.cell)
+        out = Measured(unit)
+        ticked = 0.0
+
+        def count(amount: float) -> None:
+            nonlocal ticked
+            ticked += amount
+            tick(amount)
+
+        try:
+            self._batch(unit, unit.batch, system, count, out)
+        except Exception as error:
+            tick(len(unit.batch) - ticked)
+            if len(unit.batch) == 1:
+                out.failed[unit.batch[0].id] = told(error)
+            else:
+                self._singles(unit, system, out)
+        return out
+
+    def _singles(self, unit: Unit, system: System, out: Measured) -> None:
+        for cut in unit.batch:
+            if cut.id in unit.missing:
+                try:
+                    self._batch(unit, (cut,), system, lambda amount: None, out)
+                except Exception as error:
+                    out.failed[cut.id] = told(error)
+
+    def _batch(
+        self, unit: Unit, batch: Sequence[MonoCut], system: System, tick: Tick, out: Measured
+    ) -> None:
+        model, defense, attack = system
+        names = [cut.id for cut in batch]
+        truth = [cut.supervisions[0].text or "" for cut in batch]
+        draws = Draws(unit.cell.seed_of(name) for name in names)
+        share = len(batch) / (attack.evaluations + 1)
+        clean = data.read(batch, model.rate)
+        benign = self._benign(unit.cell, names, model, clean)
+        outcome = judge(model, clean, attack, truth, draws, lambda: tick(share), benign)
+        rows = rows_of(names, truth, attack, outcome)
+        out.rows += [row for row in rows if row["id"] in unit.missing]
+        if unit.audio:
+            for kind, audio in _kinds(outcome, defense, draws).items():
+                kept = out.audio.setdefault(kind, {})
+                for name, wave in zip(names, audio, strict=True):
+                    kept[name] = Audio.of([wave], audio.rate)
+        tick(share)
+
+
+def _kinds(outcome: Outcome, defense: Defense, draws: Draws) -> dict[str, Audio]:
+    kinds = {"clean": outcome.clean, "adversarial": outcome.adversarial}
+    if isinstance(defense, FrontEnd):
+        with torch.no_grad():
+            kinds["defended"] = defense(outcome.adversarial, draws.fork("listen"))
+    return kinds
+
+
+def told(error: BaseException) -> str:
+    """An error as one line."""
+    return f"{type(error).__name__}: {error}"
+
+
+def lost(unit: Unit, how: str) -> Measured:
+    """What becomes of ``unit`` when its process died ``TRIES`` times."""
+    error = f"its process died {TRIES} times ({how}); out of memory? Smaller batches take less"
+    return Measured(unit, failed=dict.fromkeys(sorted(unit.missing), error))
