@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
-from melmoat.attacks.base import Attack, Goal, Targeted
+from melmoat.attacks.base import Attack, Goal, Targeted, Untargeted
 from melmoat.attacks.budgets import to_pcm16
 from melmoat.attacks.masking import Masking
 from melmoat.attacks.probe import NEVER, Crafted
@@ -24,6 +24,7 @@ from melmoat.errors import MelmoatError
 from melmoat.metrics import distortion
 from melmoat.metrics.errors import char_edits, word_edits
 from melmoat.models.base import Recognizer
+from melmoat.models.whisper_text import Normaliser
 from melmoat.models.wrappers import Watched
 
 Row = dict[str, Any]
@@ -39,6 +40,7 @@ class Outcome:
 
     ``first`` and ``queries`` are the attack's own figures (:class:`Crafted`); None where it has
     none, or never saw its goal reached.
+    ``normaliser`` is what the recognizer wants texts compared by; None compares them as they are.
     """
 
     clean: Audio
@@ -50,6 +52,7 @@ class Outcome:
     first: list[int | None]
     queries: list[int | None]
     seconds: float
+    normaliser: Normaliser | None = None
 
 
 def judge(
@@ -78,6 +81,9 @@ def judge(
     if benign is None:
         benign = model.transcribe(clean, draws.fork("benign"))
     goal = goal or attack.goal(benign, truth)
+    normaliser = getattr(model, "normaliser", None)
+    if normaliser is not None and isinstance(goal, Untargeted | Targeted):
+        goal = replace(goal, same=normaliser)
     began = time.perf_counter()
     proposed = attack(Watched(model, tick), clean, goal, draws.fork("attack"))
     seconds = time.perf_counter() - began
@@ -96,7 +102,18 @@ def judge(
     transcripts = model.transcribe(adversarial, draws.fork("judge"))
     reached = goal.reached(transcripts)
     first, queries = _figures(proposed, attack)
-    return Outcome(clean, adversarial, benign, transcripts, goal, reached, first, queries, seconds)
+    return Outcome(
+        clean,
+        adversarial,
+        benign,
+        transcripts,
+        goal,
+        reached,
+        first,
+        queries,
+        seconds,
+        normaliser,
+    )
 
 
 def _figures(proposed: Audio, attack: Attack) -> tuple[list[int | None], list[int | None]]:
@@ -110,7 +127,13 @@ def _figures(proposed: Audio, attack: Attack) -> tuple[list[int | None], list[in
 
 
 def rows_of(names: Sequence[str], truth: Sequence[str], attack: Attack, out: Outcome) -> list[Row]:
-    """One row an utterance, as the run's folder keeps it."""
+    """One row an utterance, as the run's folder keeps it.
+
+    Texts are kept as they are; errors are counted after the recognizer's normaliser, whose name the
+    row then has.
+    """
+    same = out.normaliser or str
+    named = {} if out.normaliser is None else {"normaliser": out.normaliser.name}
     snr = distortion.snr_db(out.clean, out.adversarial).tolist()
     linf = distortion.linf(out.clean, out.adversarial).tolist()
     l2 = distortion.l2(out.clean, out.adversarial).tolist()
@@ -128,9 +151,9 @@ def rows_of(names: Sequence[str], truth: Sequence[str], attack: Attack, out: Out
                 "adversarial": heard,
                 "target": target,
                 "counts": {
-                    "benign": _counts(reference, benign),
-                    "adversarial": _counts(reference, heard),
-                    "target": None if target is None else _counts(target, heard),
+                    "benign": _counts(same(reference), same(benign)),
+                    "adversarial": _counts(same(reference), same(heard)),
+                    "target": None if target is None else _counts(same(target), same(heard)),
                 },
                 "reached": out.reached[i],
                 "snr_db": snr[i] if math.isfinite(snr[i]) else None,
@@ -141,6 +164,7 @@ def rows_of(names: Sequence[str], truth: Sequence[str], attack: Attack, out: Out
                 "queries": out.queries[i],
                 "steps": attack.evaluations,
                 "seconds": round(out.seconds / len(names), 4),
+                **named,
             }
         )
     return rows

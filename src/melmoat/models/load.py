@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from melmoat.assets import asset
 from melmoat.models import checkpoints, hf_load, own, whisper_load
@@ -102,6 +103,13 @@ MODELS: Family[Recognizer] = Family(
         "whisper": whisper,
     },
 )
+
+
+# What a recognizer's name stands for, where that is neither a path nor ships: its files and how its
+# transcripts are compared.
+ORIGINS: dict[str, Callable[[Mapping[str, Any]], tuple[Sequence[Path], str]]] = {
+    "whisper": lambda args: whisper_load.origin(args["name"], args["language"], args["task"])
+}
 
 
 def load(spec: str) -> Recognizer:

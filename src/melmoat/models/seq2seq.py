@@ -30,7 +30,8 @@ class Vocabulary:
         encode: a text's tokens, without any that begin or end it.
         decode: the text of tokens.
         end: the token that ends a text.
-        longest: most tokens of a text, the end included.
+        longest: most tokens that decoding writes.
+        room: most tokens that a loss can read, the end included.
         never, not_first: tokens that decoding may not choose, ever or at first; a loss may.
     """
 
@@ -38,6 +39,7 @@ class Vocabulary:
     decode: Callable[[Sequence[int]], str]
     end: int
     longest: int
+    room: int
     never: tuple[int, ...] = ()
     not_first: tuple[int, ...] = ()
 
@@ -145,10 +147,10 @@ class Seq2Seq:
 
     def _target(self, text: str) -> Tensor:
         tokens = [*self.vocabulary.encode(text), self.vocabulary.end]
-        if len(tokens) > self.vocabulary.longest:
+        if len(tokens) > self.vocabulary.room:
             raise TextError(
-                f"{text[:40]!r}... is {len(tokens)} tokens, this recognizer writes at most "
-                f"{self.vocabulary.longest}; choose a shorter text"
+                f"{text[:40]!r}... is {len(tokens)} tokens, this recognizer reads at most "
+                f"{self.vocabulary.room}; choose a shorter text"
             )
         return torch.tensor(tokens)
 

