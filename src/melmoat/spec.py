@@ -26,7 +26,6 @@ from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, 
 from melmoat.errors import MelmoatError
 
 T = TypeVar("T")
-_COMMA = re.compile(r",(?![^(]*\))")  # one that is not inside parentheses
 _KEY = re.compile(r"([a-z][a-z0-9_]*)=(.*)", re.DOTALL)
 
 
@@ -167,8 +166,17 @@ def options(rest: str) -> list[str]:
 
     >>> options("a,b=(c:d=1,e=2),f=3")
     ['a', 'b=(c:d=1,e=2)', 'f=3']
+    >>> options("a=(b:c=1,d=(e:f=2,g=3)),h=4")
+    ['a=(b:c=1,d=(e:f=2,g=3))', 'h=4']
     """
-    return _COMMA.split(rest) if rest else []
+    parts, depth = [""], 0
+    for letter in rest:
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if letter == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts if rest else []
 
 
 def show(value: Any) -> str:

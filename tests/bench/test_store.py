@@ -59,6 +59,26 @@ def test_a_key_is_of_what_lies_at_a_path_not_of_the_path(tmp_path: Path) -> None
     assert len({first, key("c", b"2"), key("d", b"1", "u")}) == 3
 
 
+def test_a_key_is_of_the_system_that_a_transfer_is_crafted_on(tmp_path: Path) -> None:
+    def key(spec: str) -> str:
+        return Cell("ds2-an4", "none", spec, "demo").key
+
+    for name, content in {"a": b"1", "b": b"1", "c": b"2"}.items():
+        (tmp_path / name).write_bytes(content)
+    a, b, c = (key(f"transfer:deepspeech2:{tmp_path / name},attack=none") for name in "abc")
+    assert a == b != c
+    pgd = "transfer:model=ds2-an4,attack=(pgd:{})"
+    same = [key(pgd.format(options)) for options in ("db=20,steps=5", "steps=5,norm=snr,db=20.0")]
+    assert same[0] == same[1]
+    others = {
+        key(pgd.format("db=20,steps=6")),
+        key("transfer:model=ds2-an4-mg,attack=(pgd:db=20,steps=5)"),
+        key("transfer:model=ds2-an4,defense=wgn,attack=(pgd:db=20,steps=5)"),
+        key("pgd:db=20,steps=5"),
+    }
+    assert len(others | set(same)) == 5
+
+
 def test_a_key_is_of_the_vocoder_and_the_curve_that_a_defense_names(tmp_path: Path) -> None:
     def key(defense: str) -> str:
         return Cell("ds2-an4", defense, "none", "demo").key

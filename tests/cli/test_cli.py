@@ -94,6 +94,17 @@ def test_a_shaping_curve_is_measured_and_used(speech: Path, tmp_path: Path) -> N
     assert len(audio.load(tmp_path / "d.wav").wav[0]) == len(audio.load(speech).wav[0])
 
 
+def test_a_universal_perturbation_is_trained_and_used(speech: Path, tmp_path: Path) -> None:
+    pattern = tmp_path / "u.safetensors"
+    text = run(
+        "train", "universal", "--data", "demo", "--limit", 2, "--epochs", 2, "--out", pattern,
+        "--budget", "norm=snr,db=25",
+    )  # fmt: skip
+    assert f"universal:{pattern}" in text
+    text = run("attack", speech, tmp_path / "u.wav", "--attack", f"universal:{pattern}")
+    assert "SNR 25.0 dB" in text
+
+
 def test_a_targeted_attack_says_the_target(speech: Path, tmp_path: Path) -> None:
     spec = "pgd:norm=snr,db=0,steps=150,step=0.05,target=no"
     text = run("attack", speech, tmp_path / "t.wav", "--attack", spec)

@@ -27,6 +27,7 @@ FRONT_ENDS = [
     "mdnf:vocoder={melgan22k},shaping={curve},shape=variance",
     "stft:n_fft=16,hop=4",
     "stft-flood:level=0.2,n_fft=16,hop=4",
+    "room:rt60=0.2",
 ]
 LONG_WINDOW = [spec for spec in FRONT_ENDS if "griffin-lim" in spec]  # 48 ms
 SEEDS = (5, 6, 7)

@@ -12,7 +12,7 @@ from melmoat.attacks.budgets import Budget, budget
 from melmoat.audio import Audio
 from melmoat.draws import Draws, derive
 from melmoat.errors import MelmoatError
-from melmoat.metrics.errors import word_edits
+from melmoat.metrics.errors import char_edits, word_edits
 from melmoat.models.base import Recognizer
 from melmoat.text import normalise
 
@@ -32,6 +32,10 @@ class Goal(Protocol):
 
     def reached(self, hypotheses: Sequence[str]) -> list[bool]:
         """Whether each transcript is what the attacker wanted."""
+        ...
+
+    def distances(self, hypotheses: Sequence[str]) -> list[int]:
+        """What an attacker lowers who sees transcripts alone: how far each is from the wanted."""
         ...
 
     def pick(self, rows: Sequence[int]) -> Goal:
@@ -54,6 +58,11 @@ class Untargeted:
         pairs = zip(self.references, hypotheses, strict=True)
         return [word_edits(reference, hypothesis)[0] > 0 for reference, hypothesis in pairs]
 
+    def distances(self, hypotheses: Sequence[str]) -> list[int]:
+        """Minus the edits in characters from the reference."""
+        pairs = zip(self.references, hypotheses, strict=True)
+        return [-char_edits(reference, hypothesis)[0] for reference, hypothesis in pairs]
+
     def pick(self, rows: Sequence[int]) -> Untargeted:
         """The same for some of the utterances."""
         return Untargeted([self.references[i] for i in rows])
@@ -73,6 +82,11 @@ class Targeted:
         """Whether the transcript is the target, word for word."""
         pairs = zip(self.targets, hypotheses, strict=True)
         return [word_edits(target, hypothesis)[0] == 0 for target, hypothesis in pairs]
+
+    def distances(self, hypotheses: Sequence[str]) -> list[int]:
+        """Edits in characters to the target."""
+        pairs = zip(self.targets, hypotheses, strict=True)
+        return [char_edits(target, hypothesis)[0] for target, hypothesis in pairs]
 
     def pick(self, rows: Sequence[int]) -> Targeted:
         """The same for some of the utterances."""

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from melmoat.assets import asset
 from melmoat.attacks import ATTACKS
@@ -17,9 +18,11 @@ from melmoat.defenses import DEFENSES
 from melmoat.defenses.shaping import shaping_file
 from melmoat.draws import derive
 from melmoat.models import MODELS
-from melmoat.spec import Spec, options, show
+from melmoat.spec import Family, Spec, options, show
 from melmoat.vocoders import VOCODERS
 from melmoat.vocoders.published import side_files, universal_weights
+
+NAMED: dict[str, Family[Any]] = {"model": MODELS, "defense": DEFENSES, "attack": ATTACKS}
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def identity(spec: Spec) -> str:
     """``spec`` with every path, and whatever ships under its name, as a digest of the contents.
 
     The vocoder, with the settings that lie beside it, and the shaping curve that a defense's spec
-    names count in the same way.
+    names count in the same way, and so does the system that a transfer is crafted on.
     """
     name, _, rest = str(spec).partition(":")
     parts = options(rest)
@@ -70,6 +73,9 @@ def identity(spec: Spec) -> str:
         elif key == "vocoder":
             parts = [part for part in parts if part != named]
             found.append(_vocoder(VOCODERS.parse(value)))
+        elif spec.name == "transfer" and key in NAMED:  # any system, with its own weights
+            parts = [part for part in parts if part not in (named, show(value))]
+            found.append(f"{key}=({identity(NAMED[key].parse(value))})")
         elif key == "shaping":
             parts = [part for part in parts if part != named]
             curve = shaping_file(value)

@@ -122,7 +122,6 @@ def attack(
 ) -> None:
     """Attack one file; the defense, if any, is part of what is attacked."""
     from melmoat import attacks, audio, defenses, models
-    from melmoat.attacks import ATTACKS
     from melmoat.bench.judge import judge
     from melmoat.cli.progress import bar
     from melmoat.draws import Draws, derive
@@ -130,10 +129,10 @@ def attack(
     from melmoat.metrics.distortion import snr_db
     from melmoat.text import normalise
 
-    if ATTACKS.parse(attack).args["against"] == "truth" and text is None:
+    made = attacks.build(attack)
+    if getattr(made, "against", None) == "truth" and text is None:
         raise MelmoatError("against=truth needs --text, what is said in the file")
     system = defenses.build(defense).wrap(models.load(model))
-    made = attacks.build(attack)
     audio.check_target(target)
     clean = audio.load(source, system.rate)
     draws = Draws([derive(seed, source.name)])

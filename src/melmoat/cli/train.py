@@ -145,3 +145,42 @@ def shaping(
     curve.save(out)
     peak = curve.hz[curve.values.index(max(curve.values))]
     typer.echo(f"wrote {out}: strongest at {peak:.0f} Hz. Use it as mdnf:shaping={out}")
+
+
+@train.command()
+def universal(
+    out: Annotated[Path, typer.Option(help="File to write (.safetensors).")],
+    data: Annotated[str, typer.Option(help="Corpus to train on; not one that you test on.")],
+    model: Annotated[str, typer.Option(help="Recognizer under attack.")] = "ds2-an4",
+    defense: Annotated[str, typer.Option(help="Its defense.")] = "none",
+    budget: Annotated[
+        str, typer.Option(help="Budget and aim, as in an attack's spec.")
+    ] = "norm=snr,db=20",
+    pattern: Annotated[float, typer.Option(min=0.01, help="Length of the pattern, s.")] = 3.0,
+    epochs: Annotated[int, typer.Option(min=1)] = 10,
+    limit: Annotated[int, typer.Option(min=0, help="Utterances; 0 for all.")] = 0,
+    batch: Annotated[int, typer.Option(min=1, help="Utterances a step.")] = 8,
+    seed: SeedOption = 0,
+) -> None:
+    """Train one perturbation that is added to every utterance, for universal:FILE."""
+    from melmoat import data as corpora
+    from melmoat.attacks.universal import save
+    from melmoat.cli.progress import bar
+    from melmoat.errors import MelmoatError
+    from melmoat.training.universal import train_universal
+
+    if out.exists():
+        raise MelmoatError(f"{out} exists; name another file, or remove it first")
+    if not out.parent.is_dir():
+        raise MelmoatError(f"{out}: cannot write, the folder {out.parent} does not exist")
+    count = len(list(corpora.load(data)))
+    total = epochs * (min(limit, count) if limit else count)
+    with bar("universal", total) as tick:
+        found, ball, card = train_universal(
+            model, budget, data, defense, pattern, epochs, limit, batch, seed, tick
+        )
+    save(out, found, ball, card)
+    reached = card["reached_percent"]
+    typer.echo(
+        f"wrote {out}: goal reached on {reached} % of the training set. Use it as universal:{out}"
+    )

@@ -2,6 +2,7 @@
 
 from melmoat.defenses.base import Defense, FrontEnd, Nothing, StraightThrough
 from melmoat.defenses.resynthesis import mdnf, resynth
+from melmoat.defenses.room import Room
 from melmoat.defenses.smoothing import GaussianNoise, RandomizedSmoothing
 from melmoat.defenses.stft import stft, stft_flood
 from melmoat.spec import Family, SpecError
@@ -12,6 +13,7 @@ DEFENSES: Family[Defense] = Family(
         "mdnf": mdnf,
         "none": Nothing,
         "resynth": resynth,
+        "room": Room,
         "rs": RandomizedSmoothing,
         "stft": stft,
         "stft-flood": stft_flood,

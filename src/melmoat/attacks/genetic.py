@@ -1,0 +1,77 @@
+"""A genetic algorithm with momentum mutation (Taori et al. 2018), seeing transcripts alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from melmoat.attacks.base import Goal
+from melmoat.attacks.population import Listener, Population
+from melmoat.audio import Audio
+from melmoat.draws import Draws
+from melmoat.models.base import Recognizer
+
+MOMENTUM, BETA = 0.99, 0.001  # of the chance of mutation (the paper's alpha and beta)
+FLAT = 0.1  # edit distances are whole: what a difference of 0 counts as
+
+
+@dataclass(frozen=True)
+class Genetic(Population):
+    """Breeds perturbations: the fittest mate sample by sample, and samples mutate.
+
+    Where the best distance stands still, mutation grows more likely (momentum mutation). The paper
+    scores by the recognizer's own loss, begins at the clean audio and high-passes its noise to make
+    it less audible; here the score is the edit distance, and a budget bounds the change, so the
+    population begins at its edge.
+
+    Args:
+        elite: how many of the population become parents.
+        mutation: chance of each sample to mutate, at first.
+
+    Other options as for :class:`Population`.
+    """
+
+    elite: int = 10
+    mutation: float = 0.005
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.elite <= self.population:
+            raise ValueError(f"elite must be at least 1 and at most population, got {self.elite}")
+        if not 0 <= self.mutation <= 1:
+            raise ValueError(f"mutation must be between 0 and 1, got {self.mutation}")
+
+    def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
+        listener = Listener(self, model, audio, goal, draws)
+        radius = listener.ball.radius(audio)[:, None]
+        chance = torch.full((len(audio),), self.mutation)
+        points, found = torch.empty(0), torch.empty(0)
+        for number, streams in enumerate(listener.rounds()):
+            noise = radius * listener.units(streams.fork("noise"), self.population)
+            children = self._bred(points, found, noise, chance, streams) if number else noise
+            points, before = listener.inside(children), found
+            found = listener.hear(points, streams.fork("hear"))
+            if number:
+                change = (found.amin(0) - before.amin(0)).abs().clamp(min=FLAT)
+                chance = (MOMENTUM * chance + BETA / change).clamp(max=1.0)
+        return listener.crafted()
+
+    def _bred(
+        self, points: Tensor, found: Tensor, noise: Tensor, chance: Tensor, streams: Draws
+    ) -> Tensor:
+        """Children of the fittest, mutated. Shape: ``[P, B, T]``."""
+        best, order = found.topk(self.elite, dim=0, largest=False)
+        wheel = torch.softmax(-best, dim=0).cumsum(0).T.contiguous()  # [B, elite]
+        spins = streams.fork("parents").uniform(wheel.new_empty(len(wheel), 2 * self.population))
+        drawn = torch.searchsorted(wheel, spins).clamp(max=self.elite - 1)
+        parents = order.T.gather(1, drawn).T.to(points.device)  # [2 P, B]
+        columns = torch.arange(points.shape[1], device=points.device)
+        mothers, fathers = parents[: self.population], parents[self.population :]
+        shape = (points.shape[1], self.population, points.shape[2])
+        coin = streams.fork("mate").uniform(points.new_empty(shape)).movedim(1, 0)
+        child = torch.where(coin < 0.5, points[mothers, columns], points[fathers, columns])
+        # What is left of the coin, whichever side it fell on, is uniform again.
+        mutates = (2 * coin) % 1 < chance.to(points)[:, None]
+        return child + noise * mutates

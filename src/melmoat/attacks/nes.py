@@ -1,0 +1,55 @@
+"""Natural evolution strategy (Wierstra et al. 2014; as an attack, Ilyas et al. 2018)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from melmoat.attacks.base import Goal
+from melmoat.attacks.population import Listener, Population
+from melmoat.audio import Audio
+from melmoat.draws import Draws
+from melmoat.models.base import Recognizer
+
+
+@dataclass(frozen=True)
+class NES(Population):
+    """Walks against the gradient that a cloud of points around it shows, seeing transcripts alone.
+
+    The cloud comes in pairs on opposite sides. Edit distances are whole numbers, so a cloud that is
+    too small hears one text everywhere and shows nothing; the walk then stays, and the next cloud
+    looks elsewhere.
+
+    Args:
+        spread: distance of the points from the walk, as a share of the radius.
+        step: length of a step of the walk, as a share of the radius.
+
+    Other options as for :class:`Population`, whose number must be even.
+    """
+
+    spread: float = 0.5
+    step: float = 0.2
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.population % 2:
+            raise ValueError(f"population comes in pairs: it must be even, got {self.population}")
+        for name, value in {"spread": self.spread, "step": self.step}.items():
+            if not 0 < value < float("inf"):
+                raise ValueError(f"{name} must be positive and finite, got {value}")
+
+    def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
+        listener = Listener(self, model, audio, goal, draws)
+        radius = listener.ball.radius(audio)[:, None]
+        walk = torch.zeros_like(audio.wav)
+        half = self.population // 2
+        for streams in listener.rounds():
+            units = listener.units(streams.fork("points"), half)
+            cloud = self.spread * radius * torch.cat([units, -units])
+            found = listener.hear(listener.inside(walk + cloud), streams.fork("hear"))
+            uphill = (found[:half] - found[half:]).to(units)
+            slope = (uphill[:, :, None] * units).mean(0)
+            moved = walk - self.step * radius * listener.ball.step(slope, audio)
+            walk = listener.inside(moved.expand_as(cloud))[0]
+        return listener.crafted()

@@ -1,0 +1,73 @@
+"""Attacks crafted on one system and judged on another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from melmoat import defenses, models
+from melmoat.attacks.base import Attack, AttackError, Goal
+from melmoat.attacks.budgets import Budget
+from melmoat.audio import Audio
+from melmoat.draws import Draws
+from melmoat.models.base import Recognizer
+from melmoat.models.wrappers import Watched
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Crafts on a system of its own; of the judged one it knows the benign transcript at most.
+
+    Budget, target and what is moved away from are those of the inner attack. The first success and
+    the queries that it reports are those on its own system.
+
+    Args:
+        model: spec of the recognizer that the attack is crafted on.
+        defense: spec of that recognizer's defense.
+        attack: what is crafted.
+    """
+
+    model: str
+    defense: str
+    attack: Attack
+
+    def __post_init__(self) -> None:
+        models.MODELS.parse(self.model)
+        defenses.build(self.defense)
+
+    @cached_property
+    def system(self) -> Recognizer:
+        """What the attack is crafted on, loaded when it is first used."""
+        return defenses.build(self.defense).wrap(models.load(self.model))
+
+    @property
+    def budget(self) -> Budget | None:
+        """The inner attack's."""
+        return self.attack.budget
+
+    @property
+    def evaluations(self) -> int:
+        """The inner attack's."""
+        return self.attack.evaluations
+
+    @property
+    def against(self) -> str | None:
+        """What the inner attack moves away from, if it does."""
+        found: str | None = getattr(self.attack, "against", None)
+        return found
+
+    def goal(self, *args: Any, **options: Any) -> Goal:
+        """The inner attack's, from the transcripts of the judged system."""
+        return self.attack.goal(*args, **options)
+
+    def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
+        own = self.system
+        if own.rate != audio.rate:
+            raise AttackError(
+                f"{self.model} hears {own.rate} Hz and the judged system {audio.rate}: an attack "
+                "on the one is no audio for the other"
+            )
+        if isinstance(model, Watched):  # progress is that of the crafting
+            own = Watched(own, model.tick)
+        return self.attack(own, audio, goal, draws)

@@ -1,0 +1,107 @@
+"""Universal perturbations (Neekhara et al. 2019): one pattern of samples for every utterance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from melmoat import weights
+from melmoat.attacks.base import AttackError, Ball, Goal
+from melmoat.attacks.budgets import Budget, within_scale
+from melmoat.audio import RATE, Audio
+from melmoat.draws import Draws
+from melmoat.models.base import Recognizer
+from melmoat.weights import WeightsError
+
+
+class Pattern(nn.Module):
+    """The samples of a universal perturbation, in [-1, 1]: a share of each utterance's radius.
+
+    Shape: ``samples`` is ``[N]``.
+    """
+
+    def __init__(self, samples: Tensor, rate: int = RATE) -> None:
+        super().__init__()
+        self.samples = nn.Parameter(samples)
+        self.rate = rate
+
+    def on(self, audio: Audio, ball: Budget) -> Tensor:
+        """The pattern laid on each utterance from its first sample on, again and again.
+
+        It is scaled to the utterance's own radius and projected, so it stays within the budget.
+        The samples must not be all zero for an l2 ball's gradient. Shape: ``[B, T]``.
+        """
+        times = -(-audio.wav.shape[1] // len(self.samples))
+        tiled = self.samples.repeat(times)[: audio.wav.shape[1]].to(audio.wav)
+        return ball.project(ball.radius(audio)[:, None] * tiled * audio.mask, audio)
+
+
+def save(path: Path, pattern: Pattern, ball: Mapping[str, Any], card: Mapping[str, Any]) -> None:
+    """Write ``pattern`` as safetensors; ``ball`` is what it was trained for, as a spec's keys."""
+    header = {
+        "architecture": "universal",
+        "config": {"size": len(pattern.samples), "rate": pattern.rate, "ball": dict(ball)},
+        "card": dict(card),
+    }
+    weights.write(path, pattern, header)
+
+
+def load(path: Path) -> tuple[Pattern, dict[str, Any]]:
+    """What :func:`save` wrote: the pattern, and the keys of the budget it was trained for."""
+    header = weights.read_header(path)
+    try:
+        if header["architecture"] != "universal":
+            raise ValueError(header["architecture"])
+        config = header["config"]
+        pattern, ball = Pattern(torch.zeros(config["size"]), config["rate"]), dict(config["ball"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path}: not a universal perturbation ({error!r})") from error
+    weights.fill(pattern, weights.read(path), str(path))
+    return pattern, ball
+
+
+@dataclass(frozen=True)
+class Universal(Ball):
+    """Adds a trained pattern, the same to every utterance; it hears no recognizer.
+
+    Budget as for :class:`Ball`.
+    """
+
+    pattern: Pattern = field(kw_only=True)
+    evaluations = 0
+
+    def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
+        if audio.rate != self.pattern.rate:
+            raise AttackError(
+                f"the pattern was trained at {self.pattern.rate} Hz and the audio has {audio.rate}"
+            )
+        with torch.no_grad():
+            delta = within_scale(self.pattern.on(audio, self.budget), audio.wav)
+        return audio.with_wav(audio.wav + delta)
+
+
+def universal(
+    path: Path,
+    norm: Literal["linf", "l2", "snr"] | None = None,
+    eps: float | None = None,
+    db: float | None = None,
+    ratio: float | None = None,
+    against: Literal["benign", "truth"] | None = None,
+    target: str | None = None,
+) -> Universal:
+    """A pattern that ``melmoat train universal`` wrote; what is not given is as it was trained."""
+    pattern, trained = load(path)
+    size = {"norm": norm, "eps": eps, "db": db, "ratio": ratio}
+    aim = {"against": against, "target": target}
+    chosen = {k: v for k, v in trained.items() if k in aim}
+    chosen |= {k: v for k, v in aim.items() if v is not None}
+    if not any(size.values()):  # a budget is taken whole
+        chosen |= {k: v for k, v in trained.items() if k in size}
+    else:
+        chosen |= {k: v for k, v in size.items() if v is not None}
+    return Universal(**chosen, pattern=pattern)

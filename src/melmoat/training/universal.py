@@ -1,0 +1,111 @@
+"""Training one perturbation for all utterances of a corpus (Neekhara et al. 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from melmoat import __version__, data, defenses, models
+from melmoat.attacks import ATTACKS, Ball
+from melmoat.attacks.probe import Probe
+from melmoat.attacks.universal import Pattern
+from melmoat.bench.cell import identity
+from melmoat.bench.work import choose, plan
+from melmoat.defenses import DEFENSES
+from melmoat.draws import Draws, derive
+from melmoat.models import MODELS
+from melmoat.training.speech import provenance
+
+START = 0.1  # largest sample of the random pattern that training begins with
+STEP = 0.1  # first step; the steps fall to nothing along a line
+MOMENTUM = 0.9
+
+
+def train_universal(
+    model: str,
+    budget: str,
+    corpus: str,
+    defense: str = "none",
+    seconds: float = 3.0,
+    epochs: int = 10,
+    limit: int = 0,
+    batch: int = 8,
+    seed: int = 0,
+    tick: Callable[[float], None] = lambda _: None,
+) -> tuple[Pattern, dict[str, Any], dict[str, Any]]:
+    """Signed gradient steps on a pattern, one a batch of utterances, with momentum.
+
+    The source walks to each utterance's own success in turn; here every utterance of a batch weighs
+    the same, whatever the size of its gradient, so that one that is lost already does not decide.
+
+    Args:
+        model, corpus, defense: specs; the utterances are spread evenly over the corpus.
+        budget: a ball and an aim as in an attack's spec, such as ``norm=snr,db=20``.
+        seconds: length of the pattern, which is repeated over longer utterances.
+        epochs: passes over the corpus.
+        limit: utterances; 0 for all.
+        tick: called with the number of utterances that were just done.
+
+    Returns:
+        the pattern, the keys of its budget and aim, and its card.
+    """
+    ball = ATTACKS.build(f"noise:{budget}")
+    assert isinstance(ball, Ball)
+    system = defenses.build(defense).wrap(models.load(model))
+    groups = plan(choose(list(data.load(corpus)), limit), batch)
+    rng = np.random.default_rng([seed, 7])
+    start = rng.uniform(-START, START, max(1, round(seconds * system.rate)))
+    pattern = Pattern(torch.tensor(start, dtype=torch.float32), system.rate)
+    velocity = torch.zeros_like(pattern.samples)
+    total = epochs * len(groups)
+    reached, losses = 0, 0.0
+    for number in range(total):
+        epoch, place = divmod(number, len(groups))
+        if place == 0:
+            order, reached, losses = rng.permutation(len(groups)).tolist(), 0, 0.0
+        group = groups[order[place]]
+        audio = data.read(group, system.rate).quantized()
+        draws = Draws(derive(seed, epoch, cut.id) for cut in group)
+        benign = system.transcribe(audio, draws.fork("benign"))
+        goal = ball.goal(benign, [cut.supervisions[0].text or "" for cut in group])
+        loud = (ball.budget.radius(audio) > 0).nonzero().flatten().tolist()
+        if loud:  # silence has no room for a perturbation
+            audio, goal, draws = audio.pick(loud), goal.pick(loud), draws.pick(loud)
+            delta = pattern.on(audio, ball.budget)
+            look = Probe(system, audio, goal, listen=True)(delta.detach(), draws.fork("look"))
+            size = look.gradient.norm(dim=1, keepdim=True).clamp(min=1e-30)
+            (slope,) = torch.autograd.grad(delta, pattern.samples, look.gradient / size)
+            velocity = MOMENTUM * velocity + slope / slope.abs().mean().clamp(min=1e-30)
+            with torch.no_grad():
+                pace = STEP * (1 - number / total)
+                pattern.samples.sub_(pace * velocity.sign()).clamp_(-1.0, 1.0)
+            reached, losses = reached + int(look.reached.sum()), losses + float(look.loss.sum())
+        tick(len(group))
+    utterances = sum(len(group) for group in groups)
+    return (
+        pattern,
+        _keys(budget),
+        {
+            "model": identity(MODELS.parse(model)),
+            "defense": identity(DEFENSES.parse(defense)),
+            "budget": budget,
+            "trained_on": provenance(corpus),
+            "utterances": utterances,
+            "epochs": epochs,
+            "seed": seed,
+            "reached_percent": round(100 * reached / utterances, 2),
+            "loss": round(losses / utterances, 3),
+            "melmoat": __version__,
+        },
+    )
+
+
+def _keys(budget: str) -> dict[str, Any]:
+    """The options that ``budget`` gives, defaults left out."""
+    spec = ATTACKS.parse(f"noise:{budget}")
+    plain = ATTACKS.parse("noise:")
+    found = {k: v for k, v in spec.args.items() if v != plain.args[k]}
+    return found | {"norm": spec.args["norm"]}

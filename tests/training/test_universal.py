@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from melmoat import attacks, data, models
+from melmoat.assets import asset
+from melmoat.attacks import Targeted, Untargeted
+from melmoat.attacks.base import AttackError
+from melmoat.attacks.budgets import SNR, Linf
+from melmoat.attacks.universal import Pattern, Universal, load, save
+from melmoat.audio import Audio
+from melmoat.draws import Draws
+from melmoat.models import DeepSpeech2
+from melmoat.spec import SpecError
+from melmoat.training.universal import train_universal
+from melmoat.weights import WeightsError
+
+
+def pattern() -> Pattern:
+    return Pattern(torch.tensor([1.0, -0.5, 0.25]))
+
+
+def test_the_pattern_is_repeated_from_the_first_sample_and_cut() -> None:
+    audio = Audio.of([0.1 * torch.ones(5), 0.1 * torch.ones(2)])
+    on = pattern().on(audio, Linf(0.02))
+    expected = 0.02 * torch.tensor([[1, -0.5, 0.25, 1, -0.5], [1, -0.5, 0, 0, 0]])
+    assert torch.allclose(on, expected)
+
+
+def test_the_gradient_of_a_pattern_is_exact_in_both_geometries() -> None:
+    audio = Audio.of([torch.rand(50) - 0.5, torch.rand(20) - 0.5])
+    audio = Audio(audio.wav.double(), audio.lengths)
+    samples = (torch.rand(15, dtype=torch.float64) - 0.5).requires_grad_()
+
+    def through(x: torch.Tensor, ball: Linf | SNR) -> torch.Tensor:
+        made = Pattern(torch.zeros(15))
+        del made.samples
+        made.samples = x  # type: ignore[assignment]
+        return made.on(audio, ball)
+
+    for ball in (Linf(0.01), SNR(20.0)):
+        assert torch.autograd.gradcheck(lambda x, b=ball: through(x, b), samples)
+
+
+def test_a_file_remembers_its_budget_and_may_be_given_another(
+    tmp_path: Path, tiny: DeepSpeech2, ragged: Audio
+) -> None:
+    path = tmp_path / "u.safetensors"
+    save(path, pattern(), {"norm": "snr", "db": 25.0, "target": "GO"}, {"about": "test"})
+    made = attacks.build(f"universal:{path}")
+    assert made.budget == SNR(25.0)
+    assert made.goal(["A"], ["B"]) == Targeted(["GO"])
+    assert attacks.build(f"universal:{path},norm=linf,eps=0.01").budget == Linf(0.01)
+    found, _ = load(path)
+    assert torch.equal(found.samples, pattern().samples)
+    other = Audio(ragged.wav, ragged.lengths, 8_000)
+    with pytest.raises(AttackError, match="16000 Hz and the audio has 8000"):
+        made(tiny, other, Untargeted(["A", "B", "C"]), Draws([1, 2, 3]))
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="no such weights file"):
+        attacks.build(f"universal:{tmp_path / 'none'}")
+    with pytest.raises(WeightsError, match="not a universal perturbation"):
+        attacks.build(f"universal:{asset('ds2-an4.safetensors')}")
+
+
+def test_training_raises_the_loss_of_utterances_it_never_saw() -> None:
+    ticks: list[float] = []
+    budget = "norm=snr,db=10,against=truth"
+    found, ball, card = train_universal(
+        "ds2-an4", budget, "demo", seconds=0.5, epochs=4, limit=4, batch=4, tick=ticks.append
+    )
+    assert sum(ticks) == pytest.approx(16)
+    assert ball == {"norm": "snr", "db": 10.0, "against": "truth"}
+    assert card["trained_on"]["corpus"] == "demo"
+    cuts = list(data.load("demo"))[1:4]  # the four are spread over the corpus, the first is 0
+    audio, model = data.read(cuts), models.load("ds2-an4")
+    goal = Untargeted([cut.supervisions[0].text or "" for cut in cuts])
+    losses = []
+    for samples in (found.samples, torch.rand(8_000) - 0.5):
+        attack = Universal(norm="snr", db=10.0, pattern=Pattern(samples.detach()))
+        out = attack(model, audio, goal, Draws([0, 1, 2]))
+        losses.append(-goal.loss(model, out, Draws([0, 1, 2])).detach())
+    assert losses[0].mean() > 1.2 * losses[1].mean()
+
+
+def test_a_budget_must_say_something() -> None:
+    with pytest.raises(SpecError, match="norm=snr takes db"):
+        train_universal("ds2-an4", "", "demo")
