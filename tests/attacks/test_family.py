@@ -37,20 +37,18 @@ SPECS = [
     "kenansville:db=20",
     "apgd:norm=linf,eps=0.01,steps=6,stop=true,restarts=2,random_start=true,eot=2,chunk=1",
     "pgd:norm=linf,eps=0.01,steps=6,stop=true,restarts=2",
+    "cw:eps=0.01,steps=6,lr=2e-3",
+    "cw2018:eps=0.03,steps=6,lr=5e-3,c=10,eot=2,chunk=1",
+    "cw2018:eps=0.03,steps=6,lr=5e-3,c=10,loss=margin",
+    "imperceptible:eps=0.03,steps=4,lr=5e-3,hiding=3,hiding_lr=1e-3",
     "nes:norm=snr,db=20,queries=9,population=4,chunk=3",
     "genetic:norm=linf,eps=0.01,queries=8,population=4,elite=2,mutation=0.1",
     f"universal:{PATTERN}",
     f"universal:{PATTERN},norm=linf,eps=0.01",
     "transfer:model=ds2-an4,attack=(pgd:norm=snr,db=20,steps=4)",
-    "cw:eps=0.01,steps=6,lr=2e-3",
-    "cw2018:eps=0.03,steps=6,lr=5e-3,c=10,eot=2,chunk=1",
-    "cw2018:eps=0.03,steps=6,lr=5e-3,c=10,loss=margin",
-    "imperceptible:eps=0.03,steps=4,lr=5e-3,hiding=3,hiding_lr=1e-3",
 ]
 SHRINKING = ("cw", "imperceptible")  # they look for the least that reaches the goal
-# They follow no gradient of the recognizer that is judged.
-BLIND = ("none", "noise", "kenansville", "nes", "genetic", "universal", "transfer")
-GRADIENT = [spec for spec in SPECS if not spec.startswith(BLIND)]
+GRADIENT = [spec for spec in SPECS if spec.startswith(("pgd", "apgd", *SHRINKING))]
 ZERO = {
     "none": "none",
     "noise:norm=snr,db=400": "noise",
@@ -59,13 +57,13 @@ ZERO = {
     "pgd:norm=snr,db=400,steps=2": "snr",
     "apgd:norm=linf,eps=0,steps=3": "apgd",
     "kenansville:db=400": "kenansville",
+    "cw:eps=0,steps=3": "cw",
+    "cw2018:eps=0,steps=3": "cw2018",
+    "imperceptible:eps=0,steps=3,hiding=2": "imperceptible",
     "nes:norm=l2,eps=0,queries=4,population=2": "nes",
     "genetic:norm=linf,eps=0,queries=4,population=2,elite=1": "genetic",
     f"universal:{PATTERN},norm=linf,eps=0": "universal",
     "transfer:model=ds2-an4,attack=(pgd:norm=linf,eps=0,steps=1)": "transfer",
-    "cw:eps=0,steps=3": "cw",
-    "cw2018:eps=0,steps=3": "cw2018",
-    "imperceptible:eps=0,steps=3,hiding=2": "imperceptible",
 }
 
 # The untrained recognizer hears none of the references, so these have nothing to do.
@@ -174,7 +172,8 @@ def test_the_goals_loss_falls(spec: str, goal: str, tiny: DeepSpeech2, ragged: A
     assert (loss(out) < loss(noisy)).all()
 
 
-@pytest.mark.parametrize("spec", SPECS)
+# A transfer is its inner attack, on a recognizer that takes its time for half a minute.
+@pytest.mark.parametrize("spec", [spec for spec in SPECS if not spec.startswith("transfer")])
 def test_half_a_minute_and_one_word(spec: str) -> None:
     generator = torch.Generator().manual_seed(2)
     waves = [0.1 * torch.randn(n, generator=generator) for n in (480_000, 4_000)]
