@@ -234,6 +234,53 @@ def test_progress_adds_up(tmp_path: Path, spec: str) -> None:
     assert sum(total) == pytest.approx(20)
 
 
+def test_progress_adds_up_though_an_attack_ends_early(tmp_path: Path, spec: str) -> None:
+    attack = "pgd:norm=linf,eps=0.5,steps=9,stop=true"
+    total: list[float] = []
+    cells, store = grid([spec], ["none"], [attack], ["demo"]), Store(tmp_path / "run")
+    Runner(store, batch=2, limit=4).run(cells, lambda _, n: total.append(n))
+    assert any(row["queries"] < 10 for row in store.rows(cells[0]))
+    assert sum(total) == pytest.approx(4)
+
+
+def test_rows_say_what_an_attack_took(tiny: DeepSpeech2, ragged: Audio) -> None:
+    def rows(spec: str) -> list[dict[str, object]]:
+        attack = attacks.build(spec)
+        out = judge(tiny, ragged, attack, TRUTH, Draws(SEEDS))
+        return rows_of(["a", "b", "c"], TRUTH, attack, out)
+
+    def column(spec: str, name: str) -> list[object]:
+        return [row[name] for row in rows(spec)]
+
+    assert column("none", "queries") == [0, 0, 0]
+    assert column("none", "audible") == [0, 0, 0]
+    assert column("pgd:db=20,steps=3", "queries") == [3, 3, 3]
+    assert column("pgd:db=20,steps=3", "first") == [None] * 3  # it never looked
+    never = "pgd:db=20,steps=2,stop=true,target=never"
+    assert column(never, "first") == [None] * 3
+    loud = rows("pgd:norm=linf,eps=0.5,steps=9,stop=true")
+    assert all(row["queries"] == row["first"] + 1 for row in loud)  # type: ignore[operator]
+    white = column("noise:norm=linf,eps=0.1", "audible")
+    assert all(0.5 < share <= 1 for share in white)  # type: ignore[operator]
+
+
+def test_targets_of_the_corpus_are_the_same_in_every_batch_part_and_cell(
+    tmp_path: Path, spec: str
+) -> None:
+    def targets(seed: int = 0, limit: int = 5, defense: str = "none") -> dict[str, str]:
+        attack = "pgd:db=20,steps=1,target=matched"
+        (cell,) = grid([spec], [defense], [attack], ["demo"], seed)
+        store = Store(tmp_path / f"{seed}-{limit}-{defense}")
+        Runner(store, batch=limit, limit=limit).run([cell], ignore)
+        return {row["id"]: row["target"] for row in store.rows(cell)}
+
+    found, texts = targets(), {c.supervisions[0].text: c.id for c in load_corpus("demo")}
+    assert all(texts[target] != name for name, target in found.items())
+    assert targets(defense="wgn:snr=20") == found
+    assert targets(limit=1).items() <= found.items()
+    assert targets(seed=1) != found
+
+
 def test_audio_is_kept_when_asked_for(tmp_path: Path, spec: str) -> None:
     (_, _, _, cell) = cells_of(spec)
     store = Store(tmp_path / "run")

@@ -191,6 +191,17 @@ def test_summary_rates_are_corpus_rates() -> None:
     assert summary["n"] == 3
 
 
+def test_figures_are_means_of_the_rows_that_have_them() -> None:
+    old = row("a")  # written before there were such figures
+    new = [row("b") | {"first": 3, "queries": 10, "audible": 0.5},
+           row("c") | {"first": None, "queries": 20, "audible": 0.1}]  # fmt: skip
+    summary = summary_of(CELL, [old, *new])
+    assert (summary["first"], summary["queries"], summary["n"]) == (3, 15, 3)
+    assert summary["audible"] == pytest.approx(30)
+    summary = summary_of(CELL, [old])
+    assert (summary["first"], summary["queries"], summary["audible"]) == (None, None, None)
+
+
 def test_summary_of_nothing() -> None:
     summary = summary_of(CELL, [])
     assert (summary["n"], summary["wer"], summary["wer_low"]) == (0, None, None)

@@ -2,8 +2,10 @@
 
 from melmoat.attacks.apgd import APGD
 from melmoat.attacks.base import Aim, Attack, Ball, Goal, NoAttack, Targeted, Untargeted
+from melmoat.attacks.cw import CW, CW2018
 from melmoat.attacks.genetic import Genetic
 from melmoat.attacks.gradient import PGD
+from melmoat.attacks.imperceptible import Imperceptible
 from melmoat.attacks.kenansville import Kenansville
 from melmoat.attacks.nes import NES
 from melmoat.attacks.noise import Noise
@@ -21,7 +23,10 @@ ATTACKS: Family[Attack] = Family(
     "attack",
     {
         "apgd": APGD,
+        "cw": CW,
+        "cw2018": CW2018,
         "genetic": Genetic,
+        "imperceptible": Imperceptible,
         "kenansville": Kenansville,
         "nes": NES,
         "noise": Noise,

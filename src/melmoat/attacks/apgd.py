@@ -62,7 +62,7 @@ class APGD(Ball):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check(self, steps=self.steps)
+        check(self, steps=self.steps, restarts=self.restarts)
 
     @property
     def evaluations(self) -> int:

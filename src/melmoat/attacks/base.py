@@ -10,11 +10,13 @@ from torch import Tensor
 
 from melmoat.attacks.budgets import Budget, budget
 from melmoat.audio import Audio
-from melmoat.draws import Draws
+from melmoat.draws import Draws, derive
 from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import char_edits, word_edits
 from melmoat.models.base import Recognizer
 from melmoat.text import normalise
+
+MATCHED = "matched"
 
 
 class AttackError(MelmoatError):
@@ -108,8 +110,17 @@ class Attack(Protocol):
         """Losses that one call evaluates, for progress bars."""
         ...
 
-    def goal(self, benign: Sequence[str], truth: Sequence[str]) -> Goal:
-        """The goal for a batch with these transcripts; :class:`Aim` has the usual one."""
+    def goal(
+        self, benign: Sequence[str], truth: Sequence[str], corpus: Sequence[str] = (), seed: int = 0
+    ) -> Goal:
+        """The goal for a batch with these transcripts; :class:`Aim` has the usual one.
+
+        Args:
+            benign: what the recognizer hears in each utterance.
+            truth: what is said in it.
+            corpus: all that is said in the corpus, for targets taken from it.
+            seed: which of them are taken.
+        """
         ...
 
 
@@ -120,17 +131,47 @@ class Aim:
     Args:
         against: an untargeted attack moves away from the recognizer's own ``benign`` transcript
             (as in the paper), or from the ``truth``.
-        target: the transcript that a targeted attack wants, the same for every utterance.
+        target: the transcript that a targeted attack wants: a text, the same for every utterance,
+            or ``matched``, for each another text of the corpus (:func:`matched`).
     """
 
     against: Literal["benign", "truth"] = "benign"
     target: str | None = None
 
-    def goal(self, benign: Sequence[str], truth: Sequence[str]) -> Untargeted | Targeted:
-        """The goal for a batch with these transcripts."""
+    def goal(
+        self, benign: Sequence[str], truth: Sequence[str], corpus: Sequence[str] = (), seed: int = 0
+    ) -> Untargeted | Targeted:
+        """The goal for a batch with these transcripts; see :class:`Attack`."""
+        if self.target == MATCHED:
+            return Targeted([matched(text, corpus, seed) for text in truth])
         if self.target is not None:
             return Targeted([normalise(self.target)] * len(benign))
         return Untargeted(list(benign if self.against == "benign" else truth))
+
+
+def matched(text: str, corpus: Sequence[str], seed: int = 0) -> str:
+    """A target for an utterance of ``text``: another text of the corpus, about as long.
+
+    It is drawn from those whose length differs by at most a tenth, or else from the nearest. It
+    depends on the text, the seed and the set of the corpus's texts alone, so an utterance has the
+    same target in every cell, batch and order.
+
+    Raises:
+        AttackError: the corpus holds no other text.
+
+    >>> matched("GO ON", ["STOP IT", "GO ON", "YES", "NO WAY"])
+    'NO WAY'
+    """
+    others = {other for other in corpus if other and word_edits(text, other)[0]}
+    if not others:
+        raise AttackError(
+            f"target={MATCHED} takes another text of the corpus, and there is none; give a corpus "
+            "of several texts (`melmoat bench --data`), or say the target: target=TEXT"
+        )
+    far = {other: abs(len(other) - len(text)) for other in others}
+    enough = max(len(text) // 10, min(far.values()))
+    near = [other for other in others if far[other] <= enough]
+    return min(near, key=lambda other: derive("target", seed, text, other))
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class PGD(Ball):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check(self, steps=self.steps, step=self.step)
+        check(self, steps=self.steps, step=self.step, restarts=self.restarts)
         if not 0 <= self.momentum < math.inf:
             raise ValueError(f"momentum must be finite and not negative, got {self.momentum}")
 

@@ -157,7 +157,9 @@ class _Ears:
         model = require_ctc(self.model)
         log_probs, frames = model.log_probs(audio, draws)
         self._texts += model.decoder(log_probs.detach(), frames, model.labels)
-        return ctc_loss(log_probs, frames, texts, model.labels)
+        criterion = getattr(model, "criterion", ctc_loss)
+        found: Tensor = criterion(log_probs, frames, texts, model.labels)
+        return found
 
     def drain(self) -> list[str]:
         """The transcripts since the last call, draw after draw."""

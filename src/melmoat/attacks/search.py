@@ -15,7 +15,21 @@ from melmoat.draws import Draws
 from melmoat.models.base import Recognizer
 
 
-class Search(Protocol):
+class Averaging(Protocol):
+    """An attack that may average its loss over draws."""
+
+    @property
+    def eot(self) -> int:
+        """Draws whose mean loss is attacked."""
+        ...
+
+    @property
+    def chunk(self) -> int | None:
+        """Draws evaluated at once."""
+        ...
+
+
+class Search(Averaging, Protocol):
     """An attack that walks inside a ball, once or several times."""
 
     @property
@@ -26,16 +40,6 @@ class Search(Protocol):
     @property
     def random_start(self) -> bool:
         """Whether the first walk starts at random too."""
-        ...
-
-    @property
-    def eot(self) -> int:
-        """Draws whose mean loss is attacked."""
-        ...
-
-    @property
-    def chunk(self) -> int | None:
-        """Draws evaluated at once."""
         ...
 
     @property
@@ -60,19 +64,15 @@ class Search(Protocol):
         ...
 
 
-def check(attack: Search, **positive: float) -> None:
+def check(attack: Averaging, **positive: float) -> None:
     """Raise ValueError for counts and lengths that are not positive."""
-    counts = {
-        "restarts": attack.restarts,
-        "eot": attack.eot,
-        "chunk": 1 if attack.chunk is None else attack.chunk,
-    }
+    counts = {"eot": attack.eot, "chunk": 1 if attack.chunk is None else attack.chunk}
     for name, value in (positive | counts).items():
         if not value > 0 or value == float("inf"):
             raise ValueError(f"{name} must be positive and finite, got {value}")
 
 
-def passes(attack: Search) -> int:
+def passes(attack: Averaging) -> int:
     """Losses that one look takes: one for each chunk of draws."""
     return -(-attack.eot // (attack.chunk or attack.eot))
 

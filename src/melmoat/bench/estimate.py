@@ -77,7 +77,8 @@ def _timed(worker: Worker, unit: Unit) -> float:
             raise _EnoughError
 
     with suppress(_EnoughError):
-        attack(Watched(model, tick), audio, attack.goal(benign, truth), draws)
+        goal = worker.goal(unit.cell, attack, benign, truth)
+        attack(Watched(model, tick), audio, goal, draws)
     listening, steps = marks[1] - marks[0], marks[2:]
     if len(steps) < 3:  # an attack that is over before it was timed
         return 2 * listening + time.perf_counter() - marks[1]

@@ -16,6 +16,8 @@ import torch
 
 from melmoat.attacks.base import Attack, Goal, Targeted
 from melmoat.attacks.budgets import to_pcm16
+from melmoat.attacks.masking import Masking
+from melmoat.attacks.probe import NEVER, Crafted
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
@@ -33,7 +35,11 @@ class JudgeError(MelmoatError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """A batch, attacked and judged. Lists have one entry an utterance."""
+    """A batch, attacked and judged. Lists have one entry an utterance.
+
+    ``first`` and ``queries`` are the attack's own figures (:class:`Crafted`); None where it has
+    none, or never saw its goal reached.
+    """
 
     clean: Audio
     adversarial: Audio
@@ -41,6 +47,8 @@ class Outcome:
     transcripts: list[str]
     goal: Goal
     reached: list[bool]
+    first: list[int | None]
+    queries: list[int | None]
     seconds: float
 
 
@@ -52,6 +60,7 @@ def judge(
     draws: Draws,
     tick: Callable[[], None] = lambda: None,
     benign: list[str] | None = None,
+    goal: Goal | None = None,
 ) -> Outcome:
     """Attack ``audio`` against ``model`` and measure what comes of it.
 
@@ -60,6 +69,7 @@ def judge(
         truth: what was said.
         tick: called at each loss that the attack evaluates.
         benign: transcripts of the clean speech, where they are known.
+        goal: what is wanted; if None, what the attack wants of these transcripts alone.
 
     Raises:
         JudgeError: the attack left its budget or changed lengths or rate.
@@ -67,7 +77,7 @@ def judge(
     clean = audio.quantized()
     if benign is None:
         benign = model.transcribe(clean, draws.fork("benign"))
-    goal = attack.goal(benign, truth)
+    goal = goal or attack.goal(benign, truth)
     began = time.perf_counter()
     proposed = attack(Watched(model, tick), clean, goal, draws.fork("attack"))
     seconds = time.perf_counter() - began
@@ -85,7 +95,18 @@ def judge(
             raise JudgeError(f"the attack used {float(used.max()):.4f} times its budget")
     transcripts = model.transcribe(adversarial, draws.fork("judge"))
     reached = goal.reached(transcripts)
-    return Outcome(clean, adversarial, benign, transcripts, goal, reached, seconds)
+    first, queries = _figures(proposed, attack)
+    return Outcome(clean, adversarial, benign, transcripts, goal, reached, first, queries, seconds)
+
+
+def _figures(proposed: Audio, attack: Attack) -> tuple[list[int | None], list[int | None]]:
+    """Steps to the first success, and queries, of each utterance."""
+    unknown: list[int | None] = [None] * len(proposed)
+    if not isinstance(proposed, Crafted):
+        return unknown, unknown if attack.evaluations else [0] * len(proposed)
+    first = unknown if proposed.first is None else proposed.first.tolist()
+    queries = unknown if proposed.queries is None else proposed.queries.tolist()
+    return [None if n == NEVER else n for n in first], queries
 
 
 def rows_of(names: Sequence[str], truth: Sequence[str], attack: Attack, out: Outcome) -> list[Row]:
@@ -93,6 +114,8 @@ def rows_of(names: Sequence[str], truth: Sequence[str], attack: Attack, out: Out
     snr = distortion.snr_db(out.clean, out.adversarial).tolist()
     linf = distortion.linf(out.clean, out.adversarial).tolist()
     l2 = distortion.l2(out.clean, out.adversarial).tolist()
+    delta = out.adversarial.wav - out.clean.wav
+    audible = Masking(out.clean).audible(delta).tolist() if delta.any() else [0.0] * len(names)
     targets = out.goal.targets if isinstance(out.goal, Targeted) else [None] * len(names)
     rows = []
     for i, (name, reference, target) in enumerate(zip(names, truth, targets, strict=True)):
@@ -113,6 +136,9 @@ def rows_of(names: Sequence[str], truth: Sequence[str], attack: Attack, out: Out
                 "snr_db": snr[i] if math.isfinite(snr[i]) else None,
                 "linf": linf[i],
                 "l2": l2[i],
+                "audible": audible[i],
+                "first": out.first[i],
+                "queries": out.queries[i],
                 "steps": attack.evaluations,
                 "seconds": round(out.seconds / len(names), 4),
             }

@@ -36,6 +36,9 @@ from melmoat.draws import derive
 from melmoat.errors import MelmoatError
 from melmoat.metrics.intervals import bootstrap, rate
 
+# What a summary averages over the rows that have it.
+FIGURES = ("reached", "snr_db", "audible", "first", "queries", "seconds")
+
 
 class StoreError(MelmoatError):
     """The run's folder cannot be read or written; rows that were finished are kept."""
@@ -222,6 +225,7 @@ class Store:
 def summary_of(cell: Cell, rows: Iterable[Row]) -> dict[str, Any]:
     """Figures of one cell, rates in percent with 95 % bootstrap intervals over utterances.
 
+    ``first``, the steps until an attack first saw its goal reached, is the mean of those that did.
     The order in which rows were written changes nothing.
     """
     numbers = _numbers(rows)
@@ -234,7 +238,13 @@ def summary_of(cell: Cell, rows: Iterable[Row]) -> dict[str, Any]:
 
     words = counts("adversarial", "words")
     low, high = bootstrap(*words) or (None, None)
-    reached, snr, seconds = column("reached"), column("snr_db"), column("seconds")
+    reached = column("reached")
+
+    def mean(name: str) -> float | None:
+        values = column(name)
+        return sum(values) / len(values) if values else None
+
+    audible = mean("audible")
     return {
         **asdict(cell),
         "key": cell.key,
@@ -246,22 +256,26 @@ def summary_of(cell: Cell, rows: Iterable[Row]) -> dict[str, Any]:
         "benign_wer": rate(*counts("benign", "words")),
         "target_wer": rate(*counts("target", "words")),
         "success": rate(reached, [1] * len(reached)),
-        "snr_db": sum(snr) / len(snr) if snr else None,
-        "seconds_per_utterance": sum(seconds) / len(seconds) if seconds else None,
+        "snr_db": mean("snr_db"),
+        "audible": None if audible is None else 100 * audible,
+        "first": mean("first"),
+        "queries": mean("queries"),
+        "seconds_per_utterance": mean("seconds"),
     }
 
 
 def _numbers(rows: Iterable[Row]) -> dict[str, NDArray[np.float64]]:
     """The numbers of all rows by name, in one order whatever theirs is; NaN for what is missing."""
     order = array("Q")
-    found = {name: array("d") for name in ("reached", "snr_db", "seconds")}
+    found = {name: array("d") for name in FIGURES}
     for which in ("benign", "adversarial", "target"):
         for unit in ("words", "chars"):
             found |= {f"{which} {unit}": array("d"), f"{which} {unit} of": array("d")}
     for row in rows:
         order.append(derive(0, row["id"]) % 2**64)
-        for name in ("reached", "snr_db", "seconds"):
-            found[name].append(math.nan if row[name] is None else row[name])
+        for name in FIGURES:
+            value = row.get(name)  # rows of an earlier version lack some
+            found[name].append(math.nan if value is None else value)
         for which, units in row["counts"].items():
             for unit in ("words", "chars"):
                 edits, total = units[unit] if units else (math.nan, math.nan)

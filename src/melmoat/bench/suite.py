@@ -23,6 +23,7 @@ class Row:
     Args:
         stochastic: whether an attack that averages its loss over draws (EOT) applies.
         paper: the paper's WER by column, where it gives one.
+        target: the paper's target WER by column.
     """
 
     label: str
@@ -30,6 +31,7 @@ class Row:
     defense: str
     stochastic: bool = False
     paper: Mapping[str, float] = field(default_factory=dict)
+    target: Mapping[str, float] = field(default_factory=dict)
 
     def cell(self, attack: str, data: str) -> Cell:
         """This row under ``attack``."""

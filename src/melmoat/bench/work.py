@@ -14,7 +14,7 @@ import torch
 from lhotse import MonoCut
 
 from melmoat import attacks, data, defenses, models
-from melmoat.attacks.base import Attack
+from melmoat.attacks.base import Attack, Goal
 from melmoat.audio import Audio
 from melmoat.bench.cell import Cell
 from melmoat.bench.judge import Outcome, Row, judge, rows_of
@@ -101,10 +101,15 @@ class Worker:
         self._recognizer = lru_cache(maxsize=4)(models.load)
         self._heard: dict[tuple[Cell, tuple[str, ...]], list[str]] = {}
         self.system = lru_cache(maxsize=2)(self._build)
+        self._texts = lru_cache(maxsize=4)(_texts)
 
     def _build(self, cell: Cell) -> System:
         defense = defenses.build(cell.defense)
         return defense.wrap(self._recognizer(cell.model)), defense, attacks.build(cell.attack)
+
+    def goal(self, cell: Cell, attack: Attack, benign: list[str], truth: list[str]) -> Goal:
+        """What ``attack`` wants of these transcripts of utterances of ``cell``."""
+        return attack.goal(benign, truth, self._texts(cell.data), cell.seed)
 
     def _benign(
         self, cell: Cell, names: Sequence[str], model: Recognizer, audio: Audio
@@ -130,13 +135,15 @@ class Worker:
 
         def count(amount: float) -> None:
             nonlocal ticked
+            amount = min(amount, len(unit.batch) - ticked)
             ticked += amount
             tick(amount)
 
         try:
             self._batch(unit, unit.batch, system, count, out)
+            count(len(unit.batch))  # what an attack that ended early left
         except Exception as error:
-            tick(len(unit.batch) - ticked)
+            count(len(unit.batch))
             if len(unit.batch) == 1:
                 out.failed[unit.batch[0].id] = told(error)
             else:
@@ -161,7 +168,8 @@ class Worker:
         share = len(batch) / (attack.evaluations + 1)
         clean = data.read(batch, model.rate)
         benign = self._benign(unit.cell, names, model, clean)
-        outcome = judge(model, clean, attack, truth, draws, lambda: tick(share), benign)
+        goal = self.goal(unit.cell, attack, benign, truth)
+        outcome = judge(model, clean, attack, truth, draws, lambda: tick(share), benign, goal)
         rows = rows_of(names, truth, attack, outcome)
         out.rows += [row for row in rows if row["id"] in unit.missing]
         if unit.audio:
@@ -169,7 +177,11 @@ class Worker:
                 kept = out.audio.setdefault(kind, {})
                 for name, wave in zip(names, audio, strict=True):
                     kept[name] = Audio.of([wave], audio.rate)
-        tick(share)
+
+
+def _texts(corpus: str) -> tuple[str, ...]:
+    """All that is said in a corpus, whatever part of it is measured."""
+    return tuple(cut.supervisions[0].text or "" for cut in data.load(corpus))
 
 
 def _kinds(outcome: Outcome, defense: Defense, draws: Draws) -> dict[str, Audio]:

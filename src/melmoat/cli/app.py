@@ -138,6 +138,7 @@ def attack(
     draws = Draws([derive(seed, source.name)])
     with bar("attack", made.evaluations) as tick:
         out = judge(system, clean, made, [normalise(text or "")], draws, lambda: tick(1))
+        tick(made.evaluations)  # whatever an attack that ended early left
     audio.save(target, out.adversarial)
     typer.echo(f"before: {out.benign[0]}\nafter:  {out.transcripts[0]}")
     reached = "reached" if out.reached[0] else "not reached"

@@ -88,6 +88,22 @@ def frames_needed(text: str) -> int:
     return len(text) + sum(a == b for a, b in pairwise(text))
 
 
+def check_frames(frames: Tensor, texts: Sequence[str]) -> None:
+    """Refuse texts that their number of ``frames`` ``[B]`` cannot express.
+
+    Raises:
+        TextError: a text is too long.
+    """
+    if len(texts) != len(frames):
+        raise ValueError(f"{len(texts)} texts for a batch of {len(frames)}")
+    for text, available in zip(texts, frames.tolist(), strict=True):
+        if frames_needed(text) > available:
+            raise TextError(
+                f"{text!r} needs {frames_needed(text)} frames but the audio has {available}; "
+                "choose a shorter text or longer audio"
+            )
+
+
 def ctc_loss(log_probs: Tensor, frames: Tensor, texts: Sequence[str], labels: str) -> Tensor:
     """CTC loss of each text in nats. A text that the frames cannot express is refused.
 
@@ -99,14 +115,7 @@ def ctc_loss(log_probs: Tensor, frames: Tensor, texts: Sequence[str], labels: st
 
     Shape: ``[B]``.
     """
-    if len(texts) != len(log_probs):
-        raise ValueError(f"{len(texts)} texts for a batch of {len(log_probs)}")
-    for text, available in zip(texts, frames.tolist(), strict=True):
-        if frames_needed(text) > available:
-            raise TextError(
-                f"{text!r} needs {frames_needed(text)} frames but the audio has {available}; "
-                "choose a shorter text or longer audio"
-            )
+    check_frames(frames, texts)
     targets = [encode(text, labels) for text in texts]
     return F.ctc_loss(
         log_probs.transpose(0, 1),

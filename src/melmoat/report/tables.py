@@ -91,7 +91,8 @@ def _cell(cell: Mapping[str, Any] | None) -> Text:
 def markdown(suite: Suite, measured: Mapping[tuple[str, str], Mapping[str, Any]]) -> str:
     """WER in percent with 95 % bootstrap intervals over utterances; the paper's in italics.
 
-    A cell with fewer utterances than others of the table says so.
+    Behind a targeted attack's WER stands that against its target, which a defense wants high. A
+    cell with fewer utterances than others of the table says so.
     """
     most = max((cell["n"] for cell in measured.values()), default=0)
     columns = list(suite.columns)
@@ -103,16 +104,25 @@ def markdown(suite: Suite, measured: Mapping[tuple[str, str], Mapping[str, Any]]
         ]
         lines.append(f"| {row.label} | {' | '.join(ours)} |")
         if row.paper:
-            theirs = [f"*{row.paper[c]:.1f}*" if c in row.paper else "" for c in columns]
+            theirs = [_paper(row.paper.get(c), row.target.get(c)) for c in columns]
             lines.append(f"| *{row.label}, paper* | {' | '.join(theirs)} |")
     return "\n".join(lines)
 
 
+def _paper(wer: float | None, target: float | None) -> str:
+    if wer is None:
+        return ""
+    return f"*{wer:.1f}*" if target is None else f"*{wer:.1f}, target {target:.1f}*"
+
+
 def wer(cell: Mapping[str, Any] | None, most: int = 0) -> str:
-    """A cell's WER with its interval, and its n below ``most``; "-" where it is not measured."""
+    """A cell's WER with its interval, its target WER where it has one, and its n below ``most``;
+    "-" where it is not measured."""
     if cell is None or cell["wer"] is None:
         return "-"
     text = f"{cell['wer']:.1f}"
     if cell["wer_low"] is not None:
         text += f" [{cell['wer_low']:.1f}, {cell['wer_high']:.1f}]"
+    if cell.get("target_wer") is not None:
+        text += f", target {cell['target_wer']:.1f}"
     return f"{text}, n = {cell['n']}" if cell["n"] < most else text

@@ -1,0 +1,172 @@
+"""Carlini & Wagner's attacks: the smallest perturbation that still reaches the goal.
+
+Adam looks for the goal inside a box; whenever it is reached the box shrinks, and the last
+perturbation that reached it is kept. What is looked at is rounded to 16 bits, as a file would be:
+the last success lies at the edge of failing, where rounding decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from melmoat.attacks.base import Aim, AttackError, Goal, Targeted
+from melmoat.attacks.budgets import TINY, Linf, within_scale
+from melmoat.attacks.margin import Margin
+from melmoat.attacks.probe import Probe
+from melmoat.attacks.search import check, passes
+from melmoat.audio import PCM16, Audio
+from melmoat.draws import Draws
+from melmoat.models.base import Recognizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shrinking(Aim):
+    """A search in a box that shrinks with each success.
+
+    Args:
+        eps: half the width of the box at the beginning, of full scale 1.
+        steps: steps of Adam.
+        lr: Adam's learning rate, of full scale 1.
+        decrease: what a success multiplies the box with, after cutting it to what was used.
+        every: steps between looks at whether to shrink.
+        eot: draws whose mean loss is attacked, against a stochastic defense. A success is one
+            under every draw.
+        chunk: draws evaluated at once, to bound memory; all if none.
+    """
+
+    eps: float
+    steps: int
+    lr: float
+    decrease: float
+    every: int
+    eot: int = 1
+    chunk: int | None = None
+
+    def __post_init__(self) -> None:
+        check(self, steps=self.steps, lr=self.lr, every=self.every)
+        if not 0 < self.decrease <= 1:
+            raise ValueError(f"decrease must be in (0, 1], got {self.decrease}")
+        _ = self.budget
+
+    @property
+    def budget(self) -> Linf:
+        """The box before it shrinks."""
+        return Linf(self.eps)
+
+    @property
+    def evaluations(self) -> int:
+        """Losses that one call evaluates."""
+        return (self.steps + 1) * passes(self)
+
+    def shrink(
+        self, probe: Probe, draws: Draws, slope: Callable[[Tensor, Tensor], Tensor]
+    ) -> Tensor:
+        """The last perturbation that reached the goal; the last one tried where none did.
+
+        As in the sources, ``delta`` lives in the first box and is heard times a factor that
+        shrinks. There a sample that left the box has no gradient and stays out; here it is put
+        back on the edge.
+
+        Args:
+            probe: listens.
+            draws: randomness of the recognizer.
+            slope: what Adam descends, from the loss's gradient and the perturbation.
+
+        Shape: ``[B, T]``.
+        """
+        clean = probe.clean
+        delta = torch.zeros_like(clean.wav)
+        adam = torch.optim.Adam([delta], self.lr)
+        factor = torch.ones_like(delta[:, :1])
+        kept, won = delta.clone(), torch.zeros_like(factor, dtype=torch.bool)
+        for number in range(self.steps + 1):
+            used = factor * delta
+            heard = on_grid(used, self.eps * factor, clean)
+            look = probe(heard, draws.fork(number), gradient=number < self.steps)
+            reached = look.reached[:, None]
+            won = won | reached
+            kept = torch.where(reached | ~won, heard, kept)
+            if number == self.steps:
+                break
+            delta.grad = slope(look.gradient, used)
+            if number % self.every == 0:
+                widest = delta.abs().amax(1, keepdim=True) / max(self.eps, TINY)
+                smaller = self.decrease * torch.minimum(factor, widest)
+                factor = torch.where(reached, smaller, factor)
+            adam.step()
+            delta.clamp_(-self.eps, self.eps)
+        return kept
+
+
+@dataclass(frozen=True, kw_only=True)
+class CW(Shrinking):
+    """The paper's Carlini-Wagner attack: Adam on the sign of the gradient, in a box that shrinks.
+
+    It is the first stage of Qin et al. 2019, "Imperceptible, robust, and targeted adversarial
+    examples for automatic speech recognition"; the toolkit that the paper used runs it under the
+    name of Carlini and Wagner. The recognizer's loss is all that is lowered. Options as for
+    :class:`Shrinking`; ``decrease`` is 0.5 in the paper's framework, 0.8 in the toolkit.
+    """
+
+    eps: float = 0.01
+    steps: int = 400
+    lr: float = 1e-4
+    decrease: float = 0.5
+    every: int = 1
+
+    def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
+        probe = Probe(model, audio, goal, self.eot, self.chunk, listen=True)
+        return probe.crafted(self.shrink(probe, draws, lambda gradient, used: gradient.sign()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CW2018(Shrinking):
+    """Carlini & Wagner 2018, "Audio adversarial examples": ``||delta||^2 + c * loss``.
+
+    Args:
+        c: weight of the recognizer's loss (nats) against the squared norm (full scale 1).
+        loss: CTC's, or the margin of their section III-D, for which the recognizer must be CTC and
+            the attack targeted.
+        confidence: nats by which the margin loss wants each frame won.
+
+    The source takes up to 5000 steps. Other options as for :class:`Shrinking`.
+    """
+
+    eps: float = 2000 / PCM16
+    steps: int = 1000
+    lr: float = 10 / PCM16
+    decrease: float = 0.8
+    every: int = 10
+    c: float = 1.0
+    loss: Literal["ctc", "margin"] = "ctc"
+    confidence: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self, c=self.c)
+
+    def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
+        if self.loss == "margin":
+            if not isinstance(goal, Targeted):
+                raise AttackError("loss=margin takes a target: add target=TEXT or target=matched")
+            model = Margin(model, self.confidence)
+        probe = Probe(model, audio, goal, self.eot, self.chunk, listen=True)
+        return probe.crafted(
+            self.shrink(probe, draws, lambda gradient, used: self.c * gradient + 2 * used)
+        )
+
+
+def on_grid(delta: Tensor, bound: Tensor, clean: Audio) -> Tensor:
+    """``delta`` in steps of a 16-bit file, within ``bound`` ``[B, 1]`` and within full scale.
+
+    Shape: ``[B, T]``.
+    """
+    # A hair is added, or a bound of 3 steps in floats would allow 2.
+    steps = torch.floor(bound * PCM16 + 1e-3)
+    rounded = torch.clamp(torch.round(delta * PCM16), -steps, steps) / PCM16
+    return within_scale(rounded, clean.wav)

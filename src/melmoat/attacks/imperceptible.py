@@ -1,0 +1,96 @@
+"""The imperceptible attack (Qin et al. 2019): below what the ear hears beside the speech."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from melmoat.attacks.base import Goal
+from melmoat.attacks.cw import Shrinking, on_grid
+from melmoat.attacks.masking import Masking
+from melmoat.attacks.probe import Probe
+from melmoat.attacks.search import check, passes
+from melmoat.audio import PCM16, Audio
+from melmoat.draws import Draws
+from melmoat.models.base import Recognizer
+
+GROWTH, PATIENCE = 1.2, 20  # of the threshold's weight, while the goal is reached
+DECAY, DESPAIR = 0.8, 50  # while it is not
+LEAST = 0.0005
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imperceptible(Shrinking):
+    """Reach the goal first, then hide the perturbation below the speech's masking threshold.
+
+    The first stage is that of :class:`melmoat.attacks.cw.CW`. The second goes on from there with
+    ``loss + alpha * excess``, where the excess is what rises above the threshold
+    (:class:`melmoat.attacks.masking.Masking`), and keeps the success of least excess. Its weight
+    grows by a fifth every 20 steps at which the goal is reached, and falls by a fifth every 50 at
+    which it is not.
+
+    Args:
+        steps: steps of the first stage.
+        lr: learning rate of the first stage.
+        hiding: steps of the second stage.
+        hiding_lr: its learning rate, of full scale 1.
+        alpha: the excess's weight at the beginning (a widespread toolkit: 1.2).
+
+    Source: "Imperceptible, robust, and targeted adversarial examples for automatic speech
+    recognition", section 4. Other options as for :class:`melmoat.attacks.cw.Shrinking`.
+    """
+
+    eps: float = 2000 / PCM16
+    steps: int = 1000
+    lr: float = 100 / PCM16
+    decrease: float = 0.8
+    every: int = 10
+    hiding: int = 4000
+    hiding_lr: float = 1 / PCM16
+    alpha: float = 0.05
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self, hiding=self.hiding, hiding_lr=self.hiding_lr, alpha=self.alpha)
+
+    @property
+    def evaluations(self) -> int:
+        """Losses that one call evaluates."""
+        return (self.steps + self.hiding + 2) * passes(self)
+
+    def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
+        probe = Probe(model, audio, goal, self.eot, self.chunk, listen=True)
+        found = self.shrink(probe, draws.fork("reach"), lambda gradient, used: gradient.sign())
+        return probe.crafted(self.hide(probe, draws.fork("hide"), found))
+
+    def hide(self, probe: Probe, draws: Draws, delta: Tensor) -> Tensor:
+        """The success of least excess on the way from ``delta``; ``delta`` where there is none.
+
+        Shape: ``[B, T]``.
+        """
+        clean, masking = probe.clean, Masking(probe.clean)
+        kept, delta = delta, delta.clone()
+        adam = torch.optim.Adam([delta], self.hiding_lr)
+        least = torch.full_like(delta[:, 0], torch.inf)
+        alpha = torch.full_like(least, self.alpha)
+        box = torch.full_like(delta[:, :1], self.eps)
+        for number in range(self.hiding + 1):
+            heard = on_grid(delta, box, clean).requires_grad_()
+            look = probe(heard.detach(), draws.fork(number), gradient=number < self.hiding)
+            excess = masking.excess(heard)
+            better = look.reached & (excess < least)
+            kept = torch.where(better[:, None], heard.detach(), kept)
+            least = torch.where(better, excess.detach(), least)
+            if number == self.hiding:
+                break
+            (slope,) = torch.autograd.grad(excess.sum(), heard)
+            delta.grad = look.gradient + alpha[:, None] * slope
+            if number % PATIENCE == 0:
+                alpha = torch.where(look.reached, alpha * GROWTH, alpha)
+            if number % DESPAIR == 0:
+                alpha = torch.where(look.reached, alpha, (alpha * DECAY).clamp(min=LEAST))
+            adam.step()
+            delta.clamp_(-self.eps, self.eps)
+        return kept

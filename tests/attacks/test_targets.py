@@ -1,0 +1,34 @@
+import pytest
+
+from melmoat import attacks
+from melmoat.attacks.base import AttackError, Targeted, matched
+
+CORPUS = ["GO ON", "NO WAY", "STOP IT", "YES", "GO ON", "ENTER SIX TWO NINE", ""]
+
+
+def test_a_matched_target_is_another_text_of_about_the_length() -> None:
+    assert matched("GO ON", CORPUS) == "NO WAY"  # the nearest
+    assert matched("RUBOUT", ["HELP ME", "HELP", "STOP IT"]) in ("HELP ME", "STOP IT")
+    text = "A B C D E F G H I J"
+    near = ["ENTER SIX TWO NINE", "ERASE O N E T W O A"]
+    assert {matched(text, [*near, text, "YES"], seed) for seed in range(20)} == set(near)
+
+
+def test_it_depends_on_the_text_the_seed_and_the_set_of_texts_alone() -> None:
+    goal = attacks.build("pgd:db=20,target=matched")
+    truth = ["GO ON", "YES", "ENTER SIX TWO NINE"]
+    whole = goal.goal(["?"] * 3, truth, CORPUS, 5)
+    assert isinstance(whole, Targeted)
+    for i, text in enumerate(truth):
+        assert goal.goal(["!"], [text], CORPUS[::-1], 5) == whole.pick([i])
+    assert not any(a == b for a, b in zip(whole.targets, truth, strict=True))
+
+
+def test_a_fixed_target_needs_no_corpus() -> None:
+    assert attacks.build("cw:target=stop it").goal(["A"], ["B"]) == Targeted(["STOP IT"])
+
+
+@pytest.mark.parametrize("corpus", [[], ["GO ON", "GO  ON"]])
+def test_without_another_text_it_says_what_to_do(corpus: list[str]) -> None:
+    with pytest.raises(AttackError, match="or say the target: target=TEXT"):
+        attacks.build("pgd:db=20,target=matched").goal(["GO ON"], ["GO ON"], corpus)
