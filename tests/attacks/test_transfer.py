@@ -4,6 +4,7 @@ import torch
 from melmoat import attacks, defenses, models
 from melmoat.attacks import Untargeted
 from melmoat.attacks.base import AttackError
+from melmoat.attacks.probe import Crafted
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.models.wrappers import Watched
@@ -30,6 +31,9 @@ def test_it_is_the_inner_attack_on_its_own_system(ragged: Audio) -> None:
     made = attacks.build(f"transfer:model=ds2-an4,defense=wgn:snr=20,attack=({INNER})")
     out = made(Untouched(), ragged, GOAL, Draws([1, 2, 3]))  # type: ignore[arg-type]
     assert torch.equal(out.wav, expected.wav)
+    assert isinstance(out, Crafted)
+    assert out.queries is not None
+    assert out.queries.tolist() == [0, 0, 0]  # of the judged system
     assert made.budget == attacks.build(INNER).budget
     assert made.goal(["A"], ["B"]) == Untargeted(["A"])
 

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import torch
+
 from melmoat import defenses, models
 from melmoat.attacks.base import Attack, AttackError, Goal
 from melmoat.attacks.budgets import Budget
+from melmoat.attacks.probe import Crafted
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.models.base import Recognizer
@@ -19,8 +22,8 @@ from melmoat.models.wrappers import Watched
 class Transfer:
     """Crafts on a system of its own; of the judged one it knows the benign transcript at most.
 
-    Budget, target and what is moved away from are those of the inner attack. The first success and
-    the queries that it reports are those on its own system.
+    Budget, target and what is moved away from are those of the inner attack. It reports no queries:
+    the judged system was asked none.
 
     Args:
         model: spec of the recognizer that the attack is crafted on.
@@ -70,4 +73,5 @@ class Transfer:
             )
         if isinstance(model, Watched):  # progress is that of the crafting
             own = Watched(own, model.tick)
-        return self.attack(own, audio, goal, draws)
+        wav = self.attack(own, audio, goal, draws).wav
+        return Crafted(wav, audio.lengths, audio.rate, None, torch.zeros_like(audio.lengths))
