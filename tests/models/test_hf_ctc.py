@@ -68,18 +68,6 @@ class TestEveryNetwork:
             assert grads[i, len(wave) :].eq(0).all()
             assert model.transcribe(Audio.of([wave]), Draws([i])) == [heard[i]]
 
-    def test_the_gradient_is_the_derivative(self, kind: str, tmp_path: Path, ragged: Audio) -> None:
-        model = tiny_hf(kind, tmp_path).double()
-        audio = Audio(ragged.wav.double(), ragged.lengths)
-        _, grad = gradient(model, audio, TEXTS)
-        torch.manual_seed(3)
-        direction, h = torch.randn_like(audio.wav) * audio.mask, 1e-7
-        up, _ = gradient(model, audio.with_wav(audio.wav + h * direction), TEXTS)
-        down, _ = gradient(model, audio.with_wav(audio.wav - h * direction), TEXTS)
-        assert torch.allclose(
-            (grad * direction).sum(1), (up - down) / (2 * h), rtol=1e-4, atol=1e-4
-        )
-
     def test_silence_has_finite_losses_and_gradients(self, kind: str, tmp_path: Path) -> None:
         model = tiny_hf(kind, tmp_path)
         for wave in (torch.zeros(8_000), torch.zeros(2), torch.tensor([0.1, -0.1])):
@@ -102,6 +90,18 @@ class TestEveryNetwork:
         assert loaded.labels == model.labels
         assert not loaded.training
         assert not any(p.requires_grad for p in loaded.parameters())
+
+
+@pytest.mark.parametrize("kind", ["wav2vec2", "hubert-large", "wavlm-large", "sew"])
+def test_the_gradient_is_the_derivative(kind: str, tmp_path: Path, ragged: Audio) -> None:
+    model = tiny_hf(kind, tmp_path).double()
+    audio = Audio(ragged.wav.double(), ragged.lengths)
+    _, grad = gradient(model, audio, TEXTS)
+    torch.manual_seed(3)
+    direction, h = torch.randn_like(audio.wav) * audio.mask, 1e-7
+    up, _ = gradient(model, audio.with_wav(audio.wav + h * direction), TEXTS)
+    down, _ = gradient(model, audio.with_wav(audio.wav - h * direction), TEXTS)
+    assert torch.allclose((grad * direction).sum(1), (up - down) / (2 * h), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("normalise", [True, False])
