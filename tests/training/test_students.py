@@ -84,6 +84,7 @@ def test_the_command_fine_tunes_on_resynthesised_speech(folder: Path, tmp_path: 
     assert str(tmp_path) not in json.dumps(tuned.card)
     assert len(tuned.card["held_out_speakers"]) == 1
     assert "clean_wer" in (out / "log.jsonl").read_text()
+    assert not (out / "model.partial").exists()
     again = students.take(f"hf-ctc:{out / 'model'}")
     assert again.card == tuned.card
 
@@ -108,7 +109,9 @@ def test_what_counts_as_fitting_can_be_learnt_from(folder: Path) -> None:
         assert torch.isfinite(students.batch_loss(model, heard, [text], rng))
 
 
-def test_another_rate_is_refused(folder: Path) -> None:
+def test_half_precision_and_another_rate_are_refused(folder: Path) -> None:
+    with pytest.raises(MelmoatError, match="--half is for a DeepSpeech2"):
+        students.take(f"hf-ctc:{folder}", half=True)
     settings = json.loads((folder / "preprocessor_config.json").read_text())
     (folder / "preprocessor_config.json").write_text(
         json.dumps(settings | {"sampling_rate": 8_000})

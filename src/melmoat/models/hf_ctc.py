@@ -99,6 +99,10 @@ class HFCTC(CTC, nn.Module):
         lengths = lengths.clamp(min=self.shortest)
         for kernel, stride in reversed(list(self._convolutions())):
             lengths = torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
+        if getattr(self.config, "add_adapter", False):
+            for _ in range(self.config.num_adapter_layers):
+                step = self.config.adapter_stride
+                lengths = torch.div(lengths - 1, step, rounding_mode="floor") + 1
         return lengths
 
     def heard(self, audio: Audio) -> Tensor:

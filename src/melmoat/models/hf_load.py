@@ -30,7 +30,7 @@ def load(name: str, language: str | None = None) -> HFCTC:
     hf = _transformers()
     source = _folder(name)
     where = source or name
-    chosen = {} if language is None else {"target_lang": language}
+    chosen: dict[str, Any] = {} if language is None else {"target_lang": language}
     with _quiet(hf, bars=source is None):
         config = _read(hf.AutoConfig, where, source, "a config.json")
         if type(config) not in hf.MODEL_FOR_CTC_MAPPING:
@@ -42,7 +42,7 @@ def load(name: str, language: str | None = None) -> HFCTC:
         tokenizer = _read(hf.AutoTokenizer, where, source, "a vocab.json", **chosen)
         kept = {"dtype": torch.float32, "output_loading_info": True}
         if chosen:  # the head has the size of the language's alphabet
-            chosen["ignore_mismatched_sizes"] = True  # type: ignore[assignment]
+            chosen["ignore_mismatched_sizes"] = True
         network, found = _read(
             hf.AutoModelForCTC, where, source, "weights", config=config, **kept, **chosen
         )

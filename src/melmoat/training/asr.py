@@ -224,7 +224,7 @@ def train_asr(
         what data, settings and score it is of, and the greedy WER in percent of that very file on
         the held-out speakers (None without any).
     """
-    model = students.take(start) if start else _random(config, recipe.seed)
+    model = students.take(start, half) if start else _random(config, recipe.seed)
     names = model.card.get("held_out_speakers") if start else None
     everything = combine([data.load(s) for s in main])
     kept, held = split_speakers(everything, held_out, recipe.seed, names)

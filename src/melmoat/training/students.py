@@ -8,6 +8,7 @@ draw from PyTorch's global generator, and a resumed run would take other steps t
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -36,11 +37,12 @@ def peak_rate(start: str | None) -> float:
     return PEAK_RATES.get(MODELS.parse(start).name if start else "", 1e-3)
 
 
-def take(start: str) -> Student:
+def take(start: str, half: bool = False) -> Student:
     """The recognizer that the spec ``start`` names, ready to learn.
 
     Raises:
-        MelmoatError: a recognizer that is not trained here, or one of another sampling rate.
+        MelmoatError: a recognizer that is not trained here, one of another sampling rate, or one
+            that :func:`export` cannot write in ``half`` precision.
     """
     model = load(start)
     if not isinstance(model, DeepSpeech2 | HFCTC):
@@ -49,6 +51,8 @@ def take(start: str) -> Student:
         )
     if model.rate != RATE:
         raise MelmoatError(f"{start} takes {model.rate} Hz audio; training reads {RATE} Hz")
+    if half and isinstance(model, HFCTC):
+        raise MelmoatError("--half is for a DeepSpeech2; leave it out: hf-ctc folders are 32-bit")
     model.requires_grad_(True)
     if isinstance(model, HFCTC) and hasattr(model.network, "freeze_feature_encoder"):
         model.network.freeze_feature_encoder()
@@ -90,16 +94,20 @@ def sizes(model: Student) -> dict[str, Any]:
 def export(model: Student, out: Path, card: Mapping[str, Any], half: bool) -> Path:
     """Write ``model`` with its card: ``out/model.safetensors``, or the folder ``out/model``.
 
-    ``half`` stores 16-bit floats where the file is ours.
+    ``half`` stores 16-bit floats where the file is ours. What was there is kept until all is
+    written.
     """
-    if isinstance(model, HFCTC):
-        path = out / "model"
-        model.save(path)
-        (path / CARD).write_text(json.dumps(dict(card)))
-    else:
+    if isinstance(model, DeepSpeech2):
         path = out / "model.safetensors"
         checkpoints.save(path, model, card, half)
-    return path
+        return path
+    path, partial = out / "model", out / "model.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    model.save(partial)
+    (partial / CARD).write_text(json.dumps(dict(card)))
+    if path.exists():
+        shutil.rmtree(path)
+    return partial.rename(path)
 
 
 def reopen(path: Path) -> Student:
