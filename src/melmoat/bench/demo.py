@@ -19,7 +19,7 @@ ATTACKS = (
 SYSTEMS = (
     ("ds2-an4", "none"),
     ("ds2-an4", "rs:snr=15,votes=5"),
-    ("ds2-an4-mg", "mdnf:level=0.15"),
+    ("ds2-an4-mg", "mdnf:level=0.1"),
 )
 
 
