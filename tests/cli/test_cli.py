@@ -149,7 +149,10 @@ def test_ctrl_c_keeps_finished_rows_and_says_how_to_go_on(tmp_path: Path) -> Non
     [
         (["transcribe", "missing.wav"], "no such file"),
         (["transcribe", "SPEECH", "--model", "ds3"], "unknown model 'ds3'; known"),
-        (["transcribe", "SPEECH", "--defense", "rs:vote=3"], "known keys: snr, votes"),
+        (["transcribe", "SPEECH", "--defense", "rs:voter=3"], "known keys: snr, votes"),
+        (["transcribe", "SPEECH", "--defense", "rs:vote=all"], "one of mean, rover"),
+        (["transcribe", "SPEECH", "--model", "python:not_there:load"], "no module 'not_there'"),
+        (["transcribe", "SPEECH", "--model", "hf-ctc:./not_there"], "no such folder"),
         (["attack", "SPEECH", "o.wav", "--attack", "pgd:db=loud"], "db must be a number"),
         (["attack", "SPEECH", "o.wav", "--attack", "pgd:db=20,against=truth"], "needs --text"),
         (["attack", "SPEECH", "o.wav", "--attack", "pgd:db=9,target=room 12"], "cannot write"),

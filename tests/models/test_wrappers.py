@@ -11,7 +11,7 @@ from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.models import DeepSpeech2
 from melmoat.models.base import CTCRecognizer, Recognizer, require_ctc
-from melmoat.models.wrappers import Defended, Expected, Smoothed, Watched
+from melmoat.models.wrappers import Defended, Expected, Smoothed, Voted, Watched
 
 TEXTS = ["GO ON", "ENTER SIX", "A"]
 SEEDS = (5, 6, 7)
@@ -22,12 +22,14 @@ def systems(model: DeepSpeech2) -> dict[str, Recognizer]:
     return {
         "defended": noisy,
         "smoothed": Smoothed(noisy, 3),
+        "voted": Voted(noisy, 3),
         "expected": Expected(noisy, 3),
         "expected smoothed": Expected(Smoothed(noisy, 2), 2),
+        "expected voted": Expected(Voted(noisy, 2), 2),
     }
 
 
-NAMES = ["defended", "smoothed", "expected", "expected smoothed"]
+NAMES = ["defended", "smoothed", "voted", "expected", "expected smoothed", "expected voted"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -140,10 +142,39 @@ class Seq2Seq:
 def test_only_what_shows_probabilities_can_be_smoothed(ragged: Audio) -> None:
     wrapped = defenses.build("wgn").wrap(Seq2Seq())
     assert wrapped.transcribe(ragged, Draws(SEEDS)) == ["x"] * 3
-    with pytest.raises(MelmoatError, match="neither frame-wise nor token probabilities"):
+    with pytest.raises(MelmoatError, match=r"neither frame-wise nor token.*vote=rover"):
         defenses.build("rs").wrap(Seq2Seq())
     with pytest.raises(MelmoatError, match="no frame-wise probabilities"):
         require_ctc(wrapped)
+
+
+class Scripted(Seq2Seq):
+    """Hears what is written down for each stream in turn."""
+
+    def __init__(self, script: dict[int, str]) -> None:
+        self.script = script
+
+    def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
+        return [self.script[seed] for seed in draws.seeds]
+
+
+def test_voting_hears_every_pass_of_an_utterance(ragged: Audio) -> None:
+    passes = [["A B C", "NO", ""], ["A X C", "YES NO", "HM"], ["B C", "NO", ""]]
+    script = {
+        seed: text
+        for number, texts in enumerate(passes)
+        for seed, text in zip(Draws(SEEDS).fork(number).seeds, texts, strict=True)
+    }
+    assert Voted(Scripted(script), 3).transcribe(ragged, Draws(SEEDS)) == ["A B C", "NO", ""]
+
+
+def test_rover_smooths_any_recognizer_and_its_loss_is_the_mean(ragged: Audio) -> None:
+    voted = defenses.build("rs:snr=10,votes=4,vote=rover").wrap(Seq2Seq())
+    assert voted.transcribe(ragged, Draws(SEEDS)) == ["x"] * 3
+    noisy = Defended(Seq2Seq(), GaussianNoise(10))
+    single = [noisy.loss(ragged, TEXTS, Draws(SEEDS).fork(i)) for i in range(4)]
+    mean = torch.stack(single).mean(0)
+    assert torch.allclose(voted.loss(ragged, TEXTS, Draws(SEEDS)), mean, rtol=1e-5)
 
 
 def test_watching_counts_and_changes_nothing(tiny: DeepSpeech2, ragged: Audio) -> None:
@@ -159,6 +190,8 @@ def test_wrappers_refuse_no_draws(tiny: DeepSpeech2) -> None:
     model: CTCRecognizer = tiny
     with pytest.raises(ValueError, match="votes must be at least 1"):
         Smoothed(model, 0)
+    with pytest.raises(ValueError, match="votes must be at least 1"):
+        Voted(model, 0)
     with pytest.raises(ValueError, match="must be at least 1"):
         Expected(model, 0)
     with pytest.raises(ValueError, match="must be at least 1"):

@@ -8,6 +8,7 @@ from melmoat import data, models
 from melmoat.bench.cell import fingerprint
 from melmoat.errors import MelmoatError
 from melmoat.models import DeepSpeech2Config
+from melmoat.training import students
 from melmoat.training.asr import ASRTask, Recipe, Utterance, train_asr, utterances
 from melmoat.training.speech import split_speakers
 from melmoat.weights import read_header
@@ -142,9 +143,9 @@ def test_fine_tuning_starts_from_weights_and_validates_with_and_without_the_defe
     assert "clean_wer" in log
 
 
-def test_only_a_deepspeech2_can_be_trained_on(
+def test_other_recognizers_cannot_be_trained_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "load", lambda spec: object())
-    with pytest.raises(MelmoatError, match="not a DeepSpeech2"):
-        train_asr(tmp_path, ["demo"], [], 1, tiny_config(), Recipe(), start="whisper:x")
+    monkeypatch.setattr(students, "load", lambda spec: object())
+    with pytest.raises(MelmoatError, match="not a DeepSpeech2 and not an hf-ctc model"):
+        train_asr(tmp_path, ["demo"], [], 1, tiny_config(), Recipe(), start="python:a:b")

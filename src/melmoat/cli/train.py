@@ -37,10 +37,13 @@ def asr(
     channels: Annotated[int, typer.Option(min=1, help="Channels of the convolutions.")] = 16,
     epochs: Annotated[int, typer.Option(min=1)] = 60,
     batch: Annotated[int, typer.Option(min=1, help="Utterances a step.")] = 16,
-    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3,
-    half: Annotated[bool, typer.Option(help="Export 16-bit weights.")] = False,
+    lr: Annotated[
+        float | None, typer.Option(help="Peak learning rate; 1e-3, or 3e-5 of an hf-ctc model.")
+    ] = None,
+    half: Annotated[bool, typer.Option(help="Export 16-bit weights (of a DeepSpeech2).")] = False,
     start: Annotated[
-        str | None, typer.Option(help="Recognizer to start from instead of random weights.")
+        str | None,
+        typer.Option("--start", "--model", help="Recognizer to start from, such as hf-ctc:NAME."),
     ] = None,
     defense: Annotated[
         str | None,
@@ -54,15 +57,16 @@ def asr(
     ] = 0.5,
     seed: SeedOption = 0,
 ) -> None:
-    """Train a DeepSpeech2; killed at any time, the same command goes on."""
+    """Train a DeepSpeech2 or fine-tune a recognizer; killed, the same command goes on."""
     from melmoat.models.deepspeech2 import DeepSpeech2Config
     from melmoat.training.asr import Recipe, train_asr
+    from melmoat.training.students import peak_rate, spec_of
 
     config = DeepSpeech2Config(hidden=hidden, layers=layers, channels=channels)
     recipe = Recipe(
         epochs=epochs,
         batch=batch,
-        lr=lr,
+        lr=peak_rate(start) if lr is None else lr,
         extra=extra_share,
         noise=noise,
         defended=defended,
@@ -71,7 +75,7 @@ def asr(
     with resumable("the state is", out):
         path, wer = train_asr(out, data, extra, held_out, config, recipe, half, start, defense)
     score = "" if wer is None else f"; greedy WER on held-out speakers {wer:.2f} %"
-    typer.echo(f"wrote {path}{score}. Use it as deepspeech2:{path}")
+    typer.echo(f"wrote {path}{score}. Use it as {spec_of(path)}")
 
 
 @train.command()

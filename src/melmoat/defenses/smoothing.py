@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from melmoat.audio import Audio, check_db
 from melmoat.defenses.base import FrontEnd
 from melmoat.draws import Draws
 from melmoat.models.base import Recognizer
-from melmoat.models.wrappers import smoothed
+from melmoat.models.wrappers import Voted, smoothed
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,13 @@ class RandomizedSmoothing:
     Args:
         snr: expected SNR in dB of each vote.
         votes: passes that are averaged.
+        vote: ``mean`` of probabilities, or ``rover`` over the words of the passes, for any
+            recognizer (its loss is the mean loss of the passes).
     """
 
     snr: float = 15.0
     votes: int = 5
+    vote: Literal["mean", "rover"] = "mean"
 
     def __post_init__(self) -> None:
         check_db("snr", self.snr)
@@ -51,5 +55,6 @@ class RandomizedSmoothing:
             raise ValueError(f"votes must be at least 1, got {self.votes}")
 
     def wrap(self, model: Recognizer) -> Recognizer:
-        """The smoothed recognizer; needs a CTC or a sequence-to-sequence recognizer."""
-        return smoothed(GaussianNoise(self.snr).wrap(model), self.votes)
+        """The smoothed recognizer; ``vote=mean`` needs a CTC or a token recognizer."""
+        combined = Voted if self.vote == "rover" else smoothed
+        return combined(GaussianNoise(self.snr).wrap(model), self.votes)

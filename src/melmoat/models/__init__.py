@@ -3,7 +3,7 @@
 from melmoat.models.base import CTCRecognizer, Recognizer
 from melmoat.models.deepspeech2 import DeepSpeech2, DeepSpeech2Config
 from melmoat.models.load import MODELS, ORIGINS, load
-from melmoat.models.wrappers import Defended, Expected, Smoothed
+from melmoat.models.wrappers import Defended, Expected, Smoothed, Voted
 
 __all__ = [
     "MODELS",
@@ -15,5 +15,6 @@ __all__ = [
     "Expected",
     "Recognizer",
     "Smoothed",
+    "Voted",
     "load",
 ]

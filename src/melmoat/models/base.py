@@ -38,7 +38,10 @@ class CTCRecognizer(Recognizer, Protocol):
     decoder: Decoder
 
     def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
-        """Log probabilities ``[B, F, V]`` and true number of frames ``[B]``."""
+        """Log probabilities ``[B, F, V]`` and true number of frames ``[B]``.
+
+        Each frame's probabilities sum to one: the gradient of PyTorch's CTC loss relies on it.
+        """
         ...
 
 
@@ -51,7 +54,7 @@ def require_ctc(model: Recognizer) -> CTCRecognizer:
     if not hasattr(model, "labels"):
         raise MelmoatError(
             f"{type(model).__name__} has no frame-wise probabilities, which averaging needs; "
-            "use a CTC recognizer"
+            "use a CTC recognizer, or vote=rover, which votes over words"
         )
     return cast(CTCRecognizer, model)
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from melmoat.assets import asset
-from melmoat.models import checkpoints, whisper_load
+from melmoat.models import checkpoints, hf_load, own, whisper_load
 from melmoat.models.base import Recognizer
 from melmoat.models.decoding import beam as beam_decoder
 from melmoat.models.deepspeech2 import DeepSpeech2
+from melmoat.models.hf_ctc import written
 from melmoat.spec import Family
 
 
@@ -56,6 +57,22 @@ def deepspeech_pytorch(
     return _decoded(checkpoints.load_deepspeech_pytorch(path, pad), beam)
 
 
+def hf_ctc(name: str, beam: int = 0, language: str | None = None) -> Recognizer:
+    """A CTC model of Hugging Face transformers, by hub name or folder (extra ``hf``).
+
+    ``language`` chooses the adapter of a multilingual MMS model, such as ``fra``.
+    """
+    model = hf_load.load(name, language)
+    if beam:
+        model.decoder = written(beam_decoder(beam))
+    return model
+
+
+def python(target: str) -> Recognizer:
+    """Your own: ``python:MODULE:FACTORY`` imports MODULE and calls FACTORY()."""
+    return own.load(target)
+
+
 def whisper(
     name: str,
     language: str | None = None,
@@ -81,6 +98,8 @@ MODELS: Family[Recognizer] = Family(
         "ds2-an4-mg": ds2_an4_mg,
         "ds2-an4-wg": ds2_an4_wg,
         "ds2-an4-wgn": ds2_an4_wgn,
+        "hf-ctc": hf_ctc,
+        "python": python,
         "whisper": whisper,
     },
 )

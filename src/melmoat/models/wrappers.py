@@ -18,6 +18,7 @@ from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.models.base import CTC, CTCRecognizer, Recognizer, require_ctc
 from melmoat.models.decoding import greedy
+from melmoat.models.rover import vote
 from melmoat.models.seq2seq import Averaged, Heard, Seq2Seq, TokenRecognizer, require_tokens
 
 if TYPE_CHECKING:
@@ -177,6 +178,24 @@ class Expected:
         many, streams = _repeat(audio, draws, numbers)
         losses = self.model.loss(many, list(texts) * len(numbers), streams)
         return losses.view(len(numbers), len(audio)).sum(0)
+
+
+class Voted(Expected):
+    """ROVER over the transcripts of ``votes`` passes of a stochastic recognizer of any kind.
+
+    A vote over words has no gradient; the loss is the mean loss over the passes. Passes of the vote
+    run as one batch.
+    """
+
+    def __init__(self, model: Recognizer, votes: int) -> None:
+        if votes < 1:
+            raise ValueError(f"votes must be at least 1, got {votes}")
+        super().__init__(model, votes)
+
+    def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
+        """The words that most passes agree on, one transcript an utterance."""
+        heard = self.model.transcribe(*_repeat(audio, draws, range(self.draws)))
+        return [vote(heard[i :: len(audio)]) for i in range(len(audio))]
 
 
 class Watched:

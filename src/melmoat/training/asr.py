@@ -1,4 +1,4 @@
-"""Training a DeepSpeech2 with CTC, from scratch or from weights.
+"""Training with CTC: a DeepSpeech2 from scratch, or a recognizer from its weights.
 
 The recipe is the AN4 one of deepspeech.pytorch (AdamW, SortaGrad's sorted first epoch) with a
 shorter cosine schedule, stronger augmentation, and an exponential moving average of the weights,
@@ -20,20 +20,19 @@ import torch
 from lhotse import MonoCut
 from torch import Tensor
 
-from melmoat import __version__, data, defenses, models
+from melmoat import __version__, data, defenses
 from melmoat.audio import Audio, AudioError
 from melmoat.bench.cell import identity
 from melmoat.defenses import DEFENSES, FrontEnd
 from melmoat.draws import Draws, derive
-from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import word_edits
-from melmoat.models import MODELS, checkpoints
-from melmoat.models.base import ctc_loss, frames_needed
+from melmoat.models.base import frames_needed
 from melmoat.models.deepspeech2 import DeepSpeech2, DeepSpeech2Config
-from melmoat.training import loop
-from melmoat.training.augment import perturb, spec_augment
+from melmoat.training import loop, students
+from melmoat.training.augment import perturb
 from melmoat.training.average import follow
 from melmoat.training.speech import combine, provenance, split_speakers
+from melmoat.training.students import Student
 
 
 @dataclass(frozen=True)
@@ -67,19 +66,20 @@ class ASRTask:
 
     def __init__(
         self,
-        model: DeepSpeech2,
+        model: Student,
         main: Sequence[Utterance],
         extra: Sequence[Utterance],
         held_out: Sequence[Utterance],
         recipe: Recipe,
     ) -> None:
         self.model, self.recipe = model, recipe
-        self.average = copy.deepcopy(model).eval().requires_grad_(False)
+        self.average: Student = copy.deepcopy(model).eval().requires_grad_(False)
+        self.learnt = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay
+            self.learnt, lr=recipe.lr, weight_decay=recipe.weight_decay
         )
-        self.main = [u for u in main if _fits(u)]
-        self.extra = [u for u in extra if _fits(u)]
+        self.main = [u for u in main if _fits(u, model)]
+        self.extra = [u for u in extra if _fits(u, model)]
         self.held_out = sorted(held_out, key=lambda u: len(u.wave))
         self.drawn = min(len(self.extra), round(recipe.extra * len(self.main)))
         self.pairs = int(recipe.join * (len(self.main) + self.drawn) / 2)
@@ -122,14 +122,10 @@ class ASRTask:
         rate = self.recipe.lr * loop.cosine(number / self.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        self.model.train()
-        features, frames = self.model.features(Audio.of(waves))
-        features = spec_augment(features, frames, rng)
-        log_probs, frames = self.model.encode(features, frames)
-        loss = ctc_loss(log_probs, frames, texts, self.model.labels).mean()
+        loss = students.batch_loss(self.model, Audio.of(waves), texts, rng)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip)
+        norm = torch.nn.utils.clip_grad_norm_(self.learnt, self.recipe.clip)
         if torch.isfinite(norm):
             self.optimizer.step()
         follow(self.average, self.model, number, self.recipe.average)
@@ -178,9 +174,10 @@ class ASRTask:
         self.optimizer.load_state_dict(state["optimizer"])
 
 
-def _fits(utterance: Utterance) -> bool:
+def _fits(utterance: Utterance, model: Student) -> bool:
     """Whether the text fits the frames even at the fastest speed."""
-    return frames_needed(utterance.text) < len(utterance.wave) / 1.12 / 320
+    available = students.frames(model, int(len(utterance.wave) / 1.12))
+    return frames_needed(utterance.text) < available
 
 
 def utterances(cuts: Iterable[MonoCut], front_end: FrontEnd | None = None) -> list[Utterance]:
@@ -217,15 +214,17 @@ def train_asr(
         held_out: speakers held out, chosen among those of ``main``; with ``start``, those of
             them that its card says were held out from it.
         config: sizes; with ``start`` they are those of the weights.
-        half: export 16-bit weights.
-        start: spec of the DeepSpeech2 to start from; None for random weights.
+        half: export 16-bit weights (of a DeepSpeech2).
+        start: spec of the DeepSpeech2 or hf-ctc model to start from; None for the random weights
+            of a DeepSpeech2.
         defense: spec of the front-end to fine-tune for.
 
     Returns:
-        ``out/model.safetensors``, whose card says what data, settings and score it is of, and the
-        greedy WER in percent of that very file on the held-out speakers (None without any).
+        ``out/model.safetensors``, or the folder ``out/model`` of an hf-ctc model, whose card says
+        what data, settings and score it is of, and the greedy WER in percent of that very file on
+        the held-out speakers (None without any).
     """
-    model = _model(config, recipe.seed, start)
+    model = students.take(start, half) if start else _random(config, recipe.seed)
     names = model.card.get("held_out_speakers") if start else None
     everything = combine([data.load(s) for s in main])
     kept, held = split_speakers(everything, held_out, recipe.seed, names)
@@ -237,14 +236,14 @@ def train_asr(
     )
     origin = {}
     if start:
-        origin["start"] = identity(MODELS.parse(start))
+        origin["start"] = students.origin(start)
     if defense:
         origin["defense"] = identity(DEFENSES.parse(defense))
     settings = {
         "trained_on": [provenance(spec) for spec in [*main, *extra]],
         "held_out_speakers": sorted(unseen),
         **asdict(recipe),
-        **asdict(model.config),
+        **students.sizes(model),
         **origin,
     }
     loop.run(task, task.steps, out, task.steps_an_epoch, settings)
@@ -255,20 +254,14 @@ def train_asr(
         **origin,
         "melmoat": __version__,
     }
-    path = out / "model.safetensors"
-    checkpoints.save(path, task.average, card, half)
-    task.average = checkpoints.load(path)
+    path = students.export(task.average, out, card, half)
+    task.average = students.reopen(path)
     wer = task.validate()["wer"] if held_out else None
-    checkpoints.save(path, task.average, {**card, "held_out_wer": wer}, half)
+    students.export(task.average, out, {**card, "held_out_wer": wer}, half)
     return path, wer
 
 
-def _model(config: DeepSpeech2Config, seed: int, start: str | None) -> DeepSpeech2:
-    if start is None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return DeepSpeech2(config)
-    model = models.load(start)
-    if not isinstance(model, DeepSpeech2):
-        raise MelmoatError(f"{start} is not a DeepSpeech2; only those are trained here")
-    return model.requires_grad_(True)
+def _random(config: DeepSpeech2Config, seed: int) -> DeepSpeech2:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return DeepSpeech2(config)

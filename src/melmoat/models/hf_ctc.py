@@ -1,0 +1,215 @@
+"""CTC recognizers of Hugging Face transformers that hear the waveform.
+
+wav2vec 2.0, HuBERT, WavLM, UniSpeech, MMS, Data2Vec, SEW and what else ``AutoModelForCTC`` makes of
+raw samples. The network is theirs, as it is. Ours is what stands before and after it: its feature
+extractor's normalisation as a differentiable function of true lengths, attention masks or equal
+lengths so that padding never leaks, and its vocabulary as this project's labels (blank first).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from melmoat.audio import Audio, AudioError
+from melmoat.draws import Draws
+from melmoat.models.base import CTC
+from melmoat.models.decoding import Decoder, greedy
+from melmoat.weights import WeightsError
+
+LONGEST_SECONDS = 120  # attention needs memory of the square of it
+CARD = "melmoat.json"  # in an exported folder: where the weights come from
+OTHER = "\ufffd"  # label of all tokens that are no text together, such as <s> and <unk>
+# Convolutions of one layer over frames that the network itself holds at zero beyond each utterance.
+MASKED = ("hubert", "unispeech", "unispeech-sat", "wav2vec2", "wavlm")
+
+
+class HFCTC(CTC, nn.Module):
+    """A recognizer around an ``AutoModelForCTC``.
+
+    Args:
+        network: the model; its ``config`` says how it was built.
+        extractor: its feature extractor, which says rate and normalisation.
+        tokenizer: its tokenizer, which says the vocabulary.
+
+    Raises:
+        WeightsError: the network does not hear waveforms, or does not write characters.
+    """
+
+    network: Any
+    config: Any
+
+    def __init__(self, network: Any, extractor: Any, tokenizer: Any) -> None:
+        super().__init__()
+        if getattr(network, "main_input_name", "") != "input_values":
+            raise WeightsError(
+                f"{type(network).__name__} hears features that {type(extractor).__name__} computes "
+                "without a gradient; hf-ctc takes networks that hear the waveform (wav2vec2, "
+                "hubert, wavlm, ...). Write its features in torch and bring it as "
+                "python:MODULE:FACTORY (docs/recognizers.md)"
+            )
+        self.network, self.extractor, self.tokenizer = network, extractor, tokenizer
+        self.config = network.config
+        self.rate = int(extractor.sampling_rate)
+        self.labels, columns = alphabet(tokenizer, self.config.vocab_size, self.config.pad_token_id)
+        self.columns = columns
+        self.others = sorted(set(range(self.config.vocab_size)) - set(columns))
+        if self.others:
+            self.labels += OTHER
+        self.decoder = written(greedy)
+        self.card: Mapping[str, Any] = {}
+
+    @property
+    def masks(self) -> bool:
+        """Whether a ragged batch is exact with an attention mask.
+
+        A group norm takes its statistics over the padding; so does whatever else spreads frames
+        before a mask. Those networks run on utterances of one length at a time.
+        """
+        config = self.config
+        return (
+            config.model_type in MASKED
+            and config.feat_extract_norm == "layer"
+            and not getattr(config, "add_adapter", False)
+            and not getattr(config, "conv_pos_batch_norm", False)
+        )
+
+    @property
+    def shortest(self) -> int:
+        """Samples of the fewest frames: anything shorter is heard with silence after it."""
+        samples = getattr(self.config, "squeeze_factor", 1)  # SEW joins frames
+        for kernel, stride in self._convolutions():
+            samples = (samples - 1) * stride + kernel
+        return samples
+
+    def _convolutions(self) -> Iterator[tuple[int, int]]:
+        """Kernel and stride, last layer first."""
+        kernels, strides = self.config.conv_kernel, self.config.conv_stride
+        return zip(reversed(kernels), reversed(strides), strict=True)
+
+    def frames(self, lengths: Tensor) -> Tensor:
+        """Frames of utterances of ``lengths`` samples. Shape: ``[B]`` -> ``[B]``."""
+        lengths = lengths.clamp(min=self.shortest)
+        for kernel, stride in reversed(list(self._convolutions())):
+            lengths = torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
+        if getattr(self.config, "add_adapter", False):
+            for _ in range(self.config.num_adapter_layers):
+                step = self.config.adapter_stride
+                lengths = torch.div(lengths - 1, step, rounding_mode="floor") + 1
+        return lengths
+
+    def heard(self, audio: Audio) -> Tensor:
+        """The network's input: samples, normalised over each utterance where it wants that.
+
+        ``(x - mean) / sqrt(var + 1e-7)`` with the biased variance over the true length, zero beyond
+        it, and at least :attr:`shortest` samples. Shape: ``[B, T]``.
+        """
+        if audio.rate != self.rate:
+            raise ValueError(f"this recognizer takes {self.rate} Hz audio, got {audio.rate} Hz")
+        if audio.seconds.max() > LONGEST_SECONDS:
+            raise AudioError(
+                f"{float(audio.seconds.max()):.0f} s of audio: this recognizer takes utterances of "
+                f"up to {LONGEST_SECONDS} s, all of whose frames it needs at once; cut it at pauses"
+            )
+        wav = audio.wav * audio.mask
+        if self.extractor.do_normalize:
+            count = audio.lengths[:, None]
+            centred = (wav - wav.sum(1, keepdim=True) / count) * audio.mask
+            variance = centred.square().sum(1, keepdim=True) / count
+            wav = centred / torch.sqrt(variance + 1e-7)
+        return nn.functional.pad(wav, (0, max(0, self.shortest - wav.shape[1])))
+
+    def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Log probabilities ``[B, F, V]`` and frames ``[B]``; nothing is drawn.
+
+        Tokens that are no text (``<s>``, ``<unk>``) share the last column. Without it the rows
+        would not sum to one, which the gradient of PyTorch's CTC loss takes for granted.
+        """
+        wav, lengths = self.heard(audio), audio.lengths.clamp(min=self.shortest)
+        if self.masks:
+            steps = torch.arange(wav.shape[1], device=wav.device)
+            mask = (steps < lengths[:, None]).long()
+            with warnings.catch_warnings():  # WavLM's masks are of two kinds, which torch dislikes
+                warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask")
+                logits = self.network(wav, attention_mask=mask).logits
+            return self._labelled(logits), self.frames(audio.lengths)
+        rows: list[Tensor] = [wav[0]] * len(wav)
+        for length in sorted(set(lengths.tolist())):
+            members = (lengths == length).nonzero()[:, 0]
+            logits = self.network(wav[members, :length]).logits
+            for i, row in zip(members.tolist(), logits, strict=True):
+                rows[i] = self._labelled(row)
+        frames = torch.tensor([len(row) for row in rows], device=wav.device)
+        return pad_sequence(rows, batch_first=True), frames
+
+    def _labelled(self, logits: Tensor) -> Tensor:
+        """Log probabilities of the labels from the network's outputs. Shape: ``[..., V]``."""
+        logs = logits.log_softmax(-1)
+        chosen = [logs[..., self.columns]]
+        if self.others:
+            chosen.append(logs[..., self.others].logsumexp(-1, keepdim=True))
+        return torch.cat(chosen, -1)
+
+    def save(self, folder: Path) -> None:
+        """Write network, extractor and tokenizer as transformers does; ``hf-ctc:FOLDER`` reads it.
+
+        Raises:
+            WeightsError: the disk is full or the folder read-only.
+        """
+        try:
+            for part in (self.network, self.extractor, self.tokenizer):
+                part.save_pretrained(folder)
+        except OSError as error:
+            raise WeightsError(
+                f"cannot write {folder}: {error}; free some space or give another folder"
+            ) from error
+
+
+def written(decoder: Decoder) -> Decoder:
+    """``decoder`` kept from writing :data:`OTHER`."""
+
+    def decode(log_probs: Tensor, frames: Tensor, labels: str) -> list[str]:
+        kept = labels.rstrip(OTHER)
+        return decoder(log_probs[..., : len(kept)], frames, kept)
+
+    return decode
+
+
+def alphabet(tokenizer: Any, size: int, blank: int) -> tuple[str, list[int]]:
+    """The labels of a CTC vocabulary, blank first, and the network's output of each.
+
+    The word delimiter (``|``) is the space. A vocabulary without capitals is written in capitals,
+    as this project's texts are. Special tokens are left out.
+
+    Raises:
+        WeightsError: a token of several characters (phonemes, word pieces).
+    """
+    delimiter = getattr(tokenizer, "word_delimiter_token", None)
+    special = set(tokenizer.all_special_ids) | {blank}
+    written: dict[str, int] = {}
+    long = []
+    for token, index in sorted(tokenizer.get_vocab().items(), key=lambda item: item[1]):
+        if token == delimiter:
+            written[" "] = index
+        elif index in special or index >= size or token[:1] + token[-1:] in ("<>", "[]"):
+            continue
+        elif len(text := unicodedata.normalize("NFC", token)) == 1:
+            written.setdefault(text, index)
+        else:
+            long.append(token)
+    if long or not written:
+        found = ", ".join(long[:6]) or "none"
+        raise WeightsError(
+            f"hf-ctc takes models that write single characters; this one's tokens are: {found}"
+        )
+    if not any(c.isupper() for c in written):
+        capitals = {c.upper() if len(c.upper()) == 1 else c: i for c, i in written.items()}
+        written = capitals if len(capitals) == len(written) else written
+    return "_" + "".join(written), [blank, *written.values()]

@@ -1,0 +1,124 @@
+"""Reading a CTC recognizer of Hugging Face transformers from a folder or the hub."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from melmoat.errors import MelmoatError
+from melmoat.models.hf_ctc import CARD, HFCTC
+from melmoat.weights import WeightsError
+
+
+def load(name: str, language: str | None = None) -> HFCTC:
+    """Read a folder that ``save_pretrained`` wrote, or a model of the hub; weights are frozen.
+
+    Args:
+        name: a folder or a hub name such as ``facebook/wav2vec2-base-960h``.
+        language: which adapter of a multilingual MMS model, such as ``fra``.
+
+    Raises:
+        MelmoatError: transformers is not installed.
+        WeightsError: no such folder, no network, not a CTC model, or weights or files missing.
+    """
+    hf = _transformers()
+    source = _folder(name)
+    where = source or name
+    chosen: dict[str, Any] = {} if language is None else {"target_lang": language}
+    with _quiet(hf, bars=source is None):
+        config = _read(hf.AutoConfig, where, source, "a config.json")
+        if type(config) not in hf.MODEL_FOR_CTC_MAPPING:
+            raise WeightsError(
+                f"{name} is a {config.model_type} model, which has no CTC form; hf-ctc takes "
+                "wav2vec2, hubert, wavlm and the like"
+            )
+        extractor = _read(hf.AutoFeatureExtractor, where, source, "a preprocessor_config.json")
+        tokenizer = _read(hf.AutoTokenizer, where, source, "a vocab.json", **chosen)
+        kept = {"dtype": torch.float32, "output_loading_info": True}
+        if chosen:  # the head has the size of the language's alphabet
+            chosen["ignore_mismatched_sizes"] = True
+        network, found = _read(
+            hf.AutoModelForCTC, where, source, "weights", config=config, **kept, **chosen
+        )
+    missing = sorted(k for k in found["missing_keys"] if not k.endswith("masked_spec_embed"))
+    if missing and not chosen:
+        raise WeightsError(
+            f"{name} has no trained CTC head: {', '.join(missing[:4])} are not in its weights. It "
+            "was only pretrained; take a model that was fine-tuned for speech recognition"
+        )
+    try:
+        model = HFCTC(network, extractor, tokenizer)
+    except WeightsError as error:
+        raise WeightsError(f"{name}: {error}") from error
+    if source and (source / CARD).is_file():
+        model.card = json.loads((source / CARD).read_text())
+    model.eval().requires_grad_(False)
+    return model
+
+
+def _transformers() -> ModuleType:
+    try:
+        import transformers
+    except ImportError as error:
+        raise MelmoatError(
+            'Hugging Face models need transformers: pip install "melmoat[hf]"'
+        ) from error
+    module: ModuleType = transformers
+    return module
+
+
+def _folder(name: str) -> Path | None:
+    """The folder that ``name`` is; None for what can only be a hub name.
+
+    Raises:
+        WeightsError: a path where no folder is.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise WeightsError(
+            f"{name}: no such folder; hf-ctc takes a folder that save_pretrained wrote, or a hub "
+            "name such as facebook/wav2vec2-base-960h"
+        )
+    return None
+
+
+def _read(kind: Any, where: Path | str, source: Path | None, needs: str, **options: Any) -> Any:
+    """``kind.from_pretrained``, its failure in one sentence with the remedy."""
+    try:
+        return kind.from_pretrained(where, **options)
+    except Exception as error:  # transformers answers with OSError, ValueError, KeyError and more
+        reason = " ".join(str(error).split())[:200]
+        if source:
+            raise WeightsError(
+                f"{where} is no whole CTC model, it needs {needs} ({reason}); save model, feature "
+                "extractor and tokenizer there with save_pretrained"
+            ) from error
+        raise WeightsError(
+            f"{where}: not to be had from the Hugging Face hub ({reason}). Check the name and the "
+            f"network; without one, run `hf download {where} --local-dir FOLDER` where there is "
+            "one and give hf-ctc:FOLDER"
+        ) from error
+
+
+@contextmanager
+def _quiet(hf: ModuleType, bars: bool) -> Iterator[None]:
+    """Without transformers' reports of what it loads, which is checked here; ``bars`` stay."""
+    logging = hf.utils.logging
+    verbosity, shown = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    if not bars:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if shown:
+            logging.enable_progress_bar()

@@ -1,0 +1,145 @@
+"""Invariants of every kind of recognizer, by spec string."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from melmoat import defenses, models
+from melmoat.audio import Audio
+from melmoat.draws import Draws
+from melmoat.models import DeepSpeech2, Recognizer, checkpoints
+from melmoat.models.own import faults
+from tests.models.test_checkpoints import published
+from tests.models.tiny_hf import tiny_hf
+
+SEEDS = (5, 6, 7)
+TEXTS = ["GO ON", "ENTER SIX", "A"]
+SPECS = [
+    "deepspeech2:{ds2}",
+    "deepspeech2:{ds2},beam=2",
+    "deepspeech.pytorch:{published}",
+    "hf-ctc:{wav2vec2}",
+    "hf-ctc:{wavlm-large},beam=2",
+    "python:own_recognizer:load",
+]
+SHIPPED = {"ds2-an4", "ds2-an4-mg", "ds2-an4-wg", "ds2-an4-wgn"}  # deepspeech2: test_shipped.py
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, DeepSpeech2], str]:
+    """A spec with its files, which are made when first asked for."""
+    home: Path = tmp_path_factory.mktemp("models")
+
+    def made(spec: str, tiny: DeepSpeech2) -> str:
+        if "{ds2}" in spec:
+            checkpoints.save(home / "ds2", tiny, {})
+        elif "{published}" in spec:
+            torch.save({"state_dict": published(tiny), "labels": tiny.labels}, home / "published")
+        elif spec.startswith("hf-ctc"):
+            pytest.importorskip("transformers", reason="needs the extra hf")
+            kind = spec.partition("{")[2].partition("}")[0]
+            if not (home / kind).exists():
+                (home / f"{kind} vocabulary").mkdir()
+                tiny_hf(kind, home / f"{kind} vocabulary").save(home / kind)
+        return spec.replace("{", f"{home}/").replace("}", "")
+
+    return made
+
+
+@pytest.fixture
+def build(
+    files: Callable[[str, DeepSpeech2], str], tiny: DeepSpeech2, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], Recognizer]:
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "examples")
+
+    def load(spec: str) -> Recognizer:
+        return models.load(files(spec, tiny))
+
+    return load
+
+
+def gradient(model: Recognizer, audio: Audio, texts: list[str]) -> tuple[Tensor, Tensor]:
+    wav = audio.wav.clone().requires_grad_()
+    losses = model.loss(replace(audio, wav=wav), texts, Draws(SEEDS[: len(audio)]))
+    return losses.detach(), torch.autograd.grad(losses.sum(), wav)[0]
+
+
+def doubled(model: Recognizer) -> Recognizer:
+    for part in (model, *vars(model).values()):
+        if isinstance(part, nn.Module):
+            part.double()
+    return model
+
+
+Build = Callable[[str], Recognizer]
+
+
+@pytest.mark.parametrize("spec", SPECS)
+class TestRecognizers:
+    def test_it_is_one(self, spec: str, build: Build) -> None:
+        assert faults(build(spec)) == []
+
+    def test_a_batch_equals_its_singles(self, spec: str, build: Build, ragged: Audio) -> None:
+        model = doubled(build(spec))
+        audio = Audio(ragged.wav.double(), ragged.lengths)
+        losses, grads = gradient(model, audio, TEXTS)
+        heard = model.transcribe(audio, Draws(SEEDS))
+        for i, wave in enumerate(audio):
+            loss, grad = gradient(model, Audio.of([wave]), TEXTS[i : i + 1])
+            assert torch.allclose(losses[i], loss[0], rtol=1e-9)
+            assert (grads[i, : len(wave)] - grad[0]).norm() <= 1e-8 * grad.norm()
+            assert model.transcribe(Audio.of([wave]), Draws([SEEDS[i]])) == [heard[i]]
+
+    def test_more_padding_changes_nothing(self, spec: str, build: Build, ragged: Audio) -> None:
+        model = doubled(build(spec))
+        audio = Audio(ragged.wav.double(), ragged.lengths)
+        padded = Audio(F.pad(audio.wav, (0, 777)), audio.lengths)
+        losses, grads = gradient(model, audio, TEXTS)
+        more, longer = gradient(model, padded, TEXTS)
+        assert torch.allclose(losses, more, rtol=1e-9)
+        assert torch.allclose(grads, longer[:, : grads.shape[1]], rtol=1e-6, atol=1e-9)
+
+    def test_the_gradient_is_the_derivative(self, spec: str, build: Build, ragged: Audio) -> None:
+        model = doubled(build(spec))
+        audio = Audio(ragged.wav.double(), ragged.lengths)
+        _, grad = gradient(model, audio, TEXTS)
+        torch.manual_seed(3)
+        direction, h = torch.randn_like(audio.wav) * audio.mask, 1e-8
+        up, _ = gradient(model, audio.with_wav(audio.wav + h * direction), TEXTS)
+        down, _ = gradient(model, audio.with_wav(audio.wav - h * direction), TEXTS)
+        numeric = (up - down) / (2 * h)
+        assert torch.allclose((grad * direction).sum(1), numeric, rtol=1e-3, atol=1e-4)
+
+    def test_silence_has_finite_losses_and_gradients(self, spec: str, build: Build) -> None:
+        losses, grad = gradient(build(spec), Audio.of([torch.zeros(4_000)]), [""])
+        assert torch.isfinite(losses).all()
+        assert torch.isfinite(grad).all()
+
+    def test_it_is_frozen_and_draws_only_from_its_streams(
+        self, spec: str, build: Build, ragged: Audio
+    ) -> None:
+        model = build(spec)
+        for part in (model, *vars(model).values()):
+            if isinstance(part, nn.Module):
+                assert not any(p.requires_grad for p in part.parameters())
+        state = torch.get_rng_state()
+        first, again = (model.loss(ragged, TEXTS, Draws(SEEDS)) for _ in range(2))
+        assert torch.equal(first, again)
+        assert torch.equal(torch.get_rng_state(), state)
+
+    @pytest.mark.parametrize("vote", ["mean", "rover"])
+    def test_it_can_be_smoothed(self, spec: str, build: Build, ragged: Audio, vote: str) -> None:
+        smoothed = defenses.build(f"rs:snr=10,votes=3,vote={vote}").wrap(build(spec))
+        losses, grad = gradient(smoothed, ragged, TEXTS)
+        assert torch.isfinite(losses).all()
+        assert (grad.norm(dim=1) > 0).all()
+        assert len(smoothed.transcribe(ragged, Draws(SEEDS))) == 3
+
+
+def test_every_recognizer_is_tested_here() -> None:
+    assert {s.partition(":")[0] for s in SPECS} | SHIPPED == set(models.MODELS.table)

@@ -1,0 +1,104 @@
+"""Recognizers from outside, by ``python:MODULE:FACTORY``."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from melmoat import attacks, defenses, models
+from melmoat.attacks import Untargeted
+from melmoat.audio import Audio
+from melmoat.draws import Draws
+from melmoat.errors import MelmoatError
+from melmoat.models.own import faults
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SEEDS = (5, 6, 7)
+TEXTS = ["GO ON", "ENTER SIX", "A"]
+BODY = """
+import torch
+class Any:
+    rate = 16000
+    def transcribe(self, audio, draws): return ["X"] * len(audio)
+    def loss(self, audio, texts, draws): return audio.wav.square().sum(1)
+class Mute:
+    rate = 16000.0
+    labels = ["_", "A"]
+    def loss(self, audio, texts, draws): return audio.wav.sum(1)
+def broken(): return {}["weights"]
+number = 3
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, which no test leaves on the path or in the modules."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine_a.py").write_text(BODY)
+    (tmp_path / "mine_b.py").write_text("import melmoat\nimport surely_not_there\n")
+    (tmp_path / "mine_c.py").write_text("1 / 0\n")
+    return tmp_path
+
+
+def test_it_comes_from_the_current_folder(here: Path, ragged: Audio) -> None:
+    model = models.load("python:mine_a:Any")
+    assert type(model).__name__ == "Any"
+    noisy = defenses.build("wgn").wrap(model)
+    assert noisy.transcribe(ragged, Draws(SEEDS)) == ["X"] * 3
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("mine_a", "expected python:MODULE:FACTORY"),
+        ("mine_z:load", "no module 'mine_z'; run from the folder it lies in"),
+        ("mine_a.deeper:load", r"no module 'mine_a\.deeper'"),
+        ("mine_a:load", "no function or class 'load'; it has Any, Mute, broken"),
+        ("mine_a:number", "no function or class 'number'"),
+        ("mine_a:broken", r"the factory failed, KeyError: 'weights' \(mine_a\.py, line 11\)"),
+        ("mine_b:load", "importing mine_b failed, ModuleNotFoundError.*surely_not_there"),
+        ("mine_c:load", r"importing mine_c failed, ZeroDivisionError.*mine_c\.py, line 1"),
+        (
+            "mine_a:Mute",
+            r"rate must be .*16000\.0; it has no method transcribe; .*log_probs; labels",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said(here: Path, target: str, message: str) -> None:
+    with pytest.raises(MelmoatError, match=message):
+        models.load(f"python:{target}")
+
+
+def test_the_recognizers_here_are_without_fault(tiny: object) -> None:
+    assert faults(tiny) == []
+    assert faults(defenses.build("rs:vote=rover").wrap(tiny)) == []  # type: ignore[arg-type]
+
+
+class TestTheExample:
+    @pytest.fixture
+    def model(self, here: Path, monkeypatch: pytest.MonkeyPatch) -> models.Recognizer:
+        monkeypatch.chdir(EXAMPLES)
+        return models.load("python:own_recognizer:load")
+
+    def test_a_batch_equals_its_singles(self, model: models.Recognizer, ragged: Audio) -> None:
+        losses = model.loss(ragged, TEXTS, Draws(SEEDS))
+        heard = model.transcribe(ragged, Draws(SEEDS))
+        for i, wave in enumerate(ragged):
+            alone, draws = Audio.of([wave]), Draws(SEEDS[i : i + 1])
+            assert torch.allclose(model.loss(alone, TEXTS[i : i + 1], draws), losses[i], rtol=1e-5)
+            assert model.transcribe(alone, draws) == [heard[i]]
+
+    def test_it_is_attacked_and_defended(self, model: models.Recognizer, ragged: Audio) -> None:
+        system = defenses.build("rs:votes=2").wrap(model)
+        goal = Untargeted(TEXTS)
+        before = goal.loss(system, ragged, Draws(SEEDS))
+        attack = attacks.build("pgd:norm=snr,db=10,steps=2")
+        out = attack(system, ragged, goal, Draws(SEEDS))
+        assert (goal.loss(system, out, Draws(SEEDS)) < before).all()
+
+    def test_it_is_short(self) -> None:
+        code = (EXAMPLES / "own_recognizer.py").read_text().split('"""', 2)[2]
+        assert len([line for line in code.splitlines() if line.strip()]) <= 30
