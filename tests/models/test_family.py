@@ -26,6 +26,7 @@ SPECS = [
     "hf-ctc:{wav2vec2}",
     "hf-ctc:{wavlm-large},beam=2",
     "python:own_recognizer:load",
+    "whisper:{whisper}",
 ]
 SHIPPED = {"ds2-an4", "ds2-an4-mg", "ds2-an4-wg", "ds2-an4-wgn"}  # deepspeech2: test_shipped.py
 
@@ -46,6 +47,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, DeepSpeech
             if not (home / kind).exists():
                 (home / f"{kind} vocabulary").mkdir()
                 tiny_hf(kind, home / f"{kind} vocabulary").save(home / kind)
+        elif spec.startswith("whisper") and not (home / "whisper").exists():
+            tiny_whisper = pytest.importorskip("tests.models.tiny_whisper", reason="extra hf")
+            tiny_whisper.save(home / "whisper", tiny_whisper.network())
         return spec.replace("{", f"{home}/").replace("}", "")
 
     return made
