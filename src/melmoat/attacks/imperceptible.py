@@ -18,7 +18,7 @@ from melmoat.models.base import Recognizer
 
 GROWTH, PATIENCE = 1.2, 20  # of the threshold's weight, while the goal is reached
 DECAY, DESPAIR = 0.8, 50  # while it is not
-LEAST = 0.0005
+LEAST = 0.01  # of the first weight, as in the source, whose least is 0.0005 of 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,8 @@ class Imperceptible(Shrinking):
         lr: learning rate of the first stage.
         hiding: steps of the second stage.
         hiding_lr: its learning rate, of full scale 1.
-        alpha: the excess's weight at the beginning (a widespread toolkit: 1.2).
+        alpha: the excess's weight at the beginning (a widespread toolkit: 1.2). Where hiding takes
+            hundreds of steps and not thousands, begin lower, at 1e-4 for example.
 
     Source: "Imperceptible, robust, and targeted adversarial examples for automatic speech
     recognition", section 4. Other options as for :class:`melmoat.attacks.cw.Shrinking`.
@@ -90,7 +91,9 @@ class Imperceptible(Shrinking):
             if number % PATIENCE == 0:
                 alpha = torch.where(look.reached, alpha * GROWTH, alpha)
             if number % DESPAIR == 0:
-                alpha = torch.where(look.reached, alpha, (alpha * DECAY).clamp(min=LEAST))
+                alpha = torch.where(
+                    look.reached, alpha, (alpha * DECAY).clamp(min=LEAST * self.alpha)
+                )
             adam.step()
             delta.clamp_(-self.eps, self.eps)
         return kept
