@@ -59,6 +59,12 @@ def test_a_key_is_of_what_lies_at_a_path_not_of_the_path(tmp_path: Path) -> None
     assert len({first, key("c", b"2"), key("d", b"1", "u")}) == 3
 
 
+def test_keys_of_committed_rows_stay() -> None:
+    """Rows of results/an4 are found by such keys; a change here orphans them."""
+    cell = Cell("ds2-an4", "none", "pgd:db=20,steps=50", "tsv:gone/test")
+    assert cell.key == "fe0ce48f7ca074aa"
+
+
 def test_a_key_is_of_the_vocoder_and_the_curve_that_a_defense_names(tmp_path: Path) -> None:
     def key(defense: str) -> str:
         return Cell("ds2-an4", defense, "none", "demo").key

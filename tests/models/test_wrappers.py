@@ -139,10 +139,10 @@ class Seq2Seq:
         return audio.wav.square().sum(1)
 
 
-def test_only_ctc_recognizers_can_be_smoothed(ragged: Audio) -> None:
+def test_only_what_shows_probabilities_can_be_smoothed(ragged: Audio) -> None:
     wrapped = defenses.build("wgn").wrap(Seq2Seq())
     assert wrapped.transcribe(ragged, Draws(SEEDS)) == ["x"] * 3
-    with pytest.raises(MelmoatError, match=r"no frame-wise probabilities.*vote=rover"):
+    with pytest.raises(MelmoatError, match=r"neither frame-wise nor token.*vote=rover"):
         defenses.build("rs").wrap(Seq2Seq())
     with pytest.raises(MelmoatError, match="no frame-wise probabilities"):
         require_ctc(wrapped)

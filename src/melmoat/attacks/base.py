@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -39,9 +39,13 @@ class Goal(Protocol):
 
 @dataclass(frozen=True)
 class Untargeted:
-    """Any transcript but the reference; the attacker raises the reference's loss."""
+    """Any transcript but the reference; the attacker raises the reference's loss.
+
+    ``same`` brings to one spelling what counts as the same text (a recognizer's normaliser).
+    """
 
     references: Sequence[str]
+    same: Callable[[str], str] = str
 
     def loss(self, model: Recognizer, audio: Audio, draws: Draws) -> Tensor:
         """Minus the recognizer's loss of the references. Shape: ``[B]``."""
@@ -50,18 +54,19 @@ class Untargeted:
     def reached(self, hypotheses: Sequence[str]) -> list[bool]:
         """Whether the transcript differs from the reference in any word."""
         pairs = zip(self.references, hypotheses, strict=True)
-        return [word_edits(reference, hypothesis)[0] > 0 for reference, hypothesis in pairs]
+        return [word_edits(self.same(a), self.same(b))[0] > 0 for a, b in pairs]
 
     def pick(self, rows: Sequence[int]) -> Untargeted:
         """The same for some of the utterances."""
-        return Untargeted([self.references[i] for i in rows])
+        return Untargeted([self.references[i] for i in rows], self.same)
 
 
 @dataclass(frozen=True)
 class Targeted:
-    """One given transcript; the attacker lowers its loss."""
+    """One given transcript; the attacker lowers its loss. ``same`` as for :class:`Untargeted`."""
 
     targets: Sequence[str]
+    same: Callable[[str], str] = str
 
     def loss(self, model: Recognizer, audio: Audio, draws: Draws) -> Tensor:
         """The recognizer's loss of the targets. Shape: ``[B]``."""
@@ -70,11 +75,11 @@ class Targeted:
     def reached(self, hypotheses: Sequence[str]) -> list[bool]:
         """Whether the transcript is the target, word for word."""
         pairs = zip(self.targets, hypotheses, strict=True)
-        return [word_edits(target, hypothesis)[0] == 0 for target, hypothesis in pairs]
+        return [word_edits(self.same(a), self.same(b))[0] == 0 for a, b in pairs]
 
     def pick(self, rows: Sequence[int]) -> Targeted:
         """The same for some of the utterances."""
-        return Targeted([self.targets[i] for i in rows])
+        return Targeted([self.targets[i] for i in rows], self.same)
 
 
 class Attack(Protocol):

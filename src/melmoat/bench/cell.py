@@ -16,7 +16,7 @@ from melmoat.data import CORPORA
 from melmoat.defenses import DEFENSES
 from melmoat.defenses.shaping import shaping_file
 from melmoat.draws import derive
-from melmoat.models import MODELS
+from melmoat.models import MODELS, ORIGINS
 from melmoat.spec import Spec, options, show
 from melmoat.vocoders import VOCODERS
 from melmoat.vocoders.published import side_files, universal_weights
@@ -54,7 +54,7 @@ class Cell:
 
 
 def identity(spec: Spec) -> str:
-    """``spec`` with every path, and whatever ships under its name, as a digest of the contents.
+    """``spec`` with every path, and whatever its name stands for, as a digest of the contents.
 
     The vocoder, with the settings that lie beside it, and the shaping curve that a defense's spec
     names count in the same way.
@@ -74,6 +74,10 @@ def identity(spec: Spec) -> str:
             parts = [part for part in parts if part != named]
             curve = shaping_file(value)
             found.append(fingerprint(curve) if curve else "flat")
+    if spec.name in ORIGINS:
+        files, compared = ORIGINS[spec.name](spec.args)
+        parts = parts[1:]  # the name of what is digested
+        found += [*(fingerprint(path) for path in files), compared]
     shipped = [asset(spec.name), asset(f"{spec.name}.safetensors")]
     found += [fingerprint(path) for path in shipped if path.exists()]
     return "@".join([":".join([name, ",".join(parts)]) if parts else name, *found])

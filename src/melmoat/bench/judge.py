@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
-from melmoat.attacks.base import Attack, Goal, Targeted
+from melmoat.attacks.base import Attack, Goal, Targeted, Untargeted
 from melmoat.attacks.budgets import to_pcm16
 from melmoat.audio import Audio
 from melmoat.draws import Draws
@@ -22,6 +22,7 @@ from melmoat.errors import MelmoatError
 from melmoat.metrics import distortion
 from melmoat.metrics.errors import char_edits, word_edits
 from melmoat.models.base import Recognizer
+from melmoat.models.whisper_text import Normaliser
 from melmoat.models.wrappers import Watched
 
 Row = dict[str, Any]
@@ -33,7 +34,10 @@ class JudgeError(MelmoatError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """A batch, attacked and judged. Lists have one entry an utterance."""
+    """A batch, attacked and judged. Lists have one entry an utterance.
+
+    ``normaliser`` is what the recognizer wants texts compared by; None compares them as they are.
+    """
 
     clean: Audio
     adversarial: Audio
@@ -42,6 +46,7 @@ class Outcome:
     goal: Goal
     reached: list[bool]
     seconds: float
+    normaliser: Normaliser | None = None
 
 
 def judge(
@@ -68,6 +73,9 @@ def judge(
     if benign is None:
         benign = model.transcribe(clean, draws.fork("benign"))
     goal = attack.goal(benign, truth)
+    normaliser = getattr(model, "normaliser", None)
+    if normaliser is not None and isinstance(goal, Untargeted | Targeted):
+        goal = replace(goal, same=normaliser)
     began = time.perf_counter()
     proposed = attack(Watched(model, tick), clean, goal, draws.fork("attack"))
     seconds = time.perf_counter() - began
@@ -85,11 +93,17 @@ def judge(
             raise JudgeError(f"the attack used {float(used.max()):.4f} times its budget")
     transcripts = model.transcribe(adversarial, draws.fork("judge"))
     reached = goal.reached(transcripts)
-    return Outcome(clean, adversarial, benign, transcripts, goal, reached, seconds)
+    return Outcome(clean, adversarial, benign, transcripts, goal, reached, seconds, normaliser)
 
 
 def rows_of(names: Sequence[str], truth: Sequence[str], attack: Attack, out: Outcome) -> list[Row]:
-    """One row an utterance, as the run's folder keeps it."""
+    """One row an utterance, as the run's folder keeps it.
+
+    Texts are kept as they are; errors are counted after the recognizer's normaliser, whose name the
+    row then has.
+    """
+    same = out.normaliser or str
+    named = {} if out.normaliser is None else {"normaliser": out.normaliser.name}
     snr = distortion.snr_db(out.clean, out.adversarial).tolist()
     linf = distortion.linf(out.clean, out.adversarial).tolist()
     l2 = distortion.l2(out.clean, out.adversarial).tolist()
@@ -105,9 +119,9 @@ def rows_of(names: Sequence[str], truth: Sequence[str], attack: Attack, out: Out
                 "adversarial": heard,
                 "target": target,
                 "counts": {
-                    "benign": _counts(reference, benign),
-                    "adversarial": _counts(reference, heard),
-                    "target": None if target is None else _counts(target, heard),
+                    "benign": _counts(same(reference), same(benign)),
+                    "adversarial": _counts(same(reference), same(heard)),
+                    "target": None if target is None else _counts(same(target), same(heard)),
                 },
                 "reached": out.reached[i],
                 "snr_db": snr[i] if math.isfinite(snr[i]) else None,
@@ -115,6 +129,7 @@ def rows_of(names: Sequence[str], truth: Sequence[str], attack: Attack, out: Out
                 "l2": l2[i],
                 "steps": attack.evaluations,
                 "seconds": round(out.seconds / len(names), 4),
+                **named,
             }
         )
     return rows

@@ -9,7 +9,7 @@ from melmoat.audio import Audio, check_db
 from melmoat.defenses.base import FrontEnd
 from melmoat.draws import Draws
 from melmoat.models.base import Recognizer
-from melmoat.models.wrappers import Smoothed, Voted
+from melmoat.models.wrappers import Voted, smoothed
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class GaussianNoise(FrontEnd):
 
 @dataclass(frozen=True)
 class RandomizedSmoothing:
-    """The paper's baseline: noise at an SNR, mean of the character probabilities over votes.
+    """The paper's baseline: noise at an SNR, mean of the character (or token) probabilities.
 
     Args:
         snr: expected SNR in dB of each vote.
@@ -55,6 +55,6 @@ class RandomizedSmoothing:
             raise ValueError(f"votes must be at least 1, got {self.votes}")
 
     def wrap(self, model: Recognizer) -> Recognizer:
-        """The smoothed recognizer; ``vote=mean`` needs a CTC recognizer."""
-        combined = Voted if self.vote == "rover" else Smoothed
-        return combined(GaussianNoise(self.snr).wrap(model), self.votes)
+        """The smoothed recognizer; ``vote=mean`` needs one that shows probabilities."""
+        noisy = GaussianNoise(self.snr).wrap(model)
+        return Voted(noisy, self.votes) if self.vote == "rover" else smoothed(noisy, self.votes)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from melmoat.assets import asset
-from melmoat.models import checkpoints, hf_load, own
+from melmoat.models import checkpoints, hf_load, own, whisper_load
 from melmoat.models.base import Recognizer
 from melmoat.models.decoding import beam as beam_decoder
 from melmoat.models.deepspeech2 import DeepSpeech2
@@ -72,6 +73,22 @@ def python(target: str) -> Recognizer:
     return own.load(target)
 
 
+def whisper(
+    name: str,
+    language: str | None = None,
+    task: Literal["transcribe", "translate"] = "transcribe",
+    beam: int = 0,
+    pad: float = 1.0,
+) -> Recognizer:
+    """Whisper, by hub name, folder, or ``ct2:`` and a folder or package (extra ``hf``).
+
+    ``language`` such as ``de``, found out where none is given. ``beam`` is the width of a beam
+    search; 0 decodes greedily. Windows are rounded up to multiples of ``pad`` seconds; 30 is the
+    reference's.
+    """
+    return whisper_load.load(name, language, task, beam, pad)
+
+
 MODELS: Family[Recognizer] = Family(
     "model",
     {
@@ -83,8 +100,18 @@ MODELS: Family[Recognizer] = Family(
         "ds2-an4-wgn": ds2_an4_wgn,
         "hf-ctc": hf_ctc,
         "python": python,
+        "whisper": whisper,
     },
 )
+
+
+# What a recognizer's name stands for, where that is neither a path nor ships: its files and how its
+# transcripts are compared.
+ORIGINS: dict[str, Callable[[Mapping[str, Any]], tuple[Sequence[Path], str]]] = {
+    "hf-ctc": lambda args: hf_load.origin(args["name"]),
+    "python": lambda args: own.origin(args["target"]),
+    "whisper": lambda args: whisper_load.origin(args["name"], args["language"], args["task"]),
+}
 
 
 def load(spec: str) -> Recognizer:

@@ -19,14 +19,15 @@ from melmoat.draws import Draws
 from melmoat.models.base import CTC, CTCRecognizer, Recognizer, require_ctc
 from melmoat.models.decoding import greedy
 from melmoat.models.rover import vote
+from melmoat.models.seq2seq import Averaged, Heard, Seq2Seq, TokenRecognizer, require_tokens
 
 if TYPE_CHECKING:
     from melmoat.defenses.base import FrontEnd
 
 
-def _inherit_ctc(wrapper: object, model: Recognizer) -> None:
-    """A wrapped CTC recognizer is one, with the same decoder; any other is not."""
-    for name in ("labels", "decoder"):
+def _inherit(wrapper: object, model: Recognizer) -> None:
+    """A wrapped CTC or token recognizer is one, with the same decoder; any other is not."""
+    for name in ("labels", "decoder", "vocabulary", "beam", "cut", "normaliser"):
         if hasattr(model, name):
             setattr(wrapper, name, getattr(model, name))
 
@@ -40,7 +41,7 @@ class Defended:
 
     def __init__(self, model: Recognizer, front_end: FrontEnd) -> None:
         self.model, self.front_end, self.rate = model, front_end, model.rate
-        _inherit_ctc(self, model)
+        _inherit(self, model)
 
     def _hear(self, audio: Audio, draws: Draws) -> tuple[Audio, Draws]:
         return self.front_end(audio, draws.fork("front-end")), draws.fork("model")
@@ -58,6 +59,10 @@ class Defended:
     def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
         """The inner recognizer's log probabilities ``[B, F, V]`` and frames ``[B]``."""
         return require_ctc(self.model).log_probs(*self._hear(audio, draws))
+
+    def hear(self, audio: Audio, draws: Draws) -> Heard:
+        """What the inner token recognizer hears of the defended audio."""
+        return require_tokens(self.model).hear(*self._hear(audio, draws))
 
 
 def _repeat(audio: Audio, draws: Draws, numbers: Sequence[int]) -> tuple[Audio, Draws]:
@@ -78,12 +83,43 @@ class Smoothed(CTC):
         self.model: CTCRecognizer = require_ctc(model)
         self.votes, self.rate, self.labels = votes, model.rate, self.model.labels
         self.decoder = getattr(model, "decoder", greedy)
+        if hasattr(model, "normaliser"):
+            self.normaliser = model.normaliser
 
     def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
         """Log of the mean over votes ``[B, F, V]`` and frames ``[B]``."""
         logs, frames = self.model.log_probs(*_repeat(audio, draws, range(self.votes)))
         logs = logs.view(self.votes, len(audio), *logs.shape[1:])
         return torch.logsumexp(logs, dim=0) - math.log(self.votes), frames[: len(audio)]
+
+
+class SmoothedTokens(Seq2Seq):
+    """As :class:`Smoothed` for a token recognizer: mean probabilities of the next token.
+
+    All votes read the same tokens, greedily or by beam those of their mean; the loss is that of
+    the mean at each token. Long audio is cut first, so its noise follows the level of each part.
+    """
+
+    def __init__(self, model: Recognizer, votes: int) -> None:
+        if votes < 1:
+            raise ValueError(f"votes must be at least 1, got {votes}")
+        self.model: TokenRecognizer = require_tokens(model)
+        self.votes, self.rate = votes, model.rate
+        _inherit(self, model)
+
+    def hear(self, audio: Audio, draws: Draws) -> Averaged:
+        """All votes on the batch, with nothing read yet."""
+        heard = self.model.hear(*_repeat(audio, draws, range(self.votes)))
+        return Averaged(heard, self.votes, len(audio))
+
+
+def smoothed(model: Recognizer, votes: int) -> Recognizer:
+    """Mean probabilities of ``votes`` passes: of characters, or of tokens.
+
+    Raises:
+        MelmoatError: the recognizer shows neither.
+    """
+    return Smoothed(model, votes) if hasattr(model, "labels") else SmoothedTokens(model, votes)
 
 
 class Expected:
@@ -104,6 +140,8 @@ class Expected:
         if draws < 1 or (chunk is not None and chunk < 1):
             raise ValueError(f"draws and chunk must be at least 1, got {draws} and {chunk}")
         self.model, self.draws, self.rate = model, draws, model.rate
+        if hasattr(model, "normaliser"):
+            self.normaliser = model.normaliser
         self.chunk = min(chunk or draws, draws)
 
     @property
@@ -165,7 +203,7 @@ class Watched:
 
     def __init__(self, model: Recognizer, tick: Callable[[], None]) -> None:
         self.model, self.tick, self.rate = model, tick, model.rate
-        _inherit_ctc(self, model)
+        _inherit(self, model)
 
     def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
         """One transcript an utterance."""
@@ -181,3 +219,8 @@ class Watched:
         """The inner log probabilities ``[B, F, V]`` and frames ``[B]``."""
         self.tick()
         return require_ctc(self.model).log_probs(audio, draws)
+
+    def hear(self, audio: Audio, draws: Draws) -> Heard:
+        """What the inner token recognizer hears."""
+        self.tick()
+        return require_tokens(self.model).hear(audio, draws)

@@ -1,0 +1,239 @@
+"""Whisper (Radford et al. 2022): any size, English or multilingual.
+
+The layers are those of transformers' ``WhisperForConditionalGeneration``; how they are run is ours.
+The reference hears every utterance in a window of 30 s. Here each has a window of its own length
+rounded up; the rest of the 30 s is the network's own keys, values and states of silence, computed
+once. (Without them, a short window makes Whisper say everything several times.) So an utterance
+costs what its length asks for, and is heard the same alone and in any batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from melmoat.audio import RATE, Audio
+from melmoat.draws import Draws
+from melmoat.models.seq2seq import Seq2Seq, Vocabulary
+from melmoat.models.whisper_mel import LONGEST, STRIDE, log_mel, pieces
+from melmoat.models.whisper_text import Normaliser
+
+QUIET = -0.8  # a bin at the floor, 8 decades below the loudest of usual speech
+Pair = tuple[Tensor, Tensor]  # keys and values, [B, heads, N, width]
+
+
+def _heads(x: Tensor, count: int) -> Tensor:
+    return x.view(*x.shape[:2], count, -1).transpose(1, 2)
+
+
+def _pair(attention: Any, x: Tensor) -> Pair:
+    count = attention.num_heads
+    return _heads(attention.k_proj(x), count), _heads(attention.v_proj(x), count)
+
+
+def _attend(attention: Any, x: Tensor, pair: Pair, mask: Tensor | None) -> Tensor:
+    queries = _heads(attention.q_proj(x), attention.num_heads)
+    heard = F.scaled_dot_product_attention(queries, *pair, attn_mask=mask)
+    out: Tensor = attention.out_proj(heard.transpose(1, 2).flatten(2))
+    return out
+
+
+def _feed(layer: Any, x: Tensor) -> Tensor:
+    out: Tensor = x + layer.fc2(layer.activation_fn(layer.fc1(layer.final_layer_norm(x))))
+    return out
+
+
+@dataclass(frozen=True)
+class Silence:
+    """What the network makes of 30 s of silence: what a window that ends early goes on as.
+
+    Args:
+        layers: keys and values of each layer of the encoder. Shape: ``[1, heads, P, width]``.
+        states: its output. Shape: ``[1, P, D]``.
+    """
+
+    layers: list[Pair]
+    states: Tensor
+
+
+def encode(
+    encoder: Any, mel: Tensor, positions: Tensor, silence: Silence | None
+) -> tuple[Tensor, list[Pair]]:
+    """The encoder over each utterance's window; what lies beyond counts as silence.
+
+    The positions of a window attend to each other and to those of ``silence`` behind them, which
+    are not computed again. So the decoder finds as much silence as it learned to expect.
+
+    Args:
+        encoder: of the network.
+        mel: with the silence that the convolutions see. Shape: ``[B, bands, F]``.
+        positions: of each utterance's window. Shape: ``[B]``.
+        silence: for windows shorter than the full one.
+
+    Returns:
+        states of the full window ``[B, P, D]``, and each layer's keys and values.
+    """
+    total = int(positions.max())
+    own = torch.arange(encoder.max_source_positions, device=mel.device) < positions[:, None]
+
+    def whole(mine: Tensor, beyond: Tensor) -> Tensor:
+        mine = F.pad(mine, (0, 0, 0, beyond.shape[-2] - total))
+        mask = own if mine.dim() == 3 else own[:, None]
+        return torch.where(mask[..., None], mine, beyond)
+
+    x = F.gelu(encoder.conv2(F.gelu(encoder.conv1(mel)))).transpose(1, 2)[:, :total]
+    x = x + encoder.embed_positions.weight[:total]
+    pairs = []
+    for i, layer in enumerate(encoder.layers):
+        y = layer.self_attn_layer_norm(x)
+        keys, values = _pair(layer.self_attn, y)
+        if silence:
+            keys, values = whole(keys, silence.layers[i][0]), whole(values, silence.layers[i][1])
+        pairs.append((keys, values))
+        x = x + _attend(layer.self_attn, y, pairs[-1], None)
+        x = _feed(layer, x)
+    states: Tensor = encoder.layer_norm(x)
+    return whole(states, silence.states) if silence else states, pairs
+
+
+class WhisperHeard:
+    """Encoded speech and the keys and values of what the decoder has read.
+
+    Args:
+        network: transformers' Whisper.
+        prompt: what every text begins with. Shape: ``[B, P]``.
+        past: of each layer's self-attention; empty before the first token.
+        cross: of each layer's attention to the speech.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        prompt: Tensor,
+        cross: list[Pair],
+        past: list[Pair] | None = None,
+    ) -> None:
+        self.network, self.prompt = network, prompt
+        self.cross, self.past = cross, past or []
+
+    def pick(self, rows: Sequence[int]) -> WhisperHeard:
+        """Some of the utterances, a row perhaps several times, with what each has read."""
+        chosen = list(rows)
+        cross = [(k[chosen], v[chosen]) for k, v in self.cross]
+        past = [(k[chosen], v[chosen]) for k, v in self.past]
+        return WhisperHeard(self.network, self.prompt[chosen], cross, past)
+
+    def read(self, tokens: Tensor) -> Tensor:
+        """Log probabilities of what follows each of ``tokens``; at first also of the first."""
+        if self.past:
+            return self._decode(tokens).log_softmax(-1)
+        asked = torch.cat([self.prompt, tokens], 1)
+        return self._decode(asked)[:, self.prompt.shape[1] - 1 :].log_softmax(-1)
+
+    def _decode(self, tokens: Tensor) -> Tensor:
+        decoder = self.network.model.decoder
+        before = self.past[0][0].shape[2] if self.past else 0
+        count = tokens.shape[1]
+        ahead = torch.ones(count, before + count, dtype=torch.bool, device=tokens.device)
+        causal = ahead.tril(before) if count > 1 else None
+        positions = decoder.embed_positions.weight[before : before + count]
+        x = decoder.embed_tokens(tokens) + positions
+        for i, layer in enumerate(decoder.layers):
+            y = layer.self_attn_layer_norm(x)
+            pair = _pair(layer.self_attn, y)
+            if before:
+                old = self.past[i]
+                pair = torch.cat([old[0], pair[0]], 2), torch.cat([old[1], pair[1]], 2)
+                self.past[i] = pair
+            else:
+                self.past.append(pair)
+            x = x + _attend(layer.self_attn, y, pair, causal)
+            y = layer.encoder_attn_layer_norm(x)
+            x = x + _attend(layer.encoder_attn, y, self.cross[i], None)
+            x = _feed(layer, x)
+        logits: Tensor = self.network.proj_out(decoder.layer_norm(x))
+        return logits
+
+
+class Whisper(nn.Module, Seq2Seq):
+    """The recognizer. Its weights are frozen; gradients reach the waveform alone.
+
+    Args:
+        network: transformers' ``WhisperForConditionalGeneration``.
+        vocabulary: of its tokenizer.
+        prompt: what its texts begin with. Shape: ``[P]``. In a multilingual network whose language
+            is to be found out, the second token stands for that.
+        languages: tokens of the languages to choose from; empty where it is given.
+        normaliser: what transcripts are compared by.
+        beam: texts kept by a beam search; 0 decodes greedily.
+        pad: seconds to round an utterance's window up to a multiple of; 30 is the reference's.
+        origin: where the weights come from, in words.
+    """
+
+    rate = RATE
+
+    def __init__(
+        self,
+        network: Any,
+        vocabulary: Vocabulary,
+        prompt: Sequence[int],
+        languages: Sequence[int] = (),
+        normaliser: Normaliser | None = None,
+        beam: int = 0,
+        pad: float = 1.0,
+        origin: str = "",
+    ) -> None:
+        if beam < 0 or not 0 < pad <= 30:
+            raise ValueError(
+                f"whisper needs a beam of at least 0 and 0 < pad <= 30; got {beam} and {pad}"
+            )
+        if network.config.max_source_positions * STRIDE != LONGEST:
+            raise ValueError("whisper: only networks with a window of 30 s are known")
+        super().__init__()
+        self.network, self.vocabulary, self.normaliser = network, vocabulary, normaliser
+        self.prompt, self.languages = list(prompt), list(languages)
+        self.beam, self.pad, self.origin = beam, pad, origin
+        self._kept: Silence | None = None
+        self.eval().requires_grad_(False)
+
+    def cut(self, audio: Audio) -> list[list[Tensor]]:
+        """Each utterance in parts of at most 30 s, cut where it is quiet."""
+        return [pieces(wave) for wave in audio]
+
+    def hear(self, audio: Audio, draws: Draws) -> WhisperHeard:
+        """The batch, with nothing read yet.
+
+        Raises:
+            AudioError: an utterance is longer than 30 s.
+        """
+        full = self.network.config.max_source_positions
+        mel, frames = log_mel(audio, self.network.config.num_mel_bins, self.pad)
+        positions = (frames // 2).to(mel.device)
+        silence = self._silence(mel) if int(positions.min()) < full else None
+        states, _ = encode(self.network.model.encoder, mel, positions, silence)
+        cross = [_pair(layer.encoder_attn, states) for layer in self.network.model.decoder.layers]
+        prompt = torch.tensor(self.prompt, device=states.device).expand(len(audio), -1)
+        if self.languages:
+            with torch.no_grad():
+                asked = WhisperHeard(self.network, prompt[:, :1], cross)
+                likely = asked.read(prompt[:, :0])[:, -1, self.languages].argmax(-1)
+            prompt = prompt.clone()
+            prompt[:, 1] = torch.tensor(self.languages, device=states.device)[likely]
+        return WhisperHeard(self.network, prompt, cross)
+
+    def _silence(self, like: Tensor) -> Silence:
+        """Computed once for each type and device, which are those of ``like``."""
+        kept = self._kept
+        if kept is None or (kept.states.dtype, kept.states.device) != (like.dtype, like.device):
+            full = self.network.config.max_source_positions
+            mel = like.new_full((1, self.network.config.num_mel_bins, 2 * full), QUIET)
+            with torch.no_grad():
+                count = torch.tensor([full], device=like.device)
+                states, layers = encode(self.network.model.encoder, mel, count, None)
+            kept = self._kept = Silence(layers, states)
+        return kept

