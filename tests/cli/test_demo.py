@@ -31,6 +31,7 @@ def test_the_demo_shows_what_it_says(tmp_path: Path) -> None:
 def test_the_story_is_told_from_the_table(tmp_path: Path) -> None:
     cells = demo.cells()
     assert len(cells) == 12
+    assert {cell.model for cell in demo.cells("ds2-an4-wgn")} == {"ds2-an4-wgn"}
     summary = [
         {"defense": c.defense, "attack": c.attack, "key": c.key, "wer": float(i)}
         for i, c in enumerate(cells)

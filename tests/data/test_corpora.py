@@ -90,6 +90,18 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
         data.read(cuts)
 
 
+def test_a_corpus_is_bounded_in_seconds(tmp_path: Path) -> None:
+    spec = f"tsv:{corpus(tmp_path / 'c', ROWS)}"
+    for bounds, kept in (
+        ("shortest=1.5", ["u2"]),
+        ("longest=1", ["u1"]),
+        ("longest=2", ["u1", "u2"]),
+    ):
+        assert [cut.id for cut in data.load(f"{spec},{bounds}")] == kept
+    with pytest.raises(CorpusError, match="no utterance of 3 to 8 s"):
+        data.load(f"{spec},shortest=3,longest=8")
+
+
 def test_the_demo_corpus() -> None:
     cuts = list(data.load("demo"))
     assert 20 <= len(cuts) <= 30

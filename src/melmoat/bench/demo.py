@@ -23,9 +23,12 @@ SYSTEMS = (
 )
 
 
-def cells() -> list[Cell]:
-    """Benign, noise and two strengths of attack: undefended, smoothed, and flooded with noise."""
-    grids = [grid([model], [defense], ATTACKS, ["demo"]) for model, defense in SYSTEMS]
+def cells(model: str | None = None) -> list[Cell]:
+    """Benign, noise and two strengths of attack: undefended, smoothed, and flooded with noise.
+
+    Another ``model`` takes the place of every one of them, untuned for its defense.
+    """
+    grids = [grid([model or own], [defense], ATTACKS, ["demo"]) for own, defense in SYSTEMS]
     return [cell for one in grids for cell in one]
 
 

@@ -205,6 +205,9 @@ def bench(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("melmoat-demo"),
+    model: Annotated[
+        str | None, typer.Option(help="Another recognizer, such as whisper:tiny.en.")
+    ] = None,
 ) -> None:
     """The main job on what ships: a recognizer, attacked, defended, measured. Under two minutes."""
     from melmoat.bench.demo import UTTERANCES, cells, story
@@ -213,7 +216,12 @@ def demo(
     from melmoat.errors import MelmoatError
     from melmoat.report.plots import kept_audio
 
-    asked = cells()
+    if model is not None:
+        from melmoat import models
+
+        origin = getattr(models.load(model), "origin", "")
+        typer.echo(f"{model}: {origin}" if origin else model)
+    asked = cells(model)
     summary = measure(Runner(Store(out), UTTERANCES, UTTERANCES, save_audio=True), asked)
     typer.echo(story(summary, out))
     try:

@@ -30,11 +30,14 @@ class CorpusError(MelmoatError):
     """A corpus that is missing or not laid out as its spec says."""
 
 
-def tsv(path: Path, speakers: str | None = None) -> CutSet:
+def tsv(
+    path: Path, speakers: str | None = None, shortest: float = 0.0, longest: float = 0.0
+) -> CutSet:
     """A folder (or file) with ``transcripts.tsv``: id, speaker, seconds, text, path.
 
     Paths in it are relative to the folder. Texts are normalised to upper case. ``speakers`` keeps
-    only those named, with ``+`` between them.
+    only those named, with ``+`` between them; ``shortest`` and ``longest`` bound an utterance's
+    seconds (0: no bound).
     """
     table = path / "transcripts.tsv" if path.is_dir() else path
     if not table.is_file():
@@ -54,11 +57,11 @@ def tsv(path: Path, speakers: str | None = None) -> CutSet:
     cuts = [
         _cut(row["id"], row["speaker"], row["text"], table.parent / row["path"]) for row in rows
     ]
-    return _unique(cuts, table)
+    return _unique(_between(cuts, shortest, longest, table), table)
 
 
-def librispeech(path: Path) -> CutSet:
-    """One part of LibriSpeech as published, such as ``LibriSpeech/test-clean``."""
+def librispeech(path: Path, shortest: float = 0.0, longest: float = 0.0) -> CutSet:
+    """One part of LibriSpeech as published, such as ``LibriSpeech/test-clean``; see tsv."""
     if not path.is_dir():
         raise CorpusError(f"{path}: no such folder; expected a part such as LibriSpeech/test-clean")
     try:
@@ -79,7 +82,7 @@ def librispeech(path: Path) -> CutSet:
                 Path(recording.sources[0].source),
             )
         )
-    return _unique(cuts, path)
+    return _unique(_between(cuts, shortest, longest, path), path)
 
 
 def demo() -> CutSet:
@@ -174,6 +177,13 @@ def _cut(name: str, speaker: str, text: str, path: Path) -> MonoCut:
         speaker=speaker,
     )
     return MonoCut(name, 0.0, seconds, channel=0, supervisions=[said], recording=recording)
+
+
+def _between(cuts: list[MonoCut], shortest: float, longest: float, origin: Path) -> list[MonoCut]:
+    kept = [c for c in cuts if shortest <= c.duration <= (longest or c.duration)]
+    if not kept:
+        raise CorpusError(f"{origin}: no utterance of {shortest:g} to {longest:g} s in it")
+    return kept
 
 
 def _unique(cuts: list[MonoCut], origin: Path) -> CutSet:

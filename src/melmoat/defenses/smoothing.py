@@ -55,6 +55,6 @@ class RandomizedSmoothing:
             raise ValueError(f"votes must be at least 1, got {self.votes}")
 
     def wrap(self, model: Recognizer) -> Recognizer:
-        """The smoothed recognizer; ``vote=mean`` needs one that shows probabilities."""
-        noisy = GaussianNoise(self.snr).wrap(model)
-        return Voted(noisy, self.votes) if self.vote == "rover" else smoothed(noisy, self.votes)
+        """The smoothed recognizer; ``vote=mean`` needs a CTC or a token recognizer."""
+        combined = Voted if self.vote == "rover" else smoothed
+        return combined(GaussianNoise(self.snr).wrap(model), self.votes)

@@ -85,8 +85,7 @@ def require_tokens(model: Recognizer) -> TokenRecognizer:
     if not hasattr(model, "vocabulary"):
         raise MelmoatError(
             f"{type(model).__name__} has neither frame-wise nor token probabilities, which "
-            "averaging needs; use a CTC or a sequence-to-sequence recognizer of this package, or "
-            "vote=rover, which votes over words"
+            "averaging needs; rs:vote=rover takes any recognizer"
         )
     return cast(TokenRecognizer, model)
 

@@ -54,51 +54,59 @@ class Silence:
 
     Args:
         layers: keys and values of each layer of the encoder. Shape: ``[1, heads, P, width]``.
-        states: its output. Shape: ``[1, P, D]``.
+        cross: those of each layer of the decoder, of the speech.
     """
 
     layers: list[Pair]
-    states: Tensor
+    cross: list[Pair]
 
 
-def encode(
-    encoder: Any, mel: Tensor, positions: Tensor, silence: Silence | None
-) -> tuple[Tensor, list[Pair]]:
-    """The encoder over each utterance's window; what lies beyond counts as silence.
+def _goes_on(pair: Pair, beyond: Pair, own: Tensor) -> Pair:
+    """``pair`` where ``own`` ``[B, P]``, then ``beyond``. Shape: ``[B, heads, P, width]``."""
+    inside = own[:, None, :, None]
+    size = own.shape[1] - pair[0].shape[2]
+    keys, values = (
+        torch.where(inside, F.pad(mine, (0, 0, 0, size)), theirs)
+        for mine, theirs in zip(pair, beyond, strict=True)
+    )
+    return keys, values
+
+
+def hear(
+    network: Any, mel: Tensor, positions: Tensor, silence: Silence | None
+) -> tuple[list[Pair], list[Pair]]:
+    """What the encoder makes of each utterance's window; what lies beyond counts as silence.
 
     The positions of a window attend to each other and to those of ``silence`` behind them, which
     are not computed again. So the decoder finds as much silence as it learned to expect.
 
     Args:
-        encoder: of the network.
+        network: transformers' Whisper.
         mel: with the silence that the convolutions see. Shape: ``[B, bands, F]``.
         positions: of each utterance's window. Shape: ``[B]``.
         silence: for windows shorter than the full one.
 
     Returns:
-        states of the full window ``[B, P, D]``, and each layer's keys and values.
+        keys and values of the full window, of each layer of the encoder and of the decoder.
     """
-    total = int(positions.max())
+    encoder, total = network.model.encoder, int(positions.max())
     own = torch.arange(encoder.max_source_positions, device=mel.device) < positions[:, None]
-
-    def whole(mine: Tensor, beyond: Tensor) -> Tensor:
-        mine = F.pad(mine, (0, 0, 0, beyond.shape[-2] - total))
-        mask = own if mine.dim() == 3 else own[:, None]
-        return torch.where(mask[..., None], mine, beyond)
-
     x = F.gelu(encoder.conv2(F.gelu(encoder.conv1(mel)))).transpose(1, 2)[:, :total]
     x = x + encoder.embed_positions.weight[:total]
-    pairs = []
+    layers = []
     for i, layer in enumerate(encoder.layers):
         y = layer.self_attn_layer_norm(x)
-        keys, values = _pair(layer.self_attn, y)
+        pair = _pair(layer.self_attn, y)
         if silence:
-            keys, values = whole(keys, silence.layers[i][0]), whole(values, silence.layers[i][1])
-        pairs.append((keys, values))
-        x = x + _attend(layer.self_attn, y, pairs[-1], None)
+            pair = _goes_on(pair, silence.layers[i], own)
+        layers.append(pair)
+        x = x + _attend(layer.self_attn, y, pair, None)
         x = _feed(layer, x)
-    states: Tensor = encoder.layer_norm(x)
-    return whole(states, silence.states) if silence else states, pairs
+    x = encoder.layer_norm(x)
+    cross = [_pair(layer.encoder_attn, x) for layer in network.model.decoder.layers]
+    if silence:
+        cross = [_goes_on(*pairs, own) for pairs in zip(cross, silence.cross, strict=True)]
+    return layers, cross
 
 
 class WhisperHeard:
@@ -215,25 +223,23 @@ class Whisper(nn.Module, Seq2Seq):
         mel, frames = log_mel(audio, self.network.config.num_mel_bins, self.pad)
         positions = (frames // 2).to(mel.device)
         silence = self._silence(mel) if int(positions.min()) < full else None
-        states, _ = encode(self.network.model.encoder, mel, positions, silence)
-        cross = [_pair(layer.encoder_attn, states) for layer in self.network.model.decoder.layers]
-        prompt = torch.tensor(self.prompt, device=states.device).expand(len(audio), -1)
+        _, cross = hear(self.network, mel, positions, silence)
+        prompt = torch.tensor(self.prompt, device=mel.device).expand(len(audio), -1)
         if self.languages:
             with torch.no_grad():
                 asked = WhisperHeard(self.network, prompt[:, :1], cross)
                 likely = asked.read(prompt[:, :0])[:, -1, self.languages].argmax(-1)
             prompt = prompt.clone()
-            prompt[:, 1] = torch.tensor(self.languages, device=states.device)[likely]
+            prompt[:, 1] = torch.tensor(self.languages, device=mel.device)[likely]
         return WhisperHeard(self.network, prompt, cross)
 
     def _silence(self, like: Tensor) -> Silence:
-        """Computed once for each type and device, which are those of ``like``."""
+        """Computed once, in the type of ``like``."""
         kept = self._kept
-        if kept is None or (kept.states.dtype, kept.states.device) != (like.dtype, like.device):
+        if kept is None or kept.layers[0][0].dtype != like.dtype:
             full = self.network.config.max_source_positions
             mel = like.new_full((1, self.network.config.num_mel_bins, 2 * full), QUIET)
             with torch.no_grad():
                 count = torch.tensor([full], device=like.device)
-                states, layers = encode(self.network.model.encoder, mel, count, None)
-            kept = self._kept = Silence(layers, states)
+                kept = self._kept = Silence(*hear(self.network, mel, count, None))
         return kept
