@@ -1,5 +1,6 @@
 """Invariants of every kind of recognizer, by spec string."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +12,9 @@ from torch import Tensor, nn
 
 from melmoat import defenses, models
 from melmoat.audio import Audio
+from melmoat.bench.cell import identity
 from melmoat.draws import Draws
-from melmoat.models import DeepSpeech2, Recognizer, checkpoints
+from melmoat.models import MODELS, DeepSpeech2, Recognizer, checkpoints
 from melmoat.models.own import faults
 from tests.models.test_checkpoints import published
 from tests.models.tiny_hf import tiny_hf
@@ -143,6 +145,27 @@ class TestRecognizers:
         assert torch.isfinite(losses).all()
         assert (grad.norm(dim=1) > 0).all()
         assert len(smoothed.transcribe(ragged, Draws(SEEDS))) == 3
+
+
+def test_a_cell_is_what_the_name_stands_for(
+    build: Build, files: Callable[[str, DeepSpeech2], str], tiny: DeepSpeech2, tmp_path: Path
+) -> None:
+    spec = files("hf-ctc:{wav2vec2}", tiny)
+    shutil.copytree(spec.partition(":")[2], tmp_path / "copy")
+    copy = MODELS.parse(f"hf-ctc:{tmp_path / 'copy'}")
+    first = identity(copy)
+    assert first == identity(MODELS.parse(spec))
+    assert str(tmp_path) not in first
+    (tmp_path / "copy" / "melmoat.json").write_text("{}")
+    assert identity(copy) == first
+    (tmp_path / "copy" / "config.json").write_text("{}")
+    assert identity(copy) != first
+    hub = [identity(MODELS.parse(f"hf-ctc:a/{name}")) for name in "bc"]
+    assert hub[0] != hub[1]
+    own = [identity(MODELS.parse(f"python:own_recognizer:{name}")) for name in ("load", "Own")]
+    assert own[0] != own[1]
+    assert "load" in own[0]
+    assert "own_recognizer:" not in own[0]  # its file counts instead
 
 
 def test_every_recognizer_is_tested_here() -> None:

@@ -10,10 +10,11 @@ from typer.testing import CliRunner
 
 from melmoat import models
 from melmoat.audio import Audio
+from melmoat.bench.cell import identity
 from melmoat.cli.app import app
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
-from melmoat.models import DeepSpeech2
+from melmoat.models import MODELS, DeepSpeech2
 from melmoat.models.base import frames_needed
 from melmoat.models.hf_ctc import HFCTC
 from melmoat.training import students
@@ -78,7 +79,7 @@ def test_the_command_fine_tunes_on_resynthesised_speech(folder: Path, tmp_path: 
     assert isinstance(start, HFCTC)
     assert tuned.labels == start.labels
     assert not torch.equal(tuned.network.lm_head.weight, start.network.lm_head.weight)
-    assert tuned.card["start"] == "hf-ctc:start"
+    assert tuned.card["start"] == identity(MODELS.parse(f"hf-ctc:{folder}"))
     assert tuned.card["recipe"]["lr"] == 3e-5
     assert tuned.card["defense"].startswith("resynth")
     assert str(tmp_path) not in json.dumps(tuned.card)

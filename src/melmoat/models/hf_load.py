@@ -62,6 +62,15 @@ def load(name: str, language: str | None = None) -> HFCTC:
     return model
 
 
+def origin(name: str) -> tuple[list[Path], str]:
+    """What a recognizer's transcripts depend on: a folder's files, or the hub name."""
+    source = _folder(name)
+    if source is None:
+        return [], name
+    kinds = (".json", ".safetensors", ".bin")
+    return sorted(p for p in source.iterdir() if p.suffix in kinds and p.name != CARD), "folder"
+
+
 def _transformers() -> ModuleType:
     try:
         import transformers

@@ -108,7 +108,9 @@ MODELS: Family[Recognizer] = Family(
 # What a recognizer's name stands for, where that is neither a path nor ships: its files and how its
 # transcripts are compared.
 ORIGINS: dict[str, Callable[[Mapping[str, Any]], tuple[Sequence[Path], str]]] = {
-    "whisper": lambda args: whisper_load.origin(args["name"], args["language"], args["task"])
+    "hf-ctc": lambda args: hf_load.origin(args["name"]),
+    "python": lambda args: own.origin(args["target"]),
+    "whisper": lambda args: whisper_load.origin(args["name"], args["language"], args["task"]),
 }
 
 

@@ -6,6 +6,7 @@ The module is looked for where Python looks, then in the current folder.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 import traceback
 from collections.abc import Callable
@@ -43,6 +44,19 @@ def load(target: str) -> Recognizer:
     return cast(Recognizer, model)
 
 
+def origin(target: str) -> tuple[list[Path], str]:
+    """What a recognizer depends on as far as is known: the file of its module, and its factory."""
+    module, _, name = target.partition(":")
+    _look_here()
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError):  # loading it says what is wrong
+        found = None
+    if found is None or not found.has_location or found.origin is None:
+        return [], target
+    return [Path(found.origin)], name
+
+
 def faults(model: object) -> list[str]:
     """What keeps ``model`` from being a recognizer, empty if nothing does."""
     wrong = []
@@ -62,9 +76,7 @@ def faults(model: object) -> list[str]:
 
 
 def _find(module: str, name: str) -> Callable[[], object]:
-    here = str(Path.cwd())
-    if here not in sys.path:  # an installed command does not have it; it must not shadow packages
-        sys.path.append(here)
+    _look_here()
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -82,6 +94,12 @@ def _find(module: str, name: str) -> Callable[[], object]:
             f"{module} has no function or class {name!r}; it has {', '.join(public)}"
         )
     return cast(Callable[[], object], factory)
+
+
+def _look_here() -> None:
+    here = str(Path.cwd())
+    if here not in sys.path:  # an installed command does not have it; it must not shadow packages
+        sys.path.append(here)
 
 
 def _told(error: BaseException) -> str:

@@ -26,6 +26,7 @@ from melmoat.bench.cell import identity
 from melmoat.defenses import DEFENSES, FrontEnd
 from melmoat.draws import Draws, derive
 from melmoat.metrics.errors import word_edits
+from melmoat.models import MODELS
 from melmoat.models.base import frames_needed
 from melmoat.models.deepspeech2 import DeepSpeech2, DeepSpeech2Config
 from melmoat.training import loop, students
@@ -236,7 +237,7 @@ def train_asr(
     )
     origin = {}
     if start:
-        origin["start"] = students.origin(start)
+        origin["start"] = identity(MODELS.parse(start))
     if defense:
         origin["defense"] = identity(DEFENSES.parse(defense))
     settings = {

@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from melmoat.audio import RATE, Audio
-from melmoat.bench.cell import identity
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.models import MODELS, checkpoints, hf_load, load
@@ -57,13 +56,6 @@ def take(start: str, half: bool = False) -> Student:
     if isinstance(model, HFCTC) and hasattr(model.network, "freeze_feature_encoder"):
         model.network.freeze_feature_encoder()
     return model
-
-
-def origin(start: str) -> str:
-    """``start`` for a card: contents instead of paths, and of a folder its last name."""
-    spec = MODELS.parse(start)
-    name = str(spec.args.get("name", ""))
-    return identity(spec).replace(name, Path(name).name) if Path(name).is_dir() else identity(spec)
 
 
 def batch_loss(
