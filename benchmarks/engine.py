@@ -27,7 +27,7 @@ from melmoat.draws import Draws
 from melmoat.memory import keep_freed_memory
 
 ATTACK = "pgd:norm=snr,db=25,steps=40"
-BATCH, ROUNDS = 8, 5
+BATCH, LIMIT, ROUNDS = 4, 8, 3
 
 
 def ignore(cell: Cell, amount: float) -> None:
@@ -42,14 +42,15 @@ def seconds(work: Callable[[], None]) -> float:
 
 def through_the_bench(cell: Cell, executor: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        Runner(Store(Path(folder)), BATCH, executor=EXECUTORS.build(executor)).run([cell], ignore)
+        runner = Runner(Store(Path(folder)), BATCH, LIMIT, executor=EXECUTORS.build(executor))
+        runner.run([cell], ignore)
 
 
 def bare(cell: Cell) -> None:
     """The attack calls alone, with the two transcriptions that judging needs."""
     model, attack = models.load(cell.model), attacks.build(cell.attack)
     with tempfile.TemporaryDirectory() as folder:
-        units = Runner(Store(Path(folder)), BATCH).missing(cell)
+        units = Runner(Store(Path(folder)), BATCH, LIMIT).missing(cell)
     for unit in units:
         audio = data.read(unit.batch).quantized()
         draws = Draws(cell.seed_of(cut.id) for cut in unit.batch)
@@ -58,8 +59,7 @@ def bare(cell: Cell) -> None:
 
 
 def overhead(cell: Cell) -> None:
-    for work in (lambda: bare(cell), lambda: through_the_bench(cell, "here")):
-        work()
+    bare(replaced(cell, 2))  # torch's first steps cost more
     pairs = [
         (seconds(lambda: through_the_bench(cell, "here")), seconds(lambda: bare(cell)))
         for _ in range(ROUNDS)
@@ -68,14 +68,14 @@ def overhead(cell: Cell) -> None:
 
 
 def processes(cell: Cell) -> None:
-    """Time of the units, without what a process takes to start: twice the work minus once."""
+    """Time of 30 more steps, so without what a process takes to start and to load."""
     times = []
-    for _ in range(3):
+    for _ in range(2):
         found = []
         for executor in ("processes:workers=1,threads=1", "processes:workers=2,threads=1"):
             few, many = (
                 seconds(lambda: through_the_bench(one, executor))  # noqa: B023
-                for one in (replaced(cell, 10), replaced(cell, 60))
+                for one in (replaced(cell, 10), replaced(cell, 40))
             )
             found.append(many - few)
         times.append(found[0] / found[1])

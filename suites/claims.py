@@ -54,6 +54,7 @@ CLAIMS = [
     Claim("EOT breaks more", ("MG-MDNF", EOT), ("MG-MDNF", L2), 10.9),
     Claim("250 iterations break more", ("MG-MDNF", LONG), ("MG-MDNF", L2)),
     Claim("the exact gradient breaks more than a redrawn one", ("exact", L2), ("resampled", L2)),
+    Claim("the exact gradient breaks more than none of it", ("exact", L2), ("bpda", L2)),
     Claim("STFT alone does something", ("STFT", L2), ("None", L2)),
     Claim("flooding helps STFT", ("STFT-flood", L2), ("STFT", L2), -26.3),
     Claim("noise in training alone does as much", ("WGN control", L2), ("MG-MDNF", L2)),
