@@ -137,7 +137,7 @@ def write_leaderboard(results: Path, out: Path) -> list[Path]:
     runs = sorted(path.parent for path in results.glob("*/run.json"))
     if not runs:
         raise MelmoatError(f"{results}: no runs here; expected folders with a run.json")
-    found = [result for run in runs for result in read_results(run)]
+    found = [result for run in runs for result in read_results(run) if result.rows]
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     content = {
         "boards": boards(found),
