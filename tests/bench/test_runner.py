@@ -216,6 +216,22 @@ def test_what_fails_alone_is_noted_and_the_rest_is_measured(
     assert len(store.rows(cell)) == 5
 
 
+def test_a_batch_whose_audio_fails_leaves_one_row_an_utterance(
+    tmp_path: Path, spec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell, store = cells_of(spec)[2], Store(tmp_path / "run")
+    kinds = work._kinds
+
+    def full(out: work.Outcome, defense: work.Defense, draws: Draws) -> dict[str, Audio]:
+        if len(out.clean) > 1:
+            raise MemoryError
+        return kinds(out, defense, draws)
+
+    monkeypatch.setattr(work, "_kinds", full)
+    Runner(store, batch=3, limit=3, save_audio=True).run([cell], ignore)
+    assert len(store.rows(cell)) == len({row["id"] for row in store.rows(cell)}) == 3
+
+
 def test_batches_keep_to_their_seconds() -> None:
     cuts = list(load_corpus("demo"))
     batches = plan(cuts, 8, seconds=9)

@@ -74,13 +74,12 @@ class Ray:
                 return
             (ready, *_), _ = ray.wait(list(doing))
             actor, unit = doing.pop(ready)
-            idle.append(actor)
             try:
                 done = ray.get(ready)
+                idle.append(actor)
             except ray.exceptions.RayTaskError as error:
                 raise MelmoatError(str(error.cause)) from error
             except ray.exceptions.RayError as error:
-                idle.remove(actor)
                 done = lost(unit, type(error).__name__)
             tick(unit, len(unit.batch))
             yield done

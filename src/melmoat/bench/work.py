@@ -170,13 +170,14 @@ class Worker:
         benign = self._benign(unit.cell, names, model, clean)
         goal = self.goal(unit.cell, attack, benign, truth)
         outcome = judge(model, clean, attack, truth, draws, lambda: tick(share), benign, goal)
+        # All that may fail comes first: a batch that is tried again one by one has left nothing.
         rows = rows_of(names, truth, attack, outcome)
+        kinds = _kinds(outcome, defense, draws) if unit.audio else {}
         out.rows += [row for row in rows if row["id"] in unit.missing]
-        if unit.audio:
-            for kind, audio in _kinds(outcome, defense, draws).items():
-                kept = out.audio.setdefault(kind, {})
-                for name, wave in zip(names, audio, strict=True):
-                    kept[name] = Audio.of([wave], audio.rate)
+        for kind, audio in kinds.items():
+            kept = out.audio.setdefault(kind, {})
+            for name, wave in zip(names, audio, strict=True):
+                kept[name] = Audio.of([wave], audio.rate)
 
 
 def _texts(corpus: str) -> tuple[str, ...]:
