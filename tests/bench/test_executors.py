@@ -157,6 +157,15 @@ def test_a_ray_cluster_gives_the_same_rows_though_a_worker_dies(
     assert len(set(killed)) == 2
 
 
+@pytest.mark.usefixtures("cluster")
+def test_a_folder_that_a_node_lacks_is_named(
+    tmp_path: Path, cells: list[Cell], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "cwd", lambda: tmp_path / "gone")
+    with pytest.raises(MelmoatError, match=r"gone: no such folder on a node"):
+        measured(tmp_path / "ray", cells, EXECUTORS.build("ray:workers=1"))
+
+
 def ray_worker() -> int:
     """The process of one of the actors."""
     for folder in Path("/proc").glob("[0-9]*"):

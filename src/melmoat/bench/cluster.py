@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -89,14 +90,23 @@ class _Remote:
     """A worker in a folder of its own machine."""
 
     def __init__(self, threads: int, home: str) -> None:
+        self.threads, self.home = threads, home
+
+    @cached_property
+    def worker(self) -> Worker:
+        """Made at the first unit, whose answer carries an error; that of an actor's start is lost.
+
+        Raises:
+            MelmoatError: the node does not have the folder.
+        """
         try:
-            os.chdir(home)
+            os.chdir(self.home)
         except OSError as error:
             raise MelmoatError(
-                f"{home}: no such folder on a node of the cluster; start the run from one that "
-                "every node mounts"
+                f"{self.home}: no such folder on a node of the cluster; start the run from one "
+                "that every node mounts"
             ) from error
-        self.worker = Worker(threads)
+        return Worker(self.threads)
 
     def measure(self, unit: Unit) -> Measured:
         return self.worker.measure(unit)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from melmoat.bench.audit import Audited
 from melmoat.bench.results import MIN_SPEAKERS, Result, speakers_of
 from melmoat.metrics.intervals import bootstrap
+from melmoat.report.tables import rate_text
 
 Interval = tuple[float, float]
 
@@ -100,16 +101,9 @@ def comparable(system: System, result: Result | None, most: int) -> Interval | N
 
 def wer_text(result: Result | None, most: int = 0) -> str:
     """WER with its interval over utterances, and their number where it is below ``most``."""
-    if result is None or result.wer is None:
+    if result is None:
         return "-"
-    text = f"{result.wer:.1f}"
-    text += f" {interval_text(result.interval)}" if result.interval else ""
-    return f"{text}, n = {len(result.rows)}" if len(result.rows) < most else text
-
-
-def interval_text(interval: Interval | None) -> str:
-    """An interval as it is printed; nothing for none."""
-    return f"[{interval[0]:.1f}, {interval[1]:.1f}]" if interval else ""
+    return rate_text(result.wer, result.interval, len(result.rows), most)
 
 
 def by_speaker(result: Result | None) -> tuple[Interval, int] | None:

@@ -7,21 +7,18 @@ The audit's verdict stands beside the number; a suspect or unfinished row has no
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from markupsafe import Markup
 
 from melmoat.attacks.budgets import SNR, LinfSNR
 from melmoat.bench.audit import audit
 from melmoat.bench.evidence import setting, siblings
 from melmoat.bench.results import Result, read_results
+from melmoat.bench.store import write_text
 from melmoat.errors import MelmoatError
 from melmoat.report.digest import System, comparable, place_text, places, systems, wer_text
-from melmoat.report.page import TEMPLATES, templates
+from melmoat.report.page import shell, templates
 
 LEVELS = (20.0, 30.0)  # dB of SNR
 NEAR = 5.0  # a column stands for a level that is no further from it, in dB
@@ -138,14 +135,11 @@ def write_leaderboard(results: Path, out: Path) -> list[Path]:
     if not runs:
         raise MelmoatError(f"{results}: no runs here; expected folders with a run.json")
     found = [result for run in runs for result in read_results(run) if result.rows]
-    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     content = {
         "boards": boards(found),
         "levels": LEVELS,
         "text": wer_text,
-        "style": Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
-        "script": Markup(script),
-        "digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        **shell(),
     }
     escaped, plain = templates()
     made = {
@@ -153,5 +147,5 @@ def write_leaderboard(results: Path, out: Path) -> list[Path]:
         ".html": escaped.get_template("leaderboard.html.j2").render(content),
     }
     for suffix, page in made.items():
-        out.with_suffix(suffix).write_text(page, encoding="utf-8")
+        write_text(out.with_suffix(suffix), page)
     return [out.with_suffix(suffix) for suffix in made]

@@ -23,7 +23,7 @@ from markupsafe import Markup
 
 from melmoat.bench.audit import audit
 from melmoat.bench.results import Result, read_results
-from melmoat.bench.store import Store, writing
+from melmoat.bench.store import Store, write_text
 from melmoat.report import charts
 from melmoat.report.curves import Drawn, drawings
 from melmoat.report.diffs import word_diff
@@ -31,7 +31,6 @@ from melmoat.report.digest import (
     System,
     by_speaker,
     comparable,
-    interval_text,
     place_text,
     places,
     systems,
@@ -39,6 +38,7 @@ from melmoat.report.digest import (
 )
 from melmoat.report.findings import figure_text
 from melmoat.report.listening import listen
+from melmoat.report.tables import interval_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 MARKS = {"ok": "✓", "sign": "✗", "open": "?", "missing": "∅", "n/a": "-"}
@@ -95,8 +95,7 @@ def write_report(folder: Path, options: Options = Options()) -> tuple[Path, Path
     page, text, left_out = render(folder, options)
     paths = folder / "report.html", folder / "report.md"
     for path, content in zip(paths, (page, text), strict=True):
-        with writing(path):
-            path.write_text(content, encoding="utf-8")
+        write_text(path, content)
     return *paths, left_out
 
 
@@ -110,11 +109,10 @@ def render(folder: Path, options: Options = Options()) -> tuple[str, str, int]:
     total = sum(len(r.rows) for r in measured)
     share = total if total <= options.rows else options.rows // len(measured)
     rows = [(r, row) for r in measured for row in islice(r.rows.values(), share)]
-    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    run = Store(folder).run()
     content = {
         "title": folder.resolve().name,
-        "run": Store(folder).run(),
+        "run": run,
         "tables": tables(systems(results, audited)),
         "audited": audited,
         "heard": [(r, [h for h in heard if h.result is r]) for r in measured if r.key in kept],
@@ -124,14 +122,22 @@ def render(folder: Path, options: Options = Options()) -> tuple[str, str, int]:
         "all_rows": total,
         "names": list(dict.fromkeys(name(r) for r in measured)),
         "attacks": list(dict.fromkeys(r.cell.attack for r in measured)),
-        "commands": commands(results, Store(folder).run().get("asked", {}), folder),
-        "style": Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
-        "script": Markup(script),
-        "digest": digest,
+        "commands": commands(results, run.get("asked", {}), folder),
+        **shell(),
     }
     made = templates()
     page = made[0].get_template("page.html.j2").render(content)
     return page, made[1].get_template("page.md.j2").render(content), left_out
+
+
+def shell() -> dict[str, object]:
+    """What every page has: its style, its script, and the hash by which that may run."""
+    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    return {
+        "style": Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
+        "script": Markup(script),
+        "digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    }
 
 
 def tables(found: Sequence[System]) -> list[Table]:

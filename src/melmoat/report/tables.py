@@ -117,12 +117,34 @@ def _paper(wer: float | None, target: float | None) -> str:
 
 def wer(cell: Mapping[str, Any] | None, most: int = 0) -> str:
     """A cell's WER with its interval, its target WER where it has one, and its n below ``most``;
-    "-" where it is not measured."""
-    if cell is None or cell["wer"] is None:
+    "-" where it is not measured.
+
+    >>> low_high = {"wer_low": 3.04, "wer_high": 9.2}
+    >>> wer({"wer": 5.91, **low_high, "target_wer": 80.0, "n": 20}, 40), wer(None)
+    ('5.9 [3.0, 9.2], target 80.0, n = 20', '-')
+    """
+    if cell is None:
         return "-"
-    text = f"{cell['wer']:.1f}"
-    if cell["wer_low"] is not None:
-        text += f" [{cell['wer_low']:.1f}, {cell['wer_high']:.1f}]"
-    if cell.get("target_wer") is not None:
-        text += f", target {cell['target_wer']:.1f}"
-    return f"{text}, n = {cell['n']}" if cell["n"] < most else text
+    low, high = cell["wer_low"], cell["wer_high"]
+    interval = None if low is None else (low, high)
+    return rate_text(cell["wer"], interval, cell["n"], most, cell.get("target_wer"))
+
+
+def rate_text(
+    rate: float | None,
+    interval: tuple[float, float] | None,
+    n: int,
+    most: int = 0,
+    target: float | None = None,
+) -> str:
+    """A rate with its interval over utterances, that against a target, and ``n`` below ``most``."""
+    if rate is None:
+        return "-"
+    text = f"{rate:.1f}" if interval is None else f"{rate:.1f} {interval_text(interval)}"
+    text += "" if target is None else f", target {target:.1f}"
+    return f"{text}, n = {n}" if n < most else text
+
+
+def interval_text(interval: tuple[float, float] | None) -> str:
+    """An interval as it is printed; nothing for none."""
+    return f"[{interval[0]:.1f}, {interval[1]:.1f}]" if interval else ""
