@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from melmoat.vocoders.base import Vocoder, fold_weight_norm
+from melmoat.vocoders.layers import Conv, Stretch, enter
 from melmoat.vocoders.mel import MelSpec
 from melmoat.weights import fill
 
@@ -55,7 +56,7 @@ class HiFiGANConfig:
 
 
 class ResidualBlock(nn.Module):
-    """Dilated convolutions in a chain, each around a shortcut. Shape: ``[B, C, T]`` -> same.
+    """Dilated convolutions in a chain, each around a shortcut. Shape: ``[B, C, 1, T]`` -> same.
 
     Submodules have the published names, ``convs`` or ``convs1`` and ``convs2``.
     """
@@ -66,7 +67,7 @@ class ResidualBlock(nn.Module):
 
         def chain(dilations: Sequence[int]) -> nn.ModuleList:
             return nn.ModuleList(
-                nn.Conv1d(channels, channels, kernel, dilation=d, padding=(kernel - 1) // 2 * d)
+                Conv(channels, channels, kernel, dilation=d, padding=(kernel - 1) // 2 * d)
                 for d in dilations
             )
 
@@ -94,7 +95,7 @@ class HiFiGAN(Vocoder):
         super().__init__(mel, prod(c.rates), _reach(c))
         self.config = c
         widths = [c.channels // 2**i for i in range(len(c.rates) + 1)]
-        self.conv_pre = nn.Conv1d(mel.bands, c.channels, 7, padding=3)
+        self.conv_pre = Conv(mel.bands, c.channels, 7, padding=3)
         self.ups = nn.ModuleList(
             _stretch(*pair, kernel, rate)
             for pair, kernel, rate in zip(pairwise(widths), c.kernels, c.rates, strict=True)
@@ -102,23 +103,23 @@ class HiFiGAN(Vocoder):
         self.resblocks = nn.ModuleList(
             ResidualBlock(c, width, i) for width in widths[1:] for i in range(len(c.block_kernels))
         )
-        self.conv_post = nn.Conv1d(widths[-1], 1, 7, padding=3)
+        self.conv_post = Conv(widths[-1], 1, 7, padding=3)
 
     def forward(self, mel: Tensor, noise: Tensor | None = None) -> Tensor:
-        x = self.conv_pre(mel)
+        x = self.conv_pre(enter(mel))
         side_by_side = len(self.config.block_kernels)
         for i, stretch in enumerate(self.ups):
             x = stretch(F.leaky_relu(x, 0.1))
             blocks = self.resblocks[i * side_by_side : (i + 1) * side_by_side]
             x = sum(block(x) for block in blocks) / side_by_side
         x = F.leaky_relu(x, 0.01)  # the published code leaves this one at PyTorch's default
-        return torch.tanh(self.conv_post(x))[:, 0]
+        return torch.tanh(self.conv_post(x))[:, 0, 0]
 
 
-def _stretch(inside: int, outside: int, kernel: int, rate: int) -> nn.ConvTranspose1d:
+def _stretch(inside: int, outside: int, kernel: int, rate: int) -> Stretch:
     """A transposed convolution that makes exactly ``rate`` samples of each."""
     excess = kernel - rate
-    return nn.ConvTranspose1d(
+    return Stretch(
         inside, outside, kernel, rate, padding=(excess + 1) // 2, output_padding=excess % 2
     )
 

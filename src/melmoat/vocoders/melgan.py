@@ -13,6 +13,7 @@ from math import prod
 from torch import Tensor, nn
 
 from melmoat.vocoders.base import Vocoder, fold_weight_norm
+from melmoat.vocoders.layers import Conv, Reflect, Stretch, enter
 from melmoat.vocoders.mel import MelSpec
 from melmoat.weights import fill
 
@@ -28,18 +29,18 @@ class MelGANConfig:
 
 
 class ResidualBlock(nn.Module):
-    """A dilated convolution and a 1x1 one, beside a 1x1 shortcut. Shape: ``[B, C, T]`` -> same."""
+    """A dilated and a 1x1 convolution beside a 1x1 shortcut. Shape: ``[B, C, 1, T]`` -> same."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
         self.block = nn.Sequential(
             nn.LeakyReLU(0.2),
-            nn.ReflectionPad1d(dilation),
-            nn.Conv1d(channels, channels, 3, dilation=dilation),
+            Reflect(dilation),
+            Conv(channels, channels, 3, dilation=dilation),
             nn.LeakyReLU(0.2),
-            nn.Conv1d(channels, channels, 1),
+            Conv(channels, channels, 1),
         )
-        self.shortcut = nn.Conv1d(channels, channels, 1)
+        self.shortcut = Conv(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         residual: Tensor = self.block(x)
@@ -54,20 +55,20 @@ class MelGAN(Vocoder):
         super().__init__(mel, prod(config.ratios), _reach(config))
         self.config = config
         width = config.channels
-        layers: list[nn.Module] = [nn.ReflectionPad1d(3), nn.Conv1d(mel.bands, width, 7)]
+        layers: list[nn.Module] = [Reflect(3), Conv(mel.bands, width, 7)]
         for r in config.ratios:
-            stretch = nn.ConvTranspose1d(
+            stretch = Stretch(
                 width, width // 2, 2 * r, stride=r, padding=r // 2 + r % 2, output_padding=r % 2
             )
             width //= 2
             layers += [nn.LeakyReLU(0.2), stretch]
             layers += [ResidualBlock(width, 3**i) for i in range(config.blocks)]
-        layers += [nn.LeakyReLU(0.2), nn.ReflectionPad1d(3), nn.Conv1d(width, 1, 7), nn.Tanh()]
+        layers += [nn.LeakyReLU(0.2), Reflect(3), Conv(width, 1, 7), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, mel: Tensor, noise: Tensor | None = None) -> Tensor:
-        wave: Tensor = self.layers(mel)
-        return wave[:, 0]
+        wave: Tensor = self.layers(enter(mel))
+        return wave[:, 0, 0]
 
 
 def _reach(config: MelGANConfig) -> int:
