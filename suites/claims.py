@@ -11,7 +11,6 @@ so). Cells of which one has more utterances are compared on what both have.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +19,11 @@ import paper_table1
 import paper_table3
 from lab import COLUMNS, EOT, HOME
 
+from melmoat.bench.results import Result, compare, p_text
 from melmoat.bench.store import Store
 from melmoat.bench.suite import Row
 from melmoat.cli.endings import plain_errors
-from melmoat.metrics.intervals import Difference, paired
+from melmoat.metrics.intervals import Difference
 
 L2, LINF, WEAK, LONG = "l2 20 dB", "linf 20 dB", "l2 29.5 dB", "l2 20 dB, 250 it."
 ROWS = {r.label: r for r in [*paper_table1.ROWS, *paper_table3.ROWS, *gradients.ROWS]}
@@ -64,20 +64,9 @@ CLAIMS = [
 ]
 
 
-def edits(store: Store, row: Row, column: str, data: str) -> dict[str, tuple[int, int]]:
-    """Word errors and words of each utterance that is there."""
-    rows = store.rows(row.cell(COLUMNS[column], data))
-    return {r["id"]: tuple(r["counts"]["adversarial"]["words"]) for r in rows}
-
-
-def difference(
-    ours: Mapping[str, tuple[int, int]], other: Mapping[str, tuple[int, int]]
-) -> tuple[Difference | None, int]:
-    """The difference on the utterances that both have, and their number."""
-    both = sorted(ours.keys() & other.keys())
-    words = [ours[name][1] for name in both]
-    found = paired([ours[name][0] for name in both], [other[name][0] for name in both], words)
-    return found, len(both)
+def result(store: Store, row: Row, column: str, data: str) -> Result:
+    cell = row.cell(COLUMNS[column], data)
+    return Result(cell, cell.key, {r["id"]: r for r in store.rows(cell)})
 
 
 def verdict(found: Difference, paper: float | None) -> str:
@@ -98,13 +87,14 @@ def main() -> None:
     lines = ["| claim | paper | ours, points [95 %] | p | n | |", "|---|---|---|---|---|---|"]
     for claim in CLAIMS:
         sides = (claim.ours, claim.other)
-        found, n = difference(*(edits(store, ROWS[r], column, given.data) for r, column in sides))
+        pair = [result(store, ROWS[row], column, given.data) for row, column in sides]
+        found, n = (made := compare(*pair)).difference, made.n
         paper = "" if claim.paper is None else f"{claim.paper:+.1f}"
         if found is None:
             lines.append(f"| {claim.text} | {paper} | - | | 0 | not measured |")
             continue
         points = f"{found.points:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"
-        p = f"{found.p:.4f}" if found.p >= 0.001 else "< 0.001"
+        p = p_text(found.p).removeprefix("= ")
         said = verdict(found, claim.paper)
         lines.append(f"| {claim.text} | {paper} | {points} | {p} | {n} | {said} |")
     table = "\n".join(lines)

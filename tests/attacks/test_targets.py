@@ -1,7 +1,7 @@
 import pytest
 
 from melmoat import attacks
-from melmoat.attacks.base import AttackError, Targeted, matched
+from melmoat.attacks.base import AttackError, Targeted, Untargeted, matched
 
 CORPUS = ["GO ON", "NO WAY", "STOP IT", "YES", "GO ON", "ENTER SIX TWO NINE", ""]
 
@@ -17,18 +17,23 @@ def test_a_matched_target_is_another_text_of_about_the_length() -> None:
 def test_it_depends_on_the_text_the_seed_and_the_set_of_texts_alone() -> None:
     goal = attacks.build("pgd:db=20,target=matched")
     truth = ["GO ON", "YES", "ENTER SIX TWO NINE"]
-    whole = goal.goal(["?"] * 3, truth, CORPUS, 5)
+    whole = goal.goal(["?"] * 3, truth, lambda: CORPUS, 5)
     assert isinstance(whole, Targeted)
     for i, text in enumerate(truth):
-        assert goal.goal(["!"], [text], CORPUS[::-1], 5) == whole.pick([i])
+        assert goal.goal(["!"], [text], lambda: CORPUS[::-1], 5) == whole.pick([i])
     assert not any(a == b for a, b in zip(whole.targets, truth, strict=True))
 
 
-def test_a_fixed_target_needs_no_corpus() -> None:
-    assert attacks.build("cw:target=stop it").goal(["A"], ["B"]) == Targeted(["STOP IT"])
+def test_only_a_matched_target_lists_the_corpus() -> None:
+    def corpus() -> list[str]:
+        raise AssertionError("the corpus was listed")
+
+    fixed = attacks.build("cw:target=stop it").goal(["A"], ["B"], corpus)
+    assert fixed == Targeted(["STOP IT"])
+    assert attacks.build("pgd:db=20").goal(["A"], ["B"], corpus) == Untargeted(["A"])
 
 
 @pytest.mark.parametrize("corpus", [[], ["GO ON", "GO  ON"]])
 def test_without_another_text_it_says_what_to_do(corpus: list[str]) -> None:
     with pytest.raises(AttackError, match="or say the target: target=TEXT"):
-        attacks.build("pgd:db=20,target=matched").goal(["GO ON"], ["GO ON"], corpus)
+        attacks.build("pgd:db=20,target=matched").goal(["GO ON"], ["GO ON"], lambda: corpus)

@@ -116,14 +116,19 @@ class Attack(Protocol):
         ...
 
     def goal(
-        self, benign: Sequence[str], truth: Sequence[str], corpus: Sequence[str] = (), seed: int = 0
+        self,
+        benign: Sequence[str],
+        truth: Sequence[str],
+        corpus: Callable[[], Sequence[str]] = tuple,
+        seed: int = 0,
     ) -> Goal:
         """The goal for a batch with these transcripts; :class:`Aim` has the usual one.
 
         Args:
             benign: what the recognizer hears in each utterance.
             truth: what is said in it.
-            corpus: all that is said in the corpus, for targets taken from it.
+            corpus: gives all that is said in the corpus, for targets taken from it; called only
+                where the attack takes some, since a large corpus is slow to list.
             seed: which of them are taken.
         """
         ...
@@ -144,11 +149,16 @@ class Aim:
     target: str | None = None
 
     def goal(
-        self, benign: Sequence[str], truth: Sequence[str], corpus: Sequence[str] = (), seed: int = 0
+        self,
+        benign: Sequence[str],
+        truth: Sequence[str],
+        corpus: Callable[[], Sequence[str]] = tuple,
+        seed: int = 0,
     ) -> Untargeted | Targeted:
         """The goal for a batch with these transcripts; see :class:`Attack`."""
         if self.target == MATCHED:
-            return Targeted([matched(text, corpus, seed) for text in truth])
+            texts = corpus()
+            return Targeted([matched(text, texts, seed) for text in truth])
         if self.target is not None:
             return Targeted([normalise(self.target)] * len(benign))
         return Untargeted(list(benign if self.against == "benign" else truth))

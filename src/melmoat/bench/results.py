@@ -159,7 +159,7 @@ def compare(
     Raises:
         StoreError: the same ids stand for different utterances.
     """
-    both = [i for i in ours.rows if i in other.rows]
+    both = sorted(ours.rows.keys() & other.rows.keys())
     one, two = ([r.rows[i]["counts"]["adversarial"]["words"] for i in both] for r in (ours, other))
     words = [total for _, total in one]
     if words != [total for _, total in two]:

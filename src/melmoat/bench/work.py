@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 from lhotse import MonoCut
@@ -109,7 +109,7 @@ class Worker:
 
     def goal(self, cell: Cell, attack: Attack, benign: list[str], truth: list[str]) -> Goal:
         """What ``attack`` wants of these transcripts of utterances of ``cell``."""
-        return attack.goal(benign, truth, self._texts(cell.data), cell.seed)
+        return attack.goal(benign, truth, partial(self._texts, cell.data), cell.seed)
 
     def _benign(
         self, cell: Cell, names: Sequence[str], model: Recognizer, audio: Audio
