@@ -16,8 +16,8 @@ TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4  # parameters of mallopt, malloc.
 def keep_freed_memory() -> bool:
     """Let this process keep what it frees. Its peak may grow by a third, through fragments.
 
-    For processes that repeat one step for long: the bench and training call it, importing melmoat
-    does not. Nothing is done where the C library is not glibc.
+    For processes that repeat one step for long: the bench, training and ``melmoat defend`` call it,
+    importing melmoat does not. Nothing is done where the C library is not glibc.
 
     Returns:
         whether it was done.

@@ -125,6 +125,14 @@ def test_ctrl_c_ends_the_children(tmp_path: Path, cells: list[Cell]) -> None:
     assert not multiprocessing.active_children()
 
 
+def test_ctrl_c_does_not_reach_a_child_that_still_imports() -> None:
+    with executors._Child(threads=1) as child:
+        assert child.process.pid is not None
+        os.kill(child.process.pid, signal.SIGINT)
+        child.pipe.close()
+        assert child.ended() == 0
+
+
 @pytest.mark.parametrize("spec", ["processes:workers=0", "ray:threads=0", "cloud"])
 def test_bad_executors_are_refused(spec: str) -> None:
     with pytest.raises(SpecError):

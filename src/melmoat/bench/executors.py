@@ -9,8 +9,9 @@ from __future__ import annotations
 import multiprocessing
 import pickle
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
@@ -131,7 +132,8 @@ class _Child:
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, threads), daemon=True)
-        self.process.start()
+        with _interrupts_held():
+            self.process.start()
         theirs.close()  # so that a dead child ends the pipe
 
     def __enter__(self) -> _Child:
@@ -152,9 +154,25 @@ class _Child:
         return self.process.exitcode
 
 
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Keep Ctrl-C, for life, from what is started in here: the driver gets it and ends them.
+
+    Windows has no such thing: there :func:`_serve` ignores it, once it has been imported.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(pipe: Connection, threads: int) -> None:
     """A child's life: units in, ticks and what was measured out, until the pipe ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the driver, which ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def send(kind: str, value: object) -> None:
         # By value: the pipe's own pickler would hand tensors over in shared memory.

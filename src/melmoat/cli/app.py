@@ -94,12 +94,14 @@ def defend(
     from melmoat.cli.progress import bar
     from melmoat.defenses.files import defend_files, jobs
     from melmoat.errors import MelmoatError
+    from melmoat.memory import keep_freed_memory
 
     *sources, target = paths
     if not sources:
         raise MelmoatError("defend takes one or more sources and then a target")
     files = jobs(sources, target)
     front = defenses.front_end(defense)
+    keep_freed_memory()
     with bar("defend", len(files)) as tick:
         passed = defend_files(front, files, seed, lambda: tick(1))
     for reason in passed.failed:
