@@ -35,6 +35,36 @@ SERIES = {
 }
 
 
+Series = Mapping[str, tuple[str, str, Sequence[float]]]  # model, defense of ``{level}``, levels
+
+
+def sweep(out: Path, series: Series, attack: str, data: str, limit: int) -> None:
+    """Run what is missing; write the trade-off as data, as a table and as a plot."""
+    store = Store(out)
+
+    def cell(model: str, defense: str, attack: str) -> Cell:
+        return grid([model], [defense], [attack], [data])[0]
+
+    asked = [
+        (name, level, {k: cell(model, spec.format(level), a) for k, a in columns})
+        for name, (model, spec, levels) in series.items()
+        for level in levels
+        for columns in [(("benign", "none"), ("attacked", attack))]
+    ]
+    cells = [made for _, _, pair in asked for made in pair.values()]
+    found = complete(store, cells, "sweep", limit)
+    store.require_whole(cells)
+    points: dict[str, list[dict[str, Any]]] = {name: [] for name in series}
+    for name, level, pair in asked:
+        point = {kind: found[made.key] for kind, made in pair.items()}
+        points[name].append({"level": level, **point})
+    (out / "trade_off.json").write_text(json.dumps(points, indent=1) + "\n")
+    trade_off(out / "trade_off.svg", points)
+    table = markdown(points)
+    (out / "trade_off.md").write_text(table + "\n", encoding="utf-8")
+    print(table)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="an4:an4/train")
@@ -43,29 +73,7 @@ def main() -> None:
     given = parser.parse_args()
     speakers = read_header(asset("ds2-an4.safetensors"))["card"]["held_out_speakers"]
     data = f"{given.data},speakers={'+'.join(speakers)}"
-    store = Store(given.out)
-
-    def cell(model: str, defense: str, attack: str) -> Cell:
-        return grid([model], [defense], [attack], [data])[0]
-
-    asked = [
-        (name, level, {k: cell(model, spec.format(level), a) for k, a in columns})
-        for name, (model, spec, levels) in SERIES.items()
-        for level in levels
-        for columns in [(("benign", "none"), ("attacked", ATTACK))]
-    ]
-    cells = [made for _, _, pair in asked for made in pair.values()]
-    found = complete(store, cells, "sweep", given.limit)
-    store.require_whole(cells)
-    series: dict[str, list[dict[str, Any]]] = {name: [] for name in SERIES}
-    for name, level, pair in asked:
-        point = {kind: found[made.key] for kind, made in pair.items()}
-        series[name].append({"level": level, **point})
-    (given.out / "trade_off.json").write_text(json.dumps(series, indent=1) + "\n")
-    trade_off(given.out / "trade_off.svg", series)
-    table = markdown(series)
-    (given.out / "trade_off.md").write_text(table + "\n", encoding="utf-8")
-    print(table)
+    sweep(given.out, SERIES, ATTACK, data, given.limit)
 
 
 def markdown(series: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
