@@ -7,6 +7,7 @@ the median of the ratios is printed, so a drifting clock does not decide.
 from __future__ import annotations
 
 import argparse
+import copy
 import resource
 import statistics
 import time
@@ -24,6 +25,7 @@ from melmoat.bench.work import plan
 from melmoat.draws import Draws
 from melmoat.memory import keep_freed_memory
 from melmoat.models.deepspeech2 import MaskedConv, SumRNN
+from melmoat.vocoders.layers import Conv, Reflect, Stretch
 
 STEPS = 3
 
@@ -114,6 +116,23 @@ def layers(rounds: int) -> None:
     )
 
 
+def vocoder_layers(rounds: int) -> None:
+    ours = vocoders.load("melgan-lab")
+    plain = copy.deepcopy(ours.layers)
+    one_dimensional = {Conv: nn.Conv1d, Stretch: nn.ConvTranspose1d, Reflect: nn.ReflectionPad1d}
+    for layer in plain.modules():
+        layer.__class__ = one_dimensional.get(type(layer), type(layer))
+    mel = torch.randn(8, ours.mel.bands, 200, requires_grad=True)
+    print(
+        "Conv1d / channels-last, MelGAN     ",
+        ratio(
+            lambda: plain(mel).sum().backward(),
+            lambda: ours(mel).sum().backward(),
+            rounds,
+        ),
+    )
+
+
 def memory(rounds: int) -> None:
     """A gradient step before and after freed memory is kept; the rest of the run keeps it."""
     model = defenses.build("mdnf:level=0.15").wrap(models.load("ds2-an4-mg"))
@@ -163,6 +182,7 @@ def main() -> None:
     memory(rounds)
     attack_loop(rounds)
     layers(rounds)
+    vocoder_layers(rounds)
     front_end(rounds)
 
 
