@@ -24,6 +24,7 @@ from melmoat.text import TextError
 from melmoat.weights import WeightsError
 
 transformers = pytest.importorskip("transformers", reason="needs the extra hf")
+tokenizers = pytest.importorskip("tokenizers", reason="needs the extra hf")
 tiny_whisper = pytest.importorskip("tests.models.tiny_whisper")
 
 TEXTS = ["Go on.", "Enter six", "A"]
@@ -223,6 +224,28 @@ def test_long_audio_is_cut_where_it_is_quiet(folder: Path) -> None:
     assert [short] == model.transcribe(Audio.of([wave[:9_000]]), Draws([1]))
     with pytest.raises(AudioError, match="30 s at once, got 70"):
         model.loss(Audio.of([wave]), ["a"], Draws([0]))
+
+
+def test_a_smoothed_text_does_not_depend_on_a_long_neighbour(folder: Path) -> None:
+    model = in_numbers(load(f"whisper:{folder}"))
+    smooth = defenses.build("rs:snr=0,votes=1").wrap(model)
+    wave = torch.randn(31 * RATE, generator=torch.Generator().manual_seed(0)) * 0.1
+    short = wave[:9_000]
+    both = smooth.transcribe(Audio.of([wave, short]), Draws([0, 1]))
+    assert both[0] == smooth.transcribe(Audio.of([wave]), Draws([0]))[0]
+    assert both[1] == smooth.transcribe(Audio.of([short]), Draws([1]))[0]
+    assert both[1] != smooth.transcribe(Audio.of([short]), Draws([2]))[0]
+
+
+def test_timestamps_are_never_text(folder: Path) -> None:
+    file = folder / "tokenizer.json"
+    tokenizer = tokenizers.Tokenizer.from_file(str(file))
+    tokenizer.add_tokens([tokenizers.AddedToken("<|0.00|>", special=False)])  # as on the hub
+    tokenizer.save(str(file))
+    vocabulary = load(f"whisper:{folder}").vocabulary
+    first = tokenizer.token_to_id("<|notimestamps|>") + 1
+    assert tokenizer.decode([first]) == "<|0.00|>"
+    assert vocabulary.decode([first, *vocabulary.encode("Go on"), first]) == " Go on"
 
 
 def test_languages_are_given_or_found_out(tmp_path: Path, ragged: Audio) -> None:

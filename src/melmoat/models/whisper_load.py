@@ -6,7 +6,7 @@ Weights are safetensors or a ``model.bin``: nothing is unpickled.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -287,9 +287,15 @@ def _vocabulary(tokenizer: Any, network: Any, settings: Mapping[str, Any]) -> Vo
     def within(name: str) -> tuple[int, ...]:
         return tuple(i for i in settings.get(name) or () if i < network.config.vocab_size)
 
+    # Behind it come the timestamps, which some tokenizers take for text.
+    last = _id(tokenizer, "<|notimestamps|>")
+
+    def decode(tokens: Sequence[int]) -> str:
+        return str(tokenizer.decode([t for t in tokens if t <= last], skip_special_tokens=True))
+
     return Vocabulary(
         encode,
-        lambda tokens: str(tokenizer.decode(list(tokens), skip_special_tokens=True)),
+        decode,
         end=_id(tokenizer, "<|endoftext|>"),
         # The other half is for the text before, as the published decoder has it.
         longest=network.config.max_target_positions // 2,
