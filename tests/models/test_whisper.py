@@ -333,6 +333,40 @@ def test_errors_are_counted_after_the_normaliser(folder: Path, ragged: Audio) ->
         assert Expected(system, 2).normaliser is model.normaliser
 
 
+def test_a_home_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert load(f"whisper:~/{folder.name}").origin == f"~/{folder.name}"
+    tiny_whisper.save_ct2(folder.parent / "ct2", tiny_whisper.network())
+    assert load("whisper:ct2:~/ct2").origin == "~/ct2"
+
+
+def test_weights_of_the_hub_in_several_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ragged: Audio
+) -> None:
+    from fnmatch import fnmatch
+
+    import huggingface_hub
+
+    network = tiny_whisper.network()
+    whole = tiny_whisper.save(tmp_path / "whole", network)
+    hub = tiny_whisper.save(tmp_path / "hub", network)
+    (hub / "model.safetensors").unlink()
+    network.save_pretrained(hub, max_shard_size="20KB")
+    assert len(list(hub.glob("model-*-of-*.safetensors"))) > 1
+
+    def download(name: str, allow_patterns: list[str]) -> str:
+        for file in hub.iterdir():
+            if not any(fnmatch(file.name, pattern) for pattern in allow_patterns):
+                file.unlink()
+        return str(hub)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    found = load("whisper:somebody/whisper-in-parts")
+    assert torch.equal(
+        found.loss(ragged, TEXTS, DRAWS), load(f"whisper:{whole}").loss(ragged, TEXTS, DRAWS)
+    )
+
+
 def test_errors_say_what_to_do(tmp_path: Path, folder: Path) -> None:
     def fails(spec: str, match: str) -> None:
         with pytest.raises(MelmoatError, match=match):
@@ -343,6 +377,9 @@ def test_errors_say_what_to_do(tmp_path: Path, folder: Path) -> None:
     fails(f"whisper:{tmp_path / 'none'}", "no such folder")
     fails(f"whisper:{tmp_path}", "expected config.json, model.safetensors and tokenizer.json")
     fails("whisper:openai/whisper-huge", "the hub cannot be reached .no network in tests")
+    fails(
+        "whisper:huge", "hf download openai/whisper-huge --local-dir FOLDER`.* give whisper:FOLDER"
+    )
     fails(f"whisper:{folder},language=de", "English-only")
     fails(f"whisper:{folder},pad=0", "0 < pad <= 30")
     ct2 = tiny_whisper.save_ct2(tmp_path / "ct2", tiny_whisper.network())
