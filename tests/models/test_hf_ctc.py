@@ -218,6 +218,24 @@ def test_a_network_of_computed_features_is_refused(tmp_path: Path) -> None:
         HFCTC(made, extractor(), tokenizer(tmp_path))
 
 
+def test_a_network_of_another_build_is_refused(tmp_path: Path) -> None:
+    config = transformers.OmniASRCTCConfig(
+        vocab_size=len(TOKENS),
+        audio_config={
+            "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+            "intermediate_size": 16, "conv_dim": [4] * 7, "num_conv_pos_embedding_groups": 2,
+        },
+    )  # fmt: skip
+    made = transformers.AutoModelForCTC.from_config(config)
+    with pytest.raises(WeightsError, match="OmniASRForCTC is not built as wav2vec2 is"):
+        HFCTC(made, extractor(), tokenizer(tmp_path))
+
+
+def test_a_language_without_adapters(folder: Path) -> None:
+    with pytest.raises(WeightsError, match="has no adapters; leave out language=fra"):
+        models.load(f"hf-ctc:{folder},language=fra")
+
+
 def test_a_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
     with pytest.raises(MelmoatError, match=r'pip install "melmoat\[hf\]"'):

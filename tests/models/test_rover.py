@@ -23,6 +23,9 @@ from melmoat.models.rover import vote
         (["A B", "A B C", "A B D", "A B C"], "A B C"),  # C outvotes D and silence
         (["B", "A B", "A B C", "A B C"], "A B"),  # slots that the first one lacks
         (["ONE TWO THREE FOUR", "TWO THREE FOUR", "ONE TWO FOUR"], "ONE TWO THREE FOUR"),
+        (["Yes, sir.", "yes sir", "Bus stir", "bus stir"], "Yes, sir."),  # one word, two spellings
+        (["sir", "Sir!", "stir", "stir", "SIR"], "sir"),  # written as first heard
+        (["A - B", "A - B", "A B"], "A - B"),
         (["SEND IT NOW", "NOW SEND IT", "SEND IT"], "SEND IT"),  # words are aligned in order
     ],
 )

@@ -24,6 +24,7 @@ from melmoat.text import TextError
 from melmoat.weights import WeightsError
 
 transformers = pytest.importorskip("transformers", reason="needs the extra hf")
+tokenizers = pytest.importorskip("tokenizers", reason="needs the extra hf")
 tiny_whisper = pytest.importorskip("tests.models.tiny_whisper")
 
 TEXTS = ["Go on.", "Enter six", "A"]
@@ -225,6 +226,28 @@ def test_long_audio_is_cut_where_it_is_quiet(folder: Path) -> None:
         model.loss(Audio.of([wave]), ["a"], Draws([0]))
 
 
+def test_a_smoothed_text_does_not_depend_on_a_long_neighbour(folder: Path) -> None:
+    model = in_numbers(load(f"whisper:{folder}"))
+    smooth = defenses.build("rs:snr=0,votes=1").wrap(model)
+    wave = torch.randn(31 * RATE, generator=torch.Generator().manual_seed(0)) * 0.1
+    short = wave[:9_000]
+    both = smooth.transcribe(Audio.of([wave, short]), Draws([0, 1]))
+    assert both[0] == smooth.transcribe(Audio.of([wave]), Draws([0]))[0]
+    assert both[1] == smooth.transcribe(Audio.of([short]), Draws([1]))[0]
+    assert both[1] != smooth.transcribe(Audio.of([short]), Draws([2]))[0]
+
+
+def test_timestamps_are_never_text(folder: Path) -> None:
+    file = folder / "tokenizer.json"
+    tokenizer = tokenizers.Tokenizer.from_file(str(file))
+    tokenizer.add_tokens([tokenizers.AddedToken("<|0.00|>", special=False)])  # as on the hub
+    tokenizer.save(str(file))
+    vocabulary = load(f"whisper:{folder}").vocabulary
+    first = tokenizer.token_to_id("<|notimestamps|>") + 1
+    assert tokenizer.decode([first]) == "<|0.00|>"
+    assert vocabulary.decode([first, *vocabulary.encode("Go on"), first]) == " Go on"
+
+
 def test_languages_are_given_or_found_out(tmp_path: Path, ragged: Audio) -> None:
     folder = tiny_whisper.save(tmp_path / "many", tiny_whisper.network(), multilingual=True)
     found = load(f"whisper:{folder}")
@@ -310,6 +333,40 @@ def test_errors_are_counted_after_the_normaliser(folder: Path, ragged: Audio) ->
         assert Expected(system, 2).normaliser is model.normaliser
 
 
+def test_a_home_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert load(f"whisper:~/{folder.name}").origin == f"~/{folder.name}"
+    tiny_whisper.save_ct2(folder.parent / "ct2", tiny_whisper.network())
+    assert load("whisper:ct2:~/ct2").origin == "~/ct2"
+
+
+def test_weights_of_the_hub_in_several_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ragged: Audio
+) -> None:
+    from fnmatch import fnmatch
+
+    import huggingface_hub
+
+    network = tiny_whisper.network()
+    whole = tiny_whisper.save(tmp_path / "whole", network)
+    hub = tiny_whisper.save(tmp_path / "hub", network)
+    (hub / "model.safetensors").unlink()
+    network.save_pretrained(hub, max_shard_size="20KB")
+    assert len(list(hub.glob("model-*-of-*.safetensors"))) > 1
+
+    def download(name: str, allow_patterns: list[str]) -> str:
+        for file in hub.iterdir():
+            if not any(fnmatch(file.name, pattern) for pattern in allow_patterns):
+                file.unlink()
+        return str(hub)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    found = load("whisper:somebody/whisper-in-parts")
+    assert torch.equal(
+        found.loss(ragged, TEXTS, DRAWS), load(f"whisper:{whole}").loss(ragged, TEXTS, DRAWS)
+    )
+
+
 def test_errors_say_what_to_do(tmp_path: Path, folder: Path) -> None:
     def fails(spec: str, match: str) -> None:
         with pytest.raises(MelmoatError, match=match):
@@ -320,6 +377,9 @@ def test_errors_say_what_to_do(tmp_path: Path, folder: Path) -> None:
     fails(f"whisper:{tmp_path / 'none'}", "no such folder")
     fails(f"whisper:{tmp_path}", "expected config.json, model.safetensors and tokenizer.json")
     fails("whisper:openai/whisper-huge", "the hub cannot be reached .no network in tests")
+    fails(
+        "whisper:huge", "hf download openai/whisper-huge --local-dir FOLDER`.* give whisper:FOLDER"
+    )
     fails(f"whisper:{folder},language=de", "English-only")
     fails(f"whisper:{folder},pad=0", "0 < pad <= 30")
     ct2 = tiny_whisper.save_ct2(tmp_path / "ct2", tiny_whisper.network())

