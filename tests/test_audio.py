@@ -84,6 +84,7 @@ def broken_files(folder: Path) -> dict[str, Path]:
         "one.wav": np.zeros(1),
         "nan.wav": np.array([0.0, np.nan, 0.1] * 100),
         "inf.wav": np.array([0.0, np.inf, 0.1] * 100),
+        "integers.wav": np.array([0.0, 9_000.0, -12.0] * 100),
     }.items():
         files[name] = folder / name
         soundfile.write(files[name], samples, 16_000, subtype="FLOAT")
@@ -102,6 +103,7 @@ def broken_files(folder: Path) -> dict[str, Path]:
         ("one.wav", r"1 sample\(s\)"),
         ("nan.wav", "NaN or Inf"),
         ("inf.wav", "NaN or Inf"),
+        ("integers.wav", "samples reach 9e\\+03 where full scale is 1"),
     ],
 )
 def test_unusable_files_are_refused_by_name(tmp_path: Path, name: str, message: str) -> None:

@@ -28,6 +28,16 @@ def from_path(path: Path, width: int = 1) -> Part:
 FAMILY: Family[Part] = Family("part", {"part": Part, "file": from_path})
 
 
+def of_two(path: Path, part: str, width: int = 1) -> Part:
+    return Part(width)
+
+
+def test_usage_shows_only_the_first_argument_without_its_key() -> None:
+    family: Family[Part] = Family("part", {"two": of_two})
+    assert family.usage("two") == "two:PATH,part=PART,width=1"
+    assert family.parse("two:a,part=b").text == "two:a,part=b"
+
+
 def test_values_take_the_types_of_the_signature() -> None:
     built = FAMILY.build("part:scale=2,deep=true,size=4,norm=linf,limit=1e-3")
     assert built == Part(4, 2.0, "linf", True, 1e-3)

@@ -24,6 +24,7 @@ from melmoat.errors import MelmoatError
 
 RATE = 16_000
 PCM16 = 32_768  # quantisation steps per unit of amplitude in a 16-bit file
+LOUDEST = 100.0  # no recording is 40 dB over full scale; one of integers kept as floats is
 
 
 # libsndfile's log on a wav whose data chunk is longer than the file. A size of 2**32 - 1 is what
@@ -122,6 +123,11 @@ def check(wave: Tensor, name: str) -> Tensor:
         raise AudioError(f"{name}: {len(wave)} sample(s), which is not a recording of speech")
     if not torch.isfinite(wave).all():
         raise AudioError(f"{name}: contains NaN or Inf; re-export the recording")
+    if (peak := float(wave.abs().max())) > LOUDEST:
+        raise AudioError(
+            f"{name}: samples reach {peak:.3g} where full scale is 1; if they are integers kept as "
+            "floats, divide them by their full scale (32768 for 16 bits) and export again"
+        )
     return wave
 
 
@@ -129,8 +135,8 @@ def load(path: str | os.PathLike[str], rate: int = RATE) -> Audio:
     """Read one file as a batch of one: channels averaged, resampled (soxr, very high quality).
 
     Raises:
-        AudioError: missing, empty, truncated or non-audio file; fewer than two samples; NaN or Inf.
-            A truncated ogg or mp3 cannot be told from a short one.
+        AudioError: missing, empty, truncated or non-audio file; fewer than two samples; NaN,
+            Inf or far over full scale. A truncated ogg or mp3 cannot be told from a short one.
     """
     name = os.fspath(path)
     if not Path(path).is_file():

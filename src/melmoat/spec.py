@@ -104,8 +104,8 @@ class Family(Generic[T]):
         """How a spec of ``name`` is written, with its defaults."""
         parts = []
         for key, parameter in inspect.signature(self.table[name]).parameters.items():
-            if parameter.default is parameter.empty:
-                parts.append(key.upper())
+            if parameter.default is parameter.empty:  # only the first may stand without its key
+                parts.append(f"{key}={key.upper()}" if parts else key.upper())
             else:
                 parts.append(f"{key}={show(parameter.default)}")
         return f"{name}:{','.join(parts)}" if parts else name

@@ -34,6 +34,13 @@ def test_other_bands_read_it_by_frequency() -> None:
     assert curve.at(other) == pytest.approx(expected.tolist())
 
 
+def test_a_curve_without_strength_in_any_band_is_refused() -> None:
+    curve = Curve((9_000.0, 10_000.0), (0.0, 1.0), {})
+    assert max(curve.at(MelSpec(rate=22_050))) > 0
+    with pytest.raises(ValueError, match="the curve is 0 in every band of 0 to 8000 Hz"):
+        curve.at(LAB_MEL)
+
+
 def test_a_curve_survives_its_file(tmp_path: Path) -> None:
     curve = Curve((1.0, 2.0), (0.5, 1.0), {"model": "m"})
     curve.save(tmp_path / "c.json")

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from melmoat import data, models
+from melmoat.assets import asset
 from melmoat.bench.cell import fingerprint
 from melmoat.errors import MelmoatError
 from melmoat.models import DeepSpeech2Config
@@ -141,6 +142,19 @@ def test_fine_tuning_starts_from_weights_and_validates_with_and_without_the_defe
     )
     log = (tmp_path / "b" / "log.jsonl").read_text()
     assert "clean_wer" in log
+
+
+def test_fine_tuning_on_other_speakers_holds_out_some_of_them(tmp_path: Path) -> None:
+    first, _ = train_asr(tmp_path / "a", ["demo"], [], 1, tiny_config(layers=1), Recipe(epochs=1))
+    absent = read_header(first)["card"]["held_out_speakers"]
+    others = sorted({c.supervisions[0].speaker for c in data.load("demo")} - set(absent))
+    path, wer = train_asr(
+        tmp_path / "b", [f"tsv:{asset('demo')},speakers={'+'.join(others)}"], [], 1,
+        DeepSpeech2Config(), Recipe(epochs=1), start=f"deepspeech2:{first}",
+    )  # fmt: skip
+    assert len(others) == 2
+    assert read_header(path)["card"]["held_out_speakers"] in [[name] for name in others]
+    assert wer is not None
 
 
 def test_other_recognizers_cannot_be_trained_on(

@@ -56,7 +56,12 @@ def melgan_of(config: MelGANConfig) -> MelGAN:
     return MelGAN(config, replace(MEL, hop=int(np.prod(config.ratios)))).eval()
 
 
-MELGANS = [MelGANConfig(32, (5, 3), 2), MelGANConfig(16, (4,), 1), MelGANConfig(64, (2, 2, 3), 3)]
+MELGANS = [
+    MelGANConfig(32, (5, 3), 2),
+    MelGANConfig(16, (4,), 1),
+    MelGANConfig(64, (2, 2, 3), 3),
+    MelGANConfig(2 * BANDS, (2, 3), 1),  # the first convolution is shaped like a stretch
+]
 
 
 def renamed(generator: Vocoder, layout: str) -> dict[str, Tensor]:
@@ -209,6 +214,14 @@ def test_melgan_with_its_config_and_statistics(tmp_path: Path, config: MelGANCon
     assert same(loaded, ours)
 
 
+@pytest.mark.parametrize(("base", "log"), [(None, "e"), (10.0, "10"), (10, "10")])
+def test_the_base_of_the_logarithm_is_the_configurations(
+    tmp_path: Path, base: float | None, log: str
+) -> None:
+    kan_bayashi(tmp_path, small_pwg(), PARAMS, log_base=base)
+    assert from_folder(tmp_path).mel.log == log
+
+
 def test_statistics_as_hdf5(tmp_path: Path) -> None:
     h5py = pytest.importorskip("h5py", reason='needs pip install "melmoat[vocoders]"')
     kan_bayashi(tmp_path, small_pwg(), PARAMS)
@@ -266,6 +279,8 @@ def test_settings_in_the_file_itself_will_do(tmp_path: Path) -> None:
         ({"num_mels": 7}, "weights do not fit ParallelWaveGAN"),
         ({"fft_size": None}, r"config\.yml: not usable as its configuration"),
         ({"window": "hamming"}, "window 'hamming'; supported: 'hann'"),
+        ({"log_base": 2.0}, "log_base 2.0; supported: 10 and null"),
+        ({"global_gain_scale": 0.5}, "global_gain_scale 0.5; supported: 1.0"),
         ({"sampling_rate_for_feats": 8_000}, "sampling_rate_for_feats 8000"),
         ({"fmax": 9_000}, r"band edges 80\.\.9000 Hz at 16000 Hz"),
     ],

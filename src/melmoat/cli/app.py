@@ -25,7 +25,7 @@ app.add_typer(train, name="train")
 app.add_typer(reading)
 
 ModelOption = Annotated[str, typer.Option(help="Recognizer spec; `melmoat list` shows them.")]
-DefenseOption = Annotated[str, typer.Option(help="Defense spec, such as rs:snr=15,votes=5.")]
+DefenseOption = Annotated[str, typer.Option(help="Defense spec, such as mdnf:level=0.1.")]
 SeedOption = Annotated[int, typer.Option(help="Seed of every random draw.")]
 
 

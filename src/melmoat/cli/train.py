@@ -13,7 +13,7 @@ train = typer.Typer(help="Train the weights that melmoat uses.", no_args_is_help
 
 
 OutOption = Annotated[Path, typer.Option(help="Folder of the run; the same folder continues it.")]
-SeedOption = Annotated[int, typer.Option(min=0, help="Seed of weights, order and augmentation.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of every random draw.")]
 
 
 @train.callback()
@@ -125,7 +125,7 @@ def shaping(
     out: Annotated[Path, typer.Option(help="File to write (.json).")],
     data: Annotated[str, typer.Option(help="Corpus to attack; not one that you test on.")],
     model: Annotated[str, typer.Option(help="Recognizer under attack.")] = "ds2-an4",
-    attack: Annotated[str, typer.Option()] = "pgd:norm=snr,db=20,steps=50",
+    attack: Annotated[str, typer.Option(help="Attack spec.")] = "pgd:norm=snr,db=20,steps=50",
     mel: Annotated[str, typer.Option(help="Vocoder whose mel bands to use.")] = "griffin-lim",
     linear: Annotated[
         bool, typer.Option(help="Compare mel magnitudes instead of their logarithms.")

@@ -39,8 +39,15 @@ class Curve:
             raise ValueError("a curve's hz must be finite and rise")
 
     def at(self, mel: MelSpec) -> tuple[float, ...]:
-        """The strength in each band of ``mel``, interpolated between band centres."""
-        return tuple(np.interp(centres(mel), self.hz, self.values).tolist())
+        """The strength in each band of ``mel``, interpolated between band centres.
+
+        Raises:
+            ValueError: it is 0 in all of them.
+        """
+        found = np.interp(centres(mel), self.hz, self.values)
+        if not found.any():
+            raise ValueError(f"the curve is 0 in every band of {mel.fmin:g} to {mel.fmax:g} Hz")
+        return tuple(found.tolist())
 
     def save(self, path: Path) -> None:
         """Write it as JSON, its folder too.

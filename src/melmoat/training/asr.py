@@ -213,7 +213,7 @@ def train_asr(
     Args:
         main, extra: corpus specs.
         held_out: speakers held out, chosen among those of ``main``; with ``start``, those of
-            them that its card says were held out from it.
+            them that its card says were held out from it, if there are any.
         config: sizes; with ``start`` they are those of the weights.
         half: export 16-bit weights (of a DeepSpeech2).
         start: spec of the DeepSpeech2 or hf-ctc model to start from; None for the random weights

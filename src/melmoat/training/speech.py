@@ -19,16 +19,15 @@ def split_speakers(
 
     Args:
         held_out: how many speakers, chosen by ``seed``.
-        names: speakers to hold out instead, as far as they are there.
+        names: speakers to hold out instead, as far as they are there; if none is, as above.
 
     Raises:
         MelmoatError: no speaker would be left to train on.
     """
     speakers = sorted({cut.supervisions[0].speaker for cut in cuts})
-    if names is None:
+    chosen = set(names or ()) & set(speakers)
+    if not chosen:
         chosen = set(np.random.default_rng([seed, 3]).permutation(speakers)[:held_out].tolist())
-    else:
-        chosen = set(names)
     if chosen >= set(speakers):
         raise MelmoatError(
             f"cannot hold out {len(chosen)} of {len(speakers)} speakers; choose fewer to hold out"

@@ -99,7 +99,10 @@ def from_published(
     stretches = [
         value.shape[2] // 2
         for key, value in sorted(state.items(), key=lambda item: _index(item[0]))
-        if key.count(".") == 2 and key.endswith("weight") and value.shape[0] == 2 * value.shape[1]
+        if _index(key) > 1  # the first convolution may be shaped like a stretch
+        and key.count(".") == 2
+        and key.endswith("weight")
+        and value.shape[0] == 2 * value.shape[1]
     ]
     blocks = sum(key.endswith("shortcut.weight") for key in state) // max(1, len(stretches))
     config = MelGANConfig(first.shape[0], tuple(stretches), blocks)

@@ -186,9 +186,13 @@ def _librosa_mel(path: Path, config: Mapping[str, Any]) -> MelSpec:
     """The mel spectrogram of a kan-bayashi ``config.yml``."""
     with _explained(path, "its configuration"):
         rate, n_fft = config["sampling_rate"], config["fft_size"]
-        for key, only in {"window": "hann", "sampling_rate_for_feats": rate}.items():
+        others = {"window": "hann", "sampling_rate_for_feats": rate, "global_gain_scale": 1.0}
+        for key, only in others.items():
             if config.get(key, only) != only:
                 raise ValueError(f"{key} {config[key]!r}; supported: {only!r}")
+        base = config.get("log_base", 10.0)
+        if base not in (10.0, None):
+            raise ValueError(f"log_base {base!r}; supported: 10 and null (e)")
         return MelSpec(
             rate=rate,
             n_fft=n_fft,
@@ -197,6 +201,7 @@ def _librosa_mel(path: Path, config: Mapping[str, Any]) -> MelSpec:
             bands=config["num_mels"],
             fmin=config.get("fmin") or 0,
             fmax=config.get("fmax") or rate / 2,
+            log="e" if base is None else "10",
             floor=1e-10,
             centred=True,
         )
