@@ -102,7 +102,7 @@ class Family(Generic[T]):
 
     def usage(self, name: str) -> str:
         """How a spec of ``name`` is written, with its defaults."""
-        parts = []
+        parts: list[str] = []
         for key, parameter in inspect.signature(self.table[name]).parameters.items():
             if parameter.default is parameter.empty:  # only the first may stand without its key
                 parts.append(f"{key}={key.upper()}" if parts else key.upper())
