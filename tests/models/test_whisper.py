@@ -385,6 +385,9 @@ def test_errors_say_what_to_do(tmp_path: Path, folder: Path) -> None:
     ct2 = tiny_whisper.save_ct2(tmp_path / "ct2", tiny_whisper.network())
     fails(f"whisper:{ct2}", "write whisper:ct2:")
     whole = (ct2 / "model.bin").read_bytes()
+    kind = whole.index(b"encodings\0") + len(b"encodings\0") + 1 + 2 * 4  # behind rank and sizes
+    (ct2 / "model.bin").write_bytes(whole[:kind] + bytes([5]) + whole[kind + 1 :])
+    fails(f"whisper:ct2:{ct2}", "bfloat16 weights; convert the model with --quantization float16")
     (ct2 / "model.bin").write_bytes(whole[:-5_000])
     fails(f"whisper:ct2:{ct2}", "not a whole CTranslate2 model.bin")
     tiny_whisper.save_ct2(tmp_path / "old", tiny_whisper.network(), version=5)

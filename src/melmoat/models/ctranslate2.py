@@ -20,6 +20,8 @@ from melmoat.weights import WeightsError
 
 VERSION = 6
 TYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
+BFLOAT16 = 5  # which NumPy does not have
+CONVERT = "convert the model with --quantization float16 or float32"
 
 
 class _Reader:
@@ -45,7 +47,7 @@ def variables(parts: Sequence[Path]) -> dict[str, Tensor]:
     """Every variable of a ``model.bin``, which may lie in several parts.
 
     Raises:
-        WeightsError: missing, not such a file, another version, not Whisper, or quantised.
+        WeightsError: missing, not such a file, another version, not Whisper, 8-bit or bfloat16.
     """
     where = " + ".join(map(str, parts))
     try:
@@ -60,17 +62,17 @@ def variables(parts: Sequence[Path]) -> dict[str, Tensor]:
         for _ in range(reader.number("I")):
             key, rank = reader.text(), reader.number("B")
             sizes = [reader.number("I") for _ in range(rank)]
-            kind = TYPES[reader.number("B")]
-            raw = np.frombuffer(reader.take(reader.number("I")), kind)
+            kind = reader.number("B")
+            if kind == BFLOAT16:
+                raise WeightsError(f"{where}: bfloat16 weights; {CONVERT}")
+            raw = np.frombuffer(reader.take(reader.number("I")), TYPES[kind])
             found[key] = torch.from_numpy(raw.reshape(sizes).copy())
     except OSError as error:
         raise WeightsError(f"{where}: cannot be read ({error})") from error
     except (KeyError, UnicodeDecodeError, ValueError, struct.error) as error:
         raise WeightsError(f"{where}: not a whole CTranslate2 model.bin ({error})") from error
     if any(key.endswith("/weight_scale") for key in found):
-        raise WeightsError(
-            f"{where}: 8-bit weights; convert the model with --quantization float16 or float32"
-        )
+        raise WeightsError(f"{where}: 8-bit weights; {CONVERT}")
     return found
 
 

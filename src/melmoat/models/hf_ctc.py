@@ -1,9 +1,10 @@
 """CTC recognizers of Hugging Face transformers that hear the waveform.
 
 wav2vec 2.0, HuBERT, WavLM, UniSpeech, MMS, Data2Vec, SEW and what else ``AutoModelForCTC`` makes of
-raw samples. The network is theirs, as it is. Ours is what stands before and after it: its feature
-extractor's normalisation as a differentiable function of true lengths, attention masks or equal
-lengths so that padding never leaks, and its vocabulary as this project's labels (blank first).
+raw samples by convolutions like theirs. The network is theirs, as it is. Ours is what stands before
+and after it: its feature extractor's normalisation as a differentiable function of true lengths,
+attention masks or equal lengths so that padding never leaks, and its vocabulary as this project's
+labels (blank first).
 """
 
 from __future__ import annotations

@@ -109,6 +109,11 @@ def _read(kind: Any, where: Path | str, source: Path | None, needs: str, **optio
         return kind.from_pretrained(where, **options)
     except Exception as error:  # transformers answers with OSError, ValueError, KeyError and more
         reason = " ".join(str(error).split())[:200]
+        if "target_lang" in options:
+            raise WeightsError(
+                f"{where} cannot be read with language={options['target_lang']}: {reason}; it "
+                "takes the codes in its vocab.json that have an adapter.CODE.safetensors beside it"
+            ) from error
         if source:
             raise WeightsError(
                 f"{where} is no whole CTC model, it needs {needs} ({reason}); save model, feature "

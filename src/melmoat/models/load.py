@@ -115,5 +115,8 @@ ORIGINS: dict[str, Callable[[Mapping[str, Any]], tuple[Sequence[Path], str]]] = 
 
 
 def load(spec: str) -> Recognizer:
-    """Build a recognizer from its spec, in eval mode with frozen weights."""
+    """Build a recognizer from its spec, in eval mode with frozen weights.
+
+    One of ``python:`` is as its factory made it.
+    """
     return MODELS.build(spec)
