@@ -113,6 +113,24 @@ def test_a_success_cuts_the_box_to_what_was_used_and_then_shrinks_it() -> None:
     assert out.wav[0, 0] == 0.5 - 2 * rate  # the last success
 
 
+def test_a_lucky_draw_at_the_clean_audio_does_not_end_the_attack() -> None:
+    class Lucky(Step):
+        """Its first transcript is wrong by chance."""
+
+        calls = 0
+
+        def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
+            self.calls += 1
+            return ["HIT"] if self.calls == 1 else super().transcribe(audio, draws)
+
+    audio = Audio.of([torch.tensor([0.5, 0.0])])
+    for form in ("cw", "cw2018"):
+        attack = attacks.build(f"{form}:eps=0.25,steps=9,lr=0.0625")
+        assert attack(Lucky(), audio, Targeted(["HIT"]), Draws([0])).wav[0, 0] < 0.4
+        done = Audio.of([torch.tensor([0.25, 0.0])])  # there is nothing to do here
+        assert torch.equal(attack(Step(), done, Targeted(["HIT"]), Draws([0])).wav, done.wav)
+
+
 def test_c_weighs_the_norm() -> None:
     audio = Audio.of([torch.tensor([0.5, 0.0])])
     goal = Targeted(["HIT"])

@@ -174,11 +174,54 @@ def test_an_utterance_that_is_done_leaves_the_batch() -> None:
     assert out.first is not None
     assert out.queries is not None
     assert out.first.tolist() == [5, 0, 2]
-    assert out.queries.tolist() == [6, 1, 3]
+    assert out.queries.tolist() == [12, 2, 6]  # a loss and a transcript each
     assert sizes == [3, 2, 2, 1, 1, 1]
     never = Targeted(["NEVER"] * 3)
     first = attack(Counting(), audio, never, Draws([0, 1, 2])).first  # type: ignore[attr-defined]
     assert first.tolist() == [NEVER] * 3
+
+
+def test_the_first_success_is_counted_in_gradient_steps_over_all_restarts() -> None:
+    class Late(Bowl):
+        """Never reached before its fifth gradient."""
+
+        gradients = 0
+
+        def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
+            return ["HIT" if self.gradients >= 5 else "MISS"] * len(audio)
+
+        def loss(self, audio: Audio, texts: object, draws: Draws) -> Tensor:
+            self.gradients += audio.wav.requires_grad
+            return super().loss(audio, texts, draws)
+
+    audio = Audio.of([torch.tensor([0.5])])
+    for spec in ("pgd:norm=linf,eps=1,steps=3", "apgd:norm=linf,eps=1,steps=3"):
+        out = attacks.build(f"{spec},stop=true,restarts=3")(
+            Late(), audio, Targeted(["HIT"]), Draws([0])
+        )
+        assert isinstance(out, Crafted)
+        assert out.first is not None
+        assert out.first.tolist() == [5]
+
+
+def test_listening_by_transcribing_is_a_query_of_its_own() -> None:
+    passes = []
+
+    class Counting(Bowl):
+        def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
+            passes.append(len(audio))
+            return super().transcribe(audio, draws)
+
+        def loss(self, audio: Audio, texts: object, draws: Draws) -> Tensor:
+            passes.append(len(audio))
+            return super().loss(audio, texts, draws)
+
+    audio = Audio.of([torch.tensor([0.5])])
+    attack = attacks.build("pgd:norm=linf,eps=1,steps=3,stop=true,eot=2,chunk=1")
+    out = attack(Counting(), audio, Targeted(["NEVER"]), Draws([0]))
+    assert isinstance(out, Crafted)
+    assert out.queries is not None
+    assert out.queries.tolist() == [sum(passes)]
 
 
 def test_a_huge_budget_always_succeeds(ragged: Audio) -> None:

@@ -96,6 +96,14 @@ def test_distances_are_edits_in_characters() -> None:
     assert Untargeted(["STOP", "GO"]).distances(["STEP", "GO"]) == [-1, 0]
 
 
+def test_distances_see_what_counts_as_the_same_text_as_reached_does() -> None:
+    heard = ["stop", "GO"]
+    for goal in (Targeted(["STOP", "NO"], str.upper), Untargeted(["STOP", "NO"], str.upper)):
+        at_zero = [distance == 0 for distance in goal.distances(heard)]
+        assert at_zero == [True, False]
+        assert goal.reached(heard) == [zero == isinstance(goal, Targeted) for zero in at_zero]
+
+
 def test_mutation_grows_where_nothing_changes_and_makes_new_samples() -> None:
     class Deaf(Ladder):
         def transcribe(self, audio: Audio, draws: Draws) -> list[str]:

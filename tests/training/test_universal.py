@@ -52,6 +52,7 @@ def test_a_file_remembers_its_budget_and_may_be_given_another(
     assert made.budget == SNR(25.0)
     assert made.goal(["A"], ["B"]) == Targeted(["GO"])
     assert attacks.build(f"universal:{path},norm=linf,eps=0.01").budget == Linf(0.01)
+    assert attacks.build(f"universal:{path},db=0").budget == SNR(0.0)
     found, _ = load(path)
     assert torch.equal(found.samples, pattern().samples)
     other = Audio(ragged.wav, ragged.lengths, 8_000)
@@ -84,6 +85,11 @@ def test_training_raises_the_loss_of_utterances_it_never_saw() -> None:
         out = attack(model, audio, goal, Draws([0, 1, 2]))
         losses.append(-goal.loss(model, out, Draws([0, 1, 2])).detach())
     assert losses[0].mean() > 1.2 * losses[1].mean()
+
+
+def test_one_pattern_has_one_target() -> None:
+    with pytest.raises(AttackError, match="one target for all utterances: target=TEXT"):
+        train_universal("ds2-an4", "db=20,target=matched", "demo")
 
 
 def test_a_budget_must_say_something() -> None:

@@ -65,7 +65,7 @@ class Untargeted:
     def distances(self, hypotheses: Sequence[str]) -> list[int]:
         """Minus the edits in characters from the reference."""
         pairs = zip(self.references, hypotheses, strict=True)
-        return [-char_edits(reference, hypothesis)[0] for reference, hypothesis in pairs]
+        return [-char_edits(self.same(a), self.same(b))[0] for a, b in pairs]
 
     def pick(self, rows: Sequence[int]) -> Untargeted:
         """The same for some of the utterances."""
@@ -91,7 +91,7 @@ class Targeted:
     def distances(self, hypotheses: Sequence[str]) -> list[int]:
         """Edits in characters to the target."""
         pairs = zip(self.targets, hypotheses, strict=True)
-        return [char_edits(target, hypothesis)[0] for target, hypothesis in pairs]
+        return [char_edits(self.same(a), self.same(b))[0] for a, b in pairs]
 
     def pick(self, rows: Sequence[int]) -> Targeted:
         """The same for some of the utterances."""

@@ -89,7 +89,10 @@ class Shrinking(Aim):
             heard = on_grid(used, self.eps * factor, clean)
             look = probe(heard, draws.fork(number), gradient=number < self.steps)
             reached = look.reached[:, None]
-            won = won | reached
+            # The clean audio reached the goal, by a draw's chance: the box opens again.
+            chance = ~reached & (factor == 0)
+            factor = torch.where(chance, 1.0, factor)
+            won = (won & ~chance) | reached
             kept = torch.where(reached | ~won, heard, kept)
             if number == self.steps:
                 break

@@ -78,7 +78,7 @@ class Probe:
         self._ears = _Ears(model) if listen else None
         inner: Recognizer = self._ears or model
         self._model = Expected(inner, eot, chunk) if eot > 1 else inner
-        self._looks = 0
+        self._steps = 0  # gradients so far: looks of a judge between restarts are none
         self._queries = torch.zeros(len(clean), dtype=torch.long)
         self._first = torch.full((len(clean),), NEVER)
 
@@ -106,7 +106,7 @@ class Probe:
         if rows:
             audio = Audio(clean.wav + delta, clean.lengths, clean.rate).pick(rows)
             self._look(audio, rows, draws.pick(rows), found, gradient)
-        self._looks += 1
+        self._steps += gradient
         return found
 
     def _look(
@@ -123,6 +123,7 @@ class Probe:
             found.gradient[rows, : x.shape[1]] = slope * audio.mask
         self._queries[rows] += self.eot
         if self._ears:
+            self._queries[rows] += self.eot * (not self._ears.free)
             texts = self._ears.drain()
             size = len(rows)
             heard = [goal.reached(texts[i : i + size]) for i in range(0, len(texts), size)]
@@ -130,7 +131,7 @@ class Probe:
             won = [row for row, reached in zip(rows, every, strict=True) if reached]
             found.reached[won] = True
             fresh = [row for row in won if self._first[row] == NEVER]
-            self._first[fresh] = self._looks
+            self._first[fresh] = self._steps
 
     def crafted(self, delta: Tensor) -> Crafted:
         """``clean + delta`` with this probe's figures."""
@@ -145,13 +146,14 @@ class _Ears:
 
     def __init__(self, model: Recognizer) -> None:
         self.model, self.rate = model, model.rate
+        self.free = hasattr(model, "labels")  # the loss's own pass is what is heard
         self._texts: list[str] = []
 
     def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
         return self.model.transcribe(audio, draws)
 
     def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
-        if not hasattr(self.model, "labels"):
+        if not self.free:
             self._texts += self.model.transcribe(audio, draws.fork("listen"))
             return self.model.loss(audio, texts, draws)
         model = require_ctc(self.model)

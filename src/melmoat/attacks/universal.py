@@ -100,7 +100,7 @@ def universal(
     aim = {"against": against, "target": target}
     chosen = {k: v for k, v in trained.items() if k in aim}
     chosen |= {k: v for k, v in aim.items() if v is not None}
-    if not any(size.values()):  # a budget is taken whole
+    if all(v is None for v in size.values()):  # a budget is taken whole
         chosen |= {k: v for k, v in trained.items() if k in size}
     else:
         chosen |= {k: v for k, v in size.items() if v is not None}

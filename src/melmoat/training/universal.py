@@ -10,6 +10,7 @@ import torch
 
 from melmoat import __version__, data, defenses, models
 from melmoat.attacks import ATTACKS, Ball
+from melmoat.attacks.base import MATCHED, AttackError
 from melmoat.attacks.probe import Probe
 from melmoat.attacks.universal import Pattern
 from melmoat.bench.cell import identity
@@ -51,9 +52,17 @@ def train_universal(
 
     Returns:
         the pattern, the keys of its budget and aim, and its card.
+
+    Raises:
+        AttackError: a target of each utterance's own.
     """
     ball = ATTACKS.build(f"noise:{budget}")
     assert isinstance(ball, Ball)
+    if ball.target == MATCHED:
+        raise AttackError(
+            f"target={MATCHED} gives each utterance a target of its own, but one pattern has one "
+            "target for all utterances: target=TEXT"
+        )
     system = defenses.build(defense).wrap(models.load(model))
     groups = plan(choose(list(data.load(corpus)), limit), batch)
     rng = np.random.default_rng([seed, 7])
