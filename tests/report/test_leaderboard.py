@@ -54,6 +54,17 @@ def test_suspect_and_unfinished_rows_have_no_place() -> None:
     assert verdicts["stft"].startswith("incomplete: ")
 
 
+def test_noise_is_no_attack() -> None:
+    found = rows([*RESULTS[:3], result("rs", "none", 5.0), result("rs", "noise:db=20", 6.0)])
+    assert found["rs"] == ("-", [None, None])
+    assert found["none"][0] == "1"
+
+
+def test_an_unfinished_attack_does_not_hide_a_finished_one() -> None:
+    found = rows([*RESULTS[:3], result("none", "pgd:db=20,steps=250", 99.0, n=8)])
+    assert found["none"] == ("1", ["pgd:norm=linf,db=20", None])
+
+
 def test_attacks_through_another_gradient_are_attacks_on_the_same_defense() -> None:
     made = [
         result("stft-flood", "pgd:db=20", 50.0),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from melmoat.attacks.budgets import SNR, LinfSNR
 from melmoat.bench.audit import audit
-from melmoat.bench.evidence import setting, siblings
+from melmoat.bench.evidence import CONTROLS, setting, siblings
 from melmoat.bench.results import Result, read_results
 from melmoat.bench.store import write_text
 from melmoat.errors import MelmoatError
@@ -103,20 +103,27 @@ def _board(found: Sequence[System]) -> Board:
         nearest = min(levels, key=lambda v: (abs(v - wanted), v), default=None)
         near = nearest is not None and abs(nearest - wanted) <= NEAR
         columns.append(nearest if near else None)
+    results = [r for s in found for r in (*s.attacked, *([s.benign] if s.benign else []))]
+    most = max((len(r.rows) for r in results), default=0)
     rows = []
     for s in found:
+        # Noise is a control: a system that met nothing else was not attacked.
+        tried = [r for r in s.attacked if setting(r.cell.attack).name not in CONTROLS]
         pools = [
-            [r for r in s.attacked if c is not None and abs((level(r) or 1e9) - c) <= SAME]
+            _whole([r for r in tried if c is not None and abs((level(r) or 1e9) - c) <= SAME], most)
             for c in columns
         ]
         worst = tuple(max(pool, key=lambda r: r.wer or 0.0, default=None) for pool in pools)
         rows.append((s, worst, tuple(len(pool) for pool in pools)))
-    results = [r for s in found for r in (*s.attacked, *([s.benign] if s.benign else []))]
-    most = max((len(r.rows) for r in results), default=0)
     ranks = places([comparable(s, w[0], most) for s, w, _ in rows])
     entries = [Entry(s, w, n, place_text(p)) for (s, w, n), p in zip(rows, ranks, strict=True)]
     entries.sort(key=_order)
     return Board(found[0].data, found[0].seed, most, tuple(columns), tuple(entries))
+
+
+def _whole(pool: list[Result], most: int) -> list[Result]:
+    """Those that have all utterances, where there are any: others cannot be compared."""
+    return [r for r in pool if len(r.rows) == most] or pool
 
 
 def _order(entry: Entry) -> tuple[bool, bool, float]:
