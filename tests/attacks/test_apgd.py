@@ -31,9 +31,9 @@ def test_evaluations_and_queries_are_counted(ragged: Audio) -> None:
     calls: list[int] = []
 
     class Counting(Frames):
-        def loss(self, audio: Audio, texts: list[str], draws: Draws) -> torch.Tensor:  # type: ignore[override]
+        def log_probs(self, audio: Audio, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
             calls.append(len(audio))
-            return super().loss(audio, texts, draws)
+            return super().log_probs(audio, draws)
 
     goal = Targeted(["NO", "HELP", "STOP IT"])
     for spec in ("apgd:db=20,steps=4", "apgd:db=20,steps=3,restarts=2,eot=3,chunk=2"):

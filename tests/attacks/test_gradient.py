@@ -10,6 +10,7 @@ from melmoat.attacks.base import AttackError
 from melmoat.attacks.probe import NEVER, Crafted
 from melmoat.audio import Audio
 from melmoat.draws import Draws
+from melmoat.models.decoding import beam
 from melmoat.spec import SpecError
 from tests.attacks.toys import Frames
 
@@ -222,6 +223,33 @@ def test_listening_by_transcribing_is_a_query_of_its_own() -> None:
     assert isinstance(out, Crafted)
     assert out.queries is not None
     assert out.queries.tolist() == [sum(passes)]
+
+
+@pytest.mark.parametrize("spec", ["pgd:norm=linf,eps=0.02,steps=6", "apgd:norm=linf,eps=0.02"])
+def test_where_hearing_is_free_the_first_success_is_noted_and_changes_nothing(
+    spec: str, ragged: Audio
+) -> None:
+    class Beam(Frames):
+        decoder = staticmethod(beam(2))
+
+    draws = Draws([1, 2, 3])
+    goal = Untargeted(Frames().transcribe(ragged, draws))
+    out, early, unheard = (
+        attacks.build(spec + more)(model, ragged, goal, draws)
+        for model, more in ((Frames(), ""), (Frames(), ",stop=true"), (Beam(), ""))
+    )
+    assert isinstance(out, Crafted)
+    assert isinstance(early, Crafted)
+    assert isinstance(unheard, Crafted)
+    assert out.first is not None
+    assert early.first is not None
+    assert torch.equal(out.first, early.first)
+    assert (out.first >= 1).all()
+    assert unheard.first is None
+    assert torch.equal(out.wav, unheard.wav)
+    assert out.queries is not None
+    assert unheard.queries is not None
+    assert torch.equal(out.queries, unheard.queries)
 
 
 def test_a_huge_budget_always_succeeds(ragged: Audio) -> None:

@@ -271,7 +271,9 @@ def test_rows_say_what_an_attack_took(tiny: DeepSpeech2, ragged: Audio) -> None:
     assert column("none", "queries") == [0, 0, 0]
     assert column("none", "audible") == [0, 0, 0]
     assert column("pgd:db=20,steps=3", "queries") == [3, 3, 3]
-    assert column("pgd:db=20,steps=3", "first") == [None] * 3  # it never looked
+    first = column("pgd:db=20,steps=3", "first")
+    assert first == column("pgd:db=20,steps=3,stop=true", "first") != [None] * 3
+    assert column("kenansville", "first") == [None] * 3  # it never looks
     never = "pgd:db=20,steps=2,stop=true,target=never"
     assert column(never, "first") == [None] * 3
     loud = rows("pgd:norm=linf,eps=0.5,steps=9,stop=true")

@@ -16,6 +16,7 @@ from melmoat.attacks.base import AttackError, Goal
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.models.base import Recognizer, ctc_loss, require_ctc
+from melmoat.models.decoding import greedy
 from melmoat.models.wrappers import Expected
 
 NEVER = -1
@@ -27,7 +28,8 @@ class Crafted(Audio):
 
     Attributes:
         first: gradient steps (or rounds, without gradients) until the attack first saw its goal
-            reached, :data:`NEVER` if it did not. Shape: ``[B]``; None if it never looked.
+            reached, :data:`NEVER` if it did not. Shape: ``[B]``; None if it never looked. What
+            the last step made is heard by the judge alone.
         queries: passes of the recognizer over each utterance, every draw of a stochastic one
             counted. Shape: ``[B]``; None if it was not counted.
     """
@@ -43,8 +45,8 @@ class Look:
     Attributes:
         loss: the goal's loss. Shape: ``[B]``.
         gradient: of each utterance's loss, zero in the padding. Shape: ``[B, T]``.
-        reached: whether the goal was reached in every draw; False where that was not asked.
-            Shape: ``[B]``, bool.
+        reached: whether the goal was reached in every draw; False for a probe that does not
+            listen. Shape: ``[B]``, bool.
     """
 
     loss: Tensor
@@ -61,8 +63,8 @@ class Probe:
         goal: what is wanted.
         eot: draws whose mean loss is looked at.
         chunk: draws evaluated at once (:class:`Expected`).
-        listen: whether to find out if the goal is reached; for a CTC recognizer this is free, any
-            other transcribes once more.
+        listen: whether looks tell if the goal is reached; for a CTC recognizer this is free, any
+            other transcribes once more. Where it is free, the first success is noted anyhow.
     """
 
     def __init__(
@@ -75,7 +77,8 @@ class Probe:
         listen: bool = False,
     ) -> None:
         self.clean, self.goal, self.eot, self.mask = clean, goal, eot, clean.mask
-        self._ears = _Ears(model) if listen else None
+        self._listen = listen
+        self._ears = _Ears(model) if listen or _is_free(model) else None
         inner: Recognizer = self._ears or model
         self._model = Expected(inner, eot, chunk) if eot > 1 else inner
         self._steps = 0  # gradients so far: looks of a judge between restarts are none
@@ -113,6 +116,8 @@ class Probe:
         self, audio: Audio, rows: list[int], draws: Draws, found: Look, gradient: bool
     ) -> None:
         goal = self.goal.pick(rows)
+        if self._ears:
+            self._ears.open = self._listen or bool((self._first[rows] == NEVER).any())
         x = audio.wav.detach().requires_grad_(gradient)
         with torch.set_grad_enabled(gradient):
             loss = goal.loss(self._model, Audio(x, audio.lengths, audio.rate), draws)
@@ -122,14 +127,14 @@ class Probe:
             _check(slope, rows)
             found.gradient[rows, : x.shape[1]] = slope * audio.mask
         self._queries[rows] += self.eot
-        if self._ears:
-            self._queries[rows] += self.eot * (not self._ears.free)
+        if self._ears and self._ears.open:
+            self._queries[rows] += self.eot * (not self._ears.frames)
             texts = self._ears.drain()
             size = len(rows)
             heard = [goal.reached(texts[i : i + size]) for i in range(0, len(texts), size)]
             every = [all(of_draws) for of_draws in zip(*heard, strict=True)]
             won = [row for row, reached in zip(rows, every, strict=True) if reached]
-            found.reached[won] = True
+            found.reached[won] = self._listen
             fresh = [row for row in won if self._first[row] == NEVER]
             self._first[fresh] = self._steps
 
@@ -141,19 +146,26 @@ class Probe:
         return Crafted(wav, clean.lengths, clean.rate, first, self._queries)
 
 
+def _is_free(model: Recognizer) -> bool:
+    return hasattr(model, "labels") and getattr(model, "decoder", greedy) is greedy
+
+
 class _Ears:
-    """The same recognizer; what each loss heard is kept as transcripts."""
+    """The same recognizer; what each loss heard is kept as transcripts while it is ``open``."""
 
     def __init__(self, model: Recognizer) -> None:
         self.model, self.rate = model, model.rate
-        self.free = hasattr(model, "labels")  # the loss's own pass is what is heard
+        self.open = True
+        self.frames = hasattr(model, "labels")  # the loss's own pass is what is heard
         self._texts: list[str] = []
 
     def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
         return self.model.transcribe(audio, draws)
 
     def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
-        if not self.free:
+        if not self.open:
+            return self.model.loss(audio, texts, draws)
+        if not self.frames:
             self._texts += self.model.transcribe(audio, draws.fork("listen"))
             return self.model.loss(audio, texts, draws)
         model = require_ctc(self.model)

@@ -32,7 +32,11 @@ class Recognizer(Protocol):
 
 
 class CTCRecognizer(Recognizer, Protocol):
-    """A recognizer with frame-wise character probabilities (Graves et al. 2006)."""
+    """A recognizer with frame-wise character probabilities (Graves et al. 2006).
+
+    Having ``labels`` makes it one: attacks then take its loss, which is the CTC loss of these
+    probabilities, and its greedy transcripts from one pass.
+    """
 
     labels: str
     decoder: Decoder
