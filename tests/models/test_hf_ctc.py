@@ -178,6 +178,9 @@ def test_the_card_comes_with_the_folder(folder: Path) -> None:
     loaded = models.load(f"hf-ctc:{folder},beam=2")
     assert isinstance(loaded, HFCTC)
     assert loaded.card == {"origin": "a test"}
+    (folder / CARD).write_text("{")
+    with pytest.raises(WeightsError, match=r"melmoat.json: not a card .* delete it"):
+        models.load(f"hf-ctc:{folder}")
 
 
 @pytest.mark.parametrize(

@@ -367,13 +367,20 @@ def test_weights_of_the_hub_in_several_files(
     )
 
 
-def test_errors_say_what_to_do(tmp_path: Path, folder: Path) -> None:
+def test_errors_say_what_to_do(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fails(spec: str, match: str) -> None:
         with pytest.raises(MelmoatError, match=match):
             models.load(spec)
 
     fails("whisper:ct2:no-such-package", r"neither a folder nor an installed package; pip install")
     fails(f"whisper:ct2:{folder}", "no model.bin in it")
+    half = folder.parent / "of_two_part2"
+    half.mkdir()
+    (half / "__init__.py").touch()
+    monkeypatch.syspath_prepend(folder.parent)
+    fails("whisper:ct2:of-two", r"only of_two_part2 of its two packages .*offline-base")
     fails(f"whisper:{tmp_path / 'none'}", "no such folder")
     fails(f"whisper:{tmp_path}", "expected config.json, model.safetensors and tokenizer.json")
     fails("whisper:openai/whisper-huge", "the hub cannot be reached .no network in tests")

