@@ -9,9 +9,8 @@ costs what its length asks for, and is heard the same alone and in any batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -23,9 +22,9 @@ from melmoat.draws import Draws
 from melmoat.models.seq2seq import Seq2Seq, Vocabulary
 from melmoat.models.whisper_mel import LONGEST, STRIDE, log_mel, pieces
 from melmoat.models.whisper_text import Normaliser
-from melmoat.models.windows import Pair, attend
 
 QUIET = -0.8  # a bin at the floor, 8 decades below the loudest of usual speech
+Pair = tuple[Tensor, Tensor]  # keys and values, [B, heads, N, width]
 
 
 def _heads(x: Tensor, count: int) -> Tensor:
@@ -37,10 +36,10 @@ def _pair(attention: Any, x: Tensor) -> Pair:
     return _heads(attention.k_proj(x), count), _heads(attention.v_proj(x), count)
 
 
-def _attend(attention: Any, x: Tensor, heard: Callable[[Tensor], Tensor]) -> Tensor:
-    """``heard`` gives what queries find. Shape: ``[B, N, width]`` -> same."""
-    found = heard(_heads(attention.q_proj(x), attention.num_heads))
-    out: Tensor = attention.out_proj(found.transpose(1, 2).flatten(2))
+def _attend(attention: Any, x: Tensor, pair: Pair, mask: Tensor | None) -> Tensor:
+    queries = _heads(attention.q_proj(x), attention.num_heads)
+    heard = F.scaled_dot_product_attention(queries, *pair, attn_mask=mask)
+    out: Tensor = attention.out_proj(heard.transpose(1, 2).flatten(2))
     return out
 
 
@@ -62,15 +61,19 @@ class Silence:
     cross: list[Pair]
 
 
-def _behind(pair: Pair, ends: Sequence[int], silence: Pair | None) -> Callable[[Tensor], Tensor]:
-    """Attention to a window's keys and values, and to those of silence behind it."""
-    if silence is None:
-        return lambda queries: F.scaled_dot_product_attention(queries, *pair)
-    return lambda queries: attend(queries, pair, ends, silence)
+def _goes_on(pair: Pair, beyond: Pair, own: Tensor) -> Pair:
+    """``pair`` where ``own`` ``[B, P]``, then ``beyond``. Shape: ``[B, heads, P, width]``."""
+    inside = own[:, None, :, None]
+    size = own.shape[1] - pair[0].shape[2]
+    keys, values = (
+        torch.where(inside, F.pad(mine, (0, 0, 0, size)), theirs)
+        for mine, theirs in zip(pair, beyond, strict=True)
+    )
+    return keys, values
 
 
 def hear(
-    network: Any, mel: Tensor, ends: Sequence[int], silence: Silence | None
+    network: Any, mel: Tensor, positions: Tensor, silence: Silence | None
 ) -> tuple[list[Pair], list[Pair]]:
     """What the encoder makes of each utterance's window; what lies beyond counts as silence.
 
@@ -80,27 +83,30 @@ def hear(
     Args:
         network: transformers' Whisper.
         mel: with the silence that the convolutions see. Shape: ``[B, bands, F]``.
-        ends: positions of each utterance's window.
+        positions: of each utterance's window. Shape: ``[B]``.
         silence: for windows shorter than the full one.
 
     Returns:
-        keys and values of the longest window's positions, of each layer of the encoder and of the
-        decoder.
+        keys and values of the full window, of each layer of the encoder and of the decoder.
     """
-    encoder, total = network.model.encoder, max(ends)
+    encoder, total = network.model.encoder, int(positions.max())
+    own = torch.arange(encoder.max_source_positions, device=mel.device) < positions[:, None]
     x = F.gelu(encoder.conv2(F.gelu(encoder.conv1(mel)))).transpose(1, 2)[:, :total]
     x = x + encoder.embed_positions.weight[:total]
     layers = []
     for i, layer in enumerate(encoder.layers):
         y = layer.self_attn_layer_norm(x)
         pair = _pair(layer.self_attn, y)
+        if silence:
+            pair = _goes_on(pair, silence.layers[i], own)
         layers.append(pair)
-        x = x + _attend(
-            layer.self_attn, y, _behind(pair, ends, silence.layers[i] if silence else None)
-        )
+        x = x + _attend(layer.self_attn, y, pair, None)
         x = _feed(layer, x)
     x = encoder.layer_norm(x)
-    return layers, [_pair(layer.encoder_attn, x) for layer in network.model.decoder.layers]
+    cross = [_pair(layer.encoder_attn, x) for layer in network.model.decoder.layers]
+    if silence:
+        cross = [_goes_on(*pairs, own) for pairs in zip(cross, silence.cross, strict=True)]
+    return layers, cross
 
 
 class WhisperHeard:
@@ -111,8 +117,6 @@ class WhisperHeard:
         prompt: what every text begins with. Shape: ``[B, P]``.
         past: of each layer's self-attention; empty before the first token.
         cross: of each layer's attention to the speech.
-        ends: positions of each utterance's window.
-        silence: what stands behind a window.
     """
 
     def __init__(
@@ -120,21 +124,17 @@ class WhisperHeard:
         network: Any,
         prompt: Tensor,
         cross: list[Pair],
-        ends: list[int],
-        silence: Silence | None,
         past: list[Pair] | None = None,
     ) -> None:
         self.network, self.prompt = network, prompt
-        self.cross, self.ends, self.silence = cross, ends, silence
-        self.past = past or []
+        self.cross, self.past = cross, past or []
 
     def pick(self, rows: Sequence[int]) -> WhisperHeard:
         """Some of the utterances, a row perhaps several times, with what each has read."""
         chosen = list(rows)
         cross = [(k[chosen], v[chosen]) for k, v in self.cross]
         past = [(k[chosen], v[chosen]) for k, v in self.past]
-        ends = [self.ends[row] for row in chosen]
-        return WhisperHeard(self.network, self.prompt[chosen], cross, ends, self.silence, past)
+        return WhisperHeard(self.network, self.prompt[chosen], cross, past)
 
     def read(self, tokens: Tensor) -> Tensor:
         """Log probabilities of what follows each of ``tokens``; at first also of the first."""
@@ -162,13 +162,9 @@ class WhisperHeard:
                 self.past[i] = pair
             else:
                 self.past.append(pair)
-            past = partial(
-                F.scaled_dot_product_attention, key=pair[0], value=pair[1], attn_mask=causal
-            )
-            x = x + _attend(layer.self_attn, y, past)
+            x = x + _attend(layer.self_attn, y, pair, causal)
             y = layer.encoder_attn_layer_norm(x)
-            silence = self.silence.cross[i] if self.silence else None
-            x = x + _attend(layer.encoder_attn, y, _behind(self.cross[i], self.ends, silence))
+            x = x + _attend(layer.encoder_attn, y, self.cross[i], None)
             x = _feed(layer, x)
         states: Tensor = decoder.layer_norm(x)
         return states
@@ -227,17 +223,17 @@ class Whisper(nn.Module, Seq2Seq):
         """
         full = self.network.config.max_source_positions
         mel, frames = log_mel(audio, self.network.config.num_mel_bins, self.pad)
-        ends = (frames // 2).tolist()
-        silence = self._silence(mel) if min(ends) < full else None
-        _, cross = hear(self.network, mel, ends, silence)
+        positions = (frames // 2).to(mel.device)
+        silence = self._silence(mel) if int(positions.min()) < full else None
+        _, cross = hear(self.network, mel, positions, silence)
         prompt = torch.tensor(self.prompt, device=mel.device).expand(len(audio), -1)
         if self.languages:
             with torch.no_grad():
-                asked = WhisperHeard(self.network, prompt[:, :1], cross, ends, silence)
+                asked = WhisperHeard(self.network, prompt[:, :1], cross)
                 likely = asked.read(prompt[:, :0])[:, -1, self.languages].argmax(-1)
             prompt = prompt.clone()
             prompt[:, 1] = torch.tensor(self.languages, device=mel.device)[likely]
-        return WhisperHeard(self.network, prompt, cross, ends, silence)
+        return WhisperHeard(self.network, prompt, cross)
 
     def _silence(self, like: Tensor) -> Silence:
         """Computed once, in the type of ``like`` and where it is."""
@@ -248,5 +244,6 @@ class Whisper(nn.Module, Seq2Seq):
             full = self.network.config.max_source_positions
             mel = like.new_full((1, self.network.config.num_mel_bins, 2 * full), QUIET)
             with torch.no_grad():
-                kept = self._kept = Silence(*hear(self.network, mel, [full], None))
+                count = torch.tensor([full], device=like.device)
+                kept = self._kept = Silence(*hear(self.network, mel, count, None))
         return kept
