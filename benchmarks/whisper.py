@@ -23,6 +23,7 @@ from melmoat import data, models
 from melmoat.audio import Audio
 from melmoat.bench.work import choose
 from melmoat.draws import Draws
+from melmoat.memory import keep_freed_memory
 from melmoat.metrics.errors import word_edits
 from melmoat.metrics.intervals import bootstrap, rate
 from melmoat.models.whisper import Whisper
@@ -109,6 +110,7 @@ def main() -> None:
     given = parser.parse_args()
     model = models.load(given.model)
     assert isinstance(model, Whisper)
+    keep_freed_memory()  # as the bench does
     cost(model, given.turns)
     if given.data:
         accuracy(model, given.data, given.limit)

@@ -61,19 +61,22 @@ class Silence:
     cross: list[Pair]
 
 
-def _goes_on(pair: Pair, beyond: Pair, own: Tensor) -> Pair:
-    """``pair`` where ``own`` ``[B, P]``, then ``beyond``. Shape: ``[B, heads, P, width]``."""
-    inside = own[:, None, :, None]
-    size = own.shape[1] - pair[0].shape[2]
+def _goes_on(pair: Pair, beyond: Pair, ends: Sequence[int]) -> Pair:
+    """``pair`` up to each row's end, then ``beyond``. Shape: ``[B, heads, P, width]``."""
     keys, values = (
-        torch.where(inside, F.pad(mine, (0, 0, 0, size)), theirs)
+        torch.stack(
+            [
+                torch.cat([own[:, :end], theirs[0, :, end:]], 1)
+                for own, end in zip(mine, ends, strict=True)
+            ]
+        )
         for mine, theirs in zip(pair, beyond, strict=True)
     )
     return keys, values
 
 
 def hear(
-    network: Any, mel: Tensor, positions: Tensor, silence: Silence | None
+    network: Any, mel: Tensor, ends: Sequence[int], silence: Silence | None
 ) -> tuple[list[Pair], list[Pair]]:
     """What the encoder makes of each utterance's window; what lies beyond counts as silence.
 
@@ -83,14 +86,13 @@ def hear(
     Args:
         network: transformers' Whisper.
         mel: with the silence that the convolutions see. Shape: ``[B, bands, F]``.
-        positions: of each utterance's window. Shape: ``[B]``.
+        ends: positions of each utterance's window.
         silence: for windows shorter than the full one.
 
     Returns:
         keys and values of the full window, of each layer of the encoder and of the decoder.
     """
-    encoder, total = network.model.encoder, int(positions.max())
-    own = torch.arange(encoder.max_source_positions, device=mel.device) < positions[:, None]
+    encoder, total = network.model.encoder, max(ends)
     x = F.gelu(encoder.conv2(F.gelu(encoder.conv1(mel)))).transpose(1, 2)[:, :total]
     x = x + encoder.embed_positions.weight[:total]
     layers = []
@@ -98,14 +100,14 @@ def hear(
         y = layer.self_attn_layer_norm(x)
         pair = _pair(layer.self_attn, y)
         if silence:
-            pair = _goes_on(pair, silence.layers[i], own)
+            pair = _goes_on(pair, silence.layers[i], ends)
         layers.append(pair)
         x = x + _attend(layer.self_attn, y, pair, None)
         x = _feed(layer, x)
     x = encoder.layer_norm(x)
     cross = [_pair(layer.encoder_attn, x) for layer in network.model.decoder.layers]
     if silence:
-        cross = [_goes_on(*pairs, own) for pairs in zip(cross, silence.cross, strict=True)]
+        cross = [_goes_on(*pairs, ends) for pairs in zip(cross, silence.cross, strict=True)]
     return layers, cross
 
 
@@ -142,8 +144,10 @@ class WhisperHeard:
         if not self.past:
             tokens, first = torch.cat([self.prompt, tokens], 1), self.prompt.shape[1] - 1
         states = self._decode(tokens)[:, first:]
-        logits: Tensor = self.network.proj_out(states.contiguous())
-        return logits.log_softmax(-1)
+        # Few rows by one matrix of 80 MB, batched or whole, take twice as long on a processor.
+        states, weights = states.flatten(0, 1), self.network.proj_out.weight.split(4096)
+        logits = torch.cat([F.linear(states, part) for part in weights], -1)
+        return logits.log_softmax(-1).view(len(tokens), -1, logits.shape[-1])
 
     def _decode(self, tokens: Tensor) -> Tensor:
         decoder = self.network.model.decoder
@@ -223,9 +227,9 @@ class Whisper(nn.Module, Seq2Seq):
         """
         full = self.network.config.max_source_positions
         mel, frames = log_mel(audio, self.network.config.num_mel_bins, self.pad)
-        positions = (frames // 2).to(mel.device)
-        silence = self._silence(mel) if int(positions.min()) < full else None
-        _, cross = hear(self.network, mel, positions, silence)
+        ends = (frames // 2).tolist()
+        silence = self._silence(mel) if min(ends) < full else None
+        _, cross = hear(self.network, mel, ends, silence)
         prompt = torch.tensor(self.prompt, device=mel.device).expand(len(audio), -1)
         if self.languages:
             with torch.no_grad():
@@ -244,6 +248,5 @@ class Whisper(nn.Module, Seq2Seq):
             full = self.network.config.max_source_positions
             mel = like.new_full((1, self.network.config.num_mel_bins, 2 * full), QUIET)
             with torch.no_grad():
-                count = torch.tensor([full], device=like.device)
-                kept = self._kept = Silence(*hear(self.network, mel, count, None))
+                kept = self._kept = Silence(*hear(self.network, mel, [full], None))
         return kept
