@@ -60,7 +60,7 @@ ROWS = [
     ),
 ]
 
-SUITE = Suite("paper_table2", ROWS, COLUMNS, limit=40, data=DATA)
+SUITE = Suite("paper_table2", ROWS, COLUMNS, limit=20, data=DATA)
 
 if __name__ == "__main__":
     run(__file__)
