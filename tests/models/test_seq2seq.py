@@ -15,23 +15,26 @@ END = 2
 
 
 class Chain:
-    """What follows depends on the last token alone; before the first it is the last row."""
+    """What follows depends on the last token alone; before the first it is the last row.
+
+    Shape: ``[B, 3, 3]``, of each utterance.
+    """
 
     def __init__(self, follows: Tensor) -> None:
         self.follows = follows
 
     def read(self, tokens: Tensor) -> Tensor:
         last = tokens if tokens.shape[1] else torch.full((len(tokens), 1), -1)
-        return self.follows[last].log()
+        return self.follows[torch.arange(len(tokens))[:, None], last].log()
 
     def pick(self, rows: Sequence[int]) -> Chain:
-        return self
+        return Chain(self.follows[list(rows)])
 
 
 class Writer(Seq2Seq):
-    """Writes A, B and the end as a chain says."""
+    """Writes A, B and the end as a chain for each utterance says."""
 
-    def __init__(self, follows: list[list[float]], beam: int, longest: int = 9) -> None:
+    def __init__(self, *follows: list[list[float]], beam: int, longest: int = 9) -> None:
         self.chain, self.beam = Chain(torch.tensor(follows)), beam
         self.vocabulary = Vocabulary(
             lambda text: [], lambda tokens: "".join("AB"[t] for t in tokens), END, longest, longest
@@ -40,16 +43,27 @@ class Writer(Seq2Seq):
     def hear(self, audio: Audio, draws: Draws) -> Chain:
         return self.chain
 
-    def __call__(self) -> str:
-        return self.transcribe(Audio.of([torch.zeros(9)]), Draws([0]))[0]
+    def __call__(self) -> list[str]:
+        count = len(self.chain.follows)
+        return self.transcribe(Audio.of([torch.zeros(9)] * count), Draws(range(count)))
+
+
+# The empty text and A have ended when AA, likelier a token, goes on.
+ENDS = [[0.6, 0.0, 0.4], [0.5, 0.0, 0.5], [0.5, 0.1, 0.4]]
+NEVER_ENDS = [[0.3, 0.7, 0.0], [0.6, 0.4, 0.0], [0.9, 0.1, 0.0]]
+ONE_WAY = [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]  # one text, whatever the width
 
 
 def test_a_beam_takes_a_text_that_ended() -> None:
-    # The empty text and A have ended when AA, likelier a token, goes on.
-    follows = [[0.6, 0.0, 0.4], [0.5, 0.0, 0.5], [0.5, 0.1, 0.4]]
-    assert Writer(follows, beam=2)() == "A"
+    assert Writer(ENDS, beam=2)() == ["A"]
 
 
 def test_a_beam_that_never_ends_takes_what_it_has() -> None:
-    follows = [[0.3, 0.7, 0.0], [0.6, 0.4, 0.0], [0.9, 0.1, 0.0]]
-    assert Writer(follows, beam=2, longest=3)() == "ABA"
+    assert Writer(NEVER_ENDS, beam=2, longest=3)() == ["ABA"]
+
+
+def test_a_beam_searches_each_utterance_of_a_batch() -> None:
+    chains = [ONE_WAY, NEVER_ENDS, ENDS, ONE_WAY]
+    alone = [Writer(chain, beam=2, longest=3)()[0] for chain in chains]
+    assert alone == ["AB", "ABA", "A", "AB"]
+    assert Writer(*chains, beam=2, longest=3)() == alone

@@ -122,7 +122,7 @@ class Seq2Seq:
         with torch.no_grad():
             heard = self.hear(audio, draws)
             if self.beam:
-                written = [_beam(heard.pick([i]), v, self.beam, device) for i in range(len(waves))]
+                written = _beam(heard, len(waves), v, self.beam, device)
             else:
                 written = _greedy(heard, len(waves), v, device)
         texts: list[list[str]] = [[] for _ in parts]
@@ -183,39 +183,74 @@ def _greedy(heard: Heard, count: int, v: Vocabulary, device: torch.device) -> li
     return written
 
 
-def _beam(heard: Heard, v: Vocabulary, width: int, device: torch.device) -> list[int]:
-    """Beam search over one utterance; the best text by log probability a token.
+class _Search:
+    """Beam search over one utterance: what is written so far, and what has ended.
 
-    ``width`` texts are kept at each step. It ends when as many have ended; if fewer have by the
-    last step, those that go on count too.
+    ``width`` texts are kept at each step. It is over when as many have ended.
     """
-    scores = [0.0]
-    texts: list[tuple[int, ...]] = [()]
-    ended: list[tuple[float, tuple[int, ...]]] = []
-    logs = heard.read(torch.zeros(1, 0, dtype=torch.long, device=device))[:, -1]
-    for n in range(v.longest):
-        total = _allowed(logs, v, n == 0) + torch.tensor(scores, device=device)[:, None]
-        best, where = total.flatten().topk(min(2 * width, total.numel()))
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self.scores = [0.0]
+        self.texts: list[tuple[int, ...]] = [()]
+        self.ended: list[tuple[float, tuple[int, ...]]] = []
+
+    def step(self, logs: Tensor, end: int) -> list[int]:
+        """Which of the texts go on, in the order of the new ones. Empty when it is over.
+
+        Shape: ``[len(self.texts), V]``.
+        """
+        total = logs + torch.tensor(self.scores, device=logs.device)[:, None]
+        best, where = total.flatten().topk(min(2 * self.width, total.numel()))
         rows: list[int] = []
         longer: list[tuple[int, ...]] = []
-        kept: list[float] = []
+        scores: list[float] = []
         for rank, (score, index) in enumerate(zip(best.tolist(), where.tolist(), strict=True)):
             row, token = divmod(index, total.shape[1])
-            if token == v.end:
-                if rank < width:
-                    ended.append((score / (n + 1), texts[row]))
-            elif len(rows) < width and score > -math.inf:
+            if token == end:
+                if rank < self.width:
+                    self.ended.append((score / (len(self.texts[row]) + 1), self.texts[row]))
+            elif len(rows) < self.width and score > -math.inf:
                 rows.append(row)
-                longer.append((*texts[row], token))
-                kept.append(score)
-        texts, scores = longer, kept
-        if len(ended) >= width or not rows or n + 1 == v.longest:
+                longer.append((*self.texts[row], token))
+                scores.append(score)
+        self.texts, self.scores = longer, scores
+        return rows if len(self.ended) < self.width else []
+
+    def best(self) -> list[int]:
+        """The best text by log probability a token; if too few have ended, of all."""
+        found = list(self.ended)
+        if len(found) < self.width:
+            pairs = zip(self.scores, self.texts, strict=True)
+            found += [(score / len(text), text) for score, text in pairs]
+        return list(max(found)[1])
+
+
+def _beam(
+    heard: Heard, count: int, v: Vocabulary, width: int, device: torch.device
+) -> list[list[int]]:
+    """Beam search over each utterance. Those that have ended are not computed on."""
+    searches = [_Search(width) for _ in range(count)]
+    active = searches
+    tokens = torch.zeros(count, 0, dtype=torch.long, device=device)
+    for n in range(v.longest):
+        logs = _allowed(heard.read(tokens)[:, -1], v, n == 0)
+        rows: list[int] = []
+        going: list[_Search] = []
+        first = 0
+        for search, several in zip(
+            active, torch.split(logs, [len(search.texts) for search in active]), strict=True
+        ):
+            if kept := search.step(several, v.end):
+                rows += [first + row for row in kept]
+                going.append(search)
+            first += len(several)
+        if not rows or n + 1 == v.longest:
             break
-        heard = heard.pick(rows)
-        logs = heard.read(torch.tensor([[text[-1]] for text in texts], device=logs.device))[:, -1]
-    if len(ended) < width:
-        ended += [(score / len(text), text) for score, text in zip(scores, texts, strict=True)]
-    return list(max(ended)[1])
+        heard, active = heard.pick(rows), going
+        tokens = torch.tensor([[text[-1]] for search in active for text in search.texts])
+        tokens = tokens.to(device)
+    return [search.best() for search in searches]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -40,6 +41,19 @@ def _attend(attention: Any, x: Tensor, pair: Pair, mask: Tensor | None) -> Tenso
     queries = _heads(attention.q_proj(x), attention.num_heads)
     heard = F.scaled_dot_product_attention(queries, *pair, attn_mask=mask)
     out: Tensor = attention.out_proj(heard.transpose(1, 2).flatten(2))
+    return out
+
+
+def _attend_owned(attention: Any, x: Tensor, pair: Pair, owners: Sequence[int]) -> Tensor:
+    """:func:`_attend`, each row to the keys and values of its owner, which are not copied."""
+    queries = _heads(attention.q_proj(x), attention.num_heads)
+    heard = []
+    for owner, rows in groupby(range(len(owners)), key=owners.__getitem__):
+        mine = queries[list(rows)].transpose(0, 1)  # several rows are queries of one utterance
+        keys, values = (part[owner : owner + 1] for part in pair)
+        several = F.scaled_dot_product_attention(mine.flatten(1, 2)[None], keys, values)
+        heard.append(several.view_as(mine).transpose(0, 1))
+    out: Tensor = attention.out_proj(torch.cat(heard).transpose(1, 2).flatten(2))
     return out
 
 
@@ -119,6 +133,7 @@ class WhisperHeard:
         prompt: what every text begins with. Shape: ``[B, P]``.
         past: of each layer's self-attention; empty before the first token.
         cross: of each layer's attention to the speech.
+        owners: which utterance of ``cross`` each row reads; None where they are the same.
     """
 
     def __init__(
@@ -127,16 +142,17 @@ class WhisperHeard:
         prompt: Tensor,
         cross: list[Pair],
         past: list[Pair] | None = None,
+        owners: Sequence[int] | None = None,
     ) -> None:
         self.network, self.prompt = network, prompt
-        self.cross, self.past = cross, past or []
+        self.cross, self.past, self.owners = cross, past or [], owners
 
     def pick(self, rows: Sequence[int]) -> WhisperHeard:
         """Some of the utterances, a row perhaps several times, with what each has read."""
         chosen = list(rows)
-        cross = [(k[chosen], v[chosen]) for k, v in self.cross]
         past = [(k[chosen], v[chosen]) for k, v in self.past]
-        return WhisperHeard(self.network, self.prompt[chosen], cross, past)
+        owners = [self.owners[row] for row in chosen] if self.owners else chosen
+        return WhisperHeard(self.network, self.prompt[chosen], self.cross, past, owners)
 
     def read(self, tokens: Tensor) -> Tensor:
         """Log probabilities of what follows each of ``tokens``; at first also of the first."""
@@ -168,7 +184,10 @@ class WhisperHeard:
                 self.past.append(pair)
             x = x + _attend(layer.self_attn, y, pair, causal)
             y = layer.encoder_attn_layer_norm(x)
-            x = x + _attend(layer.encoder_attn, y, self.cross[i], None)
+            if self.owners is None:
+                x = x + _attend(layer.encoder_attn, y, self.cross[i], None)
+            else:
+                x = x + _attend_owned(layer.encoder_attn, y, self.cross[i], self.owners)
             x = _feed(layer, x)
         states: Tensor = decoder.layer_norm(x)
         return states
