@@ -1,5 +1,6 @@
 """Whisper against transformers, in ragged batches, in its files, and with its real weights."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -267,6 +268,19 @@ def test_languages_are_given_or_found_out(tmp_path: Path, ragged: Audio) -> None
     assert found.normaliser.name == "whisper-basic"
     with pytest.raises(MelmoatError, match=r"unknown language 'xx'; known: de, en, fr"):
         models.load(f"whisper:{folder},language=xx")
+
+
+def test_a_checkpoint_may_be_of_one_language(tmp_path: Path, ragged: Audio) -> None:
+    folder = tiny_whisper.save(tmp_path / "de", tiny_whisper.network(), multilingual=True)
+    assert load(f"whisper:{folder},language=German").prompt[1] == 259
+    settings = folder / "generation_config.json"
+    kept = json.loads(settings.read_text())
+    for name in ("german", "de", "<|de|>"):
+        settings.write_text(json.dumps(kept | {"language": name}))
+        own, other = load(f"whisper:{folder}"), load(f"whisper:{folder},language=en")
+        assert own.hear(ragged, DRAWS).prompt[:, 1].tolist() == [259] * 3
+        assert (own.normaliser.name, other.normaliser.name) == ("whisper-basic", "whisper-english")
+        assert other.prompt[1] == 258
 
 
 def test_corpus_texts_are_written_as_whisper_writes(folder: Path, ragged: Audio) -> None:

@@ -82,7 +82,8 @@ def whisper(
 ) -> Recognizer:
     """Whisper, by hub name, folder, or ``ct2:`` and a folder or package (extra ``hf``).
 
-    ``language`` such as ``de``, found out where none is given. ``beam`` is the width of a beam
+    ``language`` such as ``de`` or ``german``; where none is given it is the checkpoint's own (of
+    ``generation_config.json``), or found out in each utterance. ``beam`` is the width of a beam
     search; 0 decodes greedily. Windows are rounded up to multiples of ``pad`` seconds; 30 is the
     reference's.
     """

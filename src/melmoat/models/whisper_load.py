@@ -176,7 +176,7 @@ def _parts(folders: list[Path], origin: str) -> Files:
 def origin(name: str, language: str | None, task: Task) -> tuple[list[Path], str]:
     """What a recognizer's transcripts depend on: its files, and the normaliser's name."""
     files = find(name)
-    return files.all, normaliser_name(*_compared(files, language, task))
+    return files.all, normaliser_name(*_compared(files, _spoken(files, language), task))
 
 
 @lru_cache(maxsize=16)
@@ -189,6 +189,21 @@ def _multilingual(files: Files) -> bool:
             ctranslate2.sizes(ctranslate2.variables(files.weights))["vocab_size"] >= MULTILINGUAL
         )
     return bool(settings.get("vocab_size", 0) >= MULTILINGUAL)
+
+
+def _spoken(files: Files, language: str | None) -> str | None:
+    """The code of ``language`` (``de``, ``german``); where none is given, the checkpoint's own."""
+    if language is None and _multilingual(files):
+        language = files.json("generation_config.json").get("language")
+    if language is None:
+        return None
+    plain = str(language).strip("<|>").lower()
+    try:
+        from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
+    except ImportError:  # a key can be made without it
+        return plain
+    code: str = TO_LANGUAGE_CODE.get(plain, plain)
+    return code
 
 
 def _compared(files: Files, language: str | None, task: Task) -> tuple[bool, dict[str, str]]:
@@ -219,7 +234,7 @@ def load(name: str, language: str | None, task: Task, beam: int, pad: float) -> 
     if embeddings is not None:
         state.setdefault("proj_out.weight", embeddings)
     fill(network, state, files.origin)
-    tokenizer = _tokenizer(files)
+    tokenizer, language = _tokenizer(files), _spoken(files, language)
     prompt, languages = _prompt(tokenizer, _multilingual(files), language, task)
     return Whisper(
         network,
