@@ -2,7 +2,8 @@
 
 Projected gradient descent without a step length to choose: it begins with twice the radius, and at
 each checkpoint halves it for those utterances whose loss has stopped falling, which then go on from
-their best point.
+their best point. They start there at rest: the authors' code lets the last move's inertia act once
+more, though it was made elsewhere.
 """
 
 from __future__ import annotations
