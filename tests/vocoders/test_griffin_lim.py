@@ -8,6 +8,7 @@ import torch
 from melmoat import data
 from melmoat.audio import Audio
 from melmoat.vocoders import LAB_MEL, GriffinLim, GriffinLimConfig, MelSpec
+from melmoat.vocoders.griffin_lim import _spectrum, _unit
 
 framings = pytest.mark.parametrize("centred", [False, True])
 
@@ -83,6 +84,19 @@ def test_neither_wave_nor_gradient_is_ever_nan(centred: bool, sound: str) -> Non
         assert torch.isfinite(values).all()
     if sound == "silence":
         assert wave.abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("n_fft", [8, 9])
+def test_transform_and_phases_have_their_derivatives(n_fft: int) -> None:
+    frames = torch.randn(
+        2, 3, n_fft, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
+    assert torch.equal(_spectrum(frames), torch.fft.rfft(frames))
+    bins = torch.fft.rfft(frames)
+    assert torch.allclose(_unit(bins), bins / bins.abs(), atol=1e-7)
+    bins[0, 0, 0] = 0  # silent: no direction, and a slope all the same
+    assert torch.autograd.gradcheck(_spectrum, frames.requires_grad_())
+    assert torch.autograd.gradcheck(_unit, (1e-3 * bins).requires_grad_(), eps=1e-9, atol=1e-3)
 
 
 def test_a_single_frame_and_a_hop_without_overlap() -> None:

@@ -13,8 +13,10 @@ of a backward pass grows with the iterations, and so does the gradient: 12 times
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -51,14 +53,16 @@ class GriffinLim(Vocoder):
         self.config = config or GriffinLimConfig()
 
     def forward(self, mel: Tensor, noise: Tensor | None = None) -> Tensor:
-        amplitude = self.amplitude(mel)
+        # Frames before bins from here on: the order that transforms and windows have in memory.
+        amplitude = self.amplitude(mel).mT.contiguous()
+        weight = self._weight(amplitude)
         phasor = _first_phasor(self.mel, amplitude)
         before = torch.zeros_like(phasor)
         for _ in range(self.config.iterations):
-            found = self._analyse(self._overlap(amplitude * phasor))
-            ahead = found + self.config.momentum * (found - before)
-            phasor, before = ahead / magnitude(ahead), found
-        wave = self._overlap(amplitude * phasor)
+            found = self._analyse(self._overlap(_scaled(phasor, amplitude), weight))
+            ahead = torch.add(found, found - before, alpha=self.config.momentum)
+            phasor, before = _unit(ahead), found
+        wave = self._overlap(_scaled(phasor, amplitude), weight)
         # Undo MelSpec's framing: what lies before the first frame's own samples.
         n_fft, hop = self.mel.n_fft, self.hop
         first = n_fft // 2 if self.mel.centred else (n_fft - hop) // 2
@@ -78,22 +82,83 @@ class GriffinLim(Vocoder):
     def _analyse(self, wave: Tensor) -> Tensor:
         """Spectra of all frames that lie wholly in ``wave``. Shape: of :meth:`_overlap`, back."""
         frames = wave.unfold(1, self.mel.n_fft, self.hop)
-        spectrum: Tensor = torch.fft.rfft(frames * _window(self.mel).to(wave))
-        return spectrum.mT
+        return _spectrum(frames * _window(self.mel).to(wave))
 
-    def _overlap(self, spectrum: Tensor) -> Tensor:
+    def _overlap(self, spectrum: Tensor, weight: Tensor) -> Tensor:
         """The waveform whose spectra are nearest to ``spectrum`` (Griffin & Lim 1984, eq. 6).
 
-        Shape: ``[B, bins, F]`` -> ``[B, (F - 1) * hop + n_fft]``.
+        Shape: ``[B, F, bins]`` -> ``[B, (F - 1) * hop + n_fft]``.
         """
-        window = _window(self.mel).to(spectrum.real)
-        frames = torch.fft.irfft(spectrum.mT, n=self.mel.n_fft) * window
-        weight = window.square().expand(1, *frames.shape[1:])
-        size = (1, (frames.shape[1] - 1) * self.hop + self.mel.n_fft)
-        parts = torch.cat([frames, weight]).mT
-        sums = F.fold(parts, size, (1, self.mel.n_fft), stride=(1, self.hop))[:, 0, 0]
+        frames = torch.fft.irfft(spectrum, n=self.mel.n_fft) * _window(self.mel).to(weight)
+        return self._add(frames) / weight
+
+    def _weight(self, amplitude: Tensor) -> Tensor:
+        """What overlapping squared windows add up to. Shape: ``[1, samples]``."""
+        squares = _window(self.mel).to(amplitude).square().expand(1, amplitude.shape[1], -1)
         # At the outer ends windows fade out: without the bound their noise would be blown up.
-        return sums[:-1] / sums[-1].clamp(min=1e-3)
+        return self._add(squares).clamp(min=1e-3)
+
+    def _add(self, frames: Tensor) -> Tensor:
+        """Overlap and add, a hop of all frames at once. Shape: of :meth:`_overlap`."""
+        hop, n_fft = self.mel.hop, self.mel.n_fft
+        count, parts = frames.shape[1], -(-n_fft // hop)
+        pieces = F.pad(frames, (0, parts * hop - n_fft)).view(*frames.shape[:2], parts, hop)
+        sums = frames.new_zeros(len(frames), count + parts - 1, hop)
+        for i in range(parts):
+            sums[:, i : i + count] += pieces[:, :, i]
+        return sums.flatten(1)[:, : (count - 1) * hop + n_fft]
+
+
+class _Spectrum(torch.autograd.Function):
+    """``torch.fft.rfft`` over the last dimension, whose gradient is a real transform too.
+
+    PyTorch's own fills up the negative frequencies for a complex one, at several times the cost.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, frames: Tensor) -> Tensor:
+        ctx.n_fft = frames.shape[-1]
+        spectrum: Tensor = torch.fft.rfft(frames)
+        return spectrum
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        half = grad * (ctx.n_fft / 2)  # the inverse counts all bins twice but the outer ones
+        half[..., 0] *= 2
+        if ctx.n_fft % 2 == 0:
+            half[..., -1] *= 2
+        back: Tensor = torch.fft.irfft(half, n=ctx.n_fft)
+        return back
+
+
+class _Unit(torch.autograd.Function):
+    """Complex numbers over their magnitudes, those of :func:`melmoat.spectral.magnitude`.
+
+    ``u = z / |z|`` changes by ``(dz - u Re(conj(u) dz)) / |z|``, which is its own transpose.
+    PyTorch's complex division by a real tensor takes several times as long.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        inverse = magnitude(z).reciprocal_()
+        unit = _scaled(z, inverse)
+        ctx.save_for_backward(unit, inverse)
+        return unit
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        unit, inverse = ctx.saved_tensors
+        along = unit.real * grad.real + unit.imag * grad.imag
+        return _scaled(grad - _scaled(unit, along), inverse)
+
+
+_spectrum: Callable[[Tensor], Tensor] = _Spectrum.apply
+_unit: Callable[[Tensor], Tensor] = _Unit.apply
+
+
+def _scaled(z: Tensor, by: Tensor) -> Tensor:
+    """``z`` complex times ``by`` real, which PyTorch would first copy to a complex tensor."""
+    return torch.view_as_complex(torch.view_as_real(z) * by[..., None])
 
 
 def _first_phasor(spec: MelSpec, amplitude: Tensor) -> Tensor:
@@ -102,9 +167,9 @@ def _first_phasor(spec: MelSpec, amplitude: Tensor) -> Tensor:
     Bin ``k`` starts after ``golden * k^2`` turns, which spreads the energy over time (in phase,
     the tones would be a click every ``n_fft`` samples). A frame's phases depend on its number only.
     """
-    _, bins, frames = amplitude.shape
-    k = torch.arange(bins, device=amplitude.device)[:, None]
-    f = torch.arange(frames, device=amplitude.device)
+    _, frames, bins = amplitude.shape
+    k = torch.arange(bins, device=amplitude.device)
+    f = torch.arange(frames, device=amplitude.device)[:, None]
     turns = (spec.hop * k * f % spec.n_fft) / spec.n_fft + (k.double().square() * 0.6180339887 % 1)
     phase = (2 * math.pi * turns).to(amplitude)
     return torch.polar(torch.ones_like(phase), phase).expand(len(amplitude), -1, -1)
