@@ -99,6 +99,22 @@ def test_transform_and_phases_have_their_derivatives(n_fft: int) -> None:
     assert torch.autograd.gradcheck(_unit, (1e-3 * bins).requires_grad_(), eps=1e-9, atol=1e-3)
 
 
+def test_a_shorter_gradient_is_of_the_same_wave() -> None:
+    mel = torch.randn(1, 80, 12, generator=torch.Generator().manual_seed(0)) - 3
+    waves, grads = {}, {}
+    for through in (None, 6, 2, 0):
+        mel = mel.detach().requires_grad_()
+        wave = waves[through] = GriffinLim(GriffinLimConfig(6, 0.5, through))(mel)
+        loss = (wave * torch.arange(wave.shape[1]).sin()).sum()
+        (grads[through],) = torch.autograd.grad(loss, mel)
+        assert torch.equal(wave, waves[None])
+        # Louder by any factor, the wave keeps its phases: this slope does not depend on them.
+        assert float(grads[through].sum()) == pytest.approx(loss.item(), rel=1e-3)
+    assert torch.equal(grads[6], grads[None])
+    assert (grads[2] - grads[None]).norm() > 0.1 * grads[None].norm()
+    assert (grads[2] - grads[0]).norm() > 0.1 * grads[0].norm()
+
+
 def test_a_single_frame_and_a_hop_without_overlap() -> None:
     assert GriffinLim()(torch.zeros(1, 80, 1)).shape == (1, 192)
     far = MelSpec(16_000, n_fft=256, hop=256, win=256, bands=20, fmax=8_000, centred=True)
@@ -111,3 +127,8 @@ def test_a_single_frame_and_a_hop_without_overlap() -> None:
 def test_impossible_searches_are_refused(iterations: int, momentum: float) -> None:
     with pytest.raises(ValueError, match="at least 1 iteration and a momentum"):
         GriffinLimConfig(iterations, momentum)
+
+
+def test_a_gradient_cannot_run_through_more_than_all() -> None:
+    with pytest.raises(ValueError, match="0 to 4 iterations, got 5"):
+        GriffinLimConfig(4, through=5)

@@ -26,9 +26,15 @@ def trained(path: Path) -> Vocoder:
     return checkpoints.load(path)
 
 
-def griffin_lim(iterations: int = 32, momentum: float = 0.99) -> Vocoder:
-    """Phase reconstruction at 16 kHz without weights; more iterations help little after 32."""
-    return GriffinLim(GriffinLimConfig(iterations, momentum)).eval()
+def griffin_lim(
+    iterations: int = 32, momentum: float = 0.99, through: int | None = None
+) -> Vocoder:
+    """Phase reconstruction at 16 kHz without weights; more iterations help little after 32.
+
+    ``through`` is how many of the last iterations a gradient runs through: of all of them it is
+    exact and of little use to an attacker, who does better with few.
+    """
+    return GriffinLim(GriffinLimConfig(iterations, momentum, through)).eval()
 
 
 VOCODERS: Family[Vocoder] = Family(
