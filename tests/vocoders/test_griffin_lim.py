@@ -113,7 +113,7 @@ def test_a_shorter_gradient_is_of_the_same_wave() -> None:
         assert float(grads[through].sum()) == pytest.approx(loss.item() * math.log(10), rel=0.02)
     assert torch.equal(grads[6], grads[None])
     assert (grads[2] - grads[None]).norm() > 0.1 * grads[None].norm()
-    assert (grads[2] - grads[0]).norm() > 0.1 * grads[0].norm()
+    assert (grads[2] - grads[0]).norm() > 0.01 * grads[0].norm()
 
 
 def test_a_single_frame_and_a_hop_without_overlap() -> None:
