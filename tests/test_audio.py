@@ -79,6 +79,8 @@ def broken_files(folder: Path) -> dict[str, Path]:
         whole = (folder / f"whole.{suffix}").read_bytes()
         files[f"short.{suffix}"].write_bytes(whole[: len(whole) // 2])
     files["missing.wav"] = folder / "missing.wav"
+    files["folder.wav"] = folder / "folder.wav"
+    files["folder.wav"].mkdir()
     for name, samples in {
         "none.wav": np.zeros(0),
         "one.wav": np.zeros(1),
@@ -95,6 +97,7 @@ def broken_files(folder: Path) -> dict[str, Path]:
     ("name", "message"),
     [
         ("missing.wav", "no such file"),
+        ("folder.wav", "a folder"),
         ("empty.wav", "empty"),
         ("text.wav", "not readable as audio"),
         ("short.wav", "cut short"),

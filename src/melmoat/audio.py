@@ -139,6 +139,8 @@ def load(path: str | os.PathLike[str], rate: int = RATE) -> Audio:
             Inf or far over full scale. A truncated ogg or mp3 cannot be told from a short one.
     """
     name = os.fspath(path)
+    if Path(path).is_dir():
+        raise AudioError(f"{name}: a folder, not a recording")
     if not Path(path).is_file():
         raise AudioError(f"{name}: no such file")
     if Path(path).stat().st_size == 0:

@@ -175,7 +175,7 @@ def test_a_full_disk_keeps_what_was_written_and_says_what_to_do(tmp_path: Path) 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot write"):
+    with pytest.raises(StoreError, match="is a file; give the run a folder"):
         Store(tmp_path / "file").begin([CELL], {})
 
 

@@ -111,6 +111,16 @@ def test_a_targeted_attack_says_the_target(speech: Path, tmp_path: Path) -> None
     assert "after:  NO\ngoal reached" in text
 
 
+def test_an_attack_does_not_overwrite_its_source(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(8_000), 16_000)
+    (tmp_path / "b.wav").symlink_to(tmp_path / "a.wav")
+    before = (tmp_path / "a.wav").read_bytes()
+    result = CLI.invoke(app, ["attack", str(tmp_path / "a.wav"), str(tmp_path / "b.wav")])
+    assert isinstance(result.exception, MelmoatError)
+    assert "would be overwritten" in str(result.exception)
+    assert (tmp_path / "a.wav").read_bytes() == before
+
+
 def test_silence_comes_back_unchanged(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "silence.wav", np.zeros(8_000), 16_000)
     for command in (

@@ -95,6 +95,8 @@ class Store:
 
     def begin(self, cells: Iterable[Cell], asked: Mapping[str, Any]) -> None:
         """Write ``run.json``; cells of an earlier call in this folder stay listed."""
+        if self.folder.exists() and not self.folder.is_dir():
+            raise StoreError(f"{self.folder} is a file; give the run a folder")
         asking = list(cells)
         facts = {"versions": versions(), "machine": machine(), "revision": revision()}
         with _locked(self.folder / ".lock", wait=True):

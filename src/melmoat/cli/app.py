@@ -139,6 +139,8 @@ def attack(
     system = defenses.build(defense).wrap(models.load(model))
     audio.check_target(target)
     clean = audio.load(source, system.rate)
+    if target.exists() and target.samefile(source):
+        raise MelmoatError(f"{source} would be overwritten; choose another target")
     draws = Draws([derive(seed, source.name)])
     with bar("attack", made.evaluations) as tick:
         out = judge(system, clean, made, [normalise(text or "")], draws, lambda: tick(1))

@@ -135,6 +135,7 @@ def shaping(
     seed: SeedOption = 0,
 ) -> None:
     """Measure where in frequency an attack acts, as a curve for mdnf:shaping=FILE."""
+    from melmoat import data as corpora
     from melmoat import vocoders
     from melmoat.cli.progress import bar
     from melmoat.errors import MelmoatError
@@ -142,7 +143,7 @@ def shaping(
 
     if out.exists():
         raise MelmoatError(f"{out} exists; name another file, or remove it first")
-    with bar("shaping", limit) as tick:
+    with bar("shaping", min(limit, len(corpora.load(data)))) as tick:
         bands = vocoders.load(mel).mel
         scale: Scale = "linear" if linear else "log"
         curve = measure_shaping(model, attack, data, bands, scale, limit, batch, seed, tick)
