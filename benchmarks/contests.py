@@ -104,6 +104,20 @@ class Peers:
         self.other = ASRAttacker(backend, verbose=False)
 
 
+class Comparable(Tensor):
+    """A tensor that ART may compare with an array, which PyTorch no longer allows."""
+
+    def __lt__(self, other: object) -> Tensor:  # type: ignore[override]
+        return super().__lt__(float(other))  # type: ignore[arg-type]
+
+
+class Imperceptible(ImperceptibleASRPyTorch):  # type: ignore[misc]
+    """ART's attack on the PyTorch of today."""
+
+    def _forward_2nd_stage(self, *args: object, **options: object) -> Tensor:
+        return super()._forward_2nd_stage(*args, **options).as_subclass(Comparable)
+
+
 Art = Callable[[Peers, Tensor, Sequence[str], int], Tensor]  # equal lengths [B, T] -> [B, T]
 Other = Callable[[Peers, Tensor, str, int], Tensor]  # one utterance [T] -> [T]
 
@@ -153,7 +167,7 @@ def art_qin(eps: float, lr: float, every: int, hiding: bool, hiding_lr: float, a
     """Qin et al. 2019; without ``hiding``, its first stage alone (it must take one second step)."""
 
     def run(peers: Peers, wav: Tensor, texts: Sequence[str], steps: int) -> Tensor:
-        attack = ImperceptibleASRPyTorch(
+        attack = Imperceptible(
             peers.art,
             eps=eps,
             max_iter_1=steps,
