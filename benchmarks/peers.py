@@ -6,6 +6,7 @@ In an environment of its own, with melmoat installed:
     python benchmarks/peers.py               # on an idle machine; demo corpus, 16 utterances
     python benchmarks/peers.py --quick       # does it all work
     python benchmarks/peers.py --only identity speed
+    python benchmarks/peers.py --only targeted --contest imperceptible --limit 8
 
 Speed is CPU time, measured in turn (A B A B ...), and the median of the ratios is judged. ART takes
 utterances of one length only, and asr-attacks one utterance, so on ragged audio both get them one
@@ -59,6 +60,7 @@ class Bench:
     steps: int
     rounds: int
     judged: bool  # whether speed and memory are claims
+    contests: Sequence[Contest]  # of strength
 
     def ours(self, spec: str, audio: Audio, texts: Sequence[str]) -> Audio:
         attack = attacks.build(spec)
@@ -97,7 +99,7 @@ def strength(bench: Bench, targeted: bool = False) -> None:
     print(f"{'':28}{'loss (nats)':>14}{'WER %':>9}{'reached %':>11}{'SNR (dB)':>10}")
     clean = bench.loss(bench.audio, bench.texts).mean()
     print(f"{'clean':28}{clean:14.2f}{bench.wer(bench.audio):9.1f}")
-    for contest in CONTESTS:
+    for contest in bench.contests:
         if bool(contest.target) != targeted:
             continue
         texts = [contest.target] * len(bench.audio) if contest.target else bench.texts
@@ -284,6 +286,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS, help="parts to run")
+    names = [contest.name for contest in CONTESTS]
+    parser.add_argument("--contest", nargs="*", choices=names, default=names, help="of strength")
     parser.add_argument("--quick", action="store_true", help="4 utterances, 3 steps, 1 round")
     given = parser.parse_args()
     if given.quick:
@@ -295,7 +299,10 @@ def main() -> None:
     (cuts,) = plan(cuts, len(cuts))
     audio = data.read(cuts, model.rate)
     texts = [cut.supervisions[0].text or "" for cut in cuts]
-    bench = Bench(model, Peers(model), audio, texts, given.steps, given.rounds, not given.quick)
+    contests = [contest for contest in CONTESTS if contest.name in given.contest]
+    bench = Bench(
+        model, Peers(model), audio, texts, given.steps, given.rounds, not given.quick, contests
+    )
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; {given.data}, ", end="")
     print(f"{len(audio)} utterances, {given.steps} steps of {STEP} of the radius")
     for part in given.only:
