@@ -179,6 +179,13 @@ def options(rest: str) -> list[str]:
     return parts if rest else []
 
 
+def without(spec: Spec, key: str) -> str:
+    """The canonical spelling of ``spec`` with ``key`` at its default."""
+    name, _, rest = spec.text.partition(":")
+    kept = ",".join(part for part in options(rest) if not part.startswith(f"{key}="))
+    return f"{name}:{kept}" if kept else name
+
+
 def show(value: Any) -> str:
     """How a value is written in a spec."""
     if isinstance(value, bool) or value is None:

@@ -132,6 +132,25 @@ def test_a_gradient_that_is_not_the_defenses_own() -> None:
     assert resampled.verdict == "suspect"
 
 
+def test_another_gradient_that_breaks_more_than_the_exact_one_hides_nothing() -> None:
+    results = run("stft-flood", {NONE: 5.0, ONE: 40.0})
+    results += run("stft-flood:gradient=bpda", {NONE: 5.0, ONE: 80.0})
+    exact, other = audit(results)
+    assert status(exact)["weaker attackers"] == "sign"
+    assert status(other)["exact gradient"] == "ok"
+    results += run("stft-flood:gradient=bpda", {LOUD: 100.0})  # its exact sibling is not measured
+    assert status(audit(results)[1])["exact gradient"] == "sign"
+
+
+def test_a_vocoder_that_cuts_its_gradient_is_not_exact() -> None:
+    exact, cut = "resynth:vocoder=griffin-lim", "resynth:vocoder=griffin-lim:through=2"
+    first, second = audit(run(exact, {NONE: 5.0, ONE: 20.0}) + run(cut, {NONE: 5.0, ONE: 90.0}))
+    assert status(first)["weaker attackers"] == "sign"
+    assert status(second)["exact gradient"] == "ok"
+    (alone,) = audit(run(cut, {NONE: 5.0, ONE: 90.0}))
+    assert status(alone)["exact gradient"] == "sign"
+
+
 def test_bpda_that_breaks_more_is_a_sign_in_the_exact_row() -> None:
     results = run("stft-flood", CLEAN) + run("stft-flood:gradient=bpda", {ONE: 80.0})
     exact, _ = audit(results)
@@ -190,6 +209,17 @@ def test_specs_taken_apart() -> None:
     assert siblings("stft-flood:gradient=resampled") == ("resampled", "stft-flood")
     assert siblings("stft-flood:gradient=bpda,level=0.2") == ("bpda", "stft-flood:level=0.2")
     assert siblings("rs") == ("exact", "rs")
+    assert siblings("mdnf:vocoder=(griffin-lim:through=2,iterations=8),level=0.1") == (
+        "through=2",
+        "mdnf:vocoder=griffin-lim:iterations=8,level=0.1",
+    )
+    assert siblings("resynth:vocoder=griffin-lim:through=2") == (
+        "through=2",
+        "resynth:vocoder=griffin-lim",
+    )
+    both = "mdnf:vocoder=griffin-lim:through=2,gradient=bpda"
+    assert siblings(both) == ("bpda", "mdnf:vocoder=griffin-lim")
+    assert siblings("resynth:vocoder=trained:a.b") == ("exact", "resynth:vocoder=trained:a.b")
 
 
 def test_verdicts_are_json() -> None:
