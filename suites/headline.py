@@ -1,6 +1,6 @@
 """The README's table: a part of Table 1, whose cells it shares.
 
-    melmoat bench --suite headline --out results/an4
+melmoat bench --suite headline --out results/an4
 """
 
 from lab import COLUMNS, DATA, run
