@@ -16,7 +16,7 @@ from functools import partial
 
 import torch
 from lhotse import MonoCut
-from torch import nn
+from torch import Tensor, nn
 
 from melmoat import data, defenses, models, vocoders
 from melmoat.attacks import PGD, Untargeted
@@ -116,13 +116,36 @@ def layers(rounds: int) -> None:
     )
 
 
+def graph_bytes(call: Callable[[], object]) -> int:
+    """What the graph of ``call`` holds, each storage once, weights included."""
+    held: dict[int, int] = {}
+
+    def pack(x: Tensor) -> Tensor:
+        held[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+        kept = call()
+    del kept
+    return sum(held.values())
+
+
 def vocoder_layers(rounds: int) -> None:
     ours = vocoders.load("melgan-lab")
     plain = copy.deepcopy(ours.layers)
-    one_dimensional = {Conv: nn.Conv1d, Stretch: nn.ConvTranspose1d, Reflect: nn.ReflectionPad1d}
+    one_dimensional = {
+        Conv: nn.Conv1d,
+        Stretch: nn.ConvTranspose1d,
+        Reflect: nn.ReflectionPad1d,
+    }
     for layer in plain.modules():
         layer.__class__ = one_dimensional.get(type(layer), type(layer))
     mel = torch.randn(8, ours.mel.bands, 200, requires_grad=True)
+    large, small = graph_bytes(lambda: plain(mel)), graph_bytes(lambda: ours(mel))
+    print(
+        f"graph of Conv1d / ours, MelGAN      {large / small:6.2f}   "
+        f"{large / 1e6:.0f} MB / {small / 1e6:.0f} MB, 8 utterances of 2.4 s"
+    )
     print(
         "Conv1d / channels-last, MelGAN     ",
         ratio(
