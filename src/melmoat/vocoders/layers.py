@@ -138,5 +138,5 @@ class Reflect(nn.ReflectionPad1d):
     """``nn.ReflectionPad1d`` on ``[B, C, 1, T]``."""
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = _Reflect.apply(x, *self.padding)
+        y: Tensor = _Reflect.apply(x, *self.padding)  # type: ignore[no-untyped-call]
         return y
