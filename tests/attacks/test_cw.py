@@ -131,15 +131,18 @@ def test_a_lucky_draw_at_the_clean_audio_does_not_end_the_attack() -> None:
         assert torch.equal(attack(Step(), done, Targeted(["HIT"]), Draws([0])).wav, done.wav)
 
 
-def test_c_weighs_the_norm() -> None:
+def test_c_weighs_the_norm_once_the_goal_was_reached() -> None:
     audio = Audio.of([torch.tensor([0.5, 0.0])])
     goal = Targeted(["HIT"])
     found = []
-    for c in (0.05, 0.1):
-        attack = attacks.build(f"cw2018:eps=0.5,steps=400,c={c}")
-        found.append(float(attack(Far(), audio, goal, Draws([0])).wav[0, 0]))
+    for c in (0.3, 0.4):
+        attack = attacks.build(f"cw2018:eps=0.5,steps=400,lr=2e-3,every=1000,c={c}")
+        found.append(float(attack(Step(), audio, goal, Draws([0])).wav[0, 0]))
     # d^2 + c * (0.5 - d) is least at d = c / 2.
-    assert found == pytest.approx([0.475, 0.45], abs=2e-3)
+    assert found == pytest.approx([0.35, 0.3], abs=2e-3)
+    # Until then the norm holds nothing back: it alone would stop at 0.05.
+    attack = attacks.build("cw2018:eps=0.125,steps=400,lr=2e-3,c=0.1")
+    assert float(attack(Far(), audio, goal, Draws([0])).wav[0, 0]) == 0.375
 
 
 def test_rounding_keeps_to_the_box_and_to_full_scale() -> None:

@@ -75,7 +75,8 @@ class Shrinking(Aim):
         Args:
             probe: listens.
             draws: randomness of the recognizer.
-            slope: what Adam descends, from the loss's gradient and the perturbation.
+            slope: what Adam descends, from the loss's gradient and the perturbation; until the
+                goal is first reached, from the gradient and zeros.
 
         Shape: ``[B, T]``.
         """
@@ -96,7 +97,7 @@ class Shrinking(Aim):
             kept = torch.where(reached | ~won, heard, kept)
             if number == self.steps:
                 break
-            delta.grad = slope(look.gradient, used)
+            delta.grad = slope(look.gradient, used * won)
             if number % self.every == 0:
                 widest = delta.abs().amax(1, keepdim=True) / max(self.eps, TINY)
                 smaller = self.decrease * torch.minimum(factor, widest)
@@ -130,6 +131,9 @@ class CW(Shrinking):
 @dataclass(frozen=True, kw_only=True)
 class CW2018(Shrinking):
     """Carlini & Wagner 2018, "Audio adversarial examples": ``||delta||^2 + c * loss``.
+
+    The norm counts from the first success on: before, it can hold an utterance short of its goal
+    for good, and the box bounds the loudness anyway.
 
     Args:
         c: weight of the recognizer's loss (nats) against the squared norm (full scale 1).

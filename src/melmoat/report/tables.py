@@ -91,7 +91,8 @@ def _cell(cell: Mapping[str, Any] | None) -> Text:
 def markdown(suite: Suite, measured: Mapping[tuple[str, str], Mapping[str, Any]]) -> str:
     """WER in percent with 95 % bootstrap intervals over utterances; the paper's in italics.
 
-    Behind a targeted attack's WER stands that against its target, which a defense wants high. A
+    Behind a targeted attack's WER stands that against its target, which a defense wants high, and
+    how many transcripts are the target itself: a few that repeat it many times have a high WER. A
     cell with fewer utterances than others of the table says so.
     """
     most = max((cell["n"] for cell in measured.values()), default=0)
@@ -116,18 +117,22 @@ def _paper(wer: float | None, target: float | None) -> str:
 
 
 def wer(cell: Mapping[str, Any] | None, most: int = 0) -> str:
-    """A cell's WER with its interval, its target WER where it has one, and its n below ``most``;
-    "-" where it is not measured.
+    """A cell's WER with its interval; of a targeted attack the WER against the target and the share
+    of transcripts that are the target; its n below ``most``; "-" where it is not measured.
 
     >>> low_high = {"wer_low": 3.04, "wer_high": 9.2}
-    >>> wer({"wer": 5.91, **low_high, "target_wer": 80.0, "n": 20}, 40), wer(None)
-    ('5.9 [3.0, 9.2], target 80.0, n = 20', '-')
+    >>> wer({"wer": 5.91, **low_high, "n": 20}, 40), wer(None)
+    ('5.9 [3.0, 9.2], n = 20', '-')
+    >>> wer({"wer": 98.0, **low_high, "target_wer": 80.0, "success": 25.0, "n": 40}, 40)
+    '98.0 [3.0, 9.2], target 80.0 (reached: 25 %)'
     """
     if cell is None:
         return "-"
     low, high = cell["wer_low"], cell["wer_high"]
     interval = None if low is None else (low, high)
-    return rate_text(cell["wer"], interval, cell["n"], most, cell.get("target_wer"))
+    target = cell.get("target_wer")
+    text = "" if target is None else f", target {target:.1f} (reached: {cell['success']:.0f} %)"
+    return rate_text(cell["wer"], interval, cell["n"], most, text)
 
 
 def rate_text(
@@ -135,14 +140,13 @@ def rate_text(
     interval: tuple[float, float] | None,
     n: int,
     most: int = 0,
-    target: float | None = None,
+    more: str = "",
 ) -> str:
-    """A rate with its interval over utterances, that against a target, and ``n`` below ``most``."""
+    """A rate with its interval over utterances, what else is to be said, and ``n`` below ``most``."""
     if rate is None:
         return "-"
     text = f"{rate:.1f}" if interval is None else f"{rate:.1f} {interval_text(interval)}"
-    text += "" if target is None else f", target {target:.1f}"
-    return f"{text}, n = {n}" if n < most else text
+    return f"{text}{more}, n = {n}" if n < most else text + more
 
 
 def interval_text(interval: tuple[float, float] | None) -> str:
