@@ -52,6 +52,9 @@ def test_compare_prints_differences_and_what_they_need(folder: Path) -> None:
     assert "+30.0" in text
     assert "needed" in text
     assert "comparisons" not in text
+    assert "attack pgd:db=20: WER" in text  # once, and no column for what nobody knows
+    assert text.count("pgd:db=20") == 1
+    assert "speakers" not in text
     found = json.loads(run("compare", folder, folder, "--json"))
     assert len(found) == 5
     assert {c["difference"]["p"] for c in found} == {1.0}

@@ -11,6 +11,7 @@ from rich.text import Text
 from melmoat.bench.audit import Audited
 from melmoat.bench.results import Comparison, p_text
 
+SEP = " / "  # of the parts of a row's name
 STYLES = {
     "ok": "green",
     "sign": "bold red",
@@ -52,17 +53,38 @@ def figure_text(figure: Comparison) -> str:
     return f"{figure}; {figure.needed} utterances would settle it"
 
 
-def comparisons(found: Sequence[Comparison]) -> Table:
-    """Differences with their intervals over utterances and over speakers."""
-    table = Table(title="WER, first minus second, percentage points", title_justify="left")
+def comparisons(found: Sequence[Comparison]) -> Group:
+    """Differences with their intervals over utterances and over speakers, a table for each attack.
+
+    What all rows of a table share, the recognizer or the attack, stands in its title alone.
+    """
+    sides = [(c.ours.split(SEP), c.other.split(SEP)) for c in found]
+    models = {side[0] for pair in sides for side in pair}
+    tables: dict[str, list[tuple[Comparison, list[str]]]] = {}
+    for c, pair in zip(found, sides, strict=True):
+        attacks = {side[-1] for side in pair}
+        keep = slice(len(models) == 1, -1 if len(attacks) == 1 else None)
+        tables.setdefault(attacks.pop() if len(attacks) == 1 else "", []).append(
+            (c, [SEP.join(side[keep]) for side in pair])
+        )
+    shared = models.pop() if len(models) == 1 else ""
+    return Group(*(_differences(shared, attack, rows) for attack, rows in tables.items()))
+
+
+def _differences(model: str, attack: str, rows: Sequence[tuple[Comparison, list[str]]]) -> Group:
+    columns = ["difference", "over speakers", "p", "n", "needed"]
+    cells = [comparison_cells(c) for c, _ in rows]
+    known = [i for i in range(len(columns)) if any(line[i] != "-" for line in cells)]
+    table = Table()
     table.add_column("first", overflow="fold")
     table.add_column("second", overflow="fold")
-    for name in ("difference", "over speakers", "p", "n", "needed"):
-        table.add_column(name, justify="right", overflow="fold")
-    for c in found:
-        cells = [Text(c.ours), Text(c.other)]
-        table.add_row(*cells, *(Text(text) for text in comparison_cells(c)))
-    return table
+    for i in known:
+        table.add_column(columns[i], justify="right", overflow="fold", no_wrap=i == 0)
+    for (_, names), line in zip(rows, cells, strict=True):
+        table.add_row(*(Text(text) for text in [*names, *(line[i] for i in known)]))
+    where = ", ".join(part for part in (model, f"attack {attack}" if attack else "") if part)
+    title = "WER, first minus second, percentage points"
+    return Group(Text(f"{where}: {title}" if where else title, style="bold"), table)
 
 
 def comparison_cells(c: Comparison) -> list[str]:

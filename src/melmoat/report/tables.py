@@ -142,7 +142,7 @@ def rate_text(
     most: int = 0,
     more: str = "",
 ) -> str:
-    """A rate with its interval over utterances, what else is to be said, and ``n`` below ``most``."""
+    """A rate with its interval, what else is to be said, and ``n`` where it is below ``most``."""
     if rate is None:
         return "-"
     text = f"{rate:.1f}" if interval is None else f"{rate:.1f} {interval_text(interval)}"
