@@ -19,68 +19,51 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Sizes = tuple[int, int]
-
 
 def enter(x: Tensor) -> Tensor:
     """``[B, C, T]`` -> ``[B, C, 1, T]``, channels last in memory."""
     return x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
 
 
-def _to_input(ctx: Any, gradient: Tensor) -> Tensor:
-    """The gradient of a convolution's input, from its weights and the input's shape."""
-    (weight,) = ctx.saved_tensors
-    # Of the input nothing is read, so its memory is never touched.
-    shaped = torch.empty(
-        ctx.shape,
-        dtype=weight.dtype,
-        device=weight.device,
-        memory_format=torch.channels_last,
+class _Frozen(torch.autograd.Function):
+    """``torch.convolution`` whose weights and bias want no gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, *how: Any) -> Tensor:
+        ctx.save_for_backward(weight)
+        ctx.shape, ctx.how = x.shape, how
+        return torch.convolution(x, weight, bias, *how)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        (weight,) = ctx.saved_tensors
+        # Of the input nothing is read but its shape, so this memory is never touched.
+        x = torch.empty(
+            ctx.shape,
+            dtype=weight.dtype,
+            device=weight.device,
+            memory_format=torch.channels_last,
+        )
+        backward = torch.ops.aten.convolution_backward
+        found = backward(gradient, x, weight, None, *ctx.how, (True, False, False))
+        return found[0], None, None, *(None for _ in ctx.how)
+
+
+def _convolve(layer: nn.Conv1d | nn.ConvTranspose1d, x: Tensor) -> Tensor:
+    trained = any(p.requires_grad for p in layer.parameters())
+    run = torch.convolution if trained else _Frozen.apply
+    y: Tensor = run(
+        x,
+        layer.weight.unsqueeze(2),
+        layer.bias,
+        (1, layer.stride[0]),
+        (0, int(layer.padding[0])),
+        (1, layer.dilation[0]),
+        layer.transposed,
+        (0, layer.output_padding[0]),
+        1,  # group
     )
-    backward = torch.ops.aten.convolution_backward
-    found = backward(gradient, shaped, weight, None, *ctx.how, 1, (True, False, False))
-    back: Tensor = found[0]
-    return back
-
-
-class _Convolve(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        bias: Tensor | None,
-        stride: Sizes,
-        padding: Sizes,
-        dilation: Sizes,
-    ) -> Tensor:
-        ctx.save_for_backward(weight)
-        ctx.shape, ctx.how = x.shape, (stride, padding, dilation, False, (0, 0))
-        return F.conv2d(x, weight, bias, stride, padding, dilation)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        return _to_input(ctx, gradient), None, None, None, None, None
-
-
-class _Stretch(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        bias: Tensor | None,
-        stride: Sizes,
-        padding: Sizes,
-        output_padding: Sizes,
-    ) -> Tensor:
-        ctx.save_for_backward(weight)
-        ctx.shape, ctx.how = x.shape, (stride, padding, (1, 1), True, output_padding)
-        return F.conv_transpose2d(x, weight, bias, stride, padding, output_padding)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        return _to_input(ctx, gradient), None, None, None, None, None
+    return y
 
 
 class _Reflect(torch.autograd.Function):
@@ -106,32 +89,14 @@ class Conv(nn.Conv1d):
         if self.kernel_size == (1,):  # which keeps no input of frozen weights
             rows = F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias)
             return rows.permute(0, 3, 1, 2)
-        run = F.conv2d if self.weight.requires_grad else _Convolve.apply
-        y: Tensor = run(
-            x,
-            self.weight.unsqueeze(2),
-            self.bias,
-            (1, self.stride[0]),
-            (0, int(self.padding[0])),
-            (1, self.dilation[0]),
-        )
-        return y
+        return _convolve(self, x)
 
 
 class Stretch(nn.ConvTranspose1d):
     """``nn.ConvTranspose1d`` on ``[B, C, 1, T]``."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        run = F.conv_transpose2d if self.weight.requires_grad else _Stretch.apply
-        y: Tensor = run(
-            x,
-            self.weight.unsqueeze(2),
-            self.bias,
-            (1, self.stride[0]),
-            (0, int(self.padding[0])),
-            (0, self.output_padding[0]),
-        )
-        return y
+        return _convolve(self, x)
 
 
 class Reflect(nn.ReflectionPad1d):
