@@ -1,9 +1,10 @@
 """HiFi-GAN defenses of Whisper tiny.en, which cost too much for whisper_table.py.
 
-    melmoat bench --suite suites/whisper_hifigan.py --out results/whisper_hifigan \\
+    melmoat bench --suite suites/whisper_hifigan.py --out results/whisper_hifigan --batch 4 \\
         --data tsv:CORPUS,shortest=3,longest=8
 
-The undefended row is measured again, on the same utterances.
+Four utterances of 8 s take 8 GB, eight twice that. The undefended row is measured again, on the
+same utterances.
 """
 
 from lab import run
