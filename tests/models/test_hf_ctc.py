@@ -221,6 +221,9 @@ def test_a_network_of_computed_features_is_refused(tmp_path: Path) -> None:
         HFCTC(made, extractor(), tokenizer(tmp_path))
 
 
+@pytest.mark.skipif(
+    not hasattr(transformers, "OmniASRCTCConfig"), reason="this transformers has no such network"
+)
 def test_a_network_of_another_build_is_refused(tmp_path: Path) -> None:
     config = transformers.OmniASRCTCConfig(
         vocab_size=len(TOKENS),
