@@ -125,19 +125,16 @@ def graph_bytes(call: Callable[[], object]) -> int:
         return x
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
-        kept = call()
-    del kept
-    return sum(held.values())
+        graph = call()  # alive until all is counted, or addresses would be used again
+    total = sum(held.values())
+    del graph
+    return total
 
 
 def vocoder_layers(rounds: int) -> None:
     ours = vocoders.load("melgan-lab")
     plain = copy.deepcopy(ours.layers)
-    one_dimensional = {
-        Conv: nn.Conv1d,
-        Stretch: nn.ConvTranspose1d,
-        Reflect: nn.ReflectionPad1d,
-    }
+    one_dimensional = {Conv: nn.Conv1d, Stretch: nn.ConvTranspose1d, Reflect: nn.ReflectionPad1d}
     for layer in plain.modules():
         layer.__class__ = one_dimensional.get(type(layer), type(layer))
     mel = torch.randn(8, ours.mel.bands, 200, requires_grad=True)

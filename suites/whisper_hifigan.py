@@ -3,8 +3,8 @@
     melmoat bench --suite suites/whisper_hifigan.py --out results/whisper_hifigan --batch 4 \\
         --data tsv:CORPUS,shortest=3,longest=8
 
-Four utterances of 8 s take 8 GB, eight twice that. The undefended row is measured again, on the
-same utterances.
+Fewer at once than elsewhere, because the graph is large. The undefended row is measured again, on
+the same utterances.
 """
 
 from lab import run

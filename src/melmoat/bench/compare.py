@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
-from melmoat.bench.results import Comparison, Result, compare, read_results, speakers_of
+from melmoat.bench.results import SEP, Comparison, Result, compare, read_results, speakers_of
 from melmoat.errors import MelmoatError
 
 
@@ -64,7 +64,7 @@ def _cell(result: Result) -> tuple[str, str, str]:
 
 
 def _name(result: Result) -> str:
-    return " / ".join(_cell(result))
+    return SEP.join(_cell(result))
 
 
 def _row(results: Sequence[Result], text: str, run: Path) -> Result:

@@ -16,6 +16,7 @@ from melmoat.bench.store import Store, StoreError
 from melmoat.errors import MelmoatError
 from melmoat.metrics.intervals import Difference, bootstrap, needed, paired, rate
 
+SEP = " / "  # between model, defense and attack in the name of a row
 MIN_SPEAKERS = 5  # fewer resample to next to nothing
 # Corpora whose utterance ids say who speaks.
 _SPEAKERS = {"an4": re.compile(r"[^-]+-([^-]+)-[^-]+"), "librispeech": re.compile(r"(\d+)-\d+-\d+")}
@@ -42,7 +43,7 @@ class Result:
     @property
     def label(self) -> str:
         """Defense and attack, for messages."""
-        return f"{self.cell.defense} / {self.cell.attack}"
+        return SEP.join([self.cell.defense, self.cell.attack])
 
     @property
     def targeted(self) -> bool:

@@ -145,16 +145,22 @@ class HFCTC(CTC, nn.Module):
             mask = (steps < lengths[:, None]).long()
             with warnings.catch_warnings():  # WavLM's masks are of two kinds, which torch dislikes
                 warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask")
-                logits = self.network(wav, attention_mask=mask).logits
+                logits = self._logits(wav, attention_mask=mask)
             return self._labelled(logits), self.frames(audio.lengths)
         rows: list[Tensor] = [wav[0]] * len(wav)
         for length in sorted(set(lengths.tolist())):
             members = (lengths == length).nonzero()[:, 0]
-            logits = self.network(wav[members, :length]).logits
+            logits = self._logits(wav[members, :length])
             for i, row in zip(members.tolist(), logits, strict=True):
                 rows[i] = self._labelled(row)
         frames = torch.tensor([len(row) for row in rows], device=wav.device)
         return pad_sequence(rows, batch_first=True), frames
+
+    def _logits(self, wav: Tensor, **options: Tensor) -> Tensor:
+        # transformers 5.20 draws for a layer drop from PyTorch's own stream in eval mode too.
+        with torch.random.fork_rng([], enabled=not self.network.training):
+            logits: Tensor = self.network(wav, **options).logits
+        return logits
 
     def _labelled(self, logits: Tensor) -> Tensor:
         """Log probabilities of the labels from the network's outputs. Shape: ``[..., V]``."""

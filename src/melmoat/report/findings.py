@@ -9,9 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from melmoat.bench.audit import Audited
-from melmoat.bench.results import Comparison, p_text
+from melmoat.bench.results import SEP, Comparison, p_text
 
-SEP = " / "  # of the parts of a row's name
 STYLES = {
     "ok": "green",
     "sign": "bold red",
