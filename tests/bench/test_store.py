@@ -155,11 +155,16 @@ def test_run_json_lists_the_cells_of_every_call(tmp_path: Path) -> None:
     store = Store(tmp_path)
     other = Cell("ds2-an4", "rs", "none", "demo")
     store.begin([CELL], {"limit": 0})
-    store.begin([CELL, other], {"limit": 0})
+    store.begin([CELL, other], {"limit": 4})
+    store.begin([CELL], {"limit": 0})
     run = json.loads((tmp_path / "run.json").read_text())
     assert [Cell(**c) for c in run["cells"]] == [CELL, other]
     assert run["versions"]["torch"]
     assert run["machine"]["threads"] >= 1
+    assert run["asked"] == {"limit": 0}
+    (earlier,) = run["earlier"]
+    assert earlier["asked"] == {"limit": 4}
+    assert earlier["revision"] == run["revision"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -46,6 +46,7 @@ def compare_runs(
             b,
             speakers_of(a.cell.data, a.rows),
             (f"{named[0]}{_name(a)}", f"{named[1]}{_name(b)}"),
+            among=len(pairs),
         )
         for a, b in pairs
     ]

@@ -14,7 +14,7 @@ from melmoat import data
 from melmoat.bench.cell import Cell
 from melmoat.bench.store import Store, StoreError
 from melmoat.errors import MelmoatError
-from melmoat.metrics.intervals import Difference, bootstrap, needed, paired, rate
+from melmoat.metrics.intervals import RESAMPLES, Difference, bootstrap, needed, paired, rate
 
 SEP = " / "  # between model, defense and attack in the name of a row
 MIN_SPEAKERS = 5  # fewer resample to next to nothing
@@ -114,6 +114,7 @@ class Comparison:
         by_speaker: the same resampled over speakers; None below ``MIN_SPEAKERS`` of them.
         needed: utterances like these that such a difference needs to be told from none (95 %,
             power 80 %).
+        among: how many comparisons were made, this one included.
     """
 
     ours: str
@@ -123,6 +124,12 @@ class Comparison:
     speakers: int | None = None
     by_speaker: Difference | None = None
     needed: int | None = None
+    among: int = 1
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is a difference even as one of so many (Bonferroni, 95 %)."""
+        return self.difference is not None and self.difference.p < 0.05 / self.among
 
     def __str__(self) -> str:
         d = self.difference
@@ -149,6 +156,7 @@ def compare(
     speakers: Mapping[str, str] | None = None,
     names: tuple[str, str] | None = None,
     points: float | None = None,
+    among: int = 1,
 ) -> Comparison:
     """Compare two results by the paired bootstrap.
 
@@ -156,6 +164,7 @@ def compare(
         speakers: each utterance's speaker, where they are known (:func:`speakers_of`).
         names: what the two are called; their defense and attack if None.
         points: the difference that ``needed`` is for; the observed one if None.
+        among: how many comparisons are made; resamples suffice for p-values that stand among them.
 
     Raises:
         StoreError: the same ids stand for different utterances.
@@ -168,13 +177,15 @@ def compare(
     edits, others = [e for e, _ in one], [e for e, _ in two]
     groups = [speakers[i] for i in both] if speakers and all(i in speakers for i in both) else []
     enough = len(set(groups)) >= MIN_SPEAKERS
+    resamples = max(RESAMPLES, 160 * among)  # p is never below 2 / resamples
     return Comparison(
         *(names or (ours.label, other.label)),
         len(both),
-        paired(edits, others, words),
+        paired(edits, others, words, resamples=resamples),
         len(set(groups)) or None,
-        paired(edits, others, words, groups=groups) if enough else None,
+        paired(edits, others, words, resamples=resamples, groups=groups) if enough else None,
         needed(edits, others, words, points),
+        among,
     )
 
 

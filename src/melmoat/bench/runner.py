@@ -18,7 +18,7 @@ from melmoat.audio import AudioError
 from melmoat.audio import save as save_audio
 from melmoat.bench.cell import Cell
 from melmoat.bench.executors import Executor, Here
-from melmoat.bench.store import Store, StoreError, writing
+from melmoat.bench.store import Store, StoreError, revision, writing
 from melmoat.bench.work import Measured, Unit, choose, plan
 
 
@@ -124,7 +124,7 @@ class Runner:
                 except AudioError as error:  # the folder's fault, not the utterance's
                     raise StoreError(str(error)) from error
         if done.rows:
-            self.store.append(cell, done.rows)
+            self.store.append(cell, [{**row, "revision": revision()} for row in done.rows])
         for name, reason in done.failed.items():
             self.store.fail(cell, name, reason)
 

@@ -2,8 +2,8 @@
 
 ::
 
-    run.json             what was asked, with versions, machine and code revision
-    cells/<key>.jsonl    one row an utterance
+    run.json             what was asked, with versions, machine and code revision, call by call
+    cells/<key>.jsonl    one row an utterance, with the revision that measured it
     failures/<key>.jsonl one line a failed try: id and error; the next call tries again
     summary.json         one object a cell
     audio/<key>/         <id>.clean.flac, <id>.adversarial.flac, <id>.defended.flac, when asked for
@@ -21,6 +21,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,6 @@ from numpy.typing import NDArray
 import melmoat
 from melmoat.bench.cell import Cell
 from melmoat.bench.judge import Row
-from melmoat.draws import derive
 from melmoat.errors import MelmoatError
 from melmoat.metrics.intervals import bootstrap, rate
 
@@ -94,14 +94,25 @@ class Store:
         self.folder = folder
 
     def begin(self, cells: Iterable[Cell], asked: Mapping[str, Any]) -> None:
-        """Write ``run.json``; cells of an earlier call in this folder stay listed."""
+        """Write ``run.json``; cells of earlier calls in this folder stay listed, and what was asked
+        of them, with which code and where, under ``earlier``."""
         if self.folder.exists() and not self.folder.is_dir():
             raise StoreError(f"{self.folder} is a file; give the run a folder")
         asking = list(cells)
-        facts = {"versions": versions(), "machine": machine(), "revision": revision()}
+        now = {
+            "asked": dict(asked),
+            "versions": versions(),
+            "machine": machine(),
+            "revision": revision(),
+        }
         with _locked(self.folder / ".lock", wait=True):
             known = [asdict(c) for c in dict.fromkeys([*self.cells(), *asking])]
-            write_json(self.folder / "run.json", {"cells": known, "asked": asked, **facts})
+            run = self.run()
+            earlier = run.pop("earlier", [])
+            if last := {name: run[name] for name in now if name in run}:
+                earlier.append(last)
+            earlier = [call for i, call in enumerate(earlier) if call not in [now, *earlier[:i]]]
+            write_json(self.folder / "run.json", {"cells": known, **now, "earlier": earlier})
 
     @contextmanager
     def claimed(self, cell: Cell) -> Iterator[None]:
@@ -232,7 +243,6 @@ def summary_of(cell: Cell, rows: Iterable[Row]) -> dict[str, Any]:
     """Figures of one cell, rates in percent with 95 % bootstrap intervals over utterances.
 
     ``first``, the steps until an attack first saw its goal reached, is the mean of those that did.
-    The order in which rows were written changes nothing.
     """
     numbers = _numbers(rows)
 
@@ -248,7 +258,7 @@ def summary_of(cell: Cell, rows: Iterable[Row]) -> dict[str, Any]:
 
     def mean(name: str) -> float | None:
         values = column(name)
-        return sum(values) / len(values) if values else None
+        return math.fsum(values) / len(values) if values else None  # in any order
 
     audible = mean("audible")
     return {
@@ -271,14 +281,12 @@ def summary_of(cell: Cell, rows: Iterable[Row]) -> dict[str, Any]:
 
 
 def _numbers(rows: Iterable[Row]) -> dict[str, NDArray[np.float64]]:
-    """The numbers of all rows by name, in one order whatever theirs is; NaN for what is missing."""
-    order = array("Q")
+    """The numbers of all rows by name; NaN for what is missing."""
     found = {name: array("d") for name in FIGURES}
     for which in ("benign", "adversarial", "target"):
         for unit in ("words", "chars"):
             found |= {f"{which} {unit}": array("d"), f"{which} {unit} of": array("d")}
     for row in rows:
-        order.append(derive(0, row["id"]) % 2**64)
         for name in FIGURES:
             value = row.get(name)  # rows of an earlier version lack some
             found[name].append(math.nan if value is None else value)
@@ -287,8 +295,7 @@ def _numbers(rows: Iterable[Row]) -> dict[str, NDArray[np.float64]]:
                 edits, total = units[unit] if units else (math.nan, math.nan)
                 found[f"{which} {unit}"].append(edits)
                 found[f"{which} {unit} of"].append(total)
-    by = np.argsort(np.array(order, dtype=np.uint64), kind="stable")
-    return {name: np.array(values, dtype=np.float64)[by] for name, values in found.items()}
+    return {name: np.array(values, dtype=np.float64) for name, values in found.items()}
 
 
 def versions() -> dict[str, str]:
@@ -316,9 +323,10 @@ def _processor() -> str:
     return next((x.partition(":")[2].strip() for x in lines if x.startswith("model name")), "")
 
 
+@cache
 def revision() -> str | None:
     """The git revision of this code, with ``+`` where it was changed; None outside a checkout."""
-    here = Path(__file__).parent
+    here = Path(melmoat.__file__).parent
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(here), *words]

@@ -6,6 +6,7 @@ on where it was stopped; suites that share a folder share the cells that stand i
 
 from __future__ import annotations
 
+import re
 import runpy
 import sys
 from collections.abc import Mapping, Sequence
@@ -103,7 +104,7 @@ def find(name: str) -> Suite:
     places = [Path(name), *(folder / f"{name}.py" for folder in folders)]
     file = next((place for place in places if place.is_file()), None)
     if file is None:
-        known = sorted({p.stem for folder in folders for p in folder.glob("*.py")})
+        known = sorted({p.stem for folder in folders for p in folder.glob("*.py") if _sets(p)})
         raise MelmoatError(
             f"no suite {name!r}: give a Python file"
             + (f", or one of {', '.join(known)}" if known else "")
@@ -117,3 +118,7 @@ def find(name: str) -> Suite:
     if not isinstance(suite, Suite):
         raise MelmoatError(f"{file}: sets no SUITE (a melmoat.bench.suite.Suite)")
     return suite
+
+
+def _sets(file: Path) -> bool:
+    return re.search(r"^SUITE\b", file.read_text(encoding="utf-8"), re.MULTILINE) is not None

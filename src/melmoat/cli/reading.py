@@ -19,7 +19,8 @@ def audit(run: RunArgument, json: JsonOption = False) -> None:
     """Search a run for signs of a false sense of security.
 
     Each defended row gets a verdict with its evidence. Exit code: 0 where no sign was found and no
-    evidence lacks; 3 where a row is suspect; 4 where none is, but evidence is missing or too thin.
+    evidence is missing; 3 where a row is suspect; 4 where none is, but evidence is missing or too
+    thin.
     """
     from melmoat.bench.audit import audit as examine
     from melmoat.bench.audit import exit_code
@@ -55,13 +56,14 @@ def compare(
     """Compare two runs, or the rows of one, utterance by utterance.
 
     Prints the difference in WER with its 95 % interval, over utterances and, where speakers are
-    known, over speakers, the p-value, and how many utterances such a difference needs.
+    known, over speakers, the p-value, starred where it stands among all that were compared, and how
+    many utterances such a difference needs.
     """
     from dataclasses import asdict
 
     from melmoat.bench.compare import compare_runs
     from melmoat.bench.results import as_json
-    from melmoat.report.findings import comparisons
+    from melmoat.report.findings import comparisons, star
 
     found = compare_runs(run, other, row)
     if json:
@@ -78,10 +80,7 @@ def compare(
         markup=False,
     )
     if len(found) > 1:
-        console.print(
-            f"{len(found)} comparisons: call it a difference below p = {0.05 / len(found):.2g}",
-            style="dim",
-        )
+        console.print(star(len(found)), style="dim", markup=False)
 
 
 @reading.command()

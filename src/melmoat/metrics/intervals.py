@@ -16,6 +16,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+RESAMPLES = 5000
 KEPT = 2_000_000  # numbers that a part of the resamples takes: 16 MB
 
 
@@ -29,7 +30,7 @@ def bootstrap(
     edits: Sequence[float],
     totals: Sequence[float],
     level: float = 0.95,
-    resamples: int = 5000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     groups: Sequence[Hashable] | None = None,
 ) -> tuple[float, float] | None:
@@ -72,7 +73,7 @@ def paired(
     others: Sequence[float],
     totals: Sequence[float],
     level: float = 0.95,
-    resamples: int = 5000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     groups: Sequence[Hashable] | None = None,
 ) -> Difference | None:
@@ -146,19 +147,24 @@ def _units(
 ) -> NDArray[np.float64]:
     """What is resampled: utterances, or sums over each group. Shape: ``[n, k]``.
 
-    A rate is a ratio of sums, so a resample of groups is a resample of their sums.
+    A rate is a ratio of sums, so a resample of groups is a resample of their sums. They stand in an
+    order of their own: the one in which utterances were measured changes no interval.
     """
     table = (
         np.stack(columns, axis=1).astype(float) if len(columns[0]) else np.zeros((0, len(columns)))
     )
     if groups is None:
-        return table
+        return _sorted(table)
     if len(groups) != len(table):
         raise ValueError(f"{len(groups)} groups do not go with {len(table)} utterances")
     number = {group: i for i, group in enumerate(dict.fromkeys(groups))}
     summed = np.zeros((len(number), len(columns)))
     np.add.at(summed, [number[group] for group in groups], table)
-    return summed
+    return _sorted(summed)
+
+
+def _sorted(table: NDArray[np.float64]) -> NDArray[np.float64]:
+    return table[np.lexsort(table.T)]
 
 
 def _resampled(table: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:

@@ -87,11 +87,20 @@ def _differences(model: str, attack: str, rows: Sequence[tuple[Comparison, list[
 
 
 def comparison_cells(c: Comparison) -> list[str]:
-    """Difference, interval over speakers, p, utterances in common, utterances needed."""
+    """Difference, interval over speakers, p, utterances in common, utterances needed.
+
+    A star at p marks what stands among all the comparisons that were made.
+    """
     d = c.difference
     if d is None:
         return ["-", "-", "-", str(c.n), "-"]
     points = f"{d.points:+.1f} [{d.low:+.1f}, {d.high:+.1f}]"
     s = c.by_speaker
     speakers = f"[{s.low:+.1f}, {s.high:+.1f}], {c.speakers} speakers" if s else "-"
-    return [points, speakers, p_text(d.p).removeprefix("= "), str(c.n), str(c.needed or "-")]
+    p = p_text(d.p).removeprefix("= ") + ("*" if c.among > 1 and c.stands else "")
+    return [points, speakers, p, str(c.n), str(c.needed or "-")]
+
+
+def star(among: int) -> str:
+    """What the star at a p-value says."""
+    return f"*: p below 0.05 / {among}, a difference even as one of {among} (Bonferroni)"

@@ -72,8 +72,7 @@ def _table(cells: Summary) -> Group:
         table.add_row(*names, *(_cell(found.get((*system, attack))) for attack in columns))
     notes = ["[low, high]: 95 % bootstrap interval over utterances"]
     notes += [
-        f"{c['defense']} / {c['attack']}: target WER {c['target_wer']:.1f}, "
-        f"success {c['success']:.0f} %"
+        f"{c['defense']} / {c['attack']}: {_target(c)}"
         for c in cells
         if c["target_wer"] is not None
     ]
@@ -130,9 +129,13 @@ def wer(cell: Mapping[str, Any] | None, most: int = 0) -> str:
         return "-"
     low, high = cell["wer_low"], cell["wer_high"]
     interval = None if low is None else (low, high)
-    target = cell.get("target_wer")
-    text = "" if target is None else f", target {target:.1f} (reached: {cell['success']:.0f} %)"
+    text = "" if cell.get("target_wer") is None else f", {_target(cell)}"
     return rate_text(cell["wer"], interval, cell["n"], most, text)
+
+
+def _target(cell: Mapping[str, Any]) -> str:
+    """WER against the target, and how many transcripts are the target to the letter."""
+    return f"target {cell['target_wer']:.1f} (reached: {cell['success']:.0f} %)"
 
 
 def rate_text(
