@@ -43,6 +43,44 @@ def test_a_table_of_transcripts(tmp_path: Path, kind: str, rate: int, channels: 
     assert audio.rms[0] == pytest.approx(0.1 / np.sqrt(2), rel=0.02)
 
 
+def published_an4(folder: Path, order: str = "an2-fcaw-b cen10-fcaw-b an1-mabc-b") -> Path:
+    """The layout of an4_sphere.tar.gz: its lists are in an order of their own."""
+    folder.mkdir()
+    names = [f"an4test_clstk/{name.split('-')[1]}/{name}" for name in order.split()]
+    for i, name in enumerate(names):
+        file = folder / "wav" / f"{name}.sph"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(file, np.full(1600 * (i + 1), 0.1), 16_000, "PCM_16", "BIG", "NIST")
+    (folder / "etc").mkdir()
+    (folder / "etc" / "an4_test.fileids").write_text("\n".join(names) + "\n")
+    (folder / "etc" / "an4_test.transcription").write_text(
+        " RUBOUT G SIX  (an2-fcaw-b)\n<s> GO ON </s> (cen10-fcaw-b)\n<s> YES </s> (an1-mabc-b)\n"
+    )
+    return folder
+
+
+def test_an4_as_published(tmp_path: Path) -> None:
+    folder = published_an4(tmp_path / "an4")
+    cuts = list(data.load(f"an4:{folder}/test"))
+    assert [c.id for c in cuts] == ["an2-fcaw-b", "cen10-fcaw-b", "an1-mabc-b"]
+    assert [c.supervisions[0].text for c in cuts] == ["RUBOUT G SIX", "GO ON", "YES"]
+    assert [c.supervisions[0].speaker for c in cuts] == ["fcaw", "fcaw", "mabc"]
+    audio = data.read(cuts)
+    assert audio.lengths.tolist() == [1600, 3200, 4800]
+    assert audio.wav[0, :1600].tolist() == pytest.approx([0.1] * 1600, abs=1e-4)
+    assert [c.id for c in data.load(f"an4:{folder}/test,speakers=mabc")] == ["an1-mabc-b"]
+    with pytest.raises(CorpusError, match=r"an4_train\.fileids"):
+        data.load(f"an4:{folder}/train")
+    other = published_an4(tmp_path / "unknown", "an2-fcaw-b an9-fcaw-b")
+    with pytest.raises(CorpusError, match="no text for an9-fcaw-b"):
+        data.load(f"an4:{other}/test")
+
+
+def test_an4_has_one_order_in_both_layouts(shared: Path) -> None:
+    places = [(c.supervisions[0].speaker, c.id) for c in data.load(f"an4:{shared}/data/an4/test")]
+    assert places == sorted(places)
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import csv
 import inspect
+import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ from melmoat.spec import Family
 from melmoat.text import normalise
 
 COLUMNS = ("id", "speaker", "seconds", "text", "path")
+# A text of AN4, with or without marks of a sentence, then the utterance's id.
+_AN4 = re.compile(r"(?:<s>)?\s*(.*?)\s*(?:</s>)?\s*\((\S+)\)\s*$")
 
 
 class CorpusError(MelmoatError):
@@ -49,15 +52,36 @@ def tsv(
     missing = [c for c in COLUMNS if c not in rows[0]]
     if missing:
         raise CorpusError(f"{table}: columns {missing} are missing; expected {list(COLUMNS)}")
-    if speakers is not None:
-        kept, known = set(speakers.split("+")), {row["speaker"] for row in rows}
-        if kept - known:
-            raise CorpusError(f"{table}: no speaker {sorted(kept - known)}; it has {sorted(known)}")
-        rows = [row for row in rows if row["speaker"] in kept]
-    cuts = [
-        _cut(row["id"], row["speaker"], row["text"], table.parent / row["path"]) for row in rows
-    ]
-    return _unique(_between(cuts, shortest, longest, table), table)
+    found = [(row["id"], row["speaker"], row["text"], table.parent / row["path"]) for row in rows]
+    return _cuts(found, speakers, shortest, longest, table)
+
+
+def an4(
+    path: Path, speakers: str | None = None, shortest: float = 0.0, longest: float = 0.0
+) -> CutSet:
+    """``an4/train`` or ``an4/test``, where ``an4`` is the folder as published; or as tsv.
+
+    That is the one in ``an4_sphere.tar.gz`` of Carnegie Mellon University, with ``etc`` and ``wav``
+    in it. Utterances come in the order of speakers and ids, as in a folder with transcripts.tsv.
+    """
+    etc, part = path.parent / "etc", path.name
+    table = etc / f"an4_{part}.transcription"
+    if path.exists() or not etc.is_dir():
+        return tsv(path, speakers, shortest, longest)
+    found = []
+    try:
+        names = (etc / f"an4_{part}.fileids").read_text(encoding="utf-8").split()
+        lines = table.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorpusError(f"{path}: {etc} is not AN4's as published ({error})") from error
+    texts = {m[2]: m[1] for m in map(_AN4.match, lines) if m}
+    for name in names:
+        file = path.parent / "wav" / f"{name}.sph"
+        if file.stem not in texts:
+            raise CorpusError(f"{table}: no text for {file.stem}")
+        found.append((file.stem, file.parent.name, texts[file.stem], file))
+    found.sort(key=lambda one: (one[1], one[0]))
+    return _cuts(found, speakers, shortest, longest, table)
 
 
 def librispeech(path: Path, shortest: float = 0.0, longest: float = 0.0) -> CutSet:
@@ -91,7 +115,7 @@ def demo() -> CutSet:
 
 
 CORPORA: Family[CutSet] = Family(
-    "corpus", {"an4": tsv, "demo": demo, "librispeech": librispeech, "tsv": tsv}
+    "corpus", {"an4": an4, "demo": demo, "librispeech": librispeech, "tsv": tsv}
 )
 
 
@@ -141,8 +165,8 @@ def fetch(spec: str) -> None:
     path = parsed.args.get("path")
     if parsed.name != "librispeech" or path is None or path.parent.name != "LibriSpeech":
         raise CorpusError(
-            f"{spec}: only librispeech:DIR/LibriSpeech/PART can be downloaded; AN4 is at "
-            "http://www.speech.cs.cmu.edu/databases/an4"
+            f"{spec}: only librispeech:DIR/LibriSpeech/PART can be downloaded; for an4:an4/test "
+            "unpack http://www.speech.cs.cmu.edu/databases/an4/an4_sphere.tar.gz here"
         )
     try:
         download_librispeech(path.parent.parent, dataset_parts=[path.name])
@@ -150,6 +174,24 @@ def fetch(spec: str) -> None:
         raise CorpusError(
             f"{spec}: the download failed ({error}); is openslr.org reachable, is there space?"
         ) from error
+
+
+def _cuts(
+    found: Sequence[tuple[str, str, str, Path]],
+    speakers: str | None,
+    shortest: float,
+    longest: float,
+    origin: Path,
+) -> CutSet:
+    """Cuts of ids, speakers, texts and files, of those that were asked for."""
+    if speakers is not None:
+        kept, known = set(speakers.split("+")), {speaker for _, speaker, _, _ in found}
+        if kept - known:
+            raise CorpusError(
+                f"{origin}: no speaker {sorted(kept - known)}; it has {sorted(known)}"
+            )
+        found = [one for one in found if one[1] in kept]
+    return _unique(_between([_cut(*one) for one in found], shortest, longest, origin), origin)
 
 
 def _cut(name: str, speaker: str, text: str, path: Path) -> MonoCut:
