@@ -20,10 +20,9 @@ import paper_table1
 import paper_table3
 from lab import COLUMNS, EOT, HOME
 
-from melmoat.bench.results import Result, compare, speakers_of
-from melmoat.bench.store import Store
-from melmoat.bench.suite import Row
+from melmoat.bench.results import Result, compare, read_results, speakers_of
 from melmoat.cli.endings import plain_errors
+from melmoat.errors import MelmoatError
 from melmoat.metrics.intervals import Difference
 from melmoat.report.findings import comparison_cells
 
@@ -72,11 +71,6 @@ CLAIMS = [
 ]
 
 
-def result(store: Store, row: Row, column: str, data: str) -> Result:
-    cell = row.cell(COLUMNS[column], data)
-    return Result(cell, cell.key, {r["id"]: r for r in store.rows(cell)})
-
-
 def verdict(found: Difference, paper: float | None) -> str:
     if found.low <= 0 <= found.high:
         other = paper is not None and not found.low <= paper <= found.high
@@ -91,12 +85,16 @@ def main() -> None:
     parser.add_argument("--data", default="an4:an4/test")
     parser.add_argument("--results", type=Path, default=HOME / "results" / "an4")
     given = parser.parse_args()
-    store = Store(given.results)
-    pairs = [
-        tuple(result(store, ROWS[row], column, given.data) for row, column in (c.ours, c.other))
-        for c in CLAIMS
-    ]
+    measured = {result.cell: result for result in read_results(given.results)}
+
+    def side(row: str, column: str) -> Result:
+        cell = ROWS[row].cell(COLUMNS[column], given.data)
+        return measured.get(cell, Result(cell, "", {}))
+
+    pairs = [(side(*claim.ours), side(*claim.other)) for claim in CLAIMS]
     among = sum(bool(a.rows.keys() & b.rows.keys()) for a, b in pairs)
+    if not among:
+        raise MelmoatError(f"{given.results}: nothing of this was measured on {given.data}")
     lines = [
         "| claim | paper | ours, points [95 %] | over speakers | p | n | |",
         "|---|---|---|---|---|---|---|",

@@ -60,6 +60,12 @@ class Audio:
                 f"Audio takes wav [B, T] and lengths [B]; got {tuple(self.wav.shape)} and "
                 f"{tuple(self.lengths.shape)}. Audio.of([wave, ...]) pads single waves."
             )
+        if len(self.lengths) and int(self.lengths.min()) < 1:
+            raise AudioError("an utterance without samples is no audio; leave it out")
+        if len(self.lengths) and int(self.lengths.max()) > self.wav.shape[1]:
+            raise ValueError(
+                f"lengths up to {int(self.lengths.max())} in a batch of {self.wav.shape[1]} samples"
+            )
 
     @classmethod
     def of(cls, waves: Sequence[Tensor], rate: int = RATE) -> Audio:

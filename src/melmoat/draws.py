@@ -9,6 +9,7 @@ So item ``i`` depends on stream ``i`` and the call alone, and a longer padding o
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 from hashlib import blake2b
 
@@ -25,6 +26,15 @@ def derive(*parts: str | int) -> int:
     """
     text = "\x1f".join(f"{type(part).__name__}:{part}" for part in parts)
     return int.from_bytes(blake2b(text.encode(), digest_size=16).digest(), "little")
+
+
+def secret() -> int:
+    """A seed that nobody knows beforehand, from the operating system.
+
+    Noise that an attacker can compute is no noise to him: where a defense guards something, its
+    draws begin here. Where results are to be repeated, they begin with a seed that is written down.
+    """
+    return secrets.randbits(128)
 
 
 class Draws:

@@ -72,3 +72,17 @@ def test_rounding_stays_inside_even_where_it_matters(ball: Budget, ragged: Audio
     used = ball.norm(written.wav - clean.wav) / ball.radius(clean)
     assert (used <= 1).all()
     assert (used > 0.5).all()
+
+
+@pytest.mark.parametrize(("steps", "least"), [(0.5, 0.75), (0.7, 0.85), (0.9, 0.9), (1.5, 0.95)])
+def test_what_rounding_decides_still_uses_the_budget(steps: float, least: float) -> None:
+    clean = Audio.of(
+        [torch.randn(8000, generator=torch.Generator().manual_seed(i)) for i in (0, 1)]
+    )
+    clean = clean.with_wav(0.1 * clean.wav).quantized()
+    ball = L2(steps / 32768 * 8000**0.5)
+    delta = ball.step(torch.randn(clean.wav.shape), clean) * ball.radius(clean)[:, None]
+    written = to_pcm16(delta, clean, ball)
+    used = ball.norm(written.wav - clean.wav) / ball.radius(clean)
+    assert (used <= 1).all()
+    assert (used > least).all()

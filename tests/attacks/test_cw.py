@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from melmoat import attacks
+from melmoat import attacks, defenses
 from melmoat.attacks import Targeted, Untargeted
 from melmoat.attacks.base import AttackError
 from melmoat.attacks.cw import on_grid
@@ -10,6 +10,7 @@ from melmoat.attacks.probe import NEVER, Crafted
 from melmoat.audio import PCM16, Audio
 from melmoat.draws import Draws
 from melmoat.metrics.distortion import snr_db
+from melmoat.models.base import Recognizer
 from melmoat.spec import SpecError
 from tests.attacks.test_gradient import Bowl
 from tests.attacks.toys import Frames
@@ -190,3 +191,53 @@ def test_the_margin_takes_a_target(ragged: Audio) -> None:
 def test_unusable_options_say_why(spec: str, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         attacks.build(spec)
+
+
+def share_reached(model: Recognizer, audio: Audio, goal: Targeted, draws: int = 40) -> float:
+    heard = [model.transcribe(audio, Draws([1000 + k] * len(audio))) for k in range(draws)]
+    return sum(sum(goal.reached(texts)) for texts in heard) / (draws * len(audio))
+
+
+def test_confirmed_successes_hold_under_fresh_draws(ragged: Audio) -> None:
+    clean = ragged.quantized()
+    noisy = defenses.build("wgn:snr=30").wrap(Frames())
+    lucky, sure = (
+        attacks.build(FORMS["cw"] + more)(noisy, clean, TARGETS, Draws(SEEDS))
+        for more in ("", ",confirm=8")
+    )
+    assert share_reached(noisy, lucky, TARGETS) < 0.6  # each chance success shrank the box
+    assert share_reached(noisy, sure, TARGETS) > 0.8
+    assert isinstance(sure, Crafted)
+    assert sure.queries is not None
+    assert (sure.queries > 61).all()
+    assert (sure.queries < 61 + 60 * 8).all()  # only successes are heard again
+    certain = attacks.build(FORMS["cw"] + ",confirm=8")(Frames(), clean, TARGETS, Draws(SEEDS))
+    assert torch.equal(certain.wav, craft(FORMS["cw"], clean).wav)  # no draw, nothing to confirm
+
+
+class Fickle(Frames):
+    """Hears another text now and then, whatever it is given."""
+
+    def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
+        log_probs, frames = super().log_probs(audio, draws)
+        lapse = draws.uniform(log_probs[:, 0, :1]) < 0.4
+        other = log_probs.roll(1, -1)
+        return torch.where(lapse[..., None], other, log_probs), frames
+
+
+def test_clean_audio_that_a_lapse_made_a_success_is_no_end(ragged: Audio) -> None:
+    clean = ragged.quantized()
+    goal = Untargeted(Frames().transcribe(clean, Draws(SEEDS)))
+    for seeds in ((1, 2, 3), (4, 5, 6), (7, 8, 9)):
+        attack = attacks.build("cw:eps=0.2,steps=60,lr=5e-3,confirm=12")
+        out = attack(Fickle(), clean, goal, Draws(seeds))
+        assert (out.wav != clean.wav).any(1).all()
+        assert goal.reached(Frames().transcribe(out, Draws(SEEDS))) == [True] * 3
+
+
+@pytest.mark.parametrize("eps", [3.05e-5, 9.154e-5, 3 / PCM16, 0.01])
+def test_the_grid_stays_in_the_tiniest_box(eps: float, ragged: Audio) -> None:
+    clean = ragged.quantized()
+    heard = on_grid(torch.ones_like(clean.wav), torch.full_like(clean.wav[:, :1], eps), clean)
+    assert heard.abs().max() <= eps * 1.0001
+    assert heard.abs().max() >= eps - 1 / PCM16

@@ -4,13 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from melmoat import attacks
+from melmoat import attacks, defenses
 from melmoat.attacks import PGD, Targeted, Untargeted
 from melmoat.attacks.base import AttackError
 from melmoat.attacks.probe import NEVER, Crafted
 from melmoat.audio import Audio
 from melmoat.draws import Draws
-from melmoat.models.decoding import beam
+from melmoat.models.decoding import beam, greedy
+from melmoat.models.hf_ctc import written
 from melmoat.spec import SpecError
 from tests.attacks.toys import Frames
 
@@ -232,11 +233,20 @@ def test_where_hearing_is_free_the_first_success_is_noted_and_changes_nothing(
     class Beam(Frames):
         decoder = staticmethod(beam(2))
 
+    class Filtered(Frames):  # as a network with outputs that are no characters
+        decoder = staticmethod(written(greedy))
+        criterion = torch.nn.CTCLoss()  # its own business
+
     draws = Draws([1, 2, 3])
     goal = Untargeted(Frames().transcribe(ragged, draws))
-    out, early, unheard = (
+    out, early, unheard, filtered = (
         attacks.build(spec + more)(model, ragged, goal, draws)
-        for model, more in ((Frames(), ""), (Frames(), ",stop=true"), (Beam(), ""))
+        for model, more in (
+            (Frames(), ""),
+            (Frames(), ",stop=true"),
+            (Beam(), ""),
+            (Filtered(), ""),
+        )
     )
     assert isinstance(out, Crafted)
     assert isinstance(early, Crafted)
@@ -247,9 +257,29 @@ def test_where_hearing_is_free_the_first_success_is_noted_and_changes_nothing(
     assert (out.first >= 1).all()
     assert unheard.first is None
     assert torch.equal(out.wav, unheard.wav)
+    assert isinstance(filtered, Crafted)
+    assert filtered.first is not None
+    assert torch.equal(out.first, filtered.first)
+    assert torch.equal(out.wav, filtered.wav)
     assert out.queries is not None
     assert unheard.queries is not None
     assert torch.equal(out.queries, unheard.queries)
+
+
+def test_who_leaves_confirmed_has_reached_the_goal() -> None:
+    generator = torch.Generator().manual_seed(0)
+    waves = [0.1 * torch.randn(n, generator=generator) for n in (8000, 6400, 9600)]
+    clean = Audio.of(waves).quantized()
+    noisy = defenses.build("wgn:snr=25").wrap(Frames())
+    goal = Targeted(["NO", "HELP ME", "STOP"])
+    shares = []
+    for more in ("", ",confirm=6"):
+        attack = attacks.build("pgd:norm=snr,db=20,steps=30,stop=true" + more)
+        out = attack(noisy, clean, goal, Draws([1, 2, 3]))
+        heard = [goal.reached(noisy.transcribe(out, Draws([k, k, k]))) for k in range(50, 90)]
+        shares.append(sum(map(sum, heard)) / 120)
+    assert shares[0] < 0.8
+    assert shares[1] > 0.9
 
 
 def test_a_huge_budget_always_succeeds(ragged: Audio) -> None:

@@ -70,3 +70,12 @@ def test_another_rate_is_an_error(ragged: Audio) -> None:
 def test_what_it_names_is_checked_before_anything_is_loaded(spec: str, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         attacks.build(spec)
+
+
+def test_texts_are_spelled_as_the_crafting_system_writes(ragged: Audio) -> None:
+    made = attacks.build(f"transfer:ds2-an4,attack=({INNER})")
+    small, plain = (
+        made(Untouched(), ragged, Untargeted(texts), Draws([1, 2, 3]))  # type: ignore[arg-type]
+        for texts in (["Go on.", "Enter six!", "A"], ["GO ON", "ENTER SIX", "A"])
+    )
+    assert torch.equal(small.wav, plain.wav)

@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from melmoat.bench.audit import CHECKS, Audited, audit, exit_code, systems
@@ -157,17 +158,32 @@ def test_bpda_that_breaks_more_is_a_sign_in_the_exact_row() -> None:
     assert status(exact)["weaker attackers"] == "sign"
 
 
-def test_a_judge_that_reuses_draws() -> None:
+def test_two_passes_of_the_same_texts_show_no_fresh_draws() -> None:
     results = run("rs", CLEAN)
+    assert status(only(results))["fresh draws"] == "ok"
     for row in results[0].rows.values():
         row["adversarial"] = row["benign"]
-    assert status(only(results))["fresh draws"] == "sign"
-    for made in results:  # draws that never change a transcript show nothing
-        for row in made.rows.values():
-            row["benign"] = "A"
-    for row in results[0].rows.values():
-        row["adversarial"] = "A"
     assert status(only(results))["fresh draws"] == "open"
+
+
+def test_a_few_utterances_settle_nothing() -> None:
+    few = [
+        result("rs", attack, wer, n=2)
+        for attack, wer in {NONE: 5.0, NOISE: 8.0, ONE: 90.0, LONG: 90.0}.items()
+    ]
+    found = status(only(few))
+    assert found["more steps"] == found["noise of the same size"] == "open"
+
+
+def test_noise_that_does_more_by_chance_is_no_sign() -> None:
+    attacked, noisy = (result("rs", attack, 50.0, n=24) for attack in (ONE, NOISE))
+    rng = np.random.default_rng(0)
+    for made in (noisy, attacked):
+        for row in made.rows.values():
+            row["counts"]["adversarial"]["words"][0] = int(rng.integers(0, 11))
+    found = only([result("rs", NONE, 5.0, n=24), attacked, noisy])
+    assert (attacked.wer or 0) < (noisy.wer or 0)
+    assert status(found)["noise of the same size"] == "open"
 
 
 def test_an_unfinished_attack_is_no_evidence() -> None:

@@ -142,13 +142,42 @@ def test_rows_come_back_and_a_torn_line_is_dropped_then_mended(tmp_path: Path) -
     assert [r["id"] for r in store.rows(CELL)] == ["a"]
 
 
-def test_a_damaged_line_in_the_middle_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bad", ["damaged", "123", "null", '{"id": "x"}', '{"counts": {}}', "[]"])
+def test_a_damaged_line_in_the_middle_is_named_and_costs_no_other(tmp_path: Path, bad: str) -> None:
     store = Store(tmp_path)
     store.append(CELL, [row("a")])
     path = store.path(CELL)
-    path.write_bytes(b"damaged\n" + path.read_bytes())
-    with pytest.raises(StoreError, match="damaged line"):
+    whole = path.read_bytes()
+    path.write_bytes(whole + bad.encode() + b"\n" + whole)
+    with pytest.raises(StoreError, match=r"line 2 is damaged .* Delete that line"):
         store.rows(CELL)
+
+
+@pytest.mark.parametrize("name", ["run.json", "summary.json"])
+@pytest.mark.parametrize("text", ["{", "[1]", '{"cells": 1}', '{"cells": [{"model": 3}]}'])
+def test_a_damaged_run_is_an_error(tmp_path: Path, name: str, text: str) -> None:
+    store = Store(tmp_path)
+    store.begin([CELL], {})
+    run = json.loads((tmp_path / "run.json").read_text())
+    del run["cells"][0]["key"]  # as in runs of earlier versions
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    (tmp_path / name).write_text(text)
+    with pytest.raises(StoreError, match=f"{name}: not a"):
+        store.keys()
+
+
+def test_a_cell_keeps_its_rows_where_its_corpus_is_gone(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    (corpus / "transcripts.tsv").write_text("id\n")
+    store, cell = Store(tmp_path / "run"), Cell("ds2-an4", "none", "none", f"tsv:{corpus}")
+    store.begin([cell], {})
+    store.append(cell, [row("a"), row("b")])
+    (corpus / "transcripts.tsv").unlink()
+    corpus.rmdir()
+    store.begin([CELL], {})  # another call into the folder
+    kept = {summary["data"]: summary["n"] for summary in store.summarise()}
+    assert kept == {cell.data: 2, "demo": 0}
 
 
 def test_run_json_lists_the_cells_of_every_call(tmp_path: Path) -> None:
@@ -158,7 +187,7 @@ def test_run_json_lists_the_cells_of_every_call(tmp_path: Path) -> None:
     store.begin([CELL, other], {"limit": 4})
     store.begin([CELL], {"limit": 0})
     run = json.loads((tmp_path / "run.json").read_text())
-    assert [Cell(**c) for c in run["cells"]] == [CELL, other]
+    assert store.keys() == {CELL: CELL.key, other: other.key}
     assert run["versions"]["torch"]
     assert run["machine"]["threads"] >= 1
     assert run["asked"] == {"limit": 0}

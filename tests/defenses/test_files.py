@@ -77,3 +77,11 @@ def test_what_is_drawn_depends_on_seed_and_name_alone(folder: Path, tmp_path: Pa
     assert torch.equal(heard("x", 1), heard("y", 1))
     assert not torch.equal(heard("x", 1), heard("z", 2))
     assert not torch.equal(heard("x", 1), heard("x", 1, "sub/a.wav"))
+
+
+def test_nobody_knows_the_noise_unless_a_seed_is_given(folder: Path, tmp_path: Path) -> None:
+    heard = []
+    for out in ("x", "y"):
+        defend_files(front_end("wgn:snr=10"), jobs([folder], tmp_path / out))
+        heard.append(audio.load(tmp_path / out / "a.wav").wav)
+    assert not torch.equal(*heard)

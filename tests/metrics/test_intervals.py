@@ -74,6 +74,39 @@ def test_the_paired_interval_is_the_normal_one_of_the_differences() -> None:
     )
 
 
+def test_p_of_a_few_utterances_is_that_of_all_their_sign_flips() -> None:
+    for n, least in ((2, 1 / 2), (3, 1 / 4), (6, 1 / 32)):
+        found = paired([3] * n, [1] * n, [4] * n)
+        assert found is not None
+        assert found.p == pytest.approx(least, abs=0.015)
+    mixed = paired([3, 0, 2], [1, 1, 1], [4, 4, 4])  # sums of +-2 +-1 +-1: 6 of 8 reach 2
+    assert mixed is not None
+    assert mixed.p == pytest.approx(6 / 8, abs=0.015)
+
+
+def test_more_flips_find_smaller_p() -> None:
+    sure = [4] * 40, [1] * 40, [4] * 40
+    few, many = paired(*sure, flips=99), paired(*sure, flips=99_999)
+    assert few is not None
+    assert many is not None
+    assert (few.p, many.p) == (0.01, 0.00001)
+
+
+def test_the_order_of_utterances_changes_nothing() -> None:
+    rng = np.random.default_rng(5)
+    a, b, words = rng.binomial(9, 0.4, 30), rng.binomial(9, 0.3, 30), rng.integers(9, 12, 30)
+    other = rng.permutation(30)
+    groups = [f"s{i % 7}" for i in range(30)]
+    assert bootstrap(a.tolist(), words.tolist()) == bootstrap(
+        a[other].tolist(), words[other].tolist()
+    )
+    for by in (None, groups):
+        moved = None if by is None else [by[i] for i in other]
+        assert paired(a.tolist(), b.tolist(), words.tolist(), groups=by) == paired(
+            *(column[other].tolist() for column in (a, b, words)), groups=moved
+        )
+
+
 def test_p_is_rarely_small_where_there_is_no_difference() -> None:
     rng = np.random.default_rng(4)
     small = 0

@@ -108,6 +108,21 @@ def test_long_speech_in_pieces_is_the_whole(name: str, monkeypatch: pytest.Monke
 
 
 @trainable
+def test_frozen_weights_make_pieces_where_nothing_wants_a_gradient(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vocoder = small(name).requires_grad_(False)
+    longest = []
+    vocoder.register_forward_pre_hook(lambda _, given: longest.append(given[0].shape[-1]))
+    monkeypatch.setattr(base_module, "CHUNK", 7)
+    mel = normal(1, BANDS, 40).float()
+    synthesise(vocoder, mel, torch.tensor([40]), Draws([1]))
+    assert len(longest) > 1
+    synthesise(vocoder, mel.requires_grad_(), torch.tensor([40]), Draws([1]))
+    assert max(longest[:-1]) < longest[-1]
+
+
+@trainable
 def test_weights_come_back_with_sizes_and_mel(name: str, tmp_path: Path) -> None:
     vocoder = small(name)
     save(tmp_path / "a.safetensors", vocoder, {"origin": "a test"})

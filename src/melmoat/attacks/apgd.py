@@ -50,6 +50,7 @@ class APGD(Ball):
         eot: draws whose mean loss is attacked, against a stochastic defense.
         stop: leave an utterance alone once its goal is reached, under every draw.
         chunk: draws evaluated at once, to bound memory; all if none.
+        confirm: further draws that must all reach the goal before ``stop`` leaves an utterance.
 
     The point of least loss is kept. Budget as for :class:`Ball`.
     """
@@ -60,6 +61,7 @@ class APGD(Ball):
     eot: int = 1
     stop: bool = False
     chunk: int | None = None
+    confirm: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()

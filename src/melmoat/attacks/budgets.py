@@ -167,11 +167,26 @@ def within_scale(delta: Tensor, clean: Tensor) -> Tensor:
     return torch.clamp(clean + delta, clean.clamp(max=-1.0), clean.clamp(min=1.0)) - clean
 
 
+def _shrunk(delta: Tensor, radius: Tensor, budget: Budget) -> Tensor:
+    """``delta`` in 16-bit steps, times the largest factors found that keep it within ``radius``."""
+    kept = torch.trunc(delta * PCM16) / PCM16
+    low, high = torch.zeros_like(radius), torch.ones_like(radius)
+    for _ in range(12):
+        middle = (low + high) / 2
+        tried = torch.round(middle[:, None] * delta * PCM16) / PCM16
+        inside = budget.norm(tried) <= radius
+        better = inside & (budget.norm(tried) > budget.norm(kept))
+        kept = torch.where(better[:, None], tried, kept)
+        low, high = torch.where(inside, middle, low), torch.where(inside, high, middle)
+    return kept
+
+
 def to_pcm16(delta: Tensor, clean: Audio, budget: Budget) -> Audio:
     """``clean + delta`` on the grid of a 16-bit file, still within the budget.
 
     ``clean`` is on the grid already. Rounding can push a norm out by a hair; those utterances are
-    shrunk by 0.01 % steps first, and rounded towards zero as the last resort.
+    shrunk a little first, then by the least that bisection finds, where a sample changes by about
+    one step and rounding decides; and rounded towards zero as the last resort.
 
     Shape: ``[B, T]``.
     """
@@ -183,5 +198,6 @@ def to_pcm16(delta: Tensor, clean: Audio, budget: Budget) -> Audio:
             break
         rounded[outside] = torch.round(shrink * delta[outside] * PCM16) / PCM16
     outside = budget.norm(rounded) > radius
-    rounded[outside] = torch.trunc(delta[outside] * PCM16) / PCM16
+    if outside.any():
+        rounded[outside] = _shrunk(delta, radius, budget)[outside]
     return clean.with_wav(clean.wav + rounded).quantized()

@@ -36,6 +36,9 @@ class Shrinking(Aim):
         every: steps between looks at whether to shrink.
         eot: draws whose mean loss is attacked, against a stochastic defense. A success is one
             under every draw.
+        confirm: further draws under which a success must be one too before the box shrinks. Against
+            a stochastic defense give some: otherwise each chance success shrinks the box, and what
+            is kept is the luckiest of them.
         chunk: draws evaluated at once, to bound memory; all if none.
     """
 
@@ -46,6 +49,7 @@ class Shrinking(Aim):
     every: int
     eot: int = 1
     chunk: int | None = None
+    confirm: int = 0
 
     def __post_init__(self) -> None:
         check(self, steps=self.steps, lr=self.lr, every=self.every)
@@ -62,6 +66,10 @@ class Shrinking(Aim):
     def evaluations(self) -> int:
         """Losses that one call evaluates."""
         return (self.steps + 1) * passes(self)
+
+    def probe(self, model: Recognizer, audio: Audio, goal: Goal) -> Probe:
+        """What looks at ``model``, and listens."""
+        return Probe(model, audio, goal, self.eot, self.chunk, True, self.confirm)
 
     def shrink(
         self, probe: Probe, draws: Draws, slope: Callable[[Tensor, Tensor], Tensor]
@@ -88,10 +96,13 @@ class Shrinking(Aim):
         for number in range(self.steps + 1):
             used = factor * delta
             heard = on_grid(used, self.eps * factor, clean)
-            look = probe(heard, draws.fork(number), gradient=number < self.steps)
+            clean_heard, perturbed = ~heard.any(1, keepdim=True), won & kept.any(1, keepdim=True)
+            # A success whose box is less than one step cannot become smaller.
+            active = ~(clean_heard & perturbed)[:, 0]
+            look = probe(heard, draws.fork(number), active, gradient=number < self.steps)
             reached = look.reached[:, None]
-            # The clean audio reached the goal, by a draw's chance: the box opens again.
-            chance = ~reached & (factor == 0)
+            # Clean audio was taken for a success by a draw's chance: all begins anew.
+            chance = ~reached & won & clean_heard & ~perturbed
             factor = torch.where(chance, 1.0, factor)
             won = (won & ~chance) | reached
             kept = torch.where(reached | ~won, heard, kept)
@@ -124,7 +135,7 @@ class CW(Shrinking):
     every: int = 1
 
     def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
-        probe = Probe(model, audio, goal, self.eot, self.chunk, listen=True)
+        probe = self.probe(model, audio, goal)
         return probe.crafted(self.shrink(probe, draws, lambda gradient, used: gradient.sign()))
 
 
@@ -162,7 +173,7 @@ class CW2018(Shrinking):
             if not isinstance(goal, Targeted):
                 raise AttackError("loss=margin takes a target: add target=TEXT or target=matched")
             model = Margin(model, self.confidence)
-        probe = Probe(model, audio, goal, self.eot, self.chunk, listen=True)
+        probe = self.probe(model, audio, goal)
         return probe.crafted(
             self.shrink(probe, draws, lambda gradient, used: self.c * gradient + 2 * used)
         )
@@ -173,7 +184,8 @@ def on_grid(delta: Tensor, bound: Tensor, clean: Audio) -> Tensor:
 
     Shape: ``[B, T]``.
     """
-    # A hair is added, or a bound of 3 steps in floats would allow 2.
-    steps = torch.floor(bound * PCM16 + 1e-3)
+    # A hair is added, or a bound of 3 steps in floats would allow 2; it is of the bound's size, or
+    # the step that it allows would be more than a tiny bound does.
+    steps = torch.floor(bound * PCM16 * (1 + 1e-5))
     rounded = torch.clamp(torch.round(delta * PCM16), -steps, steps) / PCM16
     return within_scale(rounded, clean.wav)

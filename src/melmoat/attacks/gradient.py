@@ -36,6 +36,7 @@ class PGD(Ball):
         best: keep the point of least loss on the way, not the last one; one more look.
         stop: leave an utterance alone once its goal is reached, under every draw; one more look.
         chunk: draws evaluated at once, to bound memory; all if none.
+        confirm: further draws that must all reach the goal before ``stop`` leaves an utterance.
 
     Every utterance of a batch is attacked as if alone: its own radius, its own unit step, its own
     random streams, its own end. Source: paper, eq. 1. Budget as for :class:`Ball`.
@@ -51,6 +52,7 @@ class PGD(Ball):
     best: bool = False
     stop: bool = False
     chunk: int | None = None
+    confirm: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()

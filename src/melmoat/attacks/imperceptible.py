@@ -62,7 +62,7 @@ class Imperceptible(Shrinking):
         return (self.steps + self.hiding + 2) * passes(self)
 
     def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
-        probe = Probe(model, audio, goal, self.eot, self.chunk, listen=True)
+        probe = self.probe(model, audio, goal)
         found = self.shrink(probe, draws.fork("reach"), lambda gradient, used: gradient.sign())
         return probe.crafted(self.hide(probe, draws.fork("hide"), found))
 

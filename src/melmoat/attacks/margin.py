@@ -10,11 +10,11 @@ from torch import Tensor
 
 from melmoat.audio import Audio
 from melmoat.draws import Draws
-from melmoat.models.base import CTC, Recognizer, check_frames, require_ctc
+from melmoat.models.base import Criterion, Recognizer, check_frames, require_ctc
 from melmoat.text import encode
 
 
-class Margin(CTC):
+class Margin(Criterion):
     """The same recognizer; its loss asks each frame for its label and then for nothing more.
 
     CTC's loss goes on making a frame surer after its label has won, and spends perturbation on it.
@@ -33,10 +33,6 @@ class Margin(CTC):
     def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
         """The recognizer's own ``[B, F, V]`` and frames ``[B]``."""
         return self.model.log_probs(audio, draws)
-
-    def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
-        """The margin loss of each text. Shape: ``[B]``."""
-        return self.criterion(*self.log_probs(audio, draws), texts, self.labels)
 
     def criterion(
         self, log_probs: Tensor, frames: Tensor, texts: Sequence[str], labels: str

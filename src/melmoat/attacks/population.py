@@ -27,6 +27,9 @@ class Population(Ball):
     Args:
         queries: most transcripts of each utterance; what is left of a whole round is not used.
         population: points of a round.
+        eot: draws under which each point is heard, against a stochastic defense: their mean is its
+            score, and the goal counts as reached where it is under all of them. Every one is a
+            query.
         stop: leave an utterance alone once its goal is reached.
         chunk: points heard at once, to bound memory; all if none.
 
@@ -36,15 +39,18 @@ class Population(Ball):
 
     queries: int = 1000
     population: int = 50
+    eot: int = 1
     stop: bool = False
     chunk: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 1 < self.population <= self.queries:
+        if self.eot < 1:
+            raise ValueError(f"eot must be at least 1, got {self.eot}")
+        if not 1 < self.population <= self.queries // self.eot:
             raise ValueError(
-                "population must be at least 2 and queries at least one population, got "
-                f"{self.population} and {self.queries}"
+                "population must be at least 2 and queries at least one population under every "
+                f"draw, got {self.population}, {self.queries} and eot={self.eot}"
             )
         if self.chunk is not None and self.chunk < 1:
             raise ValueError(f"chunk must be at least 1, got {self.chunk}")
@@ -52,12 +58,12 @@ class Population(Ball):
     @property
     def rounds(self) -> int:
         """Populations that the queries pay for."""
-        return self.queries // self.population
+        return self.queries // (self.population * self.eot)
 
     @property
     def evaluations(self) -> int:
         """Batches that one call transcribes, at most."""
-        return self.rounds * -(-self.population // (self.chunk or self.population))
+        return self.rounds * self.eot * -(-self.population // (self.chunk or self.population))
 
 
 class Listener:
@@ -110,18 +116,21 @@ class Listener:
         goal, clean = self._goal.pick(rows), self.clean.pick(rows)
         found = torch.zeros(points.shape[:2])
         won = torch.zeros(points.shape[:2], dtype=torch.bool)
+        won[:, rows] = True  # until a draw says otherwise
         for start in range(0, len(points), size):
             part = points[start : start + size, rows, : clean.wav.shape[1]]
             some = clean.repeat(len(part))
             numbers = range(start, start + len(part))
-            streams = Draws.cat(draws.fork(number).pick(rows) for number in numbers)
             audio = some.with_wav(some.wav + part.reshape(some.wav.shape))
-            texts = self._model.transcribe(audio, streams)
-            for number, offset in zip(numbers, range(0, len(texts), len(rows)), strict=True):
-                heard = texts[offset : offset + len(rows)]
-                found[number, rows] = torch.tensor(goal.distances(heard), dtype=found.dtype)
-                won[number, rows] = torch.tensor(goal.reached(heard))
-        self._queries[rows] += len(points)
+            for draw in range(self._attack.eot):
+                streams = [draws.fork(number).pick(rows) for number in numbers]
+                again = [own.fork(draw) for own in streams] if draw else streams
+                texts = self._model.transcribe(audio, Draws.cat(again))
+                for number, offset in zip(numbers, range(0, len(texts), len(rows)), strict=True):
+                    heard = texts[offset : offset + len(rows)]
+                    found[number, rows] += torch.tensor(goal.distances(heard)) / self._attack.eot
+                    won[number, rows] &= torch.tensor(goal.reached(heard))
+        self._queries[rows] += len(points) * self._attack.eot
         self._keep(points, found, won)
         return found
 

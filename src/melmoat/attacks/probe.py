@@ -15,8 +15,8 @@ from torch import Tensor
 from melmoat.attacks.base import AttackError, Goal
 from melmoat.audio import Audio
 from melmoat.draws import Draws
-from melmoat.models.base import Recognizer, ctc_loss, require_ctc
-from melmoat.models.decoding import greedy
+from melmoat.models.base import Criterion, Recognizer, ctc_loss, require_ctc
+from melmoat.models.decoding import greedy, is_greedy
 from melmoat.models.wrappers import Expected
 
 NEVER = -1
@@ -65,6 +65,9 @@ class Probe:
         chunk: draws evaluated at once (:class:`Expected`).
         listen: whether looks tell if the goal is reached; for a CTC recognizer this is free, any
             other transcribes once more. Where it is free, the first success is noted anyhow.
+        confirm: further draws that must all reach the goal before a look says so. One draw of a
+            stochastic system reaches it by chance now and then, and an attack that believes it
+            stops, or shrinks, too early.
     """
 
     def __init__(
@@ -75,9 +78,10 @@ class Probe:
         eot: int = 1,
         chunk: int | None = None,
         listen: bool = False,
+        confirm: int = 0,
     ) -> None:
         self.clean, self.goal, self.eot, self.mask = clean, goal, eot, clean.mask
-        self._listen = listen
+        self._listen, self._confirm = listen, confirm if listen else 0
         self._ears = _Ears(model) if listen or _is_free(model) else None
         inner: Recognizer = self._ears or model
         self._model = Expected(inner, eot, chunk) if eot > 1 else inner
@@ -134,9 +138,25 @@ class Probe:
             heard = [goal.reached(texts[i : i + size]) for i in range(0, len(texts), size)]
             every = [all(of_draws) for of_draws in zip(*heard, strict=True)]
             won = [row for row, reached in zip(rows, every, strict=True) if reached]
+            won = self._confirmed(won, rows, audio, draws)
             found.reached[won] = self._listen
             fresh = [row for row in won if self._first[row] == NEVER]
             self._first[fresh] = self._steps
+
+    def _confirmed(self, won: list[int], rows: list[int], audio: Audio, draws: Draws) -> list[int]:
+        """Those of ``won`` that reach the goal in all further draws. ``rows`` are in ``audio``."""
+        for number in range(self._confirm):
+            if not won:
+                break
+            places = [rows.index(row) for row in won]
+            streams = draws.pick(places).fork(f"confirm {number}")
+            assert self._ears is not None
+            with torch.no_grad():
+                texts = self._ears.transcribe(audio.pick(places), streams)
+            self._queries[won] += 1
+            reached = self.goal.pick(won).reached(texts)
+            won = [row for row, again in zip(won, reached, strict=True) if again]
+        return won
 
     def crafted(self, delta: Tensor) -> Crafted:
         """``clean + delta`` with this probe's figures."""
@@ -147,7 +167,7 @@ class Probe:
 
 
 def _is_free(model: Recognizer) -> bool:
-    return hasattr(model, "labels") and getattr(model, "decoder", greedy) is greedy
+    return hasattr(model, "labels") and is_greedy(getattr(model, "decoder", greedy))
 
 
 class _Ears:
@@ -171,9 +191,9 @@ class _Ears:
         model = require_ctc(self.model)
         log_probs, frames = model.log_probs(audio, draws)
         self._texts += model.decoder(log_probs.detach(), frames, model.labels)
-        criterion = getattr(model, "criterion", ctc_loss)
-        found: Tensor = criterion(log_probs, frames, texts, model.labels)
-        return found
+        if isinstance(model, Criterion):
+            return model.criterion(log_probs, frames, texts, model.labels)
+        return ctc_loss(log_probs, frames, texts, model.labels)
 
     def drain(self) -> list[str]:
         """The transcripts since the last call, draw after draw."""

@@ -48,6 +48,11 @@ class Search(Averaging, Protocol):
         ...
 
     @property
+    def confirm(self) -> int:
+        """Further draws that must reach the goal too before it is."""
+        ...
+
+    @property
     def budget(self) -> Budget:
         """The ball."""
         ...
@@ -79,7 +84,7 @@ def passes(attack: Averaging) -> int:
 
 def search(attack: Search, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Crafted:
     """Walk as often as ``attack`` says and keep the best end of each utterance."""
-    probe = Probe(model, audio, goal, attack.eot, attack.chunk, attack.stop)
+    probe = Probe(model, audio, goal, attack.eot, attack.chunk, attack.stop, attack.confirm)
 
     def start(streams: Draws, at_random: bool) -> Tensor:
         if not at_random:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import torch
 
 from melmoat import defenses, models
-from melmoat.attacks.base import Attack, AttackError, Goal
+from melmoat.attacks.base import Attack, AttackError, Goal, Targeted, Untargeted
 from melmoat.attacks.budgets import Budget
 from melmoat.attacks.probe import Crafted
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.models.base import Recognizer
 from melmoat.models.wrappers import Watched
+from melmoat.text import normalise
 
 
 @dataclass(frozen=True)
@@ -73,5 +74,20 @@ class Transfer:
             )
         if isinstance(model, Watched):  # progress is that of the crafting
             own = Watched(own, model.tick)
-        wav = self.attack(own, audio, goal, draws).wav
+        wav = self.attack(own, audio, _spelled(goal, own), draws).wav
         return Crafted(wav, audio.lengths, audio.rate, None, torch.zeros_like(audio.lengths))
+
+
+def _spelled(goal: Goal, model: Recognizer) -> Goal:
+    """``goal`` with its texts in the characters that ``model`` writes: Whisper hears small letters
+    and points, a CTC recognizer of capitals knows neither."""
+    labels = getattr(model, "labels", None)
+
+    def spell(text: str) -> str:
+        return text if labels is None or set(text) <= set(labels) else normalise(text)
+
+    if isinstance(goal, Untargeted):
+        return replace(goal, references=[spell(text) for text in goal.references])
+    if isinstance(goal, Targeted):
+        return replace(goal, targets=[spell(text) for text in goal.targets])
+    return goal

@@ -13,7 +13,7 @@ from typing import Any
 
 from melmoat.assets import asset
 from melmoat.attacks import ATTACKS
-from melmoat.data import CORPORA
+from melmoat.data import CORPORA, listings
 from melmoat.defenses import DEFENSES
 from melmoat.defenses.shaping import shaping_file
 from melmoat.draws import derive
@@ -102,9 +102,8 @@ def _vocoder(spec: Spec) -> str:
 
 
 def fingerprint(path: Path) -> str:
-    """16 hex digits of a file; of a folder's transcripts.tsv; else the path's last name."""
-    if path.is_dir() and (path / "transcripts.tsv").is_file():
-        path = path / "transcripts.tsv"
+    """16 hex digits of a file; of the list of a corpus's texts; else the path's last name."""
+    path = next((texts for texts in listings(path) if texts.is_file()), path)
     if not path.is_file():
         return path.name
     stat = path.stat()

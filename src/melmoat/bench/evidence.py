@@ -2,13 +2,13 @@
 
 Every comparison is a paired bootstrap over utterances of the WER that two attackers cause. What is
 expected to bring nothing more (more steps, say) is *ok* where the 95 % interval stays below
-``MARGIN`` points, a *sign* where it lies above zero, and *open* where it does neither: then the run
-is too small to tell, and the needed number of utterances is said.
+``MARGIN`` points over at least ``ENOUGH`` utterances, a *sign* where it lies above zero and the
+sign-flip test agrees (of a few utterances the interval is too short), and *open* where it does
+neither: then the run is too small to tell, and the needed number of utterances is said.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -24,8 +24,10 @@ from melmoat.vocoders import VOCODERS
 
 Status = Literal["ok", "sign", "open", "missing", "n/a"]
 MARGIN = 5.0  # points of WER that count as nothing
+ENOUGH = 20  # fewer utterances cannot show that there is nothing
 BROKEN = 80.0  # WER % at which a recognizer is of no use to anybody
 LARGE_DB = 10.0  # SNR at which a perturbation is as loud as a voice in the room
+AT = 0.1  # files keep to a budget of so many dB from its inner side: 10 dB measures 10.001
 CONTROLS = ("none", "noise")
 ACCESS = {  # what attackers without the defended system's gradient have; all others have it
     "kenansville": "black-box",
@@ -112,19 +114,27 @@ def _gain(check: str, gains: Iterable[Comparison], well: str, bad: str, none: st
     """Whether what should bring an attacker nothing more brings something."""
     found: list[tuple[Status, Comparison]] = []
     for gain in gains:
-        d = gain.difference
-        if d is None:
-            found.append(("open", gain))
-        elif d.high <= MARGIN:
+        if _nothing(gain):
             found.append(("ok", gain))
         else:
-            found.append(("sign" if d.low > 0 else "open", gain))
+            found.append(("sign" if _something(gain) else "open", gain))
     if not found:
         return Finding(check, "missing", none)
     status = max((s for s, _ in found), key=_SEVERITY.index)
     texts = {"ok": well, "sign": bad, "open": "too few utterances to tell"}
     figures = tuple(c for s, c in found if s == status or status == "ok")
     return Finding(check, status, texts[status], figures)
+
+
+def _nothing(gain: Comparison) -> bool:
+    """Whether it is told that there are no more than ``MARGIN`` points."""
+    return gain.difference is not None and gain.difference.high <= MARGIN and gain.n >= ENOUGH
+
+
+def _something(gain: Comparison) -> bool:
+    """Whether it is told from none or less."""
+    d = gain.difference
+    return d is not None and d.low > 0 and d.p < 0.05
 
 
 def _between(better: Result, worse: Result) -> Comparison:
@@ -148,7 +158,8 @@ def adaptive(own: Measured) -> Finding:
     name = "adaptive attack"
     best = _strongest(r for _, r in _whites(own))
     if best is None:
-        return Finding(name, "missing", "no gradient attack on the defended system was measured")
+        text = "no untargeted gradient attack on the defended system was measured"
+        return Finding(name, "missing", text)
     most = max(len(r.rows) for _, r in own)
     if len(best.rows) < most:
         text = (
@@ -176,12 +187,11 @@ def gradient(
     pairs = [(r, exact.get(s.but())) for s, r in _whites(own)]
     figures = tuple(_between(e, r) for r, e in pairs if e is not None)
     text = f"attackers were given another gradient ({kind}) than the defense's own"
-    gains = [c.difference for c in figures]
-    if not gains or not all(d and d.high <= MARGIN for d in gains):
+    if not figures or not all(_nothing(figure) for figure in figures):
         return Finding(name, "sign", text, figures)
-    if len(gains) == len(pairs):
+    if len(figures) == len(pairs):
         return Finding(name, "ok", f"{text}, which breaks no more", figures)
-    some = f"{text}, which breaks no more in {len(gains)} of {len(pairs)} attacks, else untried"
+    some = f"{text}, which breaks no more in {len(figures)} of {len(pairs)} attacks, else untried"
     return Finding(name, "open", some, figures)
 
 
@@ -268,7 +278,7 @@ def large(own: Measured) -> Finding:
         return Finding(name, "missing", "no gradient attack")
     if (best.wer or 0.0) >= BROKEN:
         return Finding(name, "ok", f"broken by {best.cell.attack}: {_wer(best)}")
-    loud = _strongest(r for r in whites if r.snr_db is not None and r.snr_db <= LARGE_DB)
+    loud = _strongest(r for r in whites if r.snr_db is not None and r.snr_db <= LARGE_DB + AT)
     if loud is not None:
         text = (
             f"{loud.cell.attack} leaves it at {_wer(loud)}: a perturbation that loud must break it"
@@ -292,11 +302,9 @@ def noise(own: Measured) -> Finding:
         return Finding(name, "missing", "no noise row at the budget of a gradient attack")
     # Where budgets are tiny neither does anything, so the clearest pair is the one that counts.
     clearest = max(measured, key=lambda c: c.difference.low if c.difference else 0.0)
-    d = clearest.difference
-    assert d is not None
-    if d.low > 0:
+    if _something(clearest):
         return Finding(name, "ok", "the attack breaks more than noise", (clearest,))
-    if d.points <= 0 or d.high <= MARGIN:
+    if _nothing(clearest):
         return Finding(name, "sign", "noise does as much: the attack found nothing", (clearest,))
     return Finding(name, "open", "too few utterances to tell", (clearest,))
 
@@ -332,7 +340,8 @@ def fresh(own: Measured, stochastic: bool | None) -> Finding:
     """Whether the judge's draws are others than those before it.
 
     The runner draws anew for the judge. Rows show it where nothing was changed: there the benign
-    pass and the judge's heard the same audio, and differ by their draws alone.
+    pass and the judge's heard the same audio, and differ by their draws alone. Where all agree,
+    either the draws were the same or they change nothing here.
     """
     name = "fresh draws"
     if stochastic is False:
@@ -347,26 +356,7 @@ def fresh(own: Measured, stochastic: bool | None) -> Finding:
     if differ:
         text = f"{differ} of {len(rows)} transcripts of the same audio differ between two passes"
         return Finding(name, "ok", text)
-    pairs = [
-        row["benign"] != rows[i]["benign"]
-        for _, r in own
-        if r is not unchanged[0]
-        for i, row in r.rows.items()
-        if i in rows
-    ]
-    chance = _none_of(len(rows), sum(pairs), len(rows) + len(pairs))
-    if chance < 0.05:
-        text = (
-            f"two passes of a cell never differ, but {sum(pairs)} of {len(pairs)} of different "
-            f"cells do (p = {chance:.3f}): the judge reused draws"
-        )
-        return Finding(name, "sign", text)
-    return Finding(name, "open", f"all {len(rows)} transcripts agree: the draws change little here")
-
-
-def _none_of(drawn: int, marked: int, total: int) -> float:
-    """Probability that none of ``drawn`` out of ``total`` is marked (hypergeometric)."""
-    return math.prod((total - drawn - i) / (total - i) for i in range(marked))
+    return Finding(name, "open", f"all {len(rows)} transcripts of two passes agree")
 
 
 def _wer(result: Result) -> str:

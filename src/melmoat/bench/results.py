@@ -14,7 +14,7 @@ from melmoat import data
 from melmoat.bench.cell import Cell
 from melmoat.bench.store import Store, StoreError
 from melmoat.errors import MelmoatError
-from melmoat.metrics.intervals import RESAMPLES, Difference, bootstrap, needed, paired, rate
+from melmoat.metrics.intervals import FLIPS, Difference, bootstrap, needed, paired, rate
 
 SEP = " / "  # between model, defense and attack in the name of a row
 MIN_SPEAKERS = 5  # fewer resample to next to nothing
@@ -75,9 +75,6 @@ class Result:
 def read_results(folder: Path) -> list[Result]:
     """The cells of a run in the order they were asked for, with the rows that are there.
 
-    A cell's file is the one that ``summary.json`` names. So a run can be read where the corpus, the
-    weights or the curves that it was measured with are not.
-
     Raises:
         StoreError: no run, or a damaged one.
     """
@@ -86,20 +83,10 @@ def read_results(folder: Path) -> list[Result]:
         raise StoreError(
             f"{folder}: no run.json here; expected the folder of `melmoat bench --out`"
         )
-    path = folder / "summary.json"
-    try:
-        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-        keys = {Cell(*(c[k] for k in Cell.__annotations__)): c["key"] for c in known}
-    except (ValueError, TypeError, KeyError) as error:
-        raise StoreError(f"{path}: not a summary of this melmoat ({error})") from error
-    found = []
-    for cell in store.cells():
-        try:
-            key = keys.get(cell) or cell.key
-        except MelmoatError:  # a part that is gone or unknown here, and nothing measured of it
-            continue
-        found.append(Result(cell, key, {row["id"]: row for row in store.rows_of(key)}))
-    return found
+    return [
+        Result(cell, key, {row["id"]: row for row in store.rows_of(key)})
+        for cell, key in store.keys().items()
+    ]
 
 
 @dataclass(frozen=True)
@@ -164,7 +151,7 @@ def compare(
         speakers: each utterance's speaker, where they are known (:func:`speakers_of`).
         names: what the two are called; their defense and attack if None.
         points: the difference that ``needed`` is for; the observed one if None.
-        among: how many comparisons are made; resamples suffice for p-values that stand among them.
+        among: how many comparisons are made; flips suffice for p-values that stand among them.
 
     Raises:
         StoreError: the same ids stand for different utterances.
@@ -177,13 +164,13 @@ def compare(
     edits, others = [e for e, _ in one], [e for e, _ in two]
     groups = [speakers[i] for i in both] if speakers and all(i in speakers for i in both) else []
     enough = len(set(groups)) >= MIN_SPEAKERS
-    resamples = max(RESAMPLES, 160 * among)  # p is never below 2 / resamples
+    flips = max(FLIPS, 80 * among)
     return Comparison(
         *(names or (ours.label, other.label)),
         len(both),
-        paired(edits, others, words, resamples=resamples),
+        paired(edits, others, words, flips=flips),
         len(set(groups)) or None,
-        paired(edits, others, words, resamples=resamples, groups=groups) if enough else None,
+        paired(edits, others, words, flips=flips, groups=groups) if enough else None,
         needed(edits, others, words, points),
         among,
     )

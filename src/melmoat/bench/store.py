@@ -37,6 +37,7 @@ from melmoat.errors import MelmoatError
 from melmoat.metrics.intervals import bootstrap, rate
 
 # What a summary averages over the rows that have it.
+NEEDED = ("id", "counts")  # what every row has
 FIGURES = ("reached", "snr_db", "audible", "first", "queries", "seconds")
 
 
@@ -98,7 +99,7 @@ class Store:
         of them, with which code and where, under ``earlier``."""
         if self.folder.exists() and not self.folder.is_dir():
             raise StoreError(f"{self.folder} is a file; give the run a folder")
-        asking = list(cells)
+        asking = {cell: cell.key for cell in cells}
         now = {
             "asked": dict(asked),
             "versions": versions(),
@@ -106,7 +107,8 @@ class Store:
             "revision": revision(),
         }
         with _locked(self.folder / ".lock", wait=True):
-            known = [asdict(c) for c in dict.fromkeys([*self.cells(), *asking])]
+            keys = self.keys() | asking
+            known = [{**asdict(cell), "key": key} for cell, key in keys.items()]
             run = self.run()
             earlier = run.pop("earlier", [])
             if last := {name: run[name] for name in now if name in run}:
@@ -131,10 +133,39 @@ class Store:
             return {}
         try:
             run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            run["cells"] = [asdict(Cell(**cell)) for cell in run["cells"]]
-        except (ValueError, TypeError, KeyError) as error:
+            for cell in run["cells"]:
+                _cell(cell)
+            if not isinstance(run.get("asked", {}), dict):
+                raise TypeError("what was asked is no object")
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise StoreError(f"{path}: not a run of this melmoat ({error})") from error
         return run
+
+    def keys(self) -> dict[Cell, str]:
+        """The cells of every call so far, and what each one's file is called.
+
+        So a run can be read, and gone on with, where the corpus, the weights or the curves that
+        some of its cells were measured with are not.
+        """
+        found: dict[Cell, str] = {}
+        cells = self.run().get("cells", [])
+        named = self._summarised() if any("key" not in cell for cell in cells) else {}
+        for told in cells:
+            cell = _cell(told)
+            try:
+                found[cell] = told.get("key") or named.get(cell) or cell.key
+            except MelmoatError:  # of an earlier version; a part is gone and nothing was measured
+                continue
+        return found
+
+    def _summarised(self) -> dict[Cell, str]:
+        """The same of ``summary.json``, which is all that runs of earlier versions have."""
+        path = self.folder / "summary.json"
+        try:
+            known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+            return {_cell(one): one["key"] for one in known}
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise StoreError(f"{path}: not a summary of this melmoat ({error})") from error
 
     def path(self, cell: Cell) -> Path:
         """Where the rows of ``cell`` lie."""
@@ -146,22 +177,29 @@ class Store:
 
     def each(self, cell: Cell) -> Iterator[Row]:
         """The same, one at a time: memory does not grow with their number."""
-        return self._lines(self.path(cell))
+        return self._lines(self.path(cell), *NEEDED)
 
     @staticmethod
-    def _lines(path: Path) -> Iterator[Row]:
+    def _lines(path: Path, *fields: str) -> Iterator[Row]:
+        """Objects with at least these fields, a line each."""
         if not path.exists():
             return
         with path.open("rb") as file:
-            for line in file:
+            for number, line in enumerate(file, 1):
                 if not line.endswith(b"\n"):
                     return
                 try:
-                    yield json.loads(line)
+                    value = json.loads(line)
                 except ValueError as error:
+                    value, why = None, str(error)
+                else:
+                    why = "something else than a row"
+                if not isinstance(value, dict) or any(not value.get(name) for name in fields):
                     raise StoreError(
-                        f"{path}: a damaged line ({error}); delete the file"
-                    ) from error
+                        f"{path}: line {number} is damaged ({why}). Delete that line; the same "
+                        "command measures it again"
+                    )
+                yield value
 
     def append(self, cell: Cell, rows: Iterable[Row]) -> None:
         """Add finished rows and see them to the disk, in one write."""
@@ -173,7 +211,8 @@ class Store:
 
     def failures(self, cell: Cell) -> dict[str, str]:
         """The last error of each utterance that still has no row, by id."""
-        found = {line["id"]: line["error"] for line in self._lines(self._failures(cell))}
+        lines = self._lines(self._failures(cell), "id", "error")
+        found = {line["id"]: line["error"] for line in lines}
         if found:
             for row in self.each(cell):
                 found.pop(row["id"], None)
@@ -219,27 +258,31 @@ class Store:
 
     def cells(self) -> list[Cell]:
         """The cells of every call so far."""
-        return [Cell(**cell) for cell in self.run().get("cells", [])]
+        return list(self.keys())
 
     def rows_of(self, key: str) -> list[Row]:
         """Finished rows of the cell with this key, wherever its parts are now."""
-        return list(self._lines(self.folder / "cells" / f"{key}.jsonl"))
+        return list(self._each(key))
+
+    def _each(self, key: str) -> Iterator[Row]:
+        return self._lines(self.folder / "cells" / f"{key}.jsonl", *NEEDED)
 
     def summarise(self) -> list[dict[str, Any]]:
-        """Compute ``summary.json`` from the rows of every cell whose parts are still there."""
-        summary = []
-        for cell in self.cells():
-            try:
-                summary.append(summary_of(cell, self.each(cell)))
-            except StoreError:
-                raise
-            except MelmoatError:  # a curve or a vocoder that an earlier call named is gone
-                continue
+        """Compute ``summary.json`` from the rows of every cell."""
+        summary = [summary_of(cell, self._each(key), key) for cell, key in self.keys().items()]
         write_json(self.folder / "summary.json", summary)
         return summary
 
 
-def summary_of(cell: Cell, rows: Iterable[Row]) -> dict[str, Any]:
+def _cell(told: Mapping[str, Any]) -> Cell:
+    """A cell as a file tells of it."""
+    cell = Cell(**{name: told[name] for name in Cell.__annotations__})
+    if not all(isinstance(getattr(cell, name), str) for name in ("model", "defense", "attack")):
+        raise TypeError("a cell without a model, a defense or an attack")
+    return cell
+
+
+def summary_of(cell: Cell, rows: Iterable[Row], key: str = "") -> dict[str, Any]:
     """Figures of one cell, rates in percent with 95 % bootstrap intervals over utterances.
 
     ``first``, the steps until an attack first saw its goal reached, is the mean of those that did.
@@ -263,7 +306,7 @@ def summary_of(cell: Cell, rows: Iterable[Row]) -> dict[str, Any]:
     audible = mean("audible")
     return {
         **asdict(cell),
-        "key": cell.key,
+        "key": key or cell.key,
         "n": len(numbers["seconds"]),
         "wer": rate(*words),
         "wer_low": low,

@@ -27,6 +27,9 @@ app.add_typer(reading)
 ModelOption = Annotated[str, typer.Option(help="Recognizer spec; `melmoat list` shows them.")]
 DefenseOption = Annotated[str, typer.Option(help="Defense spec, such as mdnf:level=0.1.")]
 SeedOption = Annotated[int, typer.Option(help="Seed of every random draw.")]
+SecretOption = Annotated[
+    int | None, typer.Option(help="Seed of every random draw, to repeat them; nobody's if not set.")
+]
 
 
 @app.command("list")
@@ -65,12 +68,14 @@ def transcribe(
     files: Annotated[list[Path], typer.Argument(help="Audio files.")],
     model: ModelOption = "ds2-an4",
     defense: DefenseOption = "none",
-    seed: SeedOption = 0,
+    seed: SecretOption = None,
 ) -> None:
-    """Print what a recognizer hears in each file."""
+    """Print what a recognizer hears in each file, behind a defense with noise that is another at
+    each call."""
     from melmoat import audio, defenses, models
-    from melmoat.draws import Draws, derive
+    from melmoat.draws import Draws, derive, secret
 
+    seed = secret() if seed is None else seed
     system = defenses.build(defense).wrap(models.load(model))
     for file in files:
         (text,) = system.transcribe(audio.load(file, system.rate), Draws([derive(seed, file.name)]))
@@ -84,11 +89,12 @@ def defend(
         typer.Argument(metavar="SOURCE... TARGET", help="Files or folders, then where to write."),
     ],
     defense: DefenseOption,
-    seed: SeedOption = 0,
+    seed: SecretOption = None,
 ) -> None:
     """Pass audio through a defense and write what the recognizer would hear (16 kHz mono).
 
-    One file goes to a .wav or .flac file; several files, or folders, go into a folder.
+    One file goes to a .wav or .flac file; several files, or folders, go into a folder. The noise is
+    another at each call, since an attacker who knows it attacks no stochastic defense.
     """
     from melmoat import defenses
     from melmoat.cli.progress import bar

@@ -42,7 +42,7 @@ def tsv(
     only those named, with ``+`` between them; ``shortest`` and ``longest`` bound an utterance's
     seconds (0: no bound).
     """
-    table = path / "transcripts.tsv" if path.is_dir() else path
+    table = listings(path)[0] if path.is_dir() else path
     if not table.is_file():
         raise CorpusError(f"{table}: no such file; expected a folder with transcripts.tsv")
     with table.open(encoding="utf-8", newline="") as file:
@@ -64,13 +64,13 @@ def an4(
     That is the one in ``an4_sphere.tar.gz`` of Carnegie Mellon University, with ``etc`` and ``wav``
     in it. Utterances come in the order of speakers and ids, as in a folder with transcripts.tsv.
     """
-    etc, part = path.parent / "etc", path.name
-    table = etc / f"an4_{part}.transcription"
+    _, table = listings(path)
+    etc = table.parent
     if path.exists() or not etc.is_dir():
         return tsv(path, speakers, shortest, longest)
     found = []
     try:
-        names = (etc / f"an4_{part}.fileids").read_text(encoding="utf-8").split()
+        names = (etc / f"an4_{path.name}.fileids").read_text(encoding="utf-8").split()
         lines = table.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise CorpusError(f"{path}: {etc} is not AN4's as published ({error})") from error
@@ -107,6 +107,11 @@ def librispeech(path: Path, shortest: float = 0.0, longest: float = 0.0) -> CutS
             )
         )
     return _unique(_between(cuts, shortest, longest, path), path)
+
+
+def listings(path: Path) -> tuple[Path, Path]:
+    """Where the texts of the corpus at ``path`` may stand: as tsv, or as AN4 is published."""
+    return path / "transcripts.tsv", path.parent / "etc" / f"an4_{path.name}.transcription"
 
 
 def demo() -> CutSet:

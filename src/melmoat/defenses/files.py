@@ -12,7 +12,7 @@ import torch
 from melmoat import audio
 from melmoat.audio import AudioError
 from melmoat.defenses.base import FrontEnd
-from melmoat.draws import Draws, derive
+from melmoat.draws import Draws, derive, secret
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au"}
 
@@ -95,17 +95,17 @@ def _writable(path: Path) -> Path:
 def defend_files(
     front_end: FrontEnd,
     files: Sequence[Job],
-    seed: int = 0,
+    seed: int | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> Passed:
     """Pass every file through ``front_end``; one that cannot be used does not stop the others.
 
     Args:
         files: what :func:`jobs` found. Audio is brought to 16 kHz mono.
-        seed: with a job's name, it decides what is drawn for that file.
+        seed: with a job's name, it decides what is drawn for that file; None: nobody knows it.
         tick: called after each file.
     """
-    passed = Passed()
+    passed, seed = Passed(), secret() if seed is None else seed
     for job in files:
         try:
             job.target.parent.mkdir(parents=True, exist_ok=True)

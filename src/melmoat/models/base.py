@@ -90,6 +90,20 @@ class CTC:
         return ctc_loss(log_probs, frames, texts, self.labels)
 
 
+class Criterion(CTC):
+    """A CTC recognizer with a loss of its own, which its ``log_probs`` are enough for."""
+
+    def criterion(
+        self, log_probs: Tensor, frames: Tensor, texts: Sequence[str], labels: str
+    ) -> Tensor:
+        """The loss of each text. Shape: ``[B]``."""
+        raise NotImplementedError
+
+    def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
+        """The criterion of each text. Shape: ``[B]``."""
+        return self.criterion(*self.log_probs(audio, draws), texts, self.labels)
+
+
 def frames_needed(text: str) -> int:
     """Fewest CTC frames that express ``text``: one a character, one blank between equal ones."""
     return len(text) + sum(a == b for a, b in pairwise(text))

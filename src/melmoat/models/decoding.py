@@ -25,6 +25,11 @@ def greedy(log_probs: Tensor, frames: Tensor, labels: str) -> list[str]:
     return [" ".join(text.split()) for text in texts]
 
 
+def is_greedy(decoder: Decoder) -> bool:
+    """Whether ``decoder`` is :func:`greedy`, kept from some labels or not."""
+    return decoder is greedy or (isinstance(decoder, partial) and decoder.args == (greedy,))
+
+
 def beam(width: int) -> Decoder:
     """Prefix beam search without a language model (Hannun et al. 2014), ``width`` prefixes kept.
 

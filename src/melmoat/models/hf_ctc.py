@@ -12,6 +12,7 @@ from __future__ import annotations
 import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -187,12 +188,12 @@ class HFCTC(CTC, nn.Module):
 
 def written(decoder: Decoder) -> Decoder:
     """``decoder`` kept from writing :data:`OTHER`."""
+    return partial(_write, decoder)
 
-    def decode(log_probs: Tensor, frames: Tensor, labels: str) -> list[str]:
-        kept = labels.rstrip(OTHER)
-        return decoder(log_probs[..., : len(kept)], frames, kept)
 
-    return decode
+def _write(decoder: Decoder, log_probs: Tensor, frames: Tensor, labels: str) -> list[str]:
+    kept = labels.rstrip(OTHER)
+    return decoder(log_probs[..., : len(kept)], frames, kept)
 
 
 def alphabet(tokenizer: Any, size: int, blank: int) -> tuple[str, list[int]]:

@@ -80,10 +80,15 @@ def synthesise(vocoder: Vocoder, mel: Tensor, frames: Tensor, draws: Draws) -> T
     mel = extend(mel, frames, vocoder.reach)
     if vocoder.noisy:
         noise = draws.normal(mel.new_zeros(len(mel), 1, mel.shape[-1] * vocoder.hop))
-    if torch.is_grad_enabled() or mel.shape[-1] <= CHUNK:
+    if _wants_gradient(vocoder, mel) or mel.shape[-1] <= CHUNK:
         extended: Tensor = vocoder(mel, noise)
         return extended[:, :total]
     return torch.cat(list(_chunks(vocoder, mel, noise, vocoder.reach)), dim=1)[:, :total]
+
+
+def _wants_gradient(vocoder: Vocoder, mel: Tensor) -> bool:
+    wanted = mel.requires_grad or any(weight.requires_grad for weight in vocoder.parameters())
+    return wanted and torch.is_grad_enabled()
 
 
 def _chunks(vocoder: Vocoder, mel: Tensor, noise: Tensor | None, reach: int) -> Iterator[Tensor]:
