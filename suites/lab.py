@@ -19,6 +19,7 @@ from melmoat.cli.progress import bar
 
 HOME = Path(__file__).parents[1]
 DATA = "an4:an4/test"
+SPEECH = "tsv:librispeech/dev-clean-mp3,shortest=3,longest=8"  # for recognizers of any words
 
 # Levels of the flooding that level_sweep.py chose on held-out training speakers.
 LEVEL = 0.1

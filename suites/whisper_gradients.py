@@ -1,14 +1,13 @@
 """An exact gradient that shows nothing: Griffin-Lim before Whisper tiny.en.
 
-    melmoat bench --suite suites/whisper_gradients.py --out results/whisper \\
-        --data tsv:CORPUS,shortest=3,longest=8
+    melmoat bench --suite suites/whisper_gradients.py --out results/whisper
 
 Three attackers of the same two defenses: one with the exact gradient through all 32 iterations,
 one whose gradient runs through the last two (the forward pass is the same), and one who does not
 know of any defense. The judge is the same for all.
 """
 
-from lab import run
+from lab import SPEECH, run
 from whisper_table import GRIFFIN_LIM, LINE, MDNF, MODEL
 
 from melmoat.bench.suite import Row, Suite
@@ -29,7 +28,7 @@ ROWS = [
     for kind, vocoder in {"exact": "griffin-lim", "the last two": GRIFFIN_LIM}.items()
 ]
 
-SUITE = Suite("whisper_gradients", ROWS, COLUMNS, limit=40)
+SUITE = Suite("whisper_gradients", ROWS, COLUMNS, limit=40, data=SPEECH)
 
 if __name__ == "__main__":
     run(__file__, "whisper")

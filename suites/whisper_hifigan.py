@@ -1,13 +1,12 @@
 """HiFi-GAN defenses of Whisper tiny.en, which cost too much for whisper_table.py.
 
-    melmoat bench --suite suites/whisper_hifigan.py --out results/whisper_hifigan --batch 4 \\
-        --data tsv:CORPUS,shortest=3,longest=8
+    melmoat bench --suite suites/whisper_hifigan.py --out results/whisper_hifigan --batch 4
 
 Fewer at once than elsewhere, because the graph is large. The undefended row is measured again, on
 the same utterances.
 """
 
-from lab import run
+from lab import SPEECH, run
 from whisper_table import LINE, MDNF, MODEL
 
 from melmoat.bench.suite import Row, Suite
@@ -24,7 +23,7 @@ ROWS = [
     Row("HiFi-GAN-MDNF", MODEL, f"{MDNF},{VOCODER}"),
 ]
 
-SUITE = Suite("whisper_hifigan", ROWS, COLUMNS, limit=8)
+SUITE = Suite("whisper_hifigan", ROWS, COLUMNS, limit=8, data=SPEECH)
 
 if __name__ == "__main__":
     run(__file__, "whisper_hifigan")

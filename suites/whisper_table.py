@@ -1,7 +1,6 @@
 """Whisper tiny.en on read speech, open vocabulary, at the paper's own budgets.
 
-    melmoat bench --suite suites/whisper_table.py --out results/whisper \\
-        --data tsv:CORPUS,shortest=3,longest=8
+    melmoat bench --suite suites/whisper_table.py --out results/whisper
 
 CORPUS is LibriSpeech or like it. Nothing was fine-tuned: rows say what carries over from
 DeepSpeech2. Gradients are exact, through the noise that was drawn. The curve is the flat one,
@@ -11,7 +10,7 @@ The gradient through all of Griffin-Lim's iterations is exact and of no use (whi
 so its row is attacked through the last two, which were chosen on other utterances.
 """
 
-from lab import LEVEL, run
+from lab import LEVEL, SPEECH, run
 
 from melmoat.bench.suite import Row, Suite
 
@@ -38,7 +37,7 @@ ROWS = [
     Row("Griffin-Lim-MDNF", MODEL, f"{MDNF},vocoder={GRIFFIN_LIM}", stochastic=True),
 ]
 
-SUITE = Suite("whisper_table", ROWS, COLUMNS, frozenset({EOT}), limit=40)
+SUITE = Suite("whisper_table", ROWS, COLUMNS, frozenset({EOT}), limit=40, data=SPEECH)
 
 if __name__ == "__main__":
     run(__file__, "whisper")

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from melmoat.assets import asset
+from melmoat.bench.store import Store
 from melmoat.bench.suite import Row, Suite, find
 from melmoat.cli.app import app
 from melmoat.errors import MelmoatError
@@ -83,3 +85,35 @@ def test_unknown_names_are_told(tmp_path: Path) -> None:
     small = Suite("small", [Row("None", "ds2-an4", "none")], {"benign": "none"})
     with pytest.raises(MelmoatError, match=r"small has no row 'RS'; it has 'None'"):
         small.chosen(["RS"], [])
+    (tmp_path / "other.sh").write_text("echo 'no Python'\n")
+    with pytest.raises(MelmoatError, match="not a Python file"):
+        find(str(tmp_path / "other.sh"))
+
+
+def test_options_that_would_be_ignored_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "small.py").write_text(SMALL)
+    suite = ["--suite", str(tmp_path / "small.py")]
+    for words, message in (
+        ([*suite, "--model", "ds2-an4", "--attack", "none"], "leave out --model and --attack"),
+        (["--row", "None"], "--row choose from a suite"),
+    ):
+        result = CliRunner().invoke(app, ["bench", "--out", str(tmp_path / "run"), *words])
+        assert isinstance(result.exception, MelmoatError)
+        assert message in str(result.exception)
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_corpus_or_seed_leaves_the_suites_own_table_alone(tmp_path: Path) -> None:
+    (tmp_path / "small.py").write_text(SMALL)
+    words = ["--suite", str(tmp_path / "small.py"), "--out", str(tmp_path / "run")]
+    words += ["--row", "None", "--column", "benign"]
+    lines(*words)
+    own = (tmp_path / "run" / "small.md").read_text()
+    lines(*words, "--seed", "7")
+    lines(*words, "--data", "demo", "--data", f"tsv:{asset('demo')}")
+    assert (tmp_path / "run" / "small.md").read_text() == own
+    names = sorted(path.name for path in (tmp_path / "run").glob("*.md"))
+    assert len(names) == 3
+    assert names[0].startswith("small-")
+    assert "small-seed-7.md" in names
+    assert len({cell.seed for cell in Store(tmp_path / "run").cells()}) == 2

@@ -1,8 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from melmoat.bench.compare import compare_runs
+from melmoat.bench.results import Result
 from melmoat.errors import MelmoatError
 from tests.bench.hand_made import result
 from tests.bench.writing import write_run
@@ -37,7 +39,7 @@ def test_two_rows_by_a_part_of_their_name(folder: Path) -> None:
     (found,) = compare_runs(folder, rows=["stft", "rs / pgd:db=20"])
     assert found.difference is not None
     assert found.difference.points == pytest.approx(1.0, abs=1.0)
-    with pytest.raises(MelmoatError, match="2 rows called 'rs'"):
+    with pytest.raises(MelmoatError, match=r"2 rows called 'rs'"):
         compare_runs(folder, rows=["stft", "rs"])
     with pytest.raises(MelmoatError, match="no row called 'mdnf'"):
         compare_runs(folder, rows=["stft", "mdnf"])
@@ -56,3 +58,27 @@ def test_two_runs_pair_by_cell(folder: Path, tmp_path: Path) -> None:
     write_run(tmp_path / "third", [result("wgn", "none", 5.0, n=30)])
     with pytest.raises(MelmoatError, match="no two rows"):
         compare_runs(folder, tmp_path / "third")
+
+
+def on(made: Result, data: str, seed: int = 0) -> Result:
+    cell = replace(made.cell, data=data, seed=seed)
+    return Result(cell, cell.key, made.rows)
+
+
+def test_corpora_and_seeds_are_not_crossed_and_are_named(tmp_path: Path) -> None:
+    made = result("none", "none", 5.0, n=30)
+    two = [on(made, "demo"), on(made, "demo", 7)]
+    for name in ("run", "again"):
+        write_run(tmp_path / name, two)
+    found = compare_runs(tmp_path / "run", tmp_path / "again")
+    assert [c.ours.partition(": ")[2] for c in found] == [
+        "ds2-an4 / none / none on demo",
+        "ds2-an4 / none / none on demo, seed 7",
+    ]
+    assert all(c.ours.partition(": ")[2] == c.other.partition(": ")[2] for c in found)
+    (one,) = compare_runs(tmp_path / "run", tmp_path / "again", ["seed 7", "seed 7"])
+    assert one.n == 30
+    with pytest.raises(
+        MelmoatError, match=r"2 rows called 'none'; there are\n.* on demo\n.*seed 7"
+    ):
+        compare_runs(tmp_path / "run", tmp_path / "again", ["none", "seed 7"])

@@ -314,6 +314,23 @@ def test_audio_is_kept_when_asked_for(tmp_path: Path, spec: str) -> None:
     assert (pair[1] - pair[0]).norm().item() == pytest.approx(row["l2"], rel=1e-4)
 
 
+def test_audio_that_was_not_kept_is_counted(tmp_path: Path, spec: str) -> None:
+    cells = cells_of(spec)[:1]
+    store = Store(tmp_path / "run")
+    Runner(store, batch=1, limit=2).run(cells, ignore)
+    again = Runner(store, batch=1, limit=4, save_audio=True)
+    again.run(cells, ignore)
+    assert again.without_audio(cells) == 2
+
+
+def test_a_busy_cell_keeps_no_other_waiting(tmp_path: Path, spec: str) -> None:
+    cells = cells_of(spec)[:2]
+    store = Store(tmp_path / "run")
+    with store.claimed(cells[0]), pytest.raises(StoreError, match="another process is measuring"):
+        Runner(store, batch=4, limit=2).run(cells, ignore)
+    assert [len(store.rows(cell)) for cell in cells] == [0, 2]
+
+
 def test_the_summary_is_plain_json(tmp_path: Path, spec: str) -> None:
     cells = cells_of(spec)[:1]
     store = Store(tmp_path / "run")

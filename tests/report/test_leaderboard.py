@@ -65,6 +65,25 @@ def test_an_unfinished_attack_does_not_hide_a_finished_one() -> None:
     assert found["none"] == ("1", ["pgd:norm=linf,db=20", None])
 
 
+def test_places_rest_on_the_attacks_that_all_met() -> None:
+    harder = [*RESULTS[:3], *RESULTS[4:6], result("none", "pgd:db=20,eot=5", 99.0)]
+    found = rows(harder)  # undefended: 90 under the attack that rs met, 99 under others
+    assert (found["rs"][0], found["none"][0]) == ("1", "2")
+    alone = rows([*RESULTS[:2], result("rs", "pgd:db=20,steps=5", 60.0)])
+    assert (alone["rs"][0], alone["none"][0]) == ("-", "-")
+
+
+def test_controls_and_unfinished_attacks_choose_no_column() -> None:
+    near = [
+        result(d, "pgd:norm=l2,eps=1", w, snr_db=18.8) for d, w in (("none", 90.0), ("rs", 50.0))
+    ]
+    (board,) = boards(
+        [*near, result("none", "noise:db=20", 6.0), result("rs", "pgd:db=20", 9.0, n=8)]
+    )
+    assert board.columns == (pytest.approx(18.8), None)
+    assert [e.place for e in board.entries] == ["1", "2"]
+
+
 def test_attacks_through_another_gradient_are_attacks_on_the_same_defense() -> None:
     made = [
         result("stft-flood", "pgd:db=20", 50.0),

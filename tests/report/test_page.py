@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from melmoat import audio
 from melmoat.audio import Audio
 from melmoat.bench.results import Result, read_results
-from melmoat.bench.store import StoreError
+from melmoat.bench.store import Store, StoreError
 from melmoat.cli.app import app
 from melmoat.report.page import Options, md, render, write_report
 from tests.bench.hand_made import result
@@ -103,6 +103,26 @@ def test_what_a_run_says_is_text_and_no_markup(folder: Path) -> None:
     assert len(found.all("script")) == 1
     assert "&lt;img" in page
     assert "<script>" not in text
+
+
+def test_targeted_attacks_and_failures_are_told(folder: Path) -> None:
+    aimed = result("rs", "pgd:db=20,target=STOP", 99.0, n=6)
+    for i, row in enumerate(aimed.rows.values()):
+        row |= {"target": "STOP", "reached": i < 2}
+        row["counts"]["target"] = {"words": [int(i >= 2), 1], "chars": [0, 4]}
+    store = Store(folder)
+    store.begin([aimed.cell], {})
+    store.append(aimed.cell, aimed.rows.values())
+    store.fail(aimed.cell, "u999", f"AudioError: {EVIL}")
+    page, text, _ = render(folder)
+    Page(page)
+    for said in (page, text):
+        assert "target 66.7 (reached: 33 %)" in said
+        assert "u999" in said
+        assert "Failures" in said
+    assert "| ds2-an4 / rs | 5" in text
+    assert "pgd:db=20,target" not in text.split("## Systems")[1].split("| WER %")[0]
+    assert "<script>alert" not in page
 
 
 def test_only_the_pages_own_script_may_run(folder: Path) -> None:

@@ -42,7 +42,7 @@ def test_intervals_gaps_and_targets_are_shown() -> None:
     assert "12.3" in text
     assert "[10.0, 15.0]" in text
     assert "95 % bootstrap interval" in text
-    assert "rs / pgd:db=20: target 80.0 (reached: 5 %)" in text
+    assert "/ rs / pgd:db=20: target 80.0 (reached: 5 %)" in text
     assert text.count(" - ") == 2
 
 

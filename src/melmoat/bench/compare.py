@@ -17,8 +17,8 @@ def compare_runs(
 
     Args:
         run: folder of a run; its WER is what the other's is subtracted from.
-        other: another run. Cells pair by model, defense and attack, their utterances by id, so the
-            corpus may lie elsewhere and the seed may differ.
+        other: another run. Cells pair by model, defense and attack, their utterances by id; where
+            each run has a cell once, the corpus may lie elsewhere and the seed may differ.
         rows: two rows by name, ``MODEL / DEFENSE / ATTACK`` or a part of that only they have; with
             ``other``, the first of ``run`` and the second of ``other``. None: all pairs with the
             same attack.
@@ -35,44 +35,64 @@ def compare_runs(
     elif other is None:
         pairs = [(a, b) for a, b in combinations(ours, 2) if _place(a) == _place(b)]
     else:
-        pairs = [(a, b) for a in ours for b in theirs if _cell(a) == _cell(b)]
+        pairs = _crossed(ours, theirs)
     if not pairs:
-        known = "\n".join(f"  {_name(r)}" for r in [*ours, *(theirs if other else [])])
+        known = "\n".join(f"  {_name(r, True)}" for r in [*ours, *(theirs if other else [])])
         raise MelmoatError(f"no two rows here can be compared; there are\n{known}")
     named = ("", "") if other is None else (f"{run}: ", f"{other}: ")
+    several = len({where for pair in pairs for where in map(_where, pair)}) > 1
     return [
         compare(
             a,
             b,
             speakers_of(a.cell.data, a.rows),
-            (f"{named[0]}{_name(a)}", f"{named[1]}{_name(b)}"),
+            (f"{named[0]}{_name(a, several)}", f"{named[1]}{_name(b, several)}"),
             among=len(pairs),
         )
         for a, b in pairs
     ]
 
 
+def _crossed(ours: Sequence[Result], theirs: Sequence[Result]) -> list[tuple[Result, Result]]:
+    """Each cell with the same one of the other run: on the same corpus with the same seed, or where
+    each run has it once."""
+    pairs = []
+    for a in ours:
+        same = [b for b in theirs if _cell(a) == _cell(b)]
+        exact = [b for b in same if _where(a) == _where(b)]
+        once = len(same) == 1 and sum(_cell(a) == _cell(one) for one in ours) == 1
+        pairs += [(a, b) for b in (exact or (same if once else []))]
+    return pairs
+
+
 def _measured(run: Path) -> list[Result]:
     return [result for result in read_results(run) if result.rows]
 
 
-def _place(result: Result) -> tuple[str, str, int]:
-    return result.cell.attack, result.cell.data, result.cell.seed
+def _where(result: Result) -> tuple[str, int]:
+    return result.cell.data, result.cell.seed
+
+
+def _place(result: Result) -> tuple[str, tuple[str, int]]:
+    return result.cell.attack, _where(result)
 
 
 def _cell(result: Result) -> tuple[str, str, str]:
     return result.cell.model, result.cell.defense, result.cell.attack
 
 
-def _name(result: Result) -> str:
-    return SEP.join(_cell(result))
+def _name(result: Result, whole: bool = False) -> str:
+    """Model, defense and attack; ``whole``: with the corpus, and a seed that is not 0."""
+    seed = f", seed {result.cell.seed}" if result.cell.seed else ""
+    return SEP.join(_cell(result)) + (f" on {result.cell.data}{seed}" if whole else "")
 
 
 def _row(results: Sequence[Result], text: str, run: Path) -> Result:
-    found = [r for r in results if _name(r) == text or r.label == text]
-    found = found or [r for r in results if text in _name(r)]
+    whole = len({_where(r) for r in results}) > 1
+    found = [r for r in results if text in (_name(r, whole), r.label)]
+    found = found or [r for r in results if text in _name(r, whole)]
     if len(found) != 1:
         what = "no row" if not found else f"{len(found)} rows"
-        known = "\n".join(f"  {_name(r)}" for r in found or results)
+        known = "\n".join(f"  {_name(r, whole)}" for r in found or results)
         raise MelmoatError(f"{run}: {what} called {text!r}; there are\n{known}")
     return found[0]

@@ -18,7 +18,7 @@ from melmoat.audio import AudioError
 from melmoat.audio import save as save_audio
 from melmoat.bench.cell import Cell
 from melmoat.bench.executors import Executor, Here
-from melmoat.bench.store import Store, StoreError, revision, writing
+from melmoat.bench.store import Busy, Store, StoreError, revision, writing
 from melmoat.bench.work import Measured, Unit, choose, plan
 
 
@@ -99,17 +99,43 @@ class Runner:
         claimed: dict[Cell, ExitStack],
         tick: Callable[[Cell, float], None],
     ) -> Iterator[Unit]:
-        """What is missing, cell after cell, each claimed when its first unit is asked for."""
+        """What is missing, cell after cell, each claimed when its first unit is asked for.
+
+        Cells that another process measures come last: it may have let go of them by then.
+        """
+        busy = []
         for cell in cells:
-            with ExitStack() as claim:
-                claim.enter_context(self.store.claimed(cell))
-                units = self.missing(cell)
-                rest = len(self.cuts(cell)) - sum(len(unit.batch) for unit in units)
-                if rest:
-                    tick(cell, rest)
-                if units:
-                    left[cell], claimed[cell] = len(units), claim.pop_all()
-            yield from units
+            try:
+                yield from self._claimed(cell, left, claimed, tick)
+            except Busy:
+                busy.append(cell)
+        for cell in busy:
+            yield from self._claimed(cell, left, claimed, tick)
+
+    def _claimed(
+        self,
+        cell: Cell,
+        left: Counter[Cell],
+        claimed: dict[Cell, ExitStack],
+        tick: Callable[[Cell, float], None],
+    ) -> list[Unit]:
+        with ExitStack() as claim:
+            claim.enter_context(self.store.claimed(cell))
+            units = self.missing(cell)
+            rest = len(self.cuts(cell)) - sum(len(unit.batch) for unit in units)
+            if rest:
+                tick(cell, rest)
+            if units:
+                left[cell], claimed[cell] = len(units), claim.pop_all()
+        return units
+
+    def without_audio(self, cells: Iterable[Cell]) -> int:
+        """How many finished rows of ``cells`` have no audio in the run's folder."""
+        return sum(
+            not _flat(self.store.folder / "audio" / cell.key, row["id"], "clean").is_file()
+            for cell in cells
+            for row in self.store.each(cell)
+        )
 
     def _write(self, done: Measured) -> None:
         cell = done.unit.cell

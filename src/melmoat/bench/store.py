@@ -45,6 +45,10 @@ class StoreError(MelmoatError):
     """The run's folder cannot be read or written; rows that were finished are kept."""
 
 
+class Busy(StoreError):
+    """Another process measures this cell now."""
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn a full disk or a read-only folder into an error that says what to do."""
@@ -81,7 +85,7 @@ def _locked(path: Path, wait: bool) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
-            raise StoreError(
+            raise Busy(
                 f"{path}: another process is measuring this cell. Wait for it, or give this one "
                 "other cells or another folder"
             ) from error
@@ -121,7 +125,7 @@ class Store:
         """Keep other processes from measuring ``cell`` meanwhile; a kill lets go of it.
 
         Raises:
-            StoreError: another process measures it now.
+            Busy: another process measures it now.
         """
         with _locked(self.path(cell), wait=False):
             yield
@@ -177,7 +181,7 @@ class Store:
 
     def each(self, cell: Cell) -> Iterator[Row]:
         """The same, one at a time: memory does not grow with their number."""
-        return self._lines(self.path(cell), *NEEDED)
+        return self._each(cell.key)
 
     @staticmethod
     def _lines(path: Path, *fields: str) -> Iterator[Row]:
@@ -207,14 +211,18 @@ class Store:
 
     def fail(self, cell: Cell, utterance: str, error: str) -> None:
         """Note that ``utterance`` has no row, and why."""
-        self._add(self._failures(cell), [{"id": utterance, "error": error}])
+        self._add(self._failures(cell.key), [{"id": utterance, "error": error}])
 
     def failures(self, cell: Cell) -> dict[str, str]:
         """The last error of each utterance that still has no row, by id."""
-        lines = self._lines(self._failures(cell), "id", "error")
+        return self.failures_of(cell.key)
+
+    def failures_of(self, key: str) -> dict[str, str]:
+        """The same of the cell with this key, wherever its parts are now."""
+        lines = self._lines(self._failures(key), "id", "error")
         found = {line["id"]: line["error"] for line in lines}
         if found:
-            for row in self.each(cell):
+            for row in self._each(key):
                 found.pop(row["id"], None)
         return found
 
@@ -235,8 +243,8 @@ class Store:
                 "tries these again:\n" + "\n".join(failed)
             )
 
-    def _failures(self, cell: Cell) -> Path:
-        return self.folder / "failures" / f"{cell.key}.jsonl"
+    def _failures(self, key: str) -> Path:
+        return self.folder / "failures" / f"{key}.jsonl"
 
     def _add(self, path: Path, rows: Iterable[Row]) -> None:
         text = "".join(json.dumps(row) + "\n" for row in rows).encode()

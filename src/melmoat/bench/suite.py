@@ -34,9 +34,9 @@ class Row:
     paper: Mapping[str, float] = field(default_factory=dict)
     target: Mapping[str, float] = field(default_factory=dict)
 
-    def cell(self, attack: str, data: str) -> Cell:
+    def cell(self, attack: str, data: str, seed: int = 0) -> Cell:
         """This row under ``attack``."""
-        return grid([self.model], [self.defense], [attack], [data])[0]
+        return grid([self.model], [self.defense], [attack], [data], seed)[0]
 
 
 @dataclass(frozen=True)
@@ -61,17 +61,24 @@ class Suite:
         """Whether this column's attack makes sense against this row."""
         return row.stochastic or column not in self.averaging
 
-    def cells(self, data: str = "") -> dict[tuple[str, str], Cell]:
+    def file(self, data: str, seed: int = 0) -> str:
+        """What the table of a corpus is called: that of the suite's own has the suite's name."""
+        parts = [self.name]
+        if data != self.data:
+            parts.append(re.sub(r"[^\w.]+", "-", data).strip("-"))
+        return "-".join(parts + ([f"seed-{seed}"] if seed else [])) + ".md"
+
+    def cells(self, data: str = "", seed: int = 0) -> dict[tuple[str, str], Cell]:
         """Every cell by its row's and column's labels, column by column."""
         return {
-            (row.label, column): row.cell(attack, data or self.data)
+            (row.label, column): row.cell(attack, data or self.data, seed)
             for column, attack in self.columns.items()
             for row in self.rows
             if self.faces(row, column)
         }
 
     def chosen(
-        self, rows: Sequence[str], columns: Sequence[str], data: str = ""
+        self, rows: Sequence[str], columns: Sequence[str], data: str = "", seed: int = 0
     ) -> dict[tuple[str, str], Cell]:
         """The cells of these rows and columns; an empty list means all of them.
 
@@ -89,7 +96,7 @@ class Suite:
                     )
         return {
             (row, column): cell
-            for (row, column), cell in self.cells(data).items()
+            for (row, column), cell in self.cells(data, seed).items()
             if (not rows or row in rows) and (not columns or column in columns)
         }
 
@@ -98,7 +105,7 @@ def find(name: str) -> Suite:
     """The suite of a file, or of ``suites/NAME.py`` here or beside the package's checkout.
 
     Raises:
-        MelmoatError: no such file, or it sets no ``SUITE``.
+        MelmoatError: no such file, no Python file, or it sets no ``SUITE``.
     """
     folders = [Path("suites"), Path(__file__).parents[3] / "suites"]
     places = [Path(name), *(folder / f"{name}.py" for folder in folders)]
@@ -113,6 +120,8 @@ def find(name: str) -> Suite:
     sys.path.insert(0, beside)
     try:
         suite = runpy.run_path(str(file), run_name="suite").get("SUITE")
+    except (SyntaxError, ValueError) as error:  # a text of another kind, or no text
+        raise MelmoatError(f"{file}: not a Python file ({error})") from error
     finally:
         sys.path.remove(beside)
     if not isinstance(suite, Suite):

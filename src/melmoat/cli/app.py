@@ -26,6 +26,8 @@ app.add_typer(reading)
 
 ModelOption = Annotated[str, typer.Option(help="Recognizer spec; `melmoat list` shows them.")]
 DefenseOption = Annotated[str, typer.Option(help="Defense spec, such as mdnf:level=0.1.")]
+TYPED = "COMMANDLINE"  # where Click says that an option came from
+
 SeedOption = Annotated[int, typer.Option(help="Seed of every random draw.")]
 SecretOption = Annotated[
     int | None, typer.Option(help="Seed of every random draw, to repeat them; nobody's if not set.")
@@ -160,6 +162,7 @@ def attack(
 
 @app.command()
 def bench(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder of the run; the same folder continues it.")],
     model: Annotated[list[str], typer.Option(help="Recognizer specs.")] = ["ds2-an4"],  # noqa: B006
     data: Annotated[list[str], typer.Option(help="Corpus specs; demo, or the suite's own.")] = [],  # noqa: B006
@@ -197,12 +200,13 @@ def bench(
     from melmoat.bench.store import Store
     from melmoat.bench.suite import find
 
+    check_options(context, bool(suite))
     table = find(suite) if suite else None
     if table:
         cells = [
             cell
             for corpus in data or [table.data]
-            for cell in table.chosen(row, column, corpus).values()
+            for cell in table.chosen(row, column, corpus, seed).values()
         ]
         limit = table.limit if limit is None else limit
     else:
@@ -211,7 +215,20 @@ def bench(
     if dry_run:
         forecast(runner, cells)
         return
-    measure(runner, cells, table, data)
+    measure(runner, cells, table, data, seed)
+
+
+def check_options(context: typer.Context, suite: bool) -> None:
+    """Refuse options that would be ignored."""
+    from melmoat.errors import MelmoatError
+
+    idle = ("model", "defense", "attack") if suite else ("row", "column")
+    sources = {name: context.get_parameter_source(name) for name in idle}
+    given = [f"--{name}" for name, source in sources.items() if source and source.name == TYPED]
+    if given and suite:
+        raise MelmoatError(f"a suite says what is measured: leave out {' and '.join(given)}")
+    if given:
+        raise MelmoatError(f"{' and '.join(given)} choose from a suite: give one by --suite")
 
 
 @app.command()
@@ -244,13 +261,17 @@ def demo(
 
 
 def measure(
-    runner: Runner, cells: list[Cell], table: Suite | None = None, data: list[str] | None = None
+    runner: Runner,
+    cells: list[Cell],
+    table: Suite | None = None,
+    data: list[str] | None = None,
+    seed: int = 0,
 ) -> list[dict[str, object]]:
     """Run cells under a progress bar, print the tables, return the summary.
 
     Args:
         table: whose cells they are; it is written beside the rows, as Markdown.
-        data: its corpora, where they are not its own.
+        data, seed: its corpora, where they are not its own, and its seed.
 
     Raises:
         StoreError: utterances failed; the others were measured.
@@ -274,16 +295,22 @@ def measure(
         for corpus in data or [table.data]:
             there = {
                 where: found[cell.key]
-                for where, cell in table.cells(corpus).items()
+                for where, cell in table.cells(corpus, seed).items()
                 if cell.key in found
             }
             text = markdown(table, there)
-            write_text(store.folder / f"{table.name}.md", text + "\n")
-            typer.echo(text)
+            write_text(store.folder / table.file(corpus, seed), text + "\n")
+            typer.echo(f"{corpus}\n{text}" if len(data or []) > 1 else text)
     else:
         for one in robustness(summary):
             console.print(one)
     console.print(f"rows, summary and settings: {store.folder}", soft_wrap=True)
+    if runner.save_audio and (silent := runner.without_audio(cells)):
+        console.print(
+            f"{silent} utterances had been measured without audio; --out with another folder "
+            "measures them again and keeps it",
+            soft_wrap=True,
+        )
     store.require_whole(cells)
     return summary
 

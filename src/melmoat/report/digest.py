@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from melmoat.bench.audit import Audited
+from melmoat.bench.evidence import CONTROLS, setting
 from melmoat.bench.results import MIN_SPEAKERS, Result, speakers_of
-from melmoat.metrics.intervals import bootstrap
+from melmoat.metrics.intervals import bootstrap, rate
 from melmoat.report.tables import rate_text
 
 Interval = tuple[float, float]
@@ -20,6 +21,7 @@ class System:
     Attributes:
         benign: without an attack; None where it was not measured.
         attacked: every other untargeted result that has rows.
+        targeted: the results of targeted attacks, whose WER says little of a system's worst case.
         audited: None for an undefended recognizer.
     """
 
@@ -30,6 +32,7 @@ class System:
     benign: Result | None
     attacked: tuple[Result, ...]
     audited: Audited | None = None
+    targeted: tuple[Result, ...] = ()
 
     @property
     def name(self) -> str:
@@ -37,9 +40,14 @@ class System:
         return f"{self.model} / {self.defense}"
 
     @property
+    def tried(self) -> list[Result]:
+        """The results of attacks. Noise is a control: who met nothing else was not attacked."""
+        return [r for r in self.attacked if setting(r.cell.attack).name not in CONTROLS]
+
+    @property
     def worst(self) -> Result | None:
-        """The attacked result of the highest WER; None where nothing was attacked."""
-        return max(self.attacked, key=lambda r: r.wer or 0.0, default=None)
+        """The strongest attack; None where nothing was attacked."""
+        return strongest(self.tried)
 
     @property
     def suspect(self) -> bool:
@@ -55,8 +63,34 @@ def systems(results: Sequence[Result], audited: Sequence[Audited]) -> list[Syste
         own = [r for r in results if r.system == place and r.rows and r.wer is not None]
         benign = next((r for r in own if r.cell.attack == "none"), None)
         attacked = tuple(r for r in own if r.cell.attack != "none" and not r.targeted)
-        found.append(System(*place, benign, attacked, verdicts.get(place)))
+        targeted = tuple(r for r in own if r.targeted)
+        found.append(System(*place, benign, attacked, verdicts.get(place), targeted))
     return found
+
+
+def strongest(pool: Sequence[Result], most: int = 0) -> Result | None:
+    """The result of the highest WER, among those that have most utterances (at least ``most``, if
+    any do): what few utterances show cannot be compared."""
+    full = max([most, *(len(r.rows) for r in pool)])
+    whole = [r for r in pool if len(r.rows) == full] or pool
+    return max(whole, key=lambda r: r.wer or 0.0, default=None)
+
+
+def ranked(
+    pools: Sequence[tuple[System, Sequence[Result]]], most: int
+) -> list[tuple[int, int] | None]:
+    """The places of systems by the strongest of the attacks that all of them met.
+
+    Those that are suspect, or have no attack on ``most`` utterances, have none and ask for none.
+    """
+    whole = [
+        {} if s.suspect else {r.cell.attack: r for r in pool if len(r.rows) == most}
+        for s, pool in pools
+    ]
+    met = [set(results) for results in whole if results]
+    common = set.intersection(*met) if met else set()
+    worst = [strongest([r for a, r in results.items() if a in common]) for results in whole]
+    return places([r.interval if r else None for r in worst])
 
 
 def places(intervals: Sequence[Interval | None]) -> list[tuple[int, int] | None]:
@@ -91,19 +125,17 @@ def place_text(place: tuple[int, int] | None) -> str:
     return str(place[0]) if place[0] == place[1] else f"{place[0]} to {place[1]}"
 
 
-def comparable(system: System, result: Result | None, most: int) -> Interval | None:
-    """The interval by which ``result`` may be ranked; None for a suspect system, or where fewer
-    than ``most`` utterances were measured."""
-    if result is None or system.suspect or len(result.rows) < most:
-        return None
-    return result.interval
-
-
 def wer_text(result: Result | None, most: int = 0) -> str:
-    """WER with its interval over utterances, and their number where it is below ``most``."""
+    """WER with its interval over utterances, that of a targeted attack against its target, and the
+    number of utterances where it is below ``most``."""
     if result is None:
         return "-"
-    return rate_text(result.wer, result.interval, len(result.rows), most)
+    more = ""
+    if result.targeted:
+        reached = [bool(row["reached"]) for row in result.rows.values()]
+        target, share = rate(*result.words("target")), rate(reached, [1] * len(reached))
+        more = f", target {target or 0:.1f} (reached: {share:.0f} %)"
+    return rate_text(result.wer, result.interval, len(result.rows), most, more)
 
 
 def by_speaker(result: Result | None) -> tuple[Interval, int] | None:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from melmoat.attacks.budgets import SNR, LinfSNR
 from melmoat.bench.audit import audit
-from melmoat.bench.evidence import CONTROLS, setting, siblings
+from melmoat.bench.evidence import setting, siblings
 from melmoat.bench.results import Result, read_results
 from melmoat.bench.store import write_text
 from melmoat.errors import MelmoatError
-from melmoat.report.digest import System, comparable, place_text, places, systems, wer_text
+from melmoat.report.digest import System, place_text, ranked, strongest, systems, wer_text
 from melmoat.report.page import shell, templates
 
 LEVELS = (20.0, 30.0)  # dB of SNR
@@ -97,33 +97,31 @@ def level(result: Result) -> float | None:
 
 
 def _board(found: Sequence[System]) -> Board:
-    levels = {v for s in found for r in s.attacked if (v := level(r)) is not None}
+    results = [r for s in found for r in (*s.attacked, *([s.benign] if s.benign else []))]
+    most = max((len(r.rows) for r in results), default=0)
+    levels = {
+        v for s in found for r in s.tried if len(r.rows) == most and (v := level(r)) is not None
+    }
     columns = []
     for wanted in LEVELS:
         nearest = min(levels, key=lambda v: (abs(v - wanted), v), default=None)
         near = nearest is not None and abs(nearest - wanted) <= NEAR
         columns.append(nearest if near else None)
-    results = [r for s in found for r in (*s.attacked, *([s.benign] if s.benign else []))]
-    most = max((len(r.rows) for r in results), default=0)
-    rows = []
-    for s in found:
-        # Noise is a control: a system that met nothing else was not attacked.
-        tried = [r for r in s.attacked if setting(r.cell.attack).name not in CONTROLS]
-        pools = [
-            _whole([r for r in tried if c is not None and abs((level(r) or 1e9) - c) <= SAME], most)
-            for c in columns
-        ]
-        worst = tuple(max(pool, key=lambda r: r.wer or 0.0, default=None) for pool in pools)
-        rows.append((s, worst, tuple(len(pool) for pool in pools)))
-    ranks = places([comparable(s, w[0], most) for s, w, _ in rows])
-    entries = [Entry(s, w, n, place_text(p)) for (s, w, n), p in zip(rows, ranks, strict=True)]
+    pools = [[_near(s.tried, column) for column in columns] for s in found]
+    ranks = ranked([(s, pool[0]) for s, pool in zip(found, pools, strict=True)], most)
+    entries = [
+        Entry(s, tuple(strongest(p, most) for p in pool), tuple(map(len, pool)), place_text(place))
+        for s, pool, place in zip(found, pools, ranks, strict=True)
+    ]
     entries.sort(key=_order)
     return Board(found[0].data, found[0].seed, most, tuple(columns), tuple(entries))
 
 
-def _whole(pool: list[Result], most: int) -> list[Result]:
-    """Those that have all utterances, where there are any: others cannot be compared."""
-    return [r for r in pool if len(r.rows) == most] or pool
+def _near(tried: Sequence[Result], column: float | None) -> list[Result]:
+    """The attacks that stand in a column."""
+    if column is None:
+        return []
+    return [r for r in tried if (v := level(r)) is not None and abs(v - column) <= SAME]
 
 
 def _order(entry: Entry) -> tuple[bool, bool, float]:

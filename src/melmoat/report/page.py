@@ -30,9 +30,8 @@ from melmoat.report.diffs import word_diff
 from melmoat.report.digest import (
     System,
     by_speaker,
-    comparable,
     place_text,
-    places,
+    ranked,
     systems,
     wer_text,
 )
@@ -107,11 +106,13 @@ def render(folder: Path, options: Options = Options()) -> tuple[str, str, int]:
     heard, left_out = listen(folder, measured, options.megabytes)
     kept = {h.result.key for h in heard}
     total = sum(len(r.rows) for r in measured)
-    share = total if total <= options.rows else options.rows // len(measured)
+    share = total if total <= options.rows else max(1, options.rows // len(measured))
     rows = [(r, row) for r in measured for row in islice(r.rows.values(), share)]
-    run = Store(folder).run()
+    store = Store(folder)
+    run = store.run()
     content = {
         "title": folder.resolve().name,
+        "folder": shlex.quote(folder.name or str(folder)),
         "run": run,
         "tables": tables(systems(results, audited)),
         "audited": audited,
@@ -120,6 +121,9 @@ def render(folder: Path, options: Options = Options()) -> tuple[str, str, int]:
         "megabytes": options.megabytes,
         "rows": rows,
         "all_rows": total,
+        "failures": [
+            (r, name, error) for r in results for name, error in store.failures_of(r.key).items()
+        ],
         "names": list(dict.fromkeys(name(r) for r in measured)),
         "attacks": list(dict.fromkeys(r.cell.attack for r in measured)),
         "commands": commands(results, run.get("asked", {}), folder),
@@ -145,17 +149,18 @@ def tables(found: Sequence[System]) -> list[Table]:
     made = []
     for data, seed in dict.fromkeys((s.data, s.seed) for s in found):
         here = [s for s in found if (s.data, s.seed) == (data, seed)]
-        results = [r for s in here for r in (*([s.benign] if s.benign else []), *s.attacked)]
+        untargeted = [r for s in here for r in (*([s.benign] if s.benign else []), *s.attacked)]
+        results = untargeted + [r for s in here for r in s.targeted]
         attacks = list(dict.fromkeys(r.cell.attack for r in results))
         most = max((len(r.rows) for r in results), default=0)
-        ranks = places([comparable(s, s.worst, most) for s in here])
+        ranks = ranked([(s, s.tried) for s in here], most)
         lines = [_line(s, attacks, most, place_text(p)) for s, p in zip(here, ranks, strict=True)]
         made.append(Table(data, seed, most, tuple(attacks), tuple(lines), drawings(here)))
     return made
 
 
 def _line(system: System, attacks: Sequence[str], most: int, place: str) -> Line:
-    own = {r.cell.attack: r for r in system.attacked}
+    own = {r.cell.attack: r for r in (*system.attacked, *system.targeted)}
     if system.benign:
         own["none"] = system.benign
     worst = system.worst

@@ -69,22 +69,26 @@ def _table(cells: Summary) -> Group:
     found = {(c["model"], c["defense"], c["attack"]): c for c in cells}
     for system in dict.fromkeys((c["model"], c["defense"]) for c in cells):
         names = [Text(name) for name in system[len(models) == 1 :]]
-        table.add_row(*names, *(_cell(found.get((*system, attack))) for attack in columns))
+        row = [_cell(found.get((*system, attack)), counted[-1]) for attack in columns]
+        table.add_row(*names, *row)
     notes = ["[low, high]: 95 % bootstrap interval over utterances"]
     notes += [
-        f"{c['defense']} / {c['attack']}: {_target(c)}"
+        f"{c['model']} / {c['defense']} / {c['attack']}: {_target(c)}"
         for c in cells
         if c["target_wer"] is not None
     ]
     return Group(Text(title, style="bold"), table, Text("\n".join(notes), style="dim"))
 
 
-def _cell(cell: Mapping[str, Any] | None) -> Text:
+def _cell(cell: Mapping[str, Any] | None, most: int) -> Text:
     if cell is None or cell["wer"] is None:
         return Text("-")
-    if cell["wer_low"] is None:
-        return Text(f"{cell['wer']:.1f}")
-    return Text(f"{cell['wer']:.1f}\n[{cell['wer_low']:.1f}, {cell['wer_high']:.1f}]")
+    lines = [f"{cell['wer']:.1f}"]
+    if cell["wer_low"] is not None:
+        lines.append(f"[{cell['wer_low']:.1f}, {cell['wer_high']:.1f}]")
+    if cell["n"] < most:
+        lines.append(f"n = {cell['n']}")
+    return Text("\n".join(lines))
 
 
 def markdown(suite: Suite, measured: Mapping[tuple[str, str], Mapping[str, Any]]) -> str:
