@@ -2,13 +2,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
-from melmoat import data, models
+from melmoat import data, defenses, models
 from melmoat.assets import asset
 from melmoat.bench.cell import fingerprint
 from melmoat.errors import MelmoatError
 from melmoat.models import DeepSpeech2Config
+from melmoat.text import TextError
 from melmoat.training import students
 from melmoat.training.asr import ASRTask, Recipe, Utterance, train_asr, utterances
 from melmoat.training.speech import split_speakers
@@ -163,3 +165,23 @@ def test_other_recognizers_cannot_be_trained_on(
     monkeypatch.setattr(students, "load", lambda spec: object())
     with pytest.raises(MelmoatError, match="not a DeepSpeech2 and not an hf-ctc model"):
         train_asr(tmp_path, ["demo"], [], 1, tiny_config(), Recipe(), start="python:a:b")
+
+
+def test_texts_that_cannot_be_written_are_named_before_any_work(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.flac", np.zeros(16_000), 16_000)
+    (tmp_path / "transcripts.tsv").write_text(
+        "id\tspeaker\tseconds\ttext\tpath\nu1\ts\t1\tROOM 5\ta.flac\nu2\tt\t1\tGO\ta.flac\n"
+    )
+    with pytest.raises(TextError, match=r"1 text\(s\) have characters .* u1: ROOM 5"):
+        train_asr(tmp_path / "out", [f"tsv:{tmp_path}"], [], 0, DeepSpeech2Config(), Recipe())
+
+
+def test_a_corpus_in_memory_is_its_16_bit_samples() -> None:
+    cuts = list(data.load("demo"))[:2]
+    kept = utterances(cuts, defenses.front_end("none"))
+    heard = data.read(cuts)
+    for utterance, wave in zip(kept, heard, strict=True):
+        assert utterance.wave.dtype == torch.int16
+        assert torch.equal(utterance.wave / 32_768, wave)
+        assert utterance.defended is not None
+        assert torch.equal(utterance.wave, utterance.defended)

@@ -21,7 +21,7 @@ from lhotse import MonoCut
 from torch import Tensor
 
 from melmoat import __version__, data, defenses
-from melmoat.audio import Audio, AudioError
+from melmoat.audio import PCM16, Audio, AudioError
 from melmoat.bench.cell import identity
 from melmoat.defenses import DEFENSES, FrontEnd
 from melmoat.draws import Draws, derive
@@ -29,6 +29,7 @@ from melmoat.metrics.errors import word_edits
 from melmoat.models import MODELS
 from melmoat.models.base import frames_needed
 from melmoat.models.deepspeech2 import DeepSpeech2, DeepSpeech2Config
+from melmoat.text import TextError
 from melmoat.training import loop, students
 from melmoat.training.augment import perturb
 from melmoat.training.average import follow
@@ -38,7 +39,10 @@ from melmoat.training.students import Student
 
 @dataclass(frozen=True)
 class Utterance:
-    """One training example: 16 kHz samples ``[L]``, their text, and the same through a defense."""
+    """One training example: 16 kHz samples ``[L]``, their text, and the same through a defense.
+
+    Samples are floats, or 16-bit integers as a corpus in memory has them: half the size.
+    """
 
     wave: Tensor
     text: str
@@ -136,7 +140,7 @@ class ASRTask:
         wave = utterance.wave
         if utterance.defended is not None and rng.random() < self.recipe.defended:
             wave = utterance.defended
-        return perturb(wave, rng, self.recipe.noise)
+        return perturb(_floats(wave), rng, self.recipe.noise)
 
     def validate(self) -> dict[str, float]:
         """Greedy WER in percent of the averaged weights on the held-out utterances.
@@ -153,7 +157,7 @@ class ASRTask:
         edits = words = 0
         for i in range(0, len(self.held_out), 16):
             batch = self.held_out[i : i + 16]
-            audio = Audio.of(waves[i : i + 16])
+            audio = Audio.of([_floats(wave) for wave in waves[i : i + 16]])
             hypotheses = self.average.transcribe(audio, Draws([0] * len(batch)))
             for utterance, hypothesis in zip(batch, hypotheses, strict=True):
                 wrong, total = word_edits(utterance.text, hypothesis)
@@ -175,6 +179,31 @@ class ASRTask:
         self.optimizer.load_state_dict(state["optimizer"])
 
 
+def _floats(wave: Tensor) -> Tensor:
+    return wave if wave.is_floating_point() else wave / PCM16
+
+
+def _integers(audio: Audio) -> Tensor:
+    return (audio.quantized().wav[0] * PCM16).to(torch.int16)
+
+
+def check_texts(cuts: Iterable[MonoCut], labels: str) -> None:
+    """Refuse a corpus with texts that a recognizer of ``labels`` cannot write.
+
+    A run would otherwise end where it first meets one, after hours perhaps.
+
+    Raises:
+        TextError: names the first of them.
+    """
+    bad = [cut for cut in cuts if not set(cut.supervisions[0].text or "") <= set(labels)]
+    if bad:
+        some = "; ".join(f"{cut.id}: {cut.supervisions[0].text}" for cut in bad[:5])
+        raise TextError(
+            f"{len(bad)} text(s) have characters that the recognizer does not write; spell them "
+            f"out in transcripts.tsv, or leave them out: {some}"
+        )
+
+
 def _fits(utterance: Utterance, model: Student) -> bool:
     """Whether the text fits the frames even at the fastest speed."""
     available = students.frames(model, int(len(utterance.wave) / 1.12))
@@ -182,7 +211,8 @@ def _fits(utterance: Utterance, model: Student) -> bool:
 
 
 def utterances(cuts: Iterable[MonoCut], front_end: FrontEnd | None = None) -> list[Utterance]:
-    """Read a corpus into memory, and each utterance through ``front_end`` (one draw)."""
+    """Read a corpus into memory, as 16-bit integers, and each utterance through ``front_end`` (one
+    draw)."""
     found = []
     for cut in cuts:
         audio = data.read([cut])
@@ -190,10 +220,10 @@ def utterances(cuts: Iterable[MonoCut], front_end: FrontEnd | None = None) -> li
         if front_end is not None:
             try:
                 with torch.no_grad():
-                    defended = front_end(audio, Draws([derive(cut.id)])).wav[0]
+                    defended = _integers(front_end(audio, Draws([derive(cut.id)])))
             except AudioError as error:
                 raise AudioError(f"{cut.id}: {error}") from error
-        found.append(Utterance(audio.wav[0], cut.supervisions[0].text, defended))
+        found.append(Utterance(_integers(audio), cut.supervisions[0].text, defended))
     return found
 
 
@@ -231,6 +261,7 @@ def train_asr(
     kept, held = split_speakers(everything, held_out, recipe.seed, names)
     unseen = {cut.supervisions[0].speaker for cut in held}
     added = [c for s in extra for c in data.load(s) if c.supervisions[0].speaker not in unseen]
+    check_texts([*everything, *added], model.labels)
     front = defenses.front_end(defense) if defense else None
     task = ASRTask(
         model, utterances(kept, front), utterances(added, front), utterances(held, front), recipe
