@@ -46,32 +46,47 @@ class Genetic(Population):
     def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
         listener = Listener(self, model, audio, goal, draws)
         radius = listener.ball.radius(audio)[:, None]
-        chance = torch.full((len(audio),), self.mutation)
-        points, found = torch.empty(0), torch.empty(0)
-        for number, streams in enumerate(listener.rounds()):
-            noise = radius * listener.units(streams.fork("noise"), self.population)
-            children = self._bred(points, found, noise, chance, streams) if number else noise
-            points, before = listener.inside(children), found
-            found = listener.hear(points, streams.fork("hear"))
-            if number:
+        chance = torch.full((len(audio), 1), self.mutation)
+        shape = (self.population, *audio.wav.shape)
+        points, children = audio.wav.new_zeros(shape), audio.wav.new_zeros(shape)
+        found = torch.empty(0)
+        for round_, streams in enumerate(listener.rounds()):
+            mothers, fathers = self._pairs(found, streams) if round_ else (None, None)
+            for number in range(self.population):
+                noise = radius * listener.unit(streams.fork("noise"), number)
+                if mothers is None or fathers is None:
+                    child = noise
+                else:
+                    mates = points, mothers[number], fathers[number]
+                    child = self._child(*mates, noise, chance, streams.fork("mate").fork(number))
+                children[number] = listener.inside(child)
+            points, children, before = children, points, found
+            found = listener.hear(points.__getitem__, streams.fork("hear"))
+            if round_:
                 change = (found.amin(0) - before.amin(0)).abs().clamp(min=FLAT)
-                chance = (MOMENTUM * chance + BETA / change).clamp(max=1.0)
+                chance = (MOMENTUM * chance + BETA / change[:, None]).clamp(max=1.0)
         return listener.crafted()
 
-    def _bred(
-        self, points: Tensor, found: Tensor, noise: Tensor, chance: Tensor, streams: Draws
-    ) -> Tensor:
-        """Children of the fittest, mutated. Shape: ``[P, B, T]``."""
+    def _pairs(self, found: Tensor, streams: Draws) -> tuple[Tensor, Tensor]:
+        """Mothers and fathers among the fittest, fitter ones likelier. Shape: ``[P, B]`` twice."""
         best, order = found.topk(self.elite, dim=0, largest=False)
         wheel = torch.softmax(-best, dim=0).cumsum(0).T.contiguous()  # [B, elite]
         spins = streams.fork("parents").uniform(wheel.new_empty(len(wheel), 2 * self.population))
         drawn = torch.searchsorted(wheel, spins).clamp(max=self.elite - 1)
-        parents = order.T.gather(1, drawn).T.to(points.device)  # [2 P, B]
+        parents = order.T.gather(1, drawn).T  # [2 P, B]
+        return parents[: self.population], parents[self.population :]
+
+    @staticmethod
+    def _child(
+        points: Tensor, mother: Tensor, father: Tensor, noise: Tensor, chance: Tensor, draws: Draws
+    ) -> Tensor:
+        """Each sample is that of a parent, and mutates. Shape: ``[B, T]``."""
         columns = torch.arange(points.shape[1], device=points.device)
-        mothers, fathers = parents[: self.population], parents[self.population :]
-        shape = (points.shape[1], self.population, points.shape[2])
-        coin = streams.fork("mate").uniform(points.new_empty(shape)).movedim(1, 0)
-        child = torch.where(coin < 0.5, points[mothers, columns], points[fathers, columns])
+        coin = draws.uniform(noise)
+        child = torch.where(
+            coin < 0.5,
+            points[mother.to(points.device), columns],
+            points[father.to(points.device), columns],
+        )
         # What is left of the coin, whichever side it fell on, is uniform again.
-        mutates = (2 * coin) % 1 < chance.to(points)[:, None]
-        return child + noise * mutates
+        return child + noise * ((2 * coin) % 1 < chance.to(points))

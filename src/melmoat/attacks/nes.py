@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from melmoat.attacks.base import Goal
 from melmoat.attacks.population import Listener, Population
@@ -45,11 +46,17 @@ class NES(Population):
         walk = torch.zeros_like(audio.wav)
         half = self.population // 2
         for streams in listener.rounds():
-            units = listener.units(streams.fork("points"), half)
-            cloud = self.spread * radius * torch.cat([units, -units])
-            found = listener.hear(listener.inside(walk + cloud), streams.fork("hear"))
-            uphill = (found[:half] - found[half:]).to(units)
-            slope = (uphill[:, :, None] * units).mean(0)
-            moved = walk - self.step * radius * listener.ball.step(slope, audio)
-            walk = listener.inside(moved.expand_as(cloud))[0]
+            points = streams.fork("points")
+
+            def point(number: int, walk: Tensor = walk, points: Draws = points) -> Tensor:
+                side = 1 if number < half else -1
+                unit = listener.unit(points, number % half)
+                return listener.inside(walk + side * self.spread * radius * unit)
+
+            found = listener.hear(point, streams.fork("hear"))
+            uphill = (found[:half] - found[half:]).to(walk)
+            slope = torch.zeros_like(walk)
+            for number in range(half):
+                slope += uphill[number, :, None] * listener.unit(points, number) / half
+            walk = listener.inside(walk - self.step * radius * listener.ball.step(slope, audio))
         return listener.crafted()

@@ -6,7 +6,7 @@ that answers audio with text. Every transcript of an utterance is one query.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -69,7 +69,8 @@ class Population(Ball):
 class Listener:
     """Hears points around clean audio, counts, and keeps the best of each utterance.
 
-    Points have the shape ``[P, B, T]``: a perturbation of every utterance in each of ``P`` places.
+    A point is a perturbation of every utterance. Shape: ``[B, T]``. Points are made when they are
+    heard, ``chunk`` at a time, since a population of a batch is as large as hours of audio.
 
     Attributes:
         active: utterances that are still attacked. Shape: ``[B]``, bool.
@@ -80,7 +81,6 @@ class Listener:
     ) -> None:
         self.ball: Budget = attack.budget
         self.clean = clean
-        self.many = clean.repeat(attack.population)
         self.active = torch.ones(len(clean), dtype=torch.bool, device=clean.wav.device)
         self._attack, self._model, self._goal, self._draws = attack, model, goal, draws
         self._best = torch.zeros_like(clean.wav)
@@ -96,54 +96,60 @@ class Listener:
                 self._round = number
                 yield self._draws.fork(number)
 
-    def units(self, draws: Draws, count: int) -> Tensor:
-        """Random directions of unit norm. Shape: ``[count, B, T]``."""
-        shape = (len(self.clean), count, self.clean.wav.shape[1])
-        white = draws.normal(self.clean.wav.new_empty(shape)).movedim(1, 0)
-        some = self.clean.repeat(count)
-        flat = self.ball.step(white.reshape(some.wav.shape) * some.mask, some)
-        return flat.reshape(white.shape)
+    def unit(self, draws: Draws, number: int) -> Tensor:
+        """A random direction of unit norm, the same for the same number. Shape: ``[B, T]``."""
+        white = draws.fork(number).normal(self.clean.wav) * self.clean.mask
+        return self.ball.step(white, self.clean)
 
-    def inside(self, points: Tensor) -> Tensor:
-        """The nearest allowed points, within full scale. Shape: ``[P, B, T]``."""
-        flat = points.reshape(self.many.wav.shape)
-        return within_scale(self.ball.project(flat, self.many), self.many.wav).reshape(points.shape)
+    def inside(self, point: Tensor) -> Tensor:
+        """The nearest allowed point, within full scale. Shape: ``[B, T]``."""
+        return within_scale(self.ball.project(point, self.clean), self.clean.wav)
 
-    def hear(self, points: Tensor, draws: Draws) -> Tensor:
-        """How far from the goal each point is, zero where no one is attacked. Shape: ``[P, B]``."""
+    def hear(self, point: Callable[[int], Tensor], draws: Draws) -> Tensor:
+        """How far from the goal each point of a population is, zero where no one is attacked.
+
+        Args:
+            point: makes the allowed point of a number.
+            draws: randomness of the recognizer.
+
+        Shape: ``[P, B]``.
+        """
         rows = self.active.nonzero().flatten().tolist()
-        size = self._attack.chunk or len(points)
+        count, eot = self._attack.population, self._attack.eot
+        size = self._attack.chunk or count
         goal, clean = self._goal.pick(rows), self.clean.pick(rows)
-        found = torch.zeros(points.shape[:2])
-        won = torch.zeros(points.shape[:2], dtype=torch.bool)
-        won[:, rows] = True  # until a draw says otherwise
-        for start in range(0, len(points), size):
-            part = points[start : start + size, rows, : clean.wav.shape[1]]
-            some = clean.repeat(len(part))
-            numbers = range(start, start + len(part))
-            audio = some.with_wav(some.wav + part.reshape(some.wav.shape))
-            for draw in range(self._attack.eot):
+        found = torch.zeros(count, len(self.clean))
+        won = torch.zeros(len(self.clean), dtype=torch.bool)
+        for start in range(0, count, size):
+            numbers = range(start, min(start + size, count))
+            points = torch.stack([point(number)[rows] for number in numbers])
+            points = points[..., : clean.wav.shape[1]]
+            some = clean.repeat(len(numbers))
+            audio = some.with_wav(some.wav + points.reshape(some.wav.shape))
+            everywhere = torch.ones(len(numbers), len(rows), dtype=torch.bool)
+            for draw in range(eot):
                 streams = [draws.fork(number).pick(rows) for number in numbers]
                 again = [own.fork(draw) for own in streams] if draw else streams
                 texts = self._model.transcribe(audio, Draws.cat(again))
-                for number, offset in zip(numbers, range(0, len(texts), len(rows)), strict=True):
-                    heard = texts[offset : offset + len(rows)]
-                    found[number, rows] += torch.tensor(goal.distances(heard)) / self._attack.eot
-                    won[number, rows] &= torch.tensor(goal.reached(heard))
-        self._queries[rows] += len(points) * self._attack.eot
-        self._keep(points, found, won)
+                for place, number in enumerate(numbers):
+                    heard = texts[place * len(rows) : (place + 1) * len(rows)]
+                    found[number, rows] += torch.tensor(goal.distances(heard)) / eot
+                    everywhere[place] &= torch.tensor(goal.reached(heard))
+            won[rows] |= everywhere.any(0)
+            self._keep(points, found[start : start + size, rows], rows)
+        self._queries[rows] += count * eot
+        self._first[won & (self._first == NEVER)] = self._round
+        if self._attack.stop:
+            self.active = self.active & ~won.to(self.active.device)
         return found
 
-    def _keep(self, points: Tensor, found: Tensor, won: Tensor) -> None:
+    def _keep(self, points: Tensor, found: Tensor, rows: list[int]) -> None:
+        """Remember the best of ``points``, which are of the utterances ``rows``."""
         lowest, place = found.min(0)
-        better = self.active.cpu() & (lowest < self._lowest)
-        self._lowest = torch.where(better, lowest, self._lowest)
-        there = points[place, torch.arange(points.shape[1])]
-        self._best = torch.where(better.to(points.device)[:, None], there, self._best)
-        reached = won.any(0)
-        self._first[reached & (self._first == NEVER)] = self._round
-        if self._attack.stop:
-            self.active = self.active & ~reached.to(self.active.device)
+        for i, row in enumerate(rows):
+            if lowest[i] < self._lowest[row]:
+                self._lowest[row] = lowest[i]
+                self._best[row, : points.shape[2]] = points[place[i], i]
 
     def crafted(self) -> Crafted:
         """The best point of each utterance and what it took."""
