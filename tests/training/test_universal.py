@@ -67,6 +67,12 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         attacks.build(f"universal:{asset('ds2-an4.safetensors')}")
 
 
+def test_a_target_that_does_not_fit_names_the_utterances() -> None:
+    long = "A VERY LONG TEXT INDEED " * 12
+    with pytest.raises(AttackError, match=r"needs \d+ frames .* \(among demo-"):
+        train_universal("ds2-an4", f"norm=snr,db=10,target={long}", "demo", limit=2, batch=2)
+
+
 def test_training_raises_the_loss_of_utterances_it_never_saw() -> None:
     ticks: list[float] = []
     budget = "norm=snr,db=10,against=truth"

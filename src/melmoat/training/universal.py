@@ -17,6 +17,7 @@ from melmoat.bench.cell import identity
 from melmoat.bench.work import choose, plan
 from melmoat.defenses import DEFENSES
 from melmoat.draws import Draws, derive
+from melmoat.errors import MelmoatError
 from melmoat.models import MODELS
 from melmoat.training.speech import provenance
 
@@ -84,7 +85,11 @@ def train_universal(
         if loud:  # silence has no room for a perturbation
             audio, goal, draws = audio.pick(loud), goal.pick(loud), draws.pick(loud)
             delta = pattern.on(audio, ball.budget)
-            look = Probe(system, audio, goal, listen=True)(delta.detach(), draws.fork("look"))
+            try:
+                look = Probe(system, audio, goal, listen=True)(delta.detach(), draws.fork("look"))
+            except MelmoatError as error:  # such as a target that is too long for one of them
+                names = ", ".join(cut.id for cut in group)
+                raise AttackError(f"{error} (among {names})") from error
             size = look.gradient.norm(dim=1, keepdim=True).clamp(min=1e-30)
             (slope,) = torch.autograd.grad(delta, pattern.samples, look.gradient / size)
             velocity = MOMENTUM * velocity + slope / slope.abs().mean().clamp(min=1e-30)
