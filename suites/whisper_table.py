@@ -2,7 +2,7 @@
 
     melmoat bench --suite suites/whisper_table.py --out results/whisper
 
-CORPUS is LibriSpeech or like it. Nothing was fine-tuned: rows say what carries over from
+Another corpus of read speech is given by --data. Nothing was fine-tuned: rows say what carries over from
 DeepSpeech2. Gradients are exact, through the noise that was drawn. The curve is the flat one,
 because the measured ones are of other recognizers. The weights are those of the extra ``offline``.
 
