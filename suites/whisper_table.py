@@ -2,9 +2,10 @@
 
     melmoat bench --suite suites/whisper_table.py --out results/whisper
 
-Another corpus of read speech is given by --data. Nothing was fine-tuned: rows say what carries over from
-DeepSpeech2. Gradients are exact, through the noise that was drawn. The curve is the flat one,
-because the measured ones are of other recognizers. The weights are those of the extra ``offline``.
+Another corpus of read speech is given by --data. Nothing was fine-tuned: rows say what carries
+over from DeepSpeech2. Gradients are exact, through the noise that was drawn. The curve is the flat
+one, because the measured ones are of other recognizers. The weights are those of the extra
+``offline``.
 
 The gradient through all of Griffin-Lim's iterations is exact and of no use (whisper_gradients.py),
 so its row is attacked through the last two, which were chosen on other utterances.
