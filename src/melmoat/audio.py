@@ -116,6 +116,11 @@ class Audio:
         steps = torch.round(self.wav * PCM16).clamp(-PCM16, PCM16 - 1)
         return replace(self, wav=steps / PCM16)
 
+    @property
+    def int16(self) -> Tensor:
+        """The samples of a 16-bit file, as :meth:`quantized` rounds them. Shape: ``[B, T]``."""
+        return (self.quantized().wav * PCM16).to(torch.int16)
+
 
 def check_db(name: str, value: float) -> None:
     """Raise ValueError for a signal-to-noise ratio that is no number or drowns any signal."""
@@ -187,8 +192,7 @@ def save(path: str | os.PathLike[str], audio: Audio) -> None:
     if len(audio) != 1:
         raise ValueError(f"save writes one utterance; got a batch of {len(audio)}")
     check_target(path)
-    (wave,) = audio.quantized()
-    steps = (wave.detach().cpu() * PCM16).to(torch.int16).numpy()
+    steps = audio.int16[0, : int(audio.lengths[0])].detach().cpu().numpy()
     try:
         soundfile.write(path, steps, audio.rate, subtype="PCM_16")
     except (soundfile.LibsndfileError, OSError) as error:

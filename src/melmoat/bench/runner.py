@@ -106,9 +106,11 @@ class Runner:
         busy = []
         for cell in cells:
             try:
-                yield from self._claimed(cell, left, claimed, tick)
+                units = self._claimed(cell, left, claimed, tick)
             except Busy:
                 busy.append(cell)
+            else:
+                yield from units
         for cell in busy:
             yield from self._claimed(cell, left, claimed, tick)
 

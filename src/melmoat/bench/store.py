@@ -36,8 +36,8 @@ from melmoat.bench.judge import Row
 from melmoat.errors import MelmoatError
 from melmoat.metrics.intervals import bootstrap, rate
 
-# What a summary averages over the rows that have it.
 NEEDED = ("id", "counts")  # what every row has
+# What a summary averages over the rows that have it.
 FIGURES = ("reached", "snr_db", "audible", "first", "queries", "seconds")
 
 

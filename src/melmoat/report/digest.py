@@ -9,7 +9,7 @@ from melmoat.bench.audit import Audited
 from melmoat.bench.evidence import CONTROLS, setting
 from melmoat.bench.results import MIN_SPEAKERS, Result, speakers_of
 from melmoat.metrics.intervals import bootstrap, rate
-from melmoat.report.tables import rate_text
+from melmoat.report.tables import rate_text, target_text
 
 Interval = tuple[float, float]
 
@@ -134,7 +134,7 @@ def wer_text(result: Result | None, most: int = 0) -> str:
     if result.targeted:
         reached = [bool(row["reached"]) for row in result.rows.values()]
         target, share = rate(*result.words("target")), rate(reached, [1] * len(reached))
-        more = f", target {target or 0:.1f} (reached: {share:.0f} %)"
+        more = f", {target_text(target or 0.0, share or 0.0)}"
     return rate_text(result.wer, result.interval, len(result.rows), most, more)
 
 

@@ -138,8 +138,12 @@ def wer(cell: Mapping[str, Any] | None, most: int = 0) -> str:
 
 
 def _target(cell: Mapping[str, Any]) -> str:
-    """WER against the target, and how many transcripts are the target to the letter."""
-    return f"target {cell['target_wer']:.1f} (reached: {cell['success']:.0f} %)"
+    return target_text(cell["target_wer"], cell["success"])
+
+
+def target_text(wer: float, share: float) -> str:
+    """WER against the target, and how many percent of transcripts are the target to the letter."""
+    return f"target {wer:.1f} (reached: {share:.0f} %)"
 
 
 def rate_text(

@@ -183,10 +183,6 @@ def _floats(wave: Tensor) -> Tensor:
     return wave if wave.is_floating_point() else wave / PCM16
 
 
-def _integers(audio: Audio) -> Tensor:
-    return (audio.quantized().wav[0] * PCM16).to(torch.int16)
-
-
 def check_texts(cuts: Iterable[MonoCut], labels: str) -> None:
     """Refuse a corpus with texts that a recognizer of ``labels`` cannot write.
 
@@ -220,10 +216,10 @@ def utterances(cuts: Iterable[MonoCut], front_end: FrontEnd | None = None) -> li
         if front_end is not None:
             try:
                 with torch.no_grad():
-                    defended = _integers(front_end(audio, Draws([derive(cut.id)])))
+                    defended = front_end(audio, Draws([derive(cut.id)])).int16[0]
             except AudioError as error:
                 raise AudioError(f"{cut.id}: {error}") from error
-        found.append(Utterance(_integers(audio), cut.supervisions[0].text, defended))
+        found.append(Utterance(audio.int16[0], cut.supervisions[0].text, defended))
     return found
 
 

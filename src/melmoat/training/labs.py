@@ -131,4 +131,4 @@ def with_statistics(mel: MelSpec, waves: Sequence[Tensor]) -> MelSpec:
 
 def waves(cuts: Iterable[MonoCut], rate: int) -> list[Tensor]:
     """Read a corpus into memory, as int16. Shape of each: ``[L]``."""
-    return [(data.read([cut], rate).quantized().wav[0] * PCM16).short() for cut in cuts]
+    return [data.read([cut], rate).int16[0] for cut in cuts]
