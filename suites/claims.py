@@ -6,17 +6,19 @@ Each claim is the difference of two WERs on the same utterances, with its paired
 It holds where the whole interval lies on the side of zero that the paper's difference has, fails
 where it lies on the other, and is open where it spans zero (the paper's size may be outside even
 so). A starred p-value stands even among all the claims measured. Cells of which one has more
-utterances are compared on what both have.
+utterances are compared on what both have. A second table has what CW took for a success.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import gradients
 import paper_table1
+import paper_table2
 import paper_table3
 from lab import COLUMNS, EOT, HOME
 
@@ -27,17 +29,23 @@ from melmoat.metrics.intervals import Difference
 from melmoat.report.findings import comparison_cells
 
 L2, LINF, WEAK, LONG = "l2 20 dB", "linf 20 dB", "l2 29.5 dB", "l2 20 dB, 250 it."
+PGD, FAINT, CW, CONFIRMED = "20 dB", "40 dB", paper_table2.CW, paper_table2.CONFIRMED
 ROWS = {r.label: r for r in [*paper_table1.ROWS, *paper_table3.ROWS, *gradients.ROWS]}
+ATTACKS = {**COLUMNS, **paper_table2.COLUMNS}
 
 
 @dataclass(frozen=True)
 class Claim:
-    """``text``: WER of (row, column) minus WER of another is ``paper`` points there."""
+    """``text``: WER of (row, column) minus WER of another is ``paper`` points there.
+
+    ``target``: of the WER against the attacker's text, which resistance raises.
+    """
 
     text: str
     ours: tuple[str, str]
     other: tuple[str, str]
     paper: float | None = None
+    target: bool = False
 
 
 CLAIMS = [
@@ -68,6 +76,15 @@ CLAIMS = [
     Claim("WG alone is robust", ("WG", L2), ("None", L2), -48.7),
     Claim("WG is robust through its own noise", ("WG", L2), ("WG, noise fixed", L2)),
     Claim("flooding adds to WG", ("WG-MDNF", L2), ("WG", L2)),
+    Claim("targeted PGD of 40 dB costs without a defense", ("None", FAINT), ("None", "benign")),
+    Claim("targeted PGD of 40 dB costs through RS", ("RS", FAINT), ("RS", "benign")),
+    Claim("MG keeps PGD from its target", ("MG", PGD), ("None", PGD), target=True),
+    Claim("flooding adds to that", ("MG-MDNF", PGD), ("MG", PGD), target=True),
+    Claim("RS keeps PGD from its target", ("RS", PGD), ("None", PGD), target=True),
+    Claim("MG keeps CW from its target", ("MG", CW), ("None", CW), 22.2, target=True),
+    Claim("flooding adds to that", ("MG-MDNF", CW), ("MG", CW), 16.7, target=True),
+    Claim("RS keeps CW from its target", ("RS", CW), ("None", CW), 33.3, target=True),
+    Claim("belief in one draw holds CW back", ("MG-MDNF", CW), ("MG-MDNF", CONFIRMED), target=True),
 ]
 
 
@@ -80,6 +97,18 @@ def verdict(found: Difference, paper: float | None) -> str:
     return "holds" if found.points * paper > 0 else "fails"
 
 
+def successes(results: Iterable[tuple[str, str, Result]]) -> list[str]:
+    """What CW took for a success, beside what the judge heard."""
+    lines = ["| row | attack | utterances | CW saw its target | the judge heard it |"]
+    lines.append("|---|---|---|---|---|")
+    for row, column, result in results:
+        if result.rows:
+            saw = sum(made["first"] is not None for made in result.rows.values())
+            heard = sum(made["reached"] for made in result.rows.values())
+            lines.append(f"| {row} | {column} | {len(result.rows)} | {saw} | {heard} |")
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="an4:an4/test")
@@ -88,7 +117,7 @@ def main() -> None:
     measured = {result.cell: result for result in read_results(given.results)}
 
     def side(row: str, column: str) -> Result:
-        cell = ROWS[row].cell(COLUMNS[column], given.data)
+        cell = ROWS[row].cell(ATTACKS[column], given.data)
         return measured.get(cell, Result(cell, "", {}))
 
     pairs = [(side(*claim.ours), side(*claim.other)) for claim in CLAIMS]
@@ -100,14 +129,27 @@ def main() -> None:
         "|---|---|---|---|---|---|---|",
     ]
     for claim, (ours, other) in zip(CLAIMS, pairs, strict=True):
-        made = compare(ours, other, speakers_of(given.data, ours.rows), among=among)
+        speakers = speakers_of(given.data, ours.rows)
+        made = compare(ours, other, speakers, among=among, target=claim.target)
         said = verdict(made.difference, claim.paper) if made.difference else "not measured"
         paper = "" if claim.paper is None else f"{claim.paper:+.1f}"
-        points, speakers, p, n, _ = comparison_cells(made)
-        lines.append(f"| {claim.text} | {paper} | {points} | {speakers} | {p} | {n} | {said} |")
-    table = "\n".join(lines)
-    (given.results / "claims.md").write_text(table + "\n", encoding="utf-8")
-    print(table)
+        points, by_speaker, p, n, _ = comparison_cells(made)
+        what = ", target WER" if claim.target else ""
+        lines.append(
+            f"| {claim.text}{what} | {paper} | {points} | {by_speaker} | {p} | {n} | {said} |"
+        )
+    tables = {
+        "claims.md": lines,
+        "cw_successes.md": successes(
+            (row.label, column, side(row.label, column))
+            for row in paper_table2.ROWS
+            for column in (CW, CONFIRMED)
+        ),
+    }
+    for name, found in tables.items():
+        table = "\n".join(found) + "\n"
+        (given.results / name).write_text(table, encoding="utf-8")
+        print(table)
 
 
 if __name__ == "__main__":

@@ -55,6 +55,8 @@ def test_two_runs_pair_by_cell(folder: Path, tmp_path: Path) -> None:
     assert found.difference is not None
     assert found.difference.points == pytest.approx(-20.0)
     assert found.ours.startswith(f"{folder}: ")
+    with pytest.raises(MelmoatError, match=r"no two targeted attacks.*\n  none"):
+        compare_runs(folder, target=True)
     write_run(tmp_path / "third", [result("wgn", "none", 5.0, n=30)])
     with pytest.raises(MelmoatError, match="no two rows"):
         compare_runs(folder, tmp_path / "third")

@@ -74,6 +74,24 @@ def test_the_same_ids_of_another_corpus_are_refused() -> None:
         compare(ours, other)
 
 
+def test_targeted_attacks_compare_by_what_they_wanted_too() -> None:
+    ours, other = (result(name, "cw:target=GO", 90.0, n=30) for name in ("rs", "none"))
+    for made, wrong in ((ours, 1), (other, 0)):
+        for row in made.rows.values():
+            row["target"] = "GO"
+            row["counts"]["target"] = {"words": [wrong, 1], "chars": [2 * wrong, 2]}
+    assert compare(ours, other).difference == compare(ours, ours).difference
+    found = compare(ours, other, target=True)
+    assert found.against == "target"
+    assert found.difference is not None
+    assert found.difference.points == 100.0
+    other.rows["u001"]["target"] = "NO"
+    with pytest.raises(StoreError, match="different targets"):
+        compare(ours, other, target=True)
+    with pytest.raises(StoreError, match="not both are targeted"):
+        compare(ours, result("none", "pgd:db=20", 90.0, n=30), target=True)
+
+
 def test_speakers_from_ids_and_from_the_corpus() -> None:
     ids = ["an396-miry-b", "cen5-fcaw-b"]
     assert speakers_of("an4:gone/test", ids) == dict(zip(ids, ("miry", "fcaw"), strict=True))

@@ -57,4 +57,5 @@ def test_compare_prints_differences_and_what_they_need(folder: Path) -> None:
     assert "speakers" not in text
     found = json.loads(run("compare", folder, folder, "--json"))
     assert len(found) == 5
+    assert {c["against"] for c in found} == {"reference"}
     assert {c["difference"]["p"] for c in found} == {1.0}

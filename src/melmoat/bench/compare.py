@@ -11,7 +11,7 @@ from melmoat.errors import MelmoatError
 
 
 def compare_runs(
-    run: Path, other: Path | None = None, rows: Sequence[str] = ()
+    run: Path, other: Path | None = None, rows: Sequence[str] = (), target: bool = False
 ) -> list[Comparison]:
     """Compare what two runs measured of the same cells, or the rows of one run with one another.
 
@@ -22,12 +22,13 @@ def compare_runs(
         rows: two rows by name, ``MODEL / DEFENSE / ATTACK`` or a part of that only they have; with
             ``other``, the first of ``run`` and the second of ``other``. None: all pairs with the
             same attack.
+        target: compare the WER against the attacker's text, of targeted attacks alone.
 
     Raises:
         MelmoatError: nothing pairs, or a row is unknown or ambiguous.
     """
-    ours = _measured(run)
-    theirs = ours if other is None else _measured(other)
+    ours = _measured(run, target)
+    theirs = ours if other is None else _measured(other, target)
     if rows:
         if len(rows) != 2:
             raise MelmoatError(f"name two rows to compare, or none; got {len(rows)}")
@@ -38,7 +39,8 @@ def compare_runs(
         pairs = _crossed(ours, theirs)
     if not pairs:
         known = "\n".join(f"  {_name(r, True)}" for r in [*ours, *(theirs if other else [])])
-        raise MelmoatError(f"no two rows here can be compared; there are\n{known}")
+        what = "targeted attacks" if target else "rows"
+        raise MelmoatError(f"no two {what} here can be compared; there are\n{known or '  none'}")
     named = ("", "") if other is None else (f"{run}: ", f"{other}: ")
     several = len({where for pair in pairs for where in map(_where, pair)}) > 1
     return [
@@ -48,6 +50,7 @@ def compare_runs(
             speakers_of(a.cell.data, a.rows),
             (f"{named[0]}{_name(a, several)}", f"{named[1]}{_name(b, several)}"),
             among=len(pairs),
+            target=target,
         )
         for a, b in pairs
     ]
@@ -65,8 +68,9 @@ def _crossed(ours: Sequence[Result], theirs: Sequence[Result]) -> list[tuple[Res
     return pairs
 
 
-def _measured(run: Path) -> list[Result]:
-    return [result for result in read_results(run) if result.rows]
+def _measured(run: Path, target: bool) -> list[Result]:
+    measured = [result for result in read_results(run) if result.rows]
+    return [result for result in measured if result.targeted] if target else measured
 
 
 def _where(result: Result) -> tuple[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,7 @@ class Comparison:
 
     Attributes:
         ours, other: the two, in words.
+        against: the text that the WER is against, ``reference`` or ``target``.
         n: utterances that both have.
         difference: over utterances; None below two of them.
         speakers: how many different ones; None where they are not known.
@@ -106,6 +107,7 @@ class Comparison:
 
     ours: str
     other: str
+    against: str
     n: int
     difference: Difference | None
     speakers: int | None = None
@@ -144,6 +146,7 @@ def compare(
     names: tuple[str, str] | None = None,
     points: float | None = None,
     among: int = 1,
+    target: bool = False,
 ) -> Comparison:
     """Compare two results by the paired bootstrap.
 
@@ -152,21 +155,26 @@ def compare(
         names: what the two are called; their defense and attack if None.
         points: the difference that ``needed`` is for; the observed one if None.
         among: how many comparisons are made; flips suffice for p-values that stand among them.
+        target: compare the WER against the attacker's text.
 
     Raises:
-        StoreError: the same ids stand for different utterances.
+        StoreError: the same ids stand for different utterances or targets; an attack had none.
     """
     both = sorted(ours.rows.keys() & other.rows.keys())
-    one, two = ([r.rows[i]["counts"]["adversarial"]["words"] for i in both] for r in (ours, other))
-    words = [total for _, total in one]
-    if words != [total for _, total in two]:
-        raise StoreError(f"{ours.label}, {other.label}: the same ids have different references")
-    edits, others = [e for e, _ in one], [e for e, _ in two]
+    one, two = (replace(r, rows={i: r.rows[i] for i in both}) for r in (ours, other))
+    against, counts = ("target", "target") if target else ("reference", "adversarial")
+    (edits, words), (others, theirs) = one.words(counts), two.words(counts)
+    if min(len(words), len(theirs)) < len(both):
+        raise StoreError(f"{ours.label}, {other.label}: not both are targeted attacks")
+    texts = target and any(one.rows[i]["target"] != two.rows[i]["target"] for i in both)
+    if texts or words != theirs:
+        raise StoreError(f"{ours.label}, {other.label}: the same ids have different {against}s")
     groups = [speakers[i] for i in both] if speakers and all(i in speakers for i in both) else []
     enough = len(set(groups)) >= MIN_SPEAKERS
     flips = max(FLIPS, 80 * among)
     return Comparison(
         *(names or (ours.label, other.label)),
+        against,
         len(both),
         paired(edits, others, words, flips=flips),
         len(set(groups)) or None,

@@ -51,6 +51,9 @@ def compare(
     row: Annotated[
         list[str], typer.Option(help="Give it twice: two rows, MODEL / DEFENSE / ATTACK or a part.")
     ] = [],  # noqa: B006
+    target: Annotated[
+        bool, typer.Option("--target", help="Targeted attacks: WER against the attacker's text.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Compare two runs, or the rows of one, utterance by utterance.
@@ -65,7 +68,7 @@ def compare(
     from melmoat.bench.results import as_json
     from melmoat.report.findings import comparisons, star
 
-    found = compare_runs(run, other, row)
+    found = compare_runs(run, other, row, target)
     if json:
         typer.echo(as_json([asdict(comparison) for comparison in found]))
         return

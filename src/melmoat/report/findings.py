@@ -82,7 +82,8 @@ def _differences(model: str, attack: str, rows: Sequence[tuple[Comparison, list[
     for (_, names), line in zip(rows, cells, strict=True):
         table.add_row(*(Text(text) for text in [*names, *(line[i] for i in known)]))
     where = ", ".join(part for part in (model, f"attack {attack}" if attack else "") if part)
-    title = "WER, first minus second, percentage points"
+    against = " against the target" if rows[0][0].against == "target" else ""
+    title = f"WER{against}, first minus second, percentage points"
     return Group(Text(f"{where}: {title}" if where else title, style="bold"), table)
 
 
