@@ -141,6 +141,8 @@ def test_another_gradient_that_breaks_more_than_the_exact_one_hides_nothing() ->
     assert status(other)["exact gradient"] == "ok"
     results += run("stft-flood:gradient=bpda", {LOUD: 100.0})  # its exact sibling is not measured
     assert status(audit(results)[1])["exact gradient"] == "open"
+    few = run("stft-flood", {ONE: 40.0}, n=10) + run("stft-flood:gradient=bpda", {ONE: 80.0}, n=10)
+    assert status(audit(few)[1])["exact gradient"] == "open"
 
 
 def test_a_vocoder_that_cuts_its_gradient_is_not_exact() -> None:

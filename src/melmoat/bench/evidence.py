@@ -187,8 +187,10 @@ def gradient(
     pairs = [(r, exact.get(s.but())) for s, r in _whites(own)]
     figures = tuple(_between(e, r) for r, e in pairs if e is not None)
     text = f"attackers were given another gradient ({kind}) than the defense's own"
-    if not figures or not all(_nothing(figure) for figure in figures):
+    if not figures or any(_something(figure) for figure in figures):
         return Finding(name, "sign", text, figures)
+    if not all(_nothing(figure) for figure in figures):
+        return Finding(name, "open", f"{text}: too few utterances to tell", figures)
     if len(figures) == len(pairs):
         return Finding(name, "ok", f"{text}, which breaks no more", figures)
     some = f"{text}, which breaks no more in {len(figures)} of {len(pairs)} attacks, else untried"
