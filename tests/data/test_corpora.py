@@ -88,11 +88,23 @@ def test_an4_has_one_order_in_both_layouts(shared: Path) -> None:
         ("u1\ts\t1\tGO\tgone.flac\n", "missing or not audio"),
         ("u1\ts\t1\n", "missing or not audio"),
         ("u1\ts\t1\tGO\ta.flac\nu1\ts\t1\tGO\tb.flac\n", "ids occur twice"),
+        (f"u1\ts\t1\t{'GO ' * 50_000}\ta.flac\n", "not a table"),
+        ("u1\ts\t1\tGO\ta.raw\n", "missing or not audio"),
     ],
 )
 def test_broken_tables(tmp_path: Path, rows: str, message: str) -> None:
     with pytest.raises(CorpusError, match=message):
         data.load(f"tsv:{corpus(tmp_path / 'c', rows)}")
+
+
+def test_a_table_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
+    folder = corpus(tmp_path / "c", ROWS)
+    table = folder / "transcripts.tsv"
+    table.write_bytes(b"\xef\xbb\xbf" + table.read_bytes())
+    assert next(iter(data.load(f"tsv:{folder}"))).id == "u1"
+    table.write_bytes("id\tspeaker\xe9".encode("latin-1"))
+    with pytest.raises(CorpusError, match="not a table"):
+        data.load(f"tsv:{folder}")
 
 
 def test_missing_folders_columns_and_names(tmp_path: Path) -> None:
@@ -108,16 +120,25 @@ def test_missing_folders_columns_and_names(tmp_path: Path) -> None:
 
 
 def test_librispeech_as_published(tmp_path: Path) -> None:
-    chapter = tmp_path / "LibriSpeech" / "dev-clean" / "84" / "121"
-    chapter.mkdir(parents=True)
-    for name in ("84-121-0000", "84-121-0001"):
-        soundfile.write(chapter / f"{name}.flac", np.zeros(8_000), 16_000)
-    (chapter / "84-121.trans.txt").write_text("84-121-0000 GO ON\n84-121-0001 HE'S GONE\n")
-    cuts = list(data.load(f"librispeech:{tmp_path / 'LibriSpeech' / 'dev-clean'}"))
-    assert sorted((c.id, c.supervisions[0].text, c.supervisions[0].speaker) for c in cuts) == [
+    part = tmp_path / "LibriSpeech" / "dev-clean"
+    for speaker, text in (("84", "HE'S GONE"), ("1272", "")):
+        chapter = part / speaker / "121"
+        chapter.mkdir(parents=True)
+        name = f"{speaker}-121"
+        for i in range(2):
+            soundfile.write(chapter / f"{name}-000{i}.flac", np.zeros(8_000), 16_000)
+        lines = f"{name}-0000 GO ON\n{name}-0001 {text}\n"
+        (chapter / f"{name}.trans.txt").write_text(lines)
+    cuts = list(data.load(f"librispeech:{part}"))
+    assert [(c.id, c.supervisions[0].text, c.supervisions[0].speaker) for c in cuts] == [
+        ("1272-121-0000", "GO ON", "1272"),
+        ("1272-121-0001", "", "1272"),
         ("84-121-0000", "GO ON", "84"),
         ("84-121-0001", "HE'S GONE", "84"),
     ]
+    (part / "84" / "121" / "84-121-0001.flac").unlink()
+    with pytest.raises(CorpusError, match=r"84-121-0001: .* missing or not audio"):
+        data.load(f"librispeech:{part}")
 
 
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:

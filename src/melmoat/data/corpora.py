@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from lhotse import AudioSource, CutSet, MonoCut, Recording, SupervisionSegment
-from lhotse.recipes import download_librispeech, prepare_librispeech
+from lhotse.recipes import download_librispeech
 
 from melmoat import audio
 from melmoat.assets import asset
@@ -45,8 +45,11 @@ def tsv(
     table = listings(path)[0] if path.is_dir() else path
     if not table.is_file():
         raise CorpusError(f"{table}: no such file; expected a folder with transcripts.tsv")
-    with table.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE, restval=""))
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        try:
+            rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE, restval=""))
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise CorpusError(f"{table}: not a table of tabs and UTF-8 text ({error})") from error
     if not rows:
         raise CorpusError(f"{table}: no utterances in it")
     missing = [c for c in COLUMNS if c not in rows[0]]
@@ -88,25 +91,18 @@ def librispeech(path: Path, shortest: float = 0.0, longest: float = 0.0) -> CutS
     """One part of LibriSpeech as published, such as ``LibriSpeech/test-clean``; see tsv."""
     if not path.is_dir():
         raise CorpusError(f"{path}: no such folder; expected a part such as LibriSpeech/test-clean")
-    try:
-        manifests = prepare_librispeech(path.parent, dataset_parts=[path.name])
-    except AssertionError:  # what Lhotse raises where it finds no recording
-        manifests = {}
-    if path.name not in manifests or not len(manifests[path.name]["recordings"]):
+    found = []
+    for table in sorted(path.glob("*/*/*.trans.txt")):
+        try:
+            lines = table.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise CorpusError(f"{table} cannot be read ({error})") from error
+        for line in filter(str.strip, lines):
+            name, _, text = line.partition(" ")
+            found.append((name, table.parts[-3], text, table.with_name(f"{name}.flac")))
+    if not found:
         raise CorpusError(f"{path}: no utterances found; expected SPEAKER/CHAPTER/*.trans.txt")
-    cuts = []
-    recordings = manifests[path.name]["recordings"]
-    for supervision in manifests[path.name]["supervisions"]:
-        recording = recordings[supervision.recording_id]
-        cuts.append(
-            _cut(
-                supervision.id,
-                supervision.speaker or "",
-                supervision.text or "",
-                Path(recording.sources[0].source),
-            )
-        )
-    return _unique(_between(cuts, shortest, longest, path), path)
+    return _cuts(found, None, shortest, longest, path)
 
 
 def listings(path: Path) -> tuple[Path, Path]:
@@ -203,7 +199,7 @@ def _cut(name: str, speaker: str, text: str, path: Path) -> MonoCut:
     """A whole file as one cut; only its header is read."""
     try:
         info = soundfile.info(path)
-    except (soundfile.LibsndfileError, OSError) as error:
+    except (soundfile.LibsndfileError, OSError, TypeError) as error:  # TypeError: headerless .raw
         raise CorpusError(f"{name}: {path} is missing or not audio ({error})") from error
     if not info.frames:
         raise CorpusError(f"{name}: {path} holds no samples")
@@ -229,7 +225,8 @@ def _cut(name: str, speaker: str, text: str, path: Path) -> MonoCut:
 def _between(cuts: list[MonoCut], shortest: float, longest: float, origin: Path) -> list[MonoCut]:
     kept = [c for c in cuts if shortest <= c.duration <= (longest or c.duration)]
     if not kept:
-        raise CorpusError(f"{origin}: no utterance of {shortest:g} to {longest:g} s in it")
+        wanted = f"{shortest:g} to {longest:g} s" if longest else f"{shortest:g} s or more"
+        raise CorpusError(f"{origin}: no utterance of {wanted} in it")
     return kept
 
 
