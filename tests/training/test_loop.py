@@ -79,6 +79,30 @@ def test_other_settings_and_broken_states_are_refused(tmp_path: Path) -> None:
     (tmp_path / "last.pt").write_bytes((tmp_path / "last.pt").read_bytes()[:-100])
     with pytest.raises(MelmoatError, match="delete it to start again"):
         run(Walk(), 3, tmp_path, 5, {})
+    torch.save(torch.zeros(3), tmp_path / "last.pt")
+    with pytest.raises(MelmoatError, match="not the state of a training run"):
+        run(Walk(), 3, tmp_path, 5, {})
+    (tmp_path / "last.pt").unlink()
+    (tmp_path / "log.jsonl").write_text("no log\n")
+    with pytest.raises(MelmoatError, match="not the log of a training run"):
+        run(Walk(), 3, tmp_path, 5, {})
+
+
+def test_a_place_that_cannot_be_written_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(MelmoatError, match="name another"):
+        run(Walk(), 3, tmp_path / "file", 5, {})
+
+    def full(state: object, path: Path) -> None:
+        path.write_bytes(b"torn")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(MelmoatError, match="free some space"):
+        run(Walk(), 3, tmp_path / "run", 5, {})
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["log.jsonl"]
 
 
 def test_the_schedule_rises_then_falls_to_zero() -> None:

@@ -73,9 +73,11 @@ def asr(
         seed=seed,
     )
     with resumable("the state is", out):
-        path, wer = train_asr(out, data, extra, held_out, config, recipe, half, start, defense)
+        path, card = train_asr(out, data, extra, held_out, config, recipe, half, start, defense)
+    wer, left = card["held_out_wer"], card["left_out"]
     score = "" if wer is None else f"; greedy WER on held-out speakers {wer:.2f} %"
-    typer.echo(f"wrote {path}{score}. Use it as {spec_of(path)}")
+    few = f"; {left} utterance(s) left out: too short for their texts" if left else ""
+    typer.echo(f"wrote {path}{score}{few}. Use it as {spec_of(path)}")
 
 
 @train.command()

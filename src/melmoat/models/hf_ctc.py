@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
@@ -180,7 +181,7 @@ class HFCTC(CTC, nn.Module):
         try:
             for part in (self.network, self.extractor, self.tokenizer):
                 part.save_pretrained(folder)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             raise WeightsError(
                 f"cannot write {folder}: {error}; free some space or give another folder"
             ) from error

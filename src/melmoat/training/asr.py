@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 from lhotse import MonoCut
+from rich.console import Console
+from rich.progress import track
 from torch import Tensor
 
 from melmoat import __version__, data, defenses
@@ -25,13 +27,14 @@ from melmoat.audio import PCM16, Audio, AudioError
 from melmoat.bench.cell import identity
 from melmoat.defenses import DEFENSES, FrontEnd
 from melmoat.draws import Draws, derive
+from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import word_edits
 from melmoat.models import MODELS
 from melmoat.models.base import frames_needed
 from melmoat.models.deepspeech2 import DeepSpeech2, DeepSpeech2Config
 from melmoat.text import TextError
 from melmoat.training import loop, students
-from melmoat.training.augment import perturb
+from melmoat.training.augment import FASTEST, SLOWEST, perturb
 from melmoat.training.average import follow
 from melmoat.training.speech import combine, provenance, split_speakers
 from melmoat.training.students import Student
@@ -85,6 +88,10 @@ class ASRTask:
         )
         self.main = [u for u in main if _fits(u, model)]
         self.extra = [u for u in extra if _fits(u, model)]
+        if not self.main:
+            raise MelmoatError(
+                "no text fits into the frames of its utterance: are these the texts of this audio?"
+            )
         self.held_out = sorted(held_out, key=lambda u: len(u.wave))
         self.drawn = min(len(self.extra), round(recipe.extra * len(self.main)))
         self.pairs = int(recipe.join * (len(self.main) + self.drawn) / 2)
@@ -183,15 +190,23 @@ def _floats(wave: Tensor) -> Tensor:
     return wave if wave.is_floating_point() else wave / PCM16
 
 
-def check_texts(cuts: Iterable[MonoCut], labels: str) -> None:
-    """Refuse a corpus with texts that a recognizer of ``labels`` cannot write.
+def check(cuts: Sequence[MonoCut], model: Student) -> None:
+    """Refuse texts that ``model`` cannot write, and audio that is too long for it.
 
     A run would otherwise end where it first meets one, after hours perhaps.
 
     Raises:
-        TextError: names the first of them.
+        TextError, AudioError: names the first of them.
     """
-    bad = [cut for cut in cuts if not set(cut.supervisions[0].text or "") <= set(labels)]
+    most = math.floor(students.longest(model) * SLOWEST / 2)  # joined in pairs
+    long = [f"{cut.id} ({cut.duration:.0f} s)" for cut in cuts if cut.duration > most]
+    if long:
+        raise AudioError(
+            f"{len(long)} utterance(s) are longer than the {most} s that can be trained on; cut "
+            f"them at pauses, or leave them out (longest={most}): {', '.join(long[:5])}"
+        )
+    labels = set(model.labels)
+    bad = [cut for cut in cuts if not set(cut.supervisions[0].text or "") <= labels]
     if bad:
         some = "; ".join(f"{cut.id}: {cut.supervisions[0].text}" for cut in bad[:5])
         raise TextError(
@@ -202,15 +217,16 @@ def check_texts(cuts: Iterable[MonoCut], labels: str) -> None:
 
 def _fits(utterance: Utterance, model: Student) -> bool:
     """Whether the text fits the frames even at the fastest speed."""
-    available = students.frames(model, int(len(utterance.wave) / 1.12))
+    available = students.frames(model, int(len(utterance.wave) / FASTEST))
     return frames_needed(utterance.text) < available
 
 
-def utterances(cuts: Iterable[MonoCut], front_end: FrontEnd | None = None) -> list[Utterance]:
+def utterances(cuts: Sequence[MonoCut], front_end: FrontEnd | None = None) -> list[Utterance]:
     """Read a corpus into memory, as 16-bit integers, and each utterance through ``front_end`` (one
     draw)."""
     found = []
-    for cut in cuts:
+    shown = track(cuts, "reading speech", console=Console(stderr=True), transient=True)
+    for cut in shown:
         audio = data.read([cut])
         defended = None
         if front_end is not None:
@@ -233,7 +249,7 @@ def train_asr(
     half: bool = False,
     start: str | None = None,
     defense: str | None = None,
-) -> tuple[Path, float | None]:
+) -> tuple[Path, dict[str, Any]]:
     """Train from corpora in ``out``, going on where an earlier run stopped, and export.
 
     Args:
@@ -247,9 +263,10 @@ def train_asr(
         defense: spec of the front-end to fine-tune for.
 
     Returns:
-        ``out/model.safetensors``, or the folder ``out/model`` of an hf-ctc model, whose card says
-        what data, settings and score it is of, and the greedy WER in percent of that very file on
-        the held-out speakers (None without any).
+        ``out/model.safetensors``, or the folder ``out/model`` of an hf-ctc model, and its card:
+        what data and settings it is of, how many utterances were left out because their texts do
+        not fit into their frames, and ``held_out_wer``, the greedy WER in percent of that very file
+        on the held-out speakers (None without any words of theirs).
     """
     model = students.take(start, half) if start else _random(config, recipe.seed)
     names = model.card.get("held_out_speakers") if start else None
@@ -257,11 +274,8 @@ def train_asr(
     kept, held = split_speakers(everything, held_out, recipe.seed, names)
     unseen = {cut.supervisions[0].speaker for cut in held}
     added = [c for s in extra for c in data.load(s) if c.supervisions[0].speaker not in unseen]
-    check_texts([*everything, *added], model.labels)
+    check([*everything, *added], model)
     front = defenses.front_end(defense) if defense else None
-    task = ASRTask(
-        model, utterances(kept, front), utterances(added, front), utterances(held, front), recipe
-    )
     origin = {}
     if start:
         origin["start"] = identity(MODELS.parse(start))
@@ -274,19 +288,22 @@ def train_asr(
         **students.sizes(model),
         **origin,
     }
+    loop.begun(out, settings)
+    own, more, unheard = (utterances(list(cuts), front) for cuts in (kept, added, held))
+    task = ASRTask(model, own, more, unheard, recipe)
     loop.run(task, task.steps, out, task.steps_an_epoch, settings)
     card = {
         "trained_on": settings["trained_on"],
         "held_out_speakers": settings["held_out_speakers"],
         "recipe": asdict(recipe),
         **origin,
+        "left_out": len(own) + len(more) - len(task.main) - len(task.extra),
         "melmoat": __version__,
     }
     path = students.export(task.average, out, card, half)
     task.average = students.reopen(path)
-    wer = task.validate()["wer"] if held_out else None
-    students.export(task.average, out, {**card, "held_out_wer": wer}, half)
-    return path, wer
+    card["held_out_wer"] = task.validate().get("wer")
+    return students.export(task.average, out, card, half), card
 
 
 def _random(config: DeepSpeech2Config, seed: int) -> DeepSpeech2:

@@ -9,11 +9,13 @@ from torch import Tensor
 
 from melmoat.audio import RATE
 
+SLOWEST, FASTEST = 0.88, 1.12  # speeds
+
 
 def perturb(wave: Tensor, rng: np.random.Generator, noise: float = 0.5) -> Tensor:
     """Speed 0.88 to 1.12 by resampling (pitch moves with it), gain +-8 dB, and with probability
     ``noise`` white Gaussian noise at 10 to 45 dB SNR. Shape: ``[L]`` -> ``[L']``."""
-    speed = rng.uniform(0.88, 1.12)
+    speed = rng.uniform(SLOWEST, FASTEST)
     samples = soxr.resample(wave.numpy(), RATE * speed, RATE, quality="HQ")
     samples *= 10 ** (rng.uniform(-8, 8) / 20)
     if rng.random() < noise:

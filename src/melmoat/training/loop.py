@@ -22,6 +22,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from melmoat.errors import MelmoatError
 from melmoat.memory import keep_freed_memory
 
+LAST = "last.pt"  # a run's state in its folder
+
 
 class Task(Protocol):
     """What is trained."""
@@ -67,17 +69,10 @@ def run(
         MelmoatError: the folder holds a run with other ``settings``, or cannot be read or written.
     """
     keep_freed_memory()
-    folder.mkdir(parents=True, exist_ok=True)
-    last, log = folder / "last.pt", folder / "log.jsonl"
-    asked = json.loads(json.dumps(settings))
+    saved = begun(folder, settings)
+    last, log = folder / LAST, folder / "log.jsonl"
     start, spent = 0, 0.0
-    if last.exists():
-        saved = _read(last)
-        if saved["settings"] != asked:
-            raise MelmoatError(
-                f"{folder} holds a run with other settings ({_differing(saved['settings'], asked)})"
-                "; give the same ones, or another folder"
-            )
+    if saved is not None:
         try:
             task.restore(saved["task"])
         except (KeyError, RuntimeError, ValueError) as error:
@@ -108,21 +103,49 @@ def run(
             step = number + 1
             if step % validate_every == 0 or step == steps:
                 figures.update(task.validate())
-                with log.open("a") as file:
-                    print(json.dumps({"step": step, "seconds": seconds(), **figures}), file=file)
+                _note(log, {"step": step, "seconds": seconds(), **figures})
             text = " ".join(f"{k} {v:.4g}" for k, v in figures.items())
             bar.update(shown, completed=step, description=text)
             if step == steps or time.monotonic() - saved_at > save_seconds:
                 state = {"task": task.state(), "step": step, "seconds": seconds()}
-                _write(last, {**state, "settings": asked})
+                _write(last, {**state, "settings": _plain(settings)})
                 saved_at = time.monotonic()
+
+
+def begun(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Make ``folder``, and return the saved state that is in it, if there is one.
+
+    :func:`run` does this first; before it, for what takes long to prepare.
+
+    Raises:
+        MelmoatError: as :func:`run`.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MelmoatError(f"cannot use {folder} for a run: {error}; name another") from error
+    if not (folder / LAST).exists():
+        return None
+    saved, asked = _read(folder / LAST), _plain(settings)
+    if saved["settings"] != asked:
+        raise MelmoatError(
+            f"{folder} holds a run with other settings ({_differing(saved['settings'], asked)}); "
+            "give the same ones, or another folder"
+        )
+    return saved
+
+
+def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as they are after a file: tuples are lists."""
+    plain: dict[str, Any] = json.loads(json.dumps(settings))
+    return plain
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return {key: saved[key] for key in ("task", "step", "seconds", "settings")}
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, TypeError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError) as error:
         raise MelmoatError(
             f"{path}: not the state of a training run ({type(error).__name__}); "
             "delete it to start again"
@@ -135,10 +158,23 @@ def _write(path: Path, state: dict[str, Any]) -> None:
         torch.save(state, partial)
         partial.replace(path)
     except (OSError, RuntimeError) as error:
-        raise MelmoatError(
-            f"cannot write {path}: {error}. The state before it is kept; free some space and run "
-            "the same command again"
-        ) from error
+        partial.unlink(missing_ok=True)
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: Exception) -> MelmoatError:
+    return MelmoatError(
+        f"cannot write {path}: {error}. The state before it is kept; free some space and run "
+        "the same command again"
+    )
+
+
+def _note(log: Path, figures: Mapping[str, float]) -> None:
+    try:
+        with log.open("a") as file:
+            print(json.dumps(figures), file=file)
+    except OSError as error:
+        raise _unwritable(log, error) from error
 
 
 def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
@@ -148,7 +184,22 @@ def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
 
 def _keep_until(log: Path, step: int) -> None:
     """Drop a line torn by a kill, and validations after the resumed state: they come again."""
-    if log.exists():
-        whole, _, _ = log.read_text().rpartition("\n")
+    if not log.exists():
+        return
+    try:
+        text = log.read_text()
+        whole, _, _ = text.rpartition("\n")
         lines = [line for line in whole.splitlines() if json.loads(line)["step"] <= step]
-        log.write_text("".join(f"{line}\n" for line in lines))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MelmoatError(
+            f"{log}: not the log of a training run ({error}); move it away: the run needs only the "
+            "state beside it"
+        ) from error
+    kept, partial = "".join(f"{line}\n" for line in lines), log.with_suffix(".tmp")
+    if kept != text:
+        try:
+            partial.write_text(kept)
+            partial.replace(log)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise _unwritable(log, error) from error

@@ -21,11 +21,12 @@ from torch import Tensor
 from melmoat.audio import RATE, Audio
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
-from melmoat.models import MODELS, checkpoints, hf_load, load
+from melmoat.models import MODELS, checkpoints, deepspeech2, hf_ctc, hf_load, load
 from melmoat.models.base import ctc_loss
 from melmoat.models.deepspeech2 import DeepSpeech2
 from melmoat.models.hf_ctc import CARD, HFCTC
 from melmoat.training.augment import spec_augment
+from melmoat.weights import WeightsError
 
 Student = DeepSpeech2 | HFCTC
 PEAK_RATES = {"hf-ctc": 3e-5}  # learning rates for what comes pretrained
@@ -95,11 +96,24 @@ def export(model: Student, out: Path, card: Mapping[str, Any], half: bool) -> Pa
         return path
     path, partial = out / "model", out / "model.partial"
     shutil.rmtree(partial, ignore_errors=True)
-    model.save(partial)
-    (partial / CARD).write_text(json.dumps(dict(card)))
-    if path.exists():
-        shutil.rmtree(path)
-    return partial.rename(path)
+    try:
+        model.save(partial)
+        (partial / CARD).write_text(json.dumps(dict(card)))
+        if path.exists():
+            shutil.rmtree(path)
+        return partial.rename(path)
+    except OSError as error:
+        raise WeightsError(
+            f"cannot write {path}: {error}; free some space or give another folder, and run the "
+            "same command again"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def longest(model: Student) -> float:
+    """Seconds of the longest utterance that ``model`` takes."""
+    return hf_ctc.LONGEST_SECONDS if isinstance(model, HFCTC) else deepspeech2.LONGEST_SECONDS
 
 
 def reopen(path: Path) -> Student:
