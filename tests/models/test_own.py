@@ -11,7 +11,7 @@ from melmoat.attacks import Untargeted
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
-from melmoat.models.own import faults
+from melmoat.models.own import faults, origin
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SEEDS = (5, 6, 7)
@@ -26,6 +26,20 @@ class Mute:
     rate = 16000.0
     labels = ["_", "A"]
     def loss(self, audio, texts, draws): return audio.wav.sum(1)
+class Frames:
+    rate = 16000
+    labels = "_A "
+    def log_probs(self, audio, draws):
+        frames = audio.wav.unfold(1, 400, 400)
+        scores = torch.stack([frames.mean(-1), frames.std(-1), -frames.mean(-1)], -1)
+        return scores.log_softmax(-1), audio.lengths // 400
+    def transcribe(self, audio, draws): return ["A"] * len(audio)
+    def loss(self, audio, texts, draws):
+        from melmoat.models.base import ctc_loss
+        return ctc_loss(*self.log_probs(audio, draws), texts, self.labels)
+class Tokens(Any):
+    vocabulary = ["A"]
+    rate = True
 def broken(): return {}["weights"]
 number = 3
 """
@@ -56,20 +70,36 @@ def test_it_comes_from_the_current_folder(here: Path, ragged: Audio) -> None:
         ("mine_a", "expected python:MODULE:FACTORY"),
         ("mine_z:load", "no module 'mine_z'; run from the folder it lies in"),
         ("mine_a.deeper:load", r"no module 'mine_a\.deeper'"),
-        ("mine_a:load", "no function or class 'load'; it has Any, Mute, broken"),
+        ("mine_a:load", "no function or class 'load'; it has Any, Mute, Frames, Tokens, broken"),
         ("mine_a:number", "no function or class 'number'"),
-        ("mine_a:broken", r"the factory failed, KeyError: 'weights' \(mine_a\.py, line 11\)"),
+        ("mine_a:broken", r"the factory failed, KeyError: 'weights' \(mine_a\.py, line 2\d\)"),
         ("mine_b:load", "importing mine_b failed, ModuleNotFoundError.*surely_not_there"),
         ("mine_c:load", r"importing mine_c failed, ZeroDivisionError.*mine_c\.py, line 1"),
         (
             "mine_a:Mute",
             r"rate must be .*16000\.0; it has no method transcribe; .*log_probs; labels",
         ),
+        ("mine_a:Tokens", "rate must be .*True; it has no method hear; it has no method cut"),
     ],
 )
 def test_what_is_wrong_is_said(here: Path, target: str, message: str) -> None:
     with pytest.raises(MelmoatError, match=message):
         models.load(f"python:{target}")
+
+
+def test_frame_wise_probabilities_are_enough_for_attacks(here: Path, ragged: Audio) -> None:
+    model = models.load("python:mine_a:Frames")
+    out = attacks.build("pgd:db=10,steps=2")(model, ragged, Untargeted(["A"] * 3), Draws(SEEDS))
+    assert out.first is not None
+    assert not torch.equal(out.wav, ragged.wav)
+
+
+def test_a_package_that_fails_is_no_obstacle_to_naming_it(here: Path) -> None:
+    (here / "mine_d").mkdir()
+    (here / "mine_d" / "__init__.py").write_text("raise RuntimeError('no GPU')\n")
+    assert origin("mine_d.deeper:load") == ([], "mine_d.deeper:load")
+    with pytest.raises(MelmoatError, match="RuntimeError: no GPU"):
+        models.load("python:mine_d.deeper:load")
 
 
 def test_the_recognizers_here_are_without_fault(tiny: object) -> None:

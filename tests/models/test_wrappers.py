@@ -1,5 +1,3 @@
-import math
-
 import pytest
 import torch
 
@@ -196,4 +194,3 @@ def test_wrappers_refuse_no_draws(tiny: DeepSpeech2) -> None:
         Expected(model, 0)
     with pytest.raises(ValueError, match="must be at least 1"):
         Expected(model, 3, chunk=0)
-    assert math.isfinite(model.rate)

@@ -1,10 +1,12 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
-from melmoat.audio import Audio
+from melmoat.audio import Audio, AudioError
 from melmoat.defenses.shaping import centres, load_curve
 from melmoat.errors import MelmoatError
 from melmoat.training.shaping import curve_of, difference, measure_shaping
@@ -60,6 +62,15 @@ def test_no_change_is_no_curve() -> None:
         curve_of(torch.zeros(80), LAB_MEL, {})
 
 
+def test_speech_too_short_for_a_frame_is_named_before_the_attack(tmp_path: Path) -> None:
+    for name, samples in (("a", 400), ("b", 16_000)):
+        soundfile.write(tmp_path / f"{name}.flac", np.zeros(samples), 16_000)
+    rows = "".join(f"{name}\ts\t0\tGO\t{name}.flac\n" for name in "ab")
+    (tmp_path / "transcripts.tsv").write_text("id\tspeaker\tseconds\ttext\tpath\n" + rows)
+    with pytest.raises(AudioError, match=r"shorter than the 0\.03 s .*shortest=0\.06\): a$"):
+        measure_shaping("ds2-an4", "noise:db=0", f"tsv:{tmp_path}", LAB_MEL)
+
+
 def test_a_measured_curve_rises_for_white_noise_and_says_where_from(tmp_path: Path) -> None:
     ticks: list[float] = []
     curve = measure_shaping(
@@ -67,7 +78,7 @@ def test_a_measured_curve_rises_for_white_noise_and_says_where_from(tmp_path: Pa
     )
     assert sum(ticks) == pytest.approx(4)
     assert curve.card["pairs"] == 4
-    assert curve.card["attack"] == "noise:norm=snr,db=0"
+    assert curve.card["attack"] == "noise:db=0"
     # White noise differs most from speech where speech is weakest, at high frequency.
     low, high = sum(curve.values[:20]), sum(curve.values[-20:])
     assert high > 1.5 * low

@@ -17,6 +17,8 @@ def test_a_corpus_is_named_by_what_it_is_not_by_where_it_lies(tmp_path: Path) ->
     assert found["name"] == "an4/train"
     assert found["utterances"] == 24
     assert provenance("demo")["corpus"] == "demo"
+    copytree(asset("demo"), tmp_path / "somebody" / "speech")
+    assert provenance(f"tsv:{tmp_path / 'somebody' / 'speech'}")["name"] == "speech"
 
 
 def test_named_speakers_are_held_out_as_far_as_they_are_there() -> None:

@@ -53,12 +53,13 @@ def test_the_loss_falls_and_the_first_convolutions_stay(folder: Path) -> None:
 
 def test_a_step_is_the_same_after_a_restart(folder: Path) -> None:
     whole, cut = task(folder), task(folder)
-    for number in range(3):
+    for number in range(4):
         whole.step(number)
-    cut.step(0)
+    for number in range(2):  # the first one has a learning rate of zero
+        cut.step(number)
     resumed = task(folder)
     resumed.restore(cut.state())
-    for number in (1, 2):
+    for number in (2, 3):
         resumed.step(number)
     for a, b in zip(
         whole.state()["model"].values(), resumed.state()["model"].values(), strict=True

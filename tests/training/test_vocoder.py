@@ -21,6 +21,7 @@ from melmoat.vocoders.discriminators import (
     ParallelWaveGANDiscriminator,
     ParallelWaveGANDiscriminatorConfig,
 )
+from melmoat.vocoders.losses import generator_loss
 from melmoat.vocoders.mel import MelSpec
 from melmoat.weights import read_header
 
@@ -92,6 +93,40 @@ def test_the_discriminator_joins_after_the_warm_up_and_learns(kind: str) -> None
     assert losses[-1]["discriminator"] < losses[2]["discriminator"]
     now = list(trained.discriminator.parameters())
     assert all(not torch.equal(a, b) for a, b in zip(start, now, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["melgan", "pwg"])
+def test_the_generator_learns_to_deceive(kind: str) -> None:
+    recipe = replace(RECIPE, steps=12, warmup=0, lr=1e-2, lr_discriminator=0.0, matching=0.0)
+    recipe = replace(recipe, adversarial=1e3)  # nothing else counts
+    if kind == "melgan":
+        trained = VocoderTask(melgan(), small_melgan_discriminator(), hums(4), [], recipe)
+    else:
+        recipe = replace(recipe, adversary="lsgan")
+        trained = VocoderTask(pwg(), small_pwg_discriminator(), hums(4), [], recipe)
+    assert trained.discriminator is not None
+    with torch.no_grad():  # random weights hardly look at what they hear
+        for name, gain in trained.discriminator.named_parameters():
+            gain.mul_(2 if name.endswith("original0") else 1)
+    mel, _ = trained.batch(np.random.default_rng(0))
+
+    def unmasked() -> float:
+        assert trained.discriminator is not None
+        with torch.no_grad():
+            made = trained._generate(trained.vocoder, mel, np.random.default_rng(0))
+            return float(generator_loss(trained.discriminator(made), recipe.adversary))
+
+    before = unmasked()
+    for number in range(12):
+        trained.step(number)
+    assert unmasked() < before - 1e-3
+
+
+def test_speech_too_short_for_a_frame_has_no_statistics() -> None:
+    short, long = torch.zeros(100, dtype=torch.int16), hums(1)[0]
+    assert with_statistics(MEL, [short, long]) == with_statistics(MEL, [long])
+    with pytest.raises(MelmoatError, match="no utterance has the 145 samples"):
+        with_statistics(MEL, [short])
 
 
 def test_a_step_is_the_same_after_a_restart() -> None:

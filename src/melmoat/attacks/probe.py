@@ -190,7 +190,8 @@ class _Ears:
             return self.model.loss(audio, texts, draws)
         model = require_ctc(self.model)
         log_probs, frames = model.log_probs(audio, draws)
-        self._texts += model.decoder(log_probs.detach(), frames, model.labels)
+        decoder = getattr(model, "decoder", greedy)
+        self._texts += decoder(log_probs.detach(), frames, model.labels)
         if isinstance(model, Criterion):
             return model.criterion(log_probs, frames, texts, model.labels)
         return ctc_loss(log_probs, frames, texts, model.labels)

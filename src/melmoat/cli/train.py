@@ -38,7 +38,8 @@ def asr(
     epochs: Annotated[int, typer.Option(min=1)] = 60,
     batch: Annotated[int, typer.Option(min=1, help="Utterances a step.")] = 16,
     lr: Annotated[
-        float | None, typer.Option(help="Peak learning rate; 1e-3, or 3e-5 of an hf-ctc model.")
+        float | None,
+        typer.Option(min=0, help="Peak learning rate; 1e-3, or 3e-5 of an hf-ctc model."),
     ] = None,
     half: Annotated[bool, typer.Option(help="Export 16-bit weights (of a DeepSpeech2).")] = False,
     start: Annotated[
@@ -91,7 +92,9 @@ def vocoder(
         int | None, typer.Option(min=0, help="Steps before the discriminator joins.")
     ] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Crops a step.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Peak learning rate of the generator.")] = None,
+    lr: Annotated[
+        float | None, typer.Option(min=0, help="Peak learning rate of the generator.")
+    ] = None,
     start: Annotated[
         str | None, typer.Option(help="Vocoder to start from, such as trained:PATH.")
     ] = None,

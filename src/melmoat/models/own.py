@@ -50,7 +50,7 @@ def origin(target: str) -> tuple[list[Path], str]:
     _look_here()
     try:
         found = importlib.util.find_spec(module)
-    except (ImportError, ValueError):  # loading it says what is wrong
+    except Exception:  # importing a parent may raise anything; loading it says what is wrong
         found = None
     if found is None or not found.has_location or found.origin is None:
         return [], target
@@ -61,11 +61,13 @@ def faults(model: object) -> list[str]:
     """What keeps ``model`` from being a recognizer, empty if nothing does."""
     wrong = []
     rate = getattr(model, "rate", None)
-    if not isinstance(rate, int) or rate <= 0:
+    if type(rate) is not int or rate <= 0:  # True would be an int
         wrong.append(f"rate must be its sampling rate in Hz, got {rate!r}")
     needed = ["transcribe", "loss"]
     if hasattr(model, "labels"):
         needed.append("log_probs")  # only those with labels have frame-wise probabilities
+    if hasattr(model, "vocabulary"):
+        needed += ["hear", "cut"]  # and only these write token after token
     for method in needed:
         if not callable(getattr(model, method, None)):
             wrong.append(f"it has no method {method}")

@@ -130,7 +130,7 @@ class ASRTask:
         waves, texts = [], []
         for example in self._planned[1][index]:
             waves.append(torch.cat([self._heard(u, rng) for u in example]))
-            texts.append(" ".join(u.text for u in example))
+            texts.append(" ".join(u.text for u in example if u.text))
         rate = self.recipe.lr * loop.cosine(number / self.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate

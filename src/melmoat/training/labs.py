@@ -118,7 +118,14 @@ def _start(spec: str, wanted: Vocoder) -> Vocoder:
 
 
 def with_statistics(mel: MelSpec, waves: Sequence[Tensor]) -> MelSpec:
-    """``mel`` with the mean and standard deviation of each band over 500 utterances or more."""
+    """``mel`` with the mean and standard deviation of each band over 500 utterances or more.
+
+    Raises:
+        MelmoatError: every utterance is too short for a frame.
+    """
+    waves = [wave for wave in waves if len(wave) >= mel.shortest]
+    if not waves:
+        raise MelmoatError(f"no utterance has the {mel.shortest} samples of a spectrogram")
     every = max(1, len(waves) // 500)
     pieces = []
     for wave in waves[::every]:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from melmoat import __version__, attacks, data, models
-from melmoat.audio import Audio
+from melmoat.attacks import ATTACKS
+from melmoat.audio import Audio, AudioError
 from melmoat.bench.cell import identity
 from melmoat.bench.judge import judge
 from melmoat.bench.work import choose, plan
@@ -49,9 +50,19 @@ def measure_shaping(
         scale: whether the magnitudes are compared, or their logarithms. A perturbation shows most
             in logarithms where speech is weak, in magnitudes where both are strong.
         tick: called with the number of utterances that were just done.
+
+    Raises:
+        AudioError: an utterance too short for the spectrogram, named before any is attacked.
     """
     recognizer, made = models.load(model), attacks.build(attack)
     cuts = choose(list(data.load(corpus)), limit)
+    fewest = mel.shortest / mel.rate
+    short = [cut.id for cut in cuts if cut.duration < fewest]
+    if short:
+        raise AudioError(
+            f"{len(short)} utterance(s) are shorter than the {fewest:.2g} s that the spectrogram "
+            f"needs; leave them out (shortest={2 * fewest:.1g}): {', '.join(short[:5])}"
+        )
     total, frames_seen = torch.zeros(mel.bands, dtype=torch.float64), 0
     for group in plan(cuts, batch):
         truth = [cut.supervisions[0].text or "" for cut in group]
@@ -67,7 +78,7 @@ def measure_shaping(
         mel,
         {
             "model": identity(MODELS.parse(model)),
-            "attack": attack,
+            "attack": identity(ATTACKS.parse(attack)),
             "measured_on": provenance(corpus),
             "pairs": len(cuts),
             "scale": scale,

@@ -11,6 +11,8 @@ from lhotse import CutSet
 from melmoat import data
 from melmoat.errors import MelmoatError
 
+KNOWN = ("an4", "librispeech")  # folders whose parts are called test, train-clean-5, ...
+
 
 def split_speakers(
     cuts: CutSet, held_out: int, seed: int, names: Sequence[str] | None = None
@@ -47,6 +49,6 @@ def provenance(spec: str) -> dict[str, object]:
     cuts = list(data.load(spec))
     hours = sum(cut.duration for cut in cuts) / 3600
     kind, _, path = spec.partition(":")
-    parts = Path(path).parts
-    name = "/".join(parts[-2:] if len(parts) > 3 or not Path(path).is_absolute() else parts[-1:])
+    parts = Path(path).parts[-2:]
+    name = "/".join(parts if parts and parts[0].lower() in KNOWN else parts[-1:])
     return {"corpus": kind, "name": name, "utterances": len(cuts), "hours": round(hours, 3)}

@@ -41,9 +41,11 @@ def take(start: str, half: bool = False) -> Student:
     """The recognizer that the spec ``start`` names, ready to learn.
 
     Raises:
-        MelmoatError: a recognizer that is not trained here, one of another sampling rate, or one
-            that :func:`export` cannot write in ``half`` precision.
+        MelmoatError: a recognizer that is not trained here, one of another sampling rate or with a
+            beam, or one that :func:`export` cannot write in ``half`` precision.
     """
+    if MODELS.parse(start).args.get("beam"):
+        raise MelmoatError(f"{start}: leave out beam; what is trained is validated greedily")
     model = load(start)
     if not isinstance(model, DeepSpeech2 | HFCTC):
         raise MelmoatError(

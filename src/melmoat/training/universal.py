@@ -79,14 +79,17 @@ def train_universal(
         group = groups[order[place]]
         audio = data.read(group, system.rate).quantized()
         draws = Draws(derive(seed, epoch, cut.id) for cut in group)
-        benign = system.transcribe(audio, draws.fork("benign"))
-        goal = ball.goal(benign, [cut.supervisions[0].text or "" for cut in group])
+        truth = [cut.supervisions[0].text or "" for cut in group]
+        own = ball.target is None and ball.against == "benign"
+        goal = ball.goal(system.transcribe(audio, draws.fork("benign")) if own else truth, truth)
         loud = (ball.budget.radius(audio) > 0).nonzero().flatten().tolist()
         if loud:  # silence has no room for a perturbation
             audio, goal, draws = audio.pick(loud), goal.pick(loud), draws.pick(loud)
             delta = pattern.on(audio, ball.budget)
             try:
-                look = Probe(system, audio, goal, listen=True)(delta.detach(), draws.fork("look"))
+                look = Probe(system, audio, goal, listen=epoch == epochs - 1)(
+                    delta.detach(), draws.fork("look")
+                )
             except MelmoatError as error:  # such as a target that is too long for one of them
                 names = ", ".join(cut.id for cut in group)
                 raise AttackError(f"{error} (among {names})") from error

@@ -66,6 +66,11 @@ class MelSpec:
             if values is not None and len(values) != self.bands:
                 raise ValueError(f"mel: {len(values)} values of {name} for {self.bands} bands")
 
+    @property
+    def shortest(self) -> int:
+        """Fewest samples of an utterance that can be reflected at its ends."""
+        return 1 + (self.n_fft // 2 if self.centred else (self.n_fft - self.hop) // 2 + self.hop)
+
     def frames(self, lengths: Tensor) -> Tensor:
         """Frames of utterances of ``lengths`` samples: enough to cover every sample."""
         if self.centred:
@@ -82,14 +87,13 @@ class MelSpec:
             Frames beyond an utterance's own are not meaningful.
 
         Raises:
-            AudioError: an utterance is too short to be reflected: half a transform if centred,
-                else that and half a hop.
+            AudioError: an utterance is shorter than :attr:`shortest`.
             ValueError: another rate.
         """
         if audio.rate != self.rate:
             raise ValueError(f"this vocoder hears {self.rate} Hz, got {audio.rate} Hz")
-        before = self.n_fft // 2 if self.centred else (self.n_fft - self.hop) // 2
-        pad = before + (0 if self.centred else self.hop)
+        pad = self.shortest - 1
+        before = pad - (0 if self.centred else self.hop)
         padded = reflect_pad(audio, pad)[:, pad - before :]
         window = _window(self.n_fft, self.win, padded)
         spectrum = torch.stft(
