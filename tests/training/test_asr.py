@@ -1,3 +1,4 @@
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from melmoat.assets import asset
 from melmoat.audio import AudioError
 from melmoat.bench.cell import fingerprint
 from melmoat.errors import MelmoatError
-from melmoat.models import DeepSpeech2Config, deepspeech2
+from melmoat.models import DeepSpeech2, DeepSpeech2Config, deepspeech2
 from melmoat.text import TextError
 from melmoat.training import asr, students
 from melmoat.training.asr import ASRTask, Recipe, Utterance, train_asr, utterances
@@ -77,6 +78,19 @@ def test_a_step_is_the_same_after_a_restart() -> None:
         whole.state()["average"].values(), resumed.state()["average"].values(), strict=True
     ):
         assert torch.allclose(a, b, atol=1e-6)
+
+
+def test_a_loss_that_is_not_finite_changes_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = task()
+    made.step(0)
+    before = {name: value.clone() for name, value in made.model.state_dict().items()}
+
+    def broken(model: DeepSpeech2, *_: object) -> torch.Tensor:
+        return torch.nan * sum(p.sum() for p in model.parameters())
+
+    monkeypatch.setattr(students, "batch_loss", broken)
+    assert math.isnan(made.step(1)["loss"])
+    assert all(torch.equal(value, before[name]) for name, value in made.model.state_dict().items())
 
 
 def test_held_out_speakers_are_never_trained_on() -> None:
