@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -47,6 +48,22 @@ def test_l2_ends_at_the_radius_along_the_gradient(steps: int) -> None:
     weights = model.weights * audio.mask
     best = 0.3 * weights / weights.norm(dim=1, keepdim=True)
     assert torch.allclose(out.wav - audio.wav, best, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda audio: audio.wav.detach().sum(1), "no gradient reaches the waveform"),
+        (lambda audio: audio.wav.sum(), r"shape \[\] for 2 utterance\(s\); expected .*\[2\]"),
+    ],
+)
+def test_a_loss_that_cannot_be_followed_is_told(
+    monkeypatch: pytest.MonkeyPatch, wrong: Callable[[Audio], Tensor], message: str
+) -> None:
+    model, audio = setup()
+    monkeypatch.setattr(Linear, "loss", lambda self, audio, texts, draws: wrong(audio))
+    with pytest.raises(AttackError, match=message):
+        PGD(norm="l2", eps=0.3)(model, audio, Untargeted(["", ""]), Draws([0, 1]))
 
 
 def test_fgsm_is_one_signed_step() -> None:

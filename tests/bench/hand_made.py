@@ -18,7 +18,7 @@ def result(
     attack: str,
     wer: float,
     n: int = 100,
-    snr_db: float = 20.0,
+    snr_db: float | None = 20.0,
     model: str = "ds2-an4",
     **changes: Any,
 ) -> Result:

@@ -160,6 +160,21 @@ def test_bpda_that_breaks_more_is_a_sign_in_the_exact_row() -> None:
     assert status(exact)["weaker attackers"] == "sign"
 
 
+def test_attacks_that_change_nothing_are_a_sign() -> None:
+    results = run("stft", {NONE: 5.0, NOISE: 5.0}) + [
+        result("stft", attack, 5.0, snr_db=None) for attack in (ONE, "pgd:db=5")
+    ]
+    found = {f.check: f for f in only(results).findings}
+    assert found["adaptive attack"].status == "sign"
+    assert "the gradient is zero" in found["adaptive attack"].text
+    assert found["large budget"].status == "sign"
+    assert found["large budget"].text.startswith("pgd:db=5 ")
+
+
+def test_a_run_without_a_defended_row_is_not_passed() -> None:
+    assert exit_code(audit(run("none", CLEAN))) == 4
+
+
 def test_two_passes_of_the_same_texts_show_no_fresh_draws() -> None:
     results = run("rs", CLEAN)
     assert status(only(results))["fresh draws"] == "ok"

@@ -66,6 +66,33 @@ def test_transcribe_attack_defend(speech: Path, tmp_path: Path) -> None:
     assert len(audio.load(tmp_path / "d.wav").wav[0]) == len(audio.load(speech).wav[0])
 
 
+def test_transcribe_takes_folders_and_goes_on_after_what_cannot_be_heard(
+    speech: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.wav").write_text("no audio")
+    audio.save(folder / "b.wav", audio.load(speech))
+    words = ["transcribe", str(tmp_path / "gone.wav"), str(folder)]
+    result = CLI.invoke(app, words, catch_exceptions=False)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        f"{folder / 'b.wav'}\t{run('transcribe', speech).strip()}"
+    ]
+    assert [line.split(":")[1].strip() for line in result.stderr.splitlines()] == [
+        str(tmp_path / "gone.wav"),
+        str(folder / "a.wav"),
+    ]
+
+
+def test_an_attack_that_changes_nothing_says_so(speech: Path, tmp_path: Path) -> None:
+    assert "nothing was changed" in run("attack", speech, tmp_path / "b.wav", "--attack", "none")
+
+
+def test_the_version_is_told() -> None:
+    assert run("--version").startswith("melmoat 0.")
+
+
 def test_defend_takes_folders_and_says_what_failed(speech: Path, tmp_path: Path) -> None:
     folder, out = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
@@ -168,7 +195,6 @@ def test_ctrl_c_keeps_finished_rows_and_says_how_to_go_on(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["transcribe", "missing.wav"], "no such file"),
         (["transcribe", "SPEECH", "--model", "ds3"], "unknown model 'ds3'; known"),
         (["transcribe", "SPEECH", "--defense", "rs:voter=3"], "known keys: snr, votes"),
         (["transcribe", "SPEECH", "--defense", "rs:vote=all"], "one of mean, rover"),

@@ -11,6 +11,7 @@ from melmoat.attacks import Untargeted
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
+from melmoat.models.base import heard
 from melmoat.models.own import faults, origin
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -37,6 +38,8 @@ class Frames:
     def loss(self, audio, texts, draws):
         from melmoat.models.base import ctc_loss
         return ctc_loss(*self.log_probs(audio, draws), texts, self.labels)
+class Word(Any):
+    def transcribe(self, audio, draws): return "HELLO"
 class Tokens(Any):
     vocabulary = ["A"]
     rate = True
@@ -70,7 +73,10 @@ def test_it_comes_from_the_current_folder(here: Path, ragged: Audio) -> None:
         ("mine_a", "expected python:MODULE:FACTORY"),
         ("mine_z:load", "no module 'mine_z'; run from the folder it lies in"),
         ("mine_a.deeper:load", r"no module 'mine_a\.deeper'"),
-        ("mine_a:load", "no function or class 'load'; it has Any, Mute, Frames, Tokens, broken"),
+        (
+            "mine_a:load",
+            "no function or class 'load'; it has Any, Mute, Frames, Word, Tokens, broken",
+        ),
         ("mine_a:number", "no function or class 'number'"),
         ("mine_a:broken", r"the factory failed, KeyError: 'weights' \(mine_a\.py, line 2\d\)"),
         ("mine_b:load", "importing mine_b failed, ModuleNotFoundError.*surely_not_there"),
@@ -92,6 +98,11 @@ def test_frame_wise_probabilities_are_enough_for_attacks(here: Path, ragged: Aud
     out = attacks.build("pgd:db=10,steps=2")(model, ragged, Untargeted(["A"] * 3), Draws(SEEDS))
     assert out.first is not None
     assert not torch.equal(out.wav, ragged.wav)
+
+
+def test_a_transcript_that_is_no_list_is_told(here: Path, ragged: Audio) -> None:
+    with pytest.raises(MelmoatError, match=r"Word\.transcribe returned 'HELLO' for 3 utterance"):
+        heard(models.load("python:mine_a:Word"), ragged, Draws(SEEDS))
 
 
 def test_a_package_that_fails_is_no_obstacle_to_naming_it(here: Path) -> None:

@@ -96,6 +96,24 @@ def test_attacks_through_another_gradient_are_attacks_on_the_same_defense() -> N
     assert entry.attacks == (2, 0)
 
 
+def test_the_gradient_that_breaks_most_decides_the_place() -> None:
+    made = [
+        result("none", "pgd:db=20", 90.0),
+        result("stft-flood", "pgd:db=20", 95.0),
+        result("stft-flood:gradient=resampled", "pgd:db=20", 60.0),
+        result("stft-flood:gradient=bpda", "pgd:db=20", 10.0),
+        result("rs", "pgd:db=20", 40.0),
+    ]
+    assert [rows(made)[name][0] for name in ("rs", "none", "stft-flood")] == ["1", "2", "3"]
+
+
+def test_clean_speech_is_known_from_attacked_rows_too() -> None:
+    (board,) = boards([result("none", "pgd:db=20", 90.0)])
+    (entry,) = board.entries
+    assert entry.system.benign is not None
+    assert entry.system.benign.wer == pytest.approx(1.0, abs=0.5)
+
+
 def test_runs_of_a_folder_become_a_page_and_markdown(tmp_path: Path) -> None:
     write_run(tmp_path / "results" / "a", RESULTS[:4])
     write_run(tmp_path / "results" / "b", RESULTS[4:6])

@@ -125,6 +125,16 @@ class Probe:
         x = audio.wav.detach().requires_grad_(gradient)
         with torch.set_grad_enabled(gradient):
             loss = goal.loss(self._model, Audio(x, audio.lengths, audio.rate), draws)
+        if loss.shape != (len(rows),):
+            raise AttackError(
+                f"the recognizer's loss has shape {list(loss.shape)} for {len(rows)} utterance(s); "
+                f"expected one of each, [{len(rows)}]"
+            )
+        if gradient and not loss.requires_grad:
+            raise AttackError(
+                "no gradient reaches the waveform: something between it and the loss is computed "
+                "under no_grad or outside PyTorch (docs/recognizers.md)"
+            )
         found.loss[rows] = loss.detach()
         if gradient:
             (slope,) = torch.autograd.grad(loss.sum(), x)

@@ -134,6 +134,6 @@ def facts(defense: str) -> tuple[bool | None, bool | None]:
 
 
 def exit_code(audited: Iterable[Audited]) -> int:
-    """3 where a row is suspect, else 4 where one is incomplete, else 0."""
+    """3 where a row is suspect, else 4 where one is incomplete or there is none, else 0."""
     found = {EXITS[a.verdict] for a in audited}
-    return min(found - {0}, default=0)
+    return min(found - {0}, default=0 if found else 4)

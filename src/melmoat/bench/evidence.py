@@ -9,6 +9,7 @@ neither: then the run is too small to tell, and the needed number of utterances 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -160,6 +161,9 @@ def adaptive(own: Measured) -> Finding:
     if best is None:
         text = "no untargeted gradient attack on the defended system was measured"
         return Finding(name, "missing", text)
+    if all(r.snr_db is None for _, r in _whites(own)):
+        text = "no gradient attack changed a sample: the gradient is zero, attack it by BPDA"
+        return Finding(name, "sign", text)
     most = max(len(r.rows) for _, r in own)
     if len(best.rows) < most:
         text = (
@@ -280,7 +284,7 @@ def large(own: Measured) -> Finding:
         return Finding(name, "missing", "no gradient attack")
     if (best.wer or 0.0) >= BROKEN:
         return Finding(name, "ok", f"broken by {best.cell.attack}: {_wer(best)}")
-    loud = _strongest(r for r in whites if r.snr_db is not None and r.snr_db <= LARGE_DB + AT)
+    loud = _strongest(r for s, r in _whites(own) if _db(s, r) <= LARGE_DB + AT)
     if loud is not None:
         text = (
             f"{loud.cell.attack} leaves it at {_wer(loud)}: a perturbation that loud must break it"
@@ -288,6 +292,13 @@ def large(own: Measured) -> Finding:
         return Finding(name, "sign", text)
     text = f"nothing at {LARGE_DB:g} dB or louder was tried, and the strongest leaves {_wer(best)}"
     return Finding(name, "missing", text)
+
+
+def _db(s: Setting, result: Result) -> float:
+    """The SNR that an attack used, or was allowed where it changed nothing; infinite if unknown."""
+    if result.snr_db is not None:
+        return result.snr_db
+    return s.budget.db if isinstance(s.budget, SNR | LinfSNR) else math.inf
 
 
 def noise(own: Measured) -> Finding:

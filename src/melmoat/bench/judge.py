@@ -23,7 +23,7 @@ from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.metrics import distortion
 from melmoat.metrics.errors import char_edits, word_edits
-from melmoat.models.base import Recognizer
+from melmoat.models.base import Recognizer, heard
 from melmoat.models.whisper_text import Normaliser
 from melmoat.models.wrappers import Watched
 
@@ -79,7 +79,7 @@ def judge(
     """
     clean = audio.quantized()
     if benign is None:
-        benign = model.transcribe(clean, draws.fork("benign"))
+        benign = heard(model, clean, draws.fork("benign"))
     goal = goal or attack.goal(benign, truth)
     normaliser = getattr(model, "normaliser", None)
     if normaliser is not None and isinstance(goal, Untargeted | Targeted):
@@ -99,7 +99,7 @@ def judge(
         used = budget.norm(adversarial.wav - clean.wav) / budget.radius(clean).clamp(min=1e-12)
         if bool((used > 1.0001).any()):
             raise JudgeError(f"the attack used {float(used.max()):.4f} times its budget")
-    transcripts = model.transcribe(adversarial, draws.fork("judge"))
+    transcripts = heard(model, adversarial, draws.fork("judge"))
     reached = goal.reached(transcripts)
     first, queries = _figures(proposed, attack)
     return Outcome(

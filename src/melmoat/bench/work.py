@@ -21,7 +21,7 @@ from melmoat.bench.judge import Outcome, Row, judge, rows_of
 from melmoat.defenses import Defense, FrontEnd
 from melmoat.draws import Draws
 from melmoat.memory import keep_freed_memory
-from melmoat.models.base import Recognizer
+from melmoat.models.base import Recognizer, heard
 
 TRIES = 3  # of a unit whose process dies
 HEARD = 10_000  # batches whose benign transcripts a worker remembers
@@ -121,7 +121,7 @@ class Worker:
             if len(self._heard) >= HEARD:
                 self._heard.clear()
             draws = Draws(system.seed_of(name) for name in names).fork("benign")
-            self._heard[key] = model.transcribe(audio.quantized(), draws)
+            self._heard[key] = heard(model, audio.quantized(), draws)
         return self._heard[key]
 
     def measure(self, unit: Unit, tick: Tick = lambda amount: None) -> Measured:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from melmoat import __version__
 from melmoat.cli.reading import reading
 from melmoat.cli.train import train
 
@@ -18,11 +20,28 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Attack, defend and measure automatic speech recognition.",
     no_args_is_help=True,
+    rich_markup_mode="markdown",  # a paragraph of a docstring is one, whatever its line breaks
     pretty_exceptions_enable=False,
     add_completion=False,
 )
 app.add_typer(train, name="train")
 app.add_typer(reading)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"melmoat {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _melmoat(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Attack, defend and measure automatic speech recognition."""
+
 
 ModelOption = Annotated[str, typer.Option(help="Recognizer spec; `melmoat list` shows them.")]
 DefenseOption = Annotated[str, typer.Option(help="Defense spec, such as mdnf:level=0.1.")]
@@ -67,21 +86,34 @@ def data(
 
 @app.command()
 def transcribe(
-    files: Annotated[list[Path], typer.Argument(help="Audio files.")],
+    paths: Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")],
     model: ModelOption = "ds2-an4",
     defense: DefenseOption = "none",
     seed: SecretOption = None,
 ) -> None:
     """Print what a recognizer hears in each file, behind a defense with noise that is another at
-    each call."""
+    each call. A file that cannot be heard is named, the others are transcribed."""
     from melmoat import audio, defenses, models
+    from melmoat.audio import AudioError
+    from melmoat.defenses.files import audio_files
     from melmoat.draws import Draws, derive, secret
+    from melmoat.models.base import heard
 
-    seed = secret() if seed is None else seed
+    seed, failed = secret() if seed is None else seed, 0
     system = defenses.build(defense).wrap(models.load(model))
+    files = [file for path in paths for file in audio_files(path)]
     for file in files:
-        (text,) = system.transcribe(audio.load(file, system.rate), Draws([derive(seed, file.name)]))
-        typer.echo(text if len(files) == 1 else f"{file}\t{text}")
+        draws = Draws([derive(seed, file.name)])
+        try:
+            (text,) = heard(system, audio.load(file, system.rate), draws)
+        except AudioError as error:
+            reason, failed = str(error), failed + 1
+            where = "" if str(file) in reason else f"{file}: "
+            typer.echo(f"error: {where}{reason}", err=True)
+        else:
+            typer.echo(text if len(files) == 1 else f"{file}\t{text}")
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -157,7 +189,8 @@ def attack(
     typer.echo(f"before: {out.benign[0]}\nafter:  {out.transcripts[0]}")
     reached = "reached" if out.reached[0] else "not reached"
     snr = float(snr_db(out.clean, out.adversarial))
-    typer.echo(f"goal {reached}, SNR {snr:.1f} dB, {out.seconds:.1f} s; wrote {target}")
+    size = f"SNR {snr:.1f} dB" if math.isfinite(snr) else "nothing was changed"
+    typer.echo(f"goal {reached}, {size}, {out.seconds:.1f} s; wrote {target}")
 
 
 @app.command()

@@ -20,7 +20,7 @@ def audit(run: RunArgument, json: JsonOption = False) -> None:
 
     Each defended row gets a verdict with its evidence. Exit code: 0 where no sign was found and no
     evidence is missing; 3 where a row is suspect; 4 where none is, but evidence is missing or too
-    thin.
+    thin, or where no row is defended.
     """
     from melmoat.bench.audit import audit as examine
     from melmoat.bench.audit import exit_code
@@ -38,7 +38,10 @@ def audit(run: RunArgument, json: JsonOption = False) -> None:
             console.print(table)
         verdicts = Counter(row.verdict for row in audited)
         said = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.items())
-        console.print(f"{len(audited)} defended rows{': ' if said else ''}{said}")
+        if audited:
+            console.print(f"{len(audited)} defended rows: {said}")
+        else:
+            console.print("no defended row to examine: a defense inside a recognizer is not seen")
     raise typer.Exit(exit_code(audited))
 
 

@@ -63,7 +63,7 @@ def jobs(sources: Sequence[Path], target: Path) -> list[Job]:
         for source in sources:
             if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
                 raise AudioError(f"{target} lies in {source}; choose a target outside of it")
-            files = _audio_files(source) if source.is_dir() else [source]
+            files = audio_files(source)
             base = source if source.is_dir() else source.parent
             names = [file.relative_to(base) for file in files]
             found += [
@@ -81,10 +81,17 @@ def jobs(sources: Sequence[Path], target: Path) -> list[Job]:
     return found
 
 
-def _audio_files(folder: Path) -> list[Path]:
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+def audio_files(source: Path) -> list[Path]:
+    """The audio files of a folder and those in it, sorted; of anything else, itself.
+
+    Raises:
+        AudioError: a folder without audio.
+    """
+    if not source.is_dir():
+        return [source]
+    files = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
     if not files:
-        raise AudioError(f"{folder}: no audio files in it ({', '.join(sorted(SUFFIXES))})")
+        raise AudioError(f"{source}: no audio files in it ({', '.join(sorted(SUFFIXES))})")
     return files
 
 

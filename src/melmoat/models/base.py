@@ -31,6 +31,25 @@ class Recognizer(Protocol):
         ...
 
 
+def heard(model: Recognizer, audio: Audio, draws: Draws) -> list[str]:
+    """What ``model`` transcribes, checked: it may be somebody's own.
+
+    Raises:
+        MelmoatError: it is not a list of one text an utterance.
+    """
+    texts = model.transcribe(audio, draws)
+    if (
+        isinstance(texts, str)
+        or len(texts) != len(audio)
+        or not all(isinstance(text, str) for text in texts)
+    ):
+        raise MelmoatError(
+            f"{type(model).__name__}.transcribe returned {texts!r} for {len(audio)} utterance(s); "
+            "expected a list of one text each (docs/recognizers.md)"
+        )
+    return texts
+
+
 class CTCRecognizer(Recognizer, Protocol):
     """A recognizer with frame-wise character probabilities (Graves et al. 2006).
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from melmoat.bench.audit import Audited
 from melmoat.bench.evidence import CONTROLS, setting
@@ -19,7 +19,7 @@ class System:
     """One recognizer behind one defense on one corpus.
 
     Attributes:
-        benign: without an attack; None where it was not measured.
+        benign: without an attack; None where nothing was measured.
         attacked: every other untargeted result that has rows.
         targeted: the results of targeted attacks, whose WER says little of a system's worst case.
         audited: None for an undefended recognizer.
@@ -61,11 +61,28 @@ def systems(results: Sequence[Result], audited: Sequence[Audited]) -> list[Syste
     found = []
     for place in dict.fromkeys(r.system for r in results):
         own = [r for r in results if r.system == place and r.rows and r.wer is not None]
-        benign = next((r for r in own if r.cell.attack == "none"), None)
+        benign = next((r for r in own if r.cell.attack == "none"), None) or _unattacked(own)
         attacked = tuple(r for r in own if r.cell.attack != "none" and not r.targeted)
         targeted = tuple(r for r in own if r.targeted)
         found.append(System(*place, benign, attacked, verdicts.get(place), targeted))
     return found
+
+
+def _unattacked(own: Sequence[Result]) -> Result | None:
+    """What attacked rows say of the speech before their attack."""
+    if not own:
+        return None
+    most = max(own, key=lambda r: len(r.rows))
+    rows = {
+        name: {
+            **row,
+            "adversarial": row["benign"],
+            "target": None,
+            "counts": {**row["counts"], "adversarial": row["counts"]["benign"], "target": None},
+        }
+        for name, row in most.rows.items()
+    }
+    return replace(most, rows=rows)
 
 
 def strongest(pool: Sequence[Result], most: int = 0) -> Result | None:
@@ -81,12 +98,13 @@ def ranked(
 ) -> list[tuple[int, int] | None]:
     """The places of systems by the strongest of the attacks that all of them met.
 
+    Of the same attack through several gradients the one that breaks most counts.
     Those that are suspect, or have no attack on ``most`` utterances, have none and ask for none.
     """
-    whole = [
-        {} if s.suspect else {r.cell.attack: r for r in pool if len(r.rows) == most}
-        for s, pool in pools
-    ]
+    whole = []
+    for s, pool in pools:
+        full = [r for r in pool if len(r.rows) == most and not s.suspect]
+        whole.append({r.cell.attack: r for r in sorted(full, key=lambda r: r.wer or 0.0)})
     met = [set(results) for results in whole if results]
     common = set.intersection(*met) if met else set()
     worst = [strongest([r for a, r in results.items() if a in common]) for results in whole]

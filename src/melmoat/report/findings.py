@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from melmoat.bench.audit import Audited
+from melmoat.bench.evidence import ENOUGH
 from melmoat.bench.results import SEP, Comparison, p_text
 
 STYLES = {
@@ -49,7 +50,7 @@ def figure_text(figure: Comparison) -> str:
     d = figure.difference
     if d is None or figure.needed is None or not (d.low <= 0 <= d.high):
         return str(figure)
-    return f"{figure}; {figure.needed} utterances would settle it"
+    return f"{figure}; {max(figure.needed, ENOUGH)} utterances would settle it"
 
 
 def comparisons(found: Sequence[Comparison]) -> Group:

@@ -112,7 +112,7 @@ def render(folder: Path, options: Options = Options()) -> tuple[str, str, int]:
     run = store.run()
     content = {
         "title": folder.resolve().name,
-        "folder": shlex.quote(folder.name or str(folder)),
+        "folder": called(folder),
         "run": run,
         "tables": tables(systems(results, audited)),
         "audited": audited,
@@ -191,13 +191,18 @@ def commands(results: Sequence[Result], asked: Mapping[str, Any], folder: Path) 
         model, defense, data, seed = place
         own = [r for r in results if r.system == place]
         most = max(len(r.rows) for r in own)
-        words = ["melmoat bench", f"--out {shlex.quote(folder.name or str(folder))}"]
+        words = ["melmoat bench", f"--out {called(folder)}"]
         words += [f"--data {shlex.quote(data)}", *([f"--seed {seed}"] if seed else []), *kept]
         words += [f"--limit {most or asked['limit']}"] if asked.get("limit") else []
         words += [f"--model {shlex.quote(model)}", f"--defense {shlex.quote(defense)}"]
         words += [f"--attack {shlex.quote(r.cell.attack)}" for r in own]
         found.append(" ".join(words))
     return found
+
+
+def called(folder: Path) -> str:
+    """A run's folder for a command: as it was given, but not where on this machine it lies."""
+    return shlex.quote(str(folder) if not folder.is_absolute() else folder.name or str(folder))
 
 
 def name(result: Result) -> str:
