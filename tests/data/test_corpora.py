@@ -97,6 +97,15 @@ def test_broken_tables(tmp_path: Path, rows: str, message: str) -> None:
         data.load(f"tsv:{corpus(tmp_path / 'c', rows)}")
 
 
+def test_speakers_and_seconds_need_not_be_known(tmp_path: Path) -> None:
+    folder = corpus(tmp_path / "c", ROWS)
+    (folder / "transcripts.tsv").write_text("path\tid\ttext\na.flac\tu1\tgo on\n")
+    (cut,) = data.load(f"tsv:{folder}")
+    assert (cut.id, cut.duration) == ("u1", 1.0)
+    assert cut.supervisions[0].text == "GO ON"
+    assert not cut.supervisions[0].speaker
+
+
 def test_a_table_with_a_byte_order_mark_is_read(tmp_path: Path) -> None:
     folder = corpus(tmp_path / "c", ROWS)
     table = folder / "transcripts.tsv"
@@ -111,10 +120,12 @@ def test_missing_folders_columns_and_names(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="no such file"):
         data.load(f"tsv:{tmp_path}")
     (tmp_path / "transcripts.tsv").write_text("id\ttext\nx\ty\n")
-    with pytest.raises(CorpusError, match=r"\['speaker', 'seconds', 'path'\] are missing"):
+    with pytest.raises(CorpusError, match=r"\['path'\] are missing"):
         data.load(f"tsv:{tmp_path}")
     with pytest.raises(SpecError, match="known: an4, demo, librispeech, tsv"):
         data.load("timit:x")
+    with pytest.raises(CorpusError, match=r"unpack an4_sphere\.tar\.gz"):
+        data.load(f"an4:{tmp_path / 'an4' / 'test'}")
     with pytest.raises(CorpusError, match="no such folder"):
         data.load(f"librispeech:{tmp_path / 'test-clean'}")
 

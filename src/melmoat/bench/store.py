@@ -76,19 +76,19 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def _locked(path: Path, wait: bool) -> Iterator[None]:
-    """Hold ``path``, made if need be, against every other process that asks."""
+def _locked(path: Path, busy: str = "") -> Iterator[None]:
+    """Hold ``path``, made if need be, against every other process that asks.
+
+    Where one holds it already, wait, or raise :class:`Busy` with the message ``busy``.
+    """
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("ab")
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
         except BlockingIOError as error:
-            raise Busy(
-                f"{path}: another process is measuring this cell. Wait for it, or give this one "
-                "other cells or another folder"
-            ) from error
+            raise Busy(busy) from error
         yield
 
 
@@ -110,7 +110,7 @@ class Store:
             "machine": machine(),
             "revision": revision(),
         }
-        with _locked(self.folder / ".lock", wait=True):
+        with _locked(self.folder / ".lock"):
             keys = self.keys() | asking
             known = [{**asdict(cell), "key": key} for cell, key in keys.items()]
             run = self.run()
@@ -127,7 +127,12 @@ class Store:
         Raises:
             Busy: another process measures it now.
         """
-        with _locked(self.path(cell), wait=False):
+        busy = (
+            f"{cell.model} / {cell.defense} / {cell.attack}: another process is measuring it in "
+            f"{self.folder}. Everything else is done; when that one has ended, the same command "
+            "shows all"
+        )
+        with _locked(self.path(cell), busy):
             yield
 
     def run(self) -> dict[str, Any]:

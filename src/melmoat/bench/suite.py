@@ -115,6 +115,7 @@ def find(name: str) -> Suite:
         raise MelmoatError(
             f"no suite {name!r}: give a Python file"
             + (f", or one of {', '.join(known)}" if known else "")
+            + ("" if known else "; those with names lie in suites/ of melmoat's source folder")
         )
     beside = str(file.parent.resolve())
     sys.path.insert(0, beside)

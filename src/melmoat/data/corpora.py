@@ -24,7 +24,7 @@ from melmoat.errors import MelmoatError
 from melmoat.spec import Family
 from melmoat.text import normalise
 
-COLUMNS = ("id", "speaker", "seconds", "text", "path")
+COLUMNS = ("id", "text", "path")  # of transcripts.tsv; speaker is read where it is there
 # A text of AN4, with or without marks of a sentence, then the utterance's id.
 _AN4 = re.compile(r"(?:<s>)?\s*(.*?)\s*(?:</s>)?\s*\((\S+)\)\s*$")
 
@@ -36,11 +36,11 @@ class CorpusError(MelmoatError):
 def tsv(
     path: Path, speakers: str | None = None, shortest: float = 0.0, longest: float = 0.0
 ) -> CutSet:
-    """A folder (or file) with ``transcripts.tsv``: id, speaker, seconds, text, path.
+    """A folder (or file) with ``transcripts.tsv``: id, text, path and, if known, speaker.
 
-    Paths in it are relative to the folder. Texts are normalised to upper case. ``speakers`` keeps
-    only those named, with ``+`` between them; ``shortest`` and ``longest`` bound an utterance's
-    seconds (0: no bound).
+    Tabs are between columns, paths are relative to the folder, other columns are passed over.
+    Texts are normalised to upper case. ``speakers`` keeps only those named, with ``+`` between
+    them; ``shortest`` and ``longest`` bound an utterance's seconds (0: no bound).
     """
     table = listings(path)[0] if path.is_dir() else path
     if not table.is_file():
@@ -55,7 +55,9 @@ def tsv(
     missing = [c for c in COLUMNS if c not in rows[0]]
     if missing:
         raise CorpusError(f"{table}: columns {missing} are missing; expected {list(COLUMNS)}")
-    found = [(row["id"], row["speaker"], row["text"], table.parent / row["path"]) for row in rows]
+    found = [
+        (row["id"], row.get("speaker", ""), row["text"], table.parent / row["path"]) for row in rows
+    ]
     return _cuts(found, speakers, shortest, longest, table)
 
 
@@ -70,6 +72,11 @@ def an4(
     _, table = listings(path)
     etc = table.parent
     if path.exists() or not etc.is_dir():
+        if not path.exists():
+            raise CorpusError(
+                f"{path}: no such folder; unpack an4_sphere.tar.gz of Carnegie Mellon University "
+                "so that it lies there, or name a folder with transcripts.tsv"
+            )
         return tsv(path, speakers, shortest, longest)
     found = []
     try:
