@@ -12,7 +12,8 @@ from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.models.base import heard
-from melmoat.models.own import faults, origin
+from melmoat.models.own import faults
+from melmoat.own import origin
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SEEDS = (5, 6, 7)

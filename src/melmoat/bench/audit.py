@@ -18,6 +18,7 @@ from melmoat.bench import evidence
 from melmoat.bench.evidence import Finding, Setting, setting, siblings
 from melmoat.bench.results import Result
 from melmoat.defenses import FrontEnd
+from melmoat.defenses.own import Own
 from melmoat.errors import MelmoatError
 
 Verdict = Literal["suspect", "incomplete", "no sign found"]
@@ -123,10 +124,13 @@ def systems(results: Sequence[Result]) -> list[System]:
 
 @lru_cache(maxsize=64)
 def facts(defense: str) -> tuple[bool | None, bool | None]:
-    """Whether a defense is stochastic and differentiable; None where it cannot be built here."""
+    """Whether a defense is stochastic and differentiable; None where it cannot be built here, and
+    for somebody's own, since reading a run must not run its code."""
     try:
         made = defenses.build(defense)
     except MelmoatError:
+        return None, None
+    if isinstance(made, Own):
         return None, None
     if isinstance(made, FrontEnd):
         return made.stochastic, made.differentiable

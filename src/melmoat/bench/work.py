@@ -19,6 +19,7 @@ from melmoat.audio import Audio
 from melmoat.bench.cell import Cell
 from melmoat.bench.judge import Outcome, Row, judge, rows_of
 from melmoat.defenses import Defense, FrontEnd
+from melmoat.defenses.own import Own
 from melmoat.draws import Draws
 from melmoat.memory import keep_freed_memory
 from melmoat.models.base import Recognizer, heard
@@ -187,6 +188,8 @@ def _texts(corpus: str) -> tuple[str, ...]:
 
 def _kinds(outcome: Outcome, defense: Defense, draws: Draws) -> dict[str, Audio]:
     kinds = {"clean": outcome.clean, "adversarial": outcome.adversarial}
+    if isinstance(defense, Own):
+        defense = defense.made
     if isinstance(defense, FrontEnd):
         with torch.no_grad():
             kinds["defended"] = defense(outcome.adversarial, draws.fork("listen"))

@@ -1,6 +1,7 @@
 """Defenses, by spec string."""
 
 from melmoat.defenses.base import Defense, FrontEnd, Nothing, StraightThrough
+from melmoat.defenses.own import Own
 from melmoat.defenses.resynthesis import mdnf, resynth
 from melmoat.defenses.room import Room
 from melmoat.defenses.smoothing import GaussianNoise, RandomizedSmoothing
@@ -12,6 +13,7 @@ DEFENSES: Family[Defense] = Family(
     {
         "mdnf": mdnf,
         "none": Nothing,
+        "python": Own,
         "resynth": resynth,
         "room": Room,
         "rs": RandomizedSmoothing,
@@ -34,6 +36,8 @@ def front_end(spec: str) -> FrontEnd:
         SpecError: the defense changes how the recognizer is used instead (such as ``rs``).
     """
     made = build(spec)
+    if isinstance(made, Own):
+        made = made.made
     if not isinstance(made, FrontEnd):
         raise SpecError(
             f"{spec!r} is not a function of audio: it averages several passes of a recognizer; "

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from melmoat import own
 from melmoat.assets import asset
-from melmoat.models import checkpoints, hf_load, own, whisper_load
+from melmoat.models import checkpoints, hf_load, whisper_load
+from melmoat.models import own as own_recognizer
 from melmoat.models.base import Recognizer
 from melmoat.models.decoding import beam as beam_decoder
 from melmoat.models.deepspeech2 import DeepSpeech2
@@ -70,7 +72,7 @@ def hf_ctc(name: str, beam: int = 0, language: str | None = None) -> Recognizer:
 
 def python(target: str) -> Recognizer:
     """Your own: ``python:MODULE:FACTORY`` imports MODULE and calls FACTORY()."""
-    return own.load(target)
+    return own_recognizer.load(target)
 
 
 def whisper(

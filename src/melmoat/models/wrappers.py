@@ -16,6 +16,7 @@ from torch import Tensor
 
 from melmoat.audio import Audio
 from melmoat.draws import Draws
+from melmoat.errors import MelmoatError
 from melmoat.models.base import CTC, CTCRecognizer, Recognizer, require_ctc
 from melmoat.models.decoding import greedy
 from melmoat.models.rover import vote
@@ -44,7 +45,13 @@ class Defended:
         _inherit(self, model)
 
     def _hear(self, audio: Audio, draws: Draws) -> tuple[Audio, Draws]:
-        return self.front_end(audio, draws.fork("front-end")), draws.fork("model")
+        heard = self.front_end(audio, draws.fork("front-end"))
+        if heard.rate != audio.rate or not torch.equal(heard.lengths, audio.lengths):
+            raise MelmoatError(
+                f"{type(self.front_end).__name__} changed an utterance's length or the rate; a "
+                "front-end keeps both (docs/defenses.md)"
+            )
+        return heard, draws.fork("model")
 
     def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
         """One transcript an utterance."""

@@ -1,0 +1,47 @@
+"""Somebody's own defense."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import cast
+
+from melmoat import own
+from melmoat.defenses.base import Defense, FrontEnd, Gradient, with_gradient
+from melmoat.errors import MelmoatError
+from melmoat.models.base import Recognizer
+
+
+class Own:
+    """Your own: ``python:MODULE:FACTORY`` imports MODULE and calls FACTORY().
+
+    Nothing is imported before it is used, so that reading a run runs none of its code.
+
+    Args:
+        target: ``MODULE:FACTORY``.
+        gradient: that attackers are given; another than the exact one is for functions of audio.
+    """
+
+    def __init__(self, target: str, gradient: Gradient = "exact") -> None:
+        self.target, self.gradient = target, gradient
+
+    @cached_property
+    def made(self) -> Defense:
+        """What the factory makes.
+
+        Raises:
+            MelmoatError: as :func:`melmoat.own.make`, or it is no defense.
+        """
+        made = own.make(self.target)
+        if isinstance(made, FrontEnd):
+            return with_gradient(made, self.gradient)
+        if not callable(getattr(made, "wrap", None)) or self.gradient != "exact":
+            raise MelmoatError(
+                f"python:{self.target} made a {type(made).__name__}; expected a "
+                "melmoat.defenses.FrontEnd, or an object with a method wrap, whose gradient is "
+                "its own (docs/defenses.md)"
+            )
+        return cast(Defense, made)
+
+    def wrap(self, model: Recognizer) -> Recognizer:
+        """The defended recognizer."""
+        return self.made.wrap(model)
