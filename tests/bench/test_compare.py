@@ -39,6 +39,8 @@ def test_two_rows_by_a_part_of_their_name(folder: Path) -> None:
     (found,) = compare_runs(folder, rows=["stft", "rs / pgd:db=20"])
     assert found.difference is not None
     assert found.difference.points == pytest.approx(1.0, abs=1.0)
+    (again,) = compare_runs(folder, rows=["stft", "rs:snr=15,votes=5 / pgd:norm=snr,db=20"])
+    assert again == found
     with pytest.raises(MelmoatError, match=r"2 rows called 'rs'"):
         compare_runs(folder, rows=["stft", "rs"])
     with pytest.raises(MelmoatError, match="no row called 'mdnf'"):
@@ -60,6 +62,14 @@ def test_two_runs_pair_by_cell(folder: Path, tmp_path: Path) -> None:
     write_run(tmp_path / "third", [result("wgn", "none", 5.0, n=30)])
     with pytest.raises(MelmoatError, match="no two rows"):
         compare_runs(folder, tmp_path / "third")
+
+
+def test_rows_without_an_utterance_in_common_are_told(tmp_path: Path) -> None:
+    made = result("stft", "none", 5.0, n=3)
+    renamed = {f"v{name}": {**row, "id": f"v{name}"} for name, row in made.rows.items()}
+    write_run(tmp_path / "run", [result("rs", "none", 5.0, n=3), replace(made, rows=renamed)])
+    with pytest.raises(MelmoatError, match="no utterance in common"):
+        compare_runs(tmp_path / "run")
 
 
 def on(made: Result, data: str, seed: int = 0) -> Result:

@@ -12,10 +12,16 @@ import torch
 from typer.testing import CliRunner
 
 from melmoat import audio, data
+from melmoat.attacks import ATTACKS
+from melmoat.bench.executors import EXECUTORS
 from melmoat.bench.store import Store
 from melmoat.cli.app import app
+from melmoat.data import CORPORA
+from melmoat.defenses import DEFENSES
 from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import word_edits
+from melmoat.models import MODELS
+from melmoat.vocoders import VOCODERS
 
 CLI = CliRunner()
 
@@ -44,6 +50,21 @@ def test_list_names_every_part() -> None:
     text = run("list")
     for name in ("ds2-an4", "rs:snr=15,votes=5", "pgd:norm=snr", "librispeech:PATH"):
         assert name in text
+
+
+def test_list_explains_one_part() -> None:
+    text = run("list", "mdnf")
+    assert text.startswith("defense\n  mdnf:vocoder=melgan-lab,")
+    assert "level" in text.partition("\n\n")[2]
+    assert "rs:" not in text
+    with pytest.raises(MelmoatError, match="no part called 'mdfn'"):
+        run("list", "mdfn")
+
+
+def test_every_part_is_explained() -> None:
+    families = (MODELS, VOCODERS, DEFENSES, ATTACKS, CORPORA, EXECUTORS)
+    parts = [part for family in families for part in family.table.values()]
+    assert all(part.__doc__ for part in parts)
 
 
 def test_data() -> None:
@@ -205,7 +226,7 @@ def test_ctrl_c_keeps_finished_rows_and_says_how_to_go_on(tmp_path: Path) -> Non
         (["attack", "SPEECH", "o.wav", "--attack", "pgd:db=9,target=room 12"], "cannot write"),
         (["defend", "SPEECH", "o.wav", "--defense", "rs"], "its noise alone is wgn"),
         (["defend", "SPEECH", "o.xyz", "--defense", "wgn"], "name it .wav or .flac"),
-        (["bench", "--out", "run", "--data", "an4:nowhere"], "no such file"),
+        (["bench", "--out", "run", "--data", "an4:nowhere"], "unpack an4_sphere"),
         (["bench", "--out", "run", "--attack", "pdg"], "unknown attack"),
         (["defend", "missing.wav", "o.wav", "--defense", "none"], "no such file or folder"),
         (["defend", "o.wav", "--defense", "none"], "one or more sources"),

@@ -143,7 +143,9 @@ def test_silence_comes_back_silent(spec: str, build: Build) -> None:
 
 
 def test_every_defense_is_tested_here() -> None:
-    assert {s.partition(":")[0] for s in FRONT_ENDS} | {"rs", "python"} == set(defenses.DEFENSES.table)
+    assert {s.partition(":")[0] for s in FRONT_ENDS} | {"rs", "python"} == set(
+        defenses.DEFENSES.table
+    )
 
 
 def test_noise_has_the_snr_it_says(ragged: Audio) -> None:

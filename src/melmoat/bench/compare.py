@@ -6,8 +6,12 @@ from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
+from melmoat.attacks import ATTACKS
 from melmoat.bench.results import SEP, Comparison, Result, compare, read_results, speakers_of
+from melmoat.defenses import DEFENSES
 from melmoat.errors import MelmoatError
+from melmoat.models import MODELS
+from melmoat.spec import SpecError
 
 
 def compare_runs(
@@ -41,6 +45,8 @@ def compare_runs(
         known = "\n".join(f"  {_name(r, True)}" for r in [*ours, *(theirs if other else [])])
         what = "targeted attacks" if target else "rows"
         raise MelmoatError(f"no two {what} here can be compared; there are\n{known or '  none'}")
+    if not any(a.rows.keys() & b.rows.keys() for a, b in pairs):
+        raise MelmoatError(f"{run}: what is to be compared has no utterance in common")
     named = ("", "") if other is None else (f"{run}: ", f"{other}: ")
     several = len({where for pair in pairs for where in map(_where, pair)}) > 1
     return [
@@ -91,10 +97,23 @@ def _name(result: Result, whole: bool = False) -> str:
     return SEP.join(_cell(result)) + (f" on {result.cell.data}{seed}" if whole else "")
 
 
+def _spelled(part: str) -> str:
+    """A part of a row's name as results spell it: without defaults."""
+    for family in (DEFENSES, ATTACKS, MODELS):
+        try:
+            return str(family.parse(part))
+        except SpecError:
+            continue
+    return part
+
+
 def _row(results: Sequence[Result], text: str, run: Path) -> Result:
     whole = len({_where(r) for r in results}) > 1
-    found = [r for r in results if text in (_name(r, whole), r.label)]
-    found = found or [r for r in results if text in _name(r, whole)]
+    for wanted in (text, SEP.join(map(_spelled, text.split(SEP)))):
+        found = [r for r in results if wanted in (_name(r, whole), r.label)]
+        found = found or [r for r in results if wanted in _name(r, whole)]
+        if found:
+            break
     if len(found) != 1:
         what = "no row" if not found else f"{len(found)} rows"
         known = "\n".join(f"  {_name(r, whole)}" for r in found or results)

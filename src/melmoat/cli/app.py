@@ -54,19 +54,37 @@ SecretOption = Annotated[
 
 
 @app.command("list")
-def list_parts() -> None:
-    """Show every model, vocoder, defense, attack, corpus and executor with its options."""
+def list_parts(
+    name: Annotated[str | None, typer.Argument(help="A part to explain, such as pgd.")] = None,
+) -> None:
+    """Show every model, vocoder, defense, attack, corpus and executor with its options, or explain
+    one."""
+    import inspect
+
     from melmoat.attacks import ATTACKS
     from melmoat.bench.executors import EXECUTORS
     from melmoat.data import CORPORA
     from melmoat.defenses import DEFENSES
+    from melmoat.errors import MelmoatError
     from melmoat.models import MODELS
     from melmoat.vocoders import VOCODERS
 
-    for family in (MODELS, VOCODERS, DEFENSES, ATTACKS, CORPORA, EXECUTORS):
-        typer.secho(family.kind, bold=True)
-        for name in sorted(family.table):
-            typer.echo(f"  {family.usage(name)}")
+    families = (MODELS, VOCODERS, DEFENSES, ATTACKS, CORPORA, EXECUTORS)
+    if name and not any(name in family.table for family in families):
+        raise MelmoatError(f"no part called {name!r}; `melmoat list` shows all")
+    for family in families:
+        chosen = [part for part in sorted(family.table) if name in (None, part)]
+        if chosen:
+            typer.secho(family.kind, bold=True)
+        for part in chosen:
+            typer.echo(f"  {family.usage(part)}")
+            if name:
+                factory = family.table[part]
+                shared = getattr(factory, "__mro__", (factory,))[1:]
+                shared = [base for base in shared if "Args:" in (base.__doc__ or "")]
+                for base in (factory, *shared):
+                    heading = "" if base is factory else f"{base.__name__}: "
+                    typer.echo(f"\n{heading}{inspect.cleandoc(base.__doc__ or '')}")
 
 
 @app.command()

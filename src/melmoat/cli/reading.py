@@ -79,6 +79,9 @@ def compare(
 
     console = Console()
     console.print(comparisons(found))
+    if not any(comparison.difference for comparison in found):
+        console.print("too few utterances in common for an interval", style="dim")
+        return
     console.print(
         "[low, high]: 95 % paired bootstrap over utterances; needed: utterances that tell such a "
         "difference from none four times in five",
