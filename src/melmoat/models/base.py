@@ -38,11 +38,8 @@ def heard(model: Recognizer, audio: Audio, draws: Draws) -> list[str]:
         MelmoatError: it is not a list of one text an utterance.
     """
     texts = model.transcribe(audio, draws)
-    if (
-        isinstance(texts, str)
-        or len(texts) != len(audio)
-        or not all(isinstance(text, str) for text in texts)
-    ):
+    listed = isinstance(texts, Sequence) and not isinstance(texts, str)
+    if not listed or len(texts) != len(audio) or not all(isinstance(t, str) for t in texts):
         raise MelmoatError(
             f"{type(model).__name__}.transcribe returned {texts!r} for {len(audio)} utterance(s); "
             "expected a list of one text each (docs/recognizers.md)"
