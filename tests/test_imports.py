@@ -19,6 +19,7 @@ LAYERS = [
         "assets",
         "weights",
         "memory",
+        "own",
         "resampling",
         "__init__",
     },
