@@ -183,6 +183,8 @@ def gradient(
     name = "exact gradient"
     if kind == "exact" and differentiable is False:
         return Finding(name, "sign", "no gradient flows through this defense: attack it by BPDA")
+    if kind == "exact" and differentiable is None:
+        return Finding(name, "missing", "not known here: the defense is none of melmoat's own")
     if kind == "exact":
         return Finding(
             name, "ok", "one graph from the loss to the waveform, through the noise drawn"
@@ -238,7 +240,7 @@ def eot(own: Measured, stochastic: bool | None) -> Finding:
         [_between(single[s.but("eot")], r) for s, r in averaged],
         "at least as strong as one draw",
         "one draw breaks more than the average over draws: the attack does not optimise well",
-        "stochastic, but no attack averages its loss over draws (eot=) beside one that does not",
+        "may be stochastic, but no attack averages its loss over draws (eot=) beside one that does not",
     )
 
 
