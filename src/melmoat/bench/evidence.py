@@ -240,7 +240,7 @@ def eot(own: Measured, stochastic: bool | None) -> Finding:
         [_between(single[s.but("eot")], r) for s, r in averaged],
         "at least as strong as one draw",
         "one draw breaks more than the average over draws: the attack does not optimise well",
-        "may be stochastic, but no attack averages its loss over draws (eot=) beside one that does not",
+        "may be stochastic, but no attack averages over draws (eot=) beside one that does not",
     )
 
 
