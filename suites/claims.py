@@ -83,10 +83,10 @@ CLAIMS = [
     Claim("targeted PGD of 40 dB costs without a defense", ("None", FAINT), ("None", "benign")),
     Claim("targeted PGD of 40 dB costs through RS", ("RS", FAINT), ("RS", "benign")),
     Claim("MG keeps PGD from its target", ("MG", PGD), ("None", PGD), target=True),
-    Claim("flooding adds to that", ("MG-MDNF", PGD), ("MG", PGD), target=True),
+    Claim("flooding keeps PGD from it further", ("MG-MDNF", PGD), ("MG", PGD), target=True),
     Claim("RS keeps PGD from its target", ("RS", PGD), ("None", PGD), target=True),
     Claim("MG keeps CW from its target", ("MG", CW), ("None", CW), 22.2, target=True),
-    Claim("flooding adds to that", ("MG-MDNF", CW), ("MG", CW), 16.7, target=True),
+    Claim("flooding keeps CW from it further", ("MG-MDNF", CW), ("MG", CW), 16.7, target=True),
     Claim("RS keeps CW from its target", ("RS", CW), ("None", CW), 33.3, target=True),
     Claim("belief in one draw holds CW back", ("MG-MDNF", CW), ("MG-MDNF", CONFIRMED), target=True),
 ]

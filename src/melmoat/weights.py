@@ -47,10 +47,15 @@ def write(path: Path, module: nn.Module, header: Mapping[str, Any], half: bool =
         partial.replace(path)
     except (safetensors.SafetensorError, OSError) as error:
         partial.unlink(missing_ok=True)
-        raise WeightsError(
-            f"cannot write {path}: {error}; free some space or give another folder, and run the "
-            "same command again"
-        ) from error
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: Exception) -> WeightsError:
+    """What to say where ``path`` cannot be written."""
+    return WeightsError(
+        f"cannot write {path}: {error}; free some space or give another folder, and run the same "
+        "command again"
+    )
 
 
 def read_header(path: Path) -> dict[str, Any]:

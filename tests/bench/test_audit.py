@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from melmoat.bench.audit import CHECKS, Audited, audit, exit_code, systems
-from melmoat.bench.evidence import setting, siblings
+from melmoat.bench.evidence import large, setting, siblings
 from melmoat.bench.results import Result
 from tests.bench.hand_made import result, run
 
@@ -169,6 +169,14 @@ def test_attacks_that_change_nothing_are_a_sign() -> None:
     assert "the gradient is zero" in found["adaptive attack"].text
     assert found["large budget"].status == "sign"
     assert found["large budget"].text.startswith("pgd:db=5 ")
+
+
+def test_a_loud_attack_on_speech_without_words_is_no_sign() -> None:
+    loud = result("stft", "pgd:db=5", 5.0, snr_db=5.0)
+    for row in loud.rows.values():
+        row["counts"]["adversarial"]["words"] = [0, 0]
+    results = [result("stft", ONE, 6.0), loud]
+    assert large([(setting(r.cell.attack), r) for r in results]).status == "missing"
 
 
 def test_a_run_without_a_defended_row_is_not_passed() -> None:

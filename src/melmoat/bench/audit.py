@@ -17,8 +17,7 @@ from melmoat import defenses
 from melmoat.bench import evidence
 from melmoat.bench.evidence import Finding, Setting, setting, siblings
 from melmoat.bench.results import Result
-from melmoat.defenses import FrontEnd
-from melmoat.defenses.own import Own
+from melmoat.defenses import FrontEnd, Own
 from melmoat.errors import MelmoatError
 
 Verdict = Literal["suspect", "incomplete", "no sign found"]

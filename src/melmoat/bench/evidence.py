@@ -280,13 +280,13 @@ def weaker(own: Measured, others: Sequence[tuple[str, Setting, Result]]) -> Find
 def large(own: Measured) -> Finding:
     """Whether a large budget breaks the defense, as it must."""
     name = "large budget"
-    whites = [r for _, r in _whites(own) if r.wer is not None]
-    best = _strongest(whites)
+    whites = [(s, r) for s, r in _whites(own) if r.wer is not None]
+    best = _strongest(r for _, r in whites)
     if best is None:
         return Finding(name, "missing", "no gradient attack")
     if (best.wer or 0.0) >= BROKEN:
         return Finding(name, "ok", f"broken by {best.cell.attack}: {_wer(best)}")
-    loud = _strongest(r for s, r in _whites(own) if _db(s, r) <= LARGE_DB + AT)
+    loud = _strongest(r for s, r in whites if _db(s, r) <= LARGE_DB + AT)
     if loud is not None:
         text = (
             f"{loud.cell.attack} leaves it at {_wer(loud)}: a perturbation that loud must break it"

@@ -113,7 +113,7 @@ def transcribe(
     each call. A file that cannot be heard is named, the others are transcribed."""
     from melmoat import audio, defenses, models
     from melmoat.audio import AudioError
-    from melmoat.defenses.files import audio_files
+    from melmoat.defenses.files import audio_files, named
     from melmoat.draws import Draws, derive, secret
     from melmoat.models.base import heard
 
@@ -125,9 +125,8 @@ def transcribe(
         try:
             (text,) = heard(system, audio.load(file, system.rate), draws)
         except AudioError as error:
-            reason, failed = str(error), failed + 1
-            where = "" if str(file) in reason else f"{file}: "
-            typer.echo(f"error: {where}{reason}", err=True)
+            failed += 1
+            typer.echo(f"error: {named(file, error)}", err=True)
         else:
             typer.echo(text if len(files) == 1 else f"{file}\t{text}")
     if failed:

@@ -71,13 +71,13 @@ def an4(
     """
     _, table = listings(path)
     etc = table.parent
-    if path.exists() or not etc.is_dir():
-        if not path.exists():
-            raise CorpusError(
-                f"{path}: no such folder; unpack an4_sphere.tar.gz of Carnegie Mellon University "
-                "so that it lies there, or name a folder with transcripts.tsv"
-            )
+    if path.exists():
         return tsv(path, speakers, shortest, longest)
+    if not etc.is_dir():
+        raise CorpusError(
+            f"{path}: no such folder; unpack an4_sphere.tar.gz of Carnegie Mellon University so "
+            "that it lies there, or name a folder with transcripts.tsv"
+        )
     found = []
     try:
         names = (etc / f"an4_{path.name}.fileids").read_text(encoding="utf-8").split()

@@ -35,10 +35,8 @@ def front_end(spec: str) -> FrontEnd:
     Raises:
         SpecError: the defense changes how the recognizer is used instead (such as ``rs``).
     """
-    made = build(spec)
-    if isinstance(made, Own):
-        made = made.made
-    if not isinstance(made, FrontEnd):
+    made = function_of_audio(build(spec))
+    if made is None:
         raise SpecError(
             f"{spec!r} is not a function of audio: it averages several passes of a recognizer; "
             "use it in transcribe, attack or bench (its noise alone is wgn)"
@@ -46,4 +44,21 @@ def front_end(spec: str) -> FrontEnd:
     return made
 
 
-__all__ = ["DEFENSES", "Defense", "FrontEnd", "Nothing", "StraightThrough", "build", "front_end"]
+def function_of_audio(made: Defense) -> FrontEnd | None:
+    """``made`` as one; None where it changes how the recognizer is used instead."""
+    if isinstance(made, Own):
+        made = made.made
+    return made if isinstance(made, FrontEnd) else None
+
+
+__all__ = [
+    "DEFENSES",
+    "Defense",
+    "FrontEnd",
+    "Nothing",
+    "Own",
+    "StraightThrough",
+    "build",
+    "front_end",
+    "function_of_audio",
+]

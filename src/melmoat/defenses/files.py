@@ -95,6 +95,12 @@ def audio_files(source: Path) -> list[Path]:
     return files
 
 
+def named(source: Path, error: Exception) -> str:
+    """An error in words that name the file it is about."""
+    reason = str(error)
+    return reason if str(source) in reason else f"{source}: {reason}"
+
+
 def _writable(path: Path) -> Path:
     return path if path.suffix.lower() in (".wav", ".flac") else path.with_suffix(".flac")
 
@@ -126,7 +132,6 @@ def defend_files(
             passed.seconds += float(clean.seconds)
             passed.files += 1
         except (AudioError, OSError) as error:
-            reason = str(error)
-            passed.failed.append(reason if str(job.source) in reason else f"{job.source}: {reason}")
+            passed.failed.append(named(job.source, error))
         tick()
     return passed

@@ -25,7 +25,7 @@ from melmoat.audio import Audio, AudioError
 from melmoat.draws import Draws
 from melmoat.models.base import CTC
 from melmoat.models.decoding import Decoder, greedy
-from melmoat.weights import WeightsError
+from melmoat.weights import WeightsError, unwritable
 
 LONGEST_SECONDS = 120  # attention needs memory of the square of it
 CARD = "melmoat.json"  # in an exported folder: where the weights come from
@@ -182,9 +182,7 @@ class HFCTC(CTC, nn.Module):
             for part in (self.network, self.extractor, self.tokenizer):
                 part.save_pretrained(folder)
         except (OSError, SafetensorError) as error:
-            raise WeightsError(
-                f"cannot write {folder}: {error}; free some space or give another folder"
-            ) from error
+            raise unwritable(folder, error) from error
 
 
 def written(decoder: Decoder) -> Decoder:

@@ -11,7 +11,8 @@ import json
 import math
 import pickle
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -108,7 +109,8 @@ def run(
             bar.update(shown, completed=step, description=text)
             if step == steps or time.monotonic() - saved_at > save_seconds:
                 state = {"task": task.state(), "step": step, "seconds": seconds()}
-                _write(last, {**state, "settings": _plain(settings)})
+                with _replacing(last) as partial:
+                    torch.save({**state, "settings": _plain(settings)}, partial)
                 saved_at = time.monotonic()
 
 
@@ -152,10 +154,13 @@ def _read(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def _write(path: Path, state: dict[str, Any]) -> None:
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A file to write, which then takes the place of ``path``; where that fails, nothing is left of
+    it and ``path`` is as it was."""
     partial = path.with_suffix(".tmp")
     try:
-        torch.save(state, partial)
+        yield partial
         partial.replace(path)
     except (OSError, RuntimeError) as error:
         partial.unlink(missing_ok=True)
@@ -195,11 +200,7 @@ def _keep_until(log: Path, step: int) -> None:
             f"{log}: not the log of a training run ({error}); move it away: the run needs only the "
             "state beside it"
         ) from error
-    kept, partial = "".join(f"{line}\n" for line in lines), log.with_suffix(".tmp")
+    kept = "".join(f"{line}\n" for line in lines)
     if kept != text:
-        try:
+        with _replacing(log) as partial:
             partial.write_text(kept)
-            partial.replace(log)
-        except OSError as error:
-            partial.unlink(missing_ok=True)
-            raise _unwritable(log, error) from error

@@ -26,7 +26,7 @@ from melmoat.models.base import ctc_loss
 from melmoat.models.deepspeech2 import DeepSpeech2
 from melmoat.models.hf_ctc import CARD, HFCTC
 from melmoat.training.augment import spec_augment
-from melmoat.weights import WeightsError
+from melmoat.weights import unwritable
 
 Student = DeepSpeech2 | HFCTC
 PEAK_RATES = {"hf-ctc": 3e-5}  # learning rates for what comes pretrained
@@ -105,10 +105,7 @@ def export(model: Student, out: Path, card: Mapping[str, Any], half: bool) -> Pa
             shutil.rmtree(path)
         return partial.rename(path)
     except OSError as error:
-        raise WeightsError(
-            f"cannot write {path}: {error}; free some space or give another folder, and run the "
-            "same command again"
-        ) from error
+        raise unwritable(path, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
