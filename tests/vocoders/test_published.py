@@ -578,31 +578,6 @@ def test_a_missing_weight_is_named(tmp_path: Path, drop: str) -> None:
         vocoders.load(f"descriptinc-melgan:{tmp_path / 'netG.pt'}")
 
 
-def test_the_stretch_is_the_published_filter_with_and_without_gradient() -> None:
-    stretch = small_pwg().stretch.double().requires_grad_(True)
-
-    def published_form(mel: Tensor) -> Tensor:
-        x = stretch.conv_in(F.pad(mel, (2, 2), mode="replicate"))[:, None]
-        for scale, smooth in zip(stretch.scales, stretch.filters, strict=True):
-            assert isinstance(smooth, torch.nn.Conv2d)
-            x = F.conv2d(x.repeat_interleave(scale, dim=-1), smooth.weight, padding=(0, scale))
-        return x[:, 0]
-
-    mel = normal(2, BANDS, 7).requires_grad_()
-    expected, made = published_form(mel), stretch(mel)
-    with torch.no_grad():
-        assert torch.equal(stretch(mel), expected)
-    assert torch.allclose(made, expected, atol=1e-12)
-    wanted = [mel, *stretch.parameters()]
-    weights = normal(*made.shape)
-    for a, b in zip(
-        torch.autograd.grad((made * weights).sum(), wanted),
-        torch.autograd.grad((expected * weights).sum(), wanted),
-        strict=True,
-    ):
-        assert torch.allclose(a, b, atol=1e-10)
-
-
 def test_published_melgan_state_without_weight_norm() -> None:
     ours = melgan_of(MELGANS[1])
     assert same(melgan_module.from_published(ours.state_dict()), ours)

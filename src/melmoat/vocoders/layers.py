@@ -49,13 +49,15 @@ class _Frozen(torch.autograd.Function):
         return found[0], None, None, *(None for _ in ctx.how)
 
 
-def _convolve(layer: nn.Conv1d | nn.ConvTranspose1d, x: Tensor) -> Tensor:
-    trained = any(p.requires_grad for p in layer.parameters())
+def _convolve(
+    layer: nn.Conv1d | nn.ConvTranspose1d, x: Tensor, weight: Tensor, bias: Tensor | None
+) -> Tensor:
+    trained = weight.requires_grad or (bias is not None and bias.requires_grad)
     run = torch.convolution if trained else _Frozen.apply
     y: Tensor = run(
         x,
-        layer.weight.unsqueeze(2),
-        layer.bias,
+        weight.unsqueeze(2),
+        bias,
         (1, layer.stride[0]),
         (0, int(layer.padding[0])),
         (1, layer.dilation[0]),
@@ -85,18 +87,20 @@ class _Reflect(torch.autograd.Function):
 class Conv(nn.Conv1d):
     """``nn.Conv1d`` on ``[B, C, 1, T]``."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, out: slice = slice(None)) -> Tensor:
+        """``out``: the output channels that are wanted."""
+        weight, bias = self.weight[out], None if self.bias is None else self.bias[out]
         if self.kernel_size == (1,):  # which keeps no input of frozen weights
-            rows = F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias)
+            rows = F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias)
             return rows.permute(0, 3, 1, 2)
-        return _convolve(self, x)
+        return _convolve(self, x, weight, bias)
 
 
 class Stretch(nn.ConvTranspose1d):
     """``nn.ConvTranspose1d`` on ``[B, C, 1, T]``."""
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        return _convolve(self, x)
+        return _convolve(self, x, self.weight, self.bias)
 
 
 class Reflect(nn.ReflectionPad1d):
