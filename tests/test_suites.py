@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from melmoat.assets import asset
+from melmoat.bench import suite as suite_module
 from melmoat.bench.store import Store
 from melmoat.bench.suite import Row, Suite, find
 from melmoat.cli.app import app
@@ -74,6 +75,23 @@ def test_a_dry_run_measures_nothing_and_says_what_is_left(tmp_path: Path) -> Non
     lines(*words[1:], "--column", "benign")
     result = CliRunner().invoke(app, [*words, "--dry-run"])
     assert "3 cells, 1 unfinished" in result.output
+    left = [[word.strip() for word in x.split("│")[1:3]] for x in result.output.splitlines()]
+    assert ["WGN", "EOT"] in left
+    assert ["None", "benign"] not in left
+    lines(*words[1:])
+    result = CliRunner().invoke(app, [*words, "--dry-run"])
+    assert result.output.splitlines()[-1] == "3 cells, 0 unfinished"
+
+
+def test_an_installed_melmoat_has_its_suites(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "small.py").write_text(SMALL)
+    monkeypatch.chdir(tmp_path)  # where no suites/ lies
+    monkeypatch.setattr(suite_module, "SHIPPED", tmp_path)
+    assert find("small").name == "small"
+    with pytest.raises(MelmoatError, match=r"give a Python file, or one of small$"):
+        find("paper_table1")
 
 
 def test_unknown_names_are_told(tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ from melmoat.bench.store import Store
 from melmoat.cli.app import app
 from melmoat.data import CORPORA
 from melmoat.defenses import DEFENSES
+from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import word_edits
-from melmoat.models import MODELS
+from melmoat.models import MODELS, base
 from melmoat.vocoders import VOCODERS
 
 CLI = CliRunner()
@@ -104,6 +105,25 @@ def test_transcribe_takes_folders_and_goes_on_after_what_cannot_be_heard(
         str(tmp_path / "gone.wav"),
         str(folder / "a.wav"),
     ]
+
+
+def test_files_of_one_name_draw_for_themselves(
+    speech: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[int] = []
+
+    def listen(system: object, sound: object, draws: Draws) -> list[str]:
+        drawn.extend(draws.seeds)
+        return [""]
+
+    monkeypatch.setattr(base, "heard", listen)
+    other = tmp_path / "other" / speech.name
+    other.parent.mkdir()
+    other.write_bytes(speech.read_bytes())
+    run("transcribe", speech, other, "--seed", 3)
+    run("transcribe", other, "--seed", 3)
+    assert drawn[0] != drawn[1]
+    assert drawn[2] == drawn[0], "alone, a file draws what its name and the seed say"
 
 
 def test_an_attack_that_changes_nothing_says_so(speech: Path, tmp_path: Path) -> None:
@@ -191,6 +211,9 @@ def test_bench_writes_continues_and_prints(tmp_path: Path) -> None:
     assert {p.name: p.read_bytes() for p in (tmp_path / "run" / "cells").iterdir()} == rows
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert [c["n"] for c in summary] == [2, 2, 2, 2]
+    assert "did not choose" not in first
+    fewer = [1 if word == 2 else word for word in words[:6]] + words[6:]
+    assert "4 rows are of utterances that this call did not choose" in run(*fewer)
 
 
 def test_ctrl_c_keeps_finished_rows_and_says_how_to_go_on(tmp_path: Path) -> None:

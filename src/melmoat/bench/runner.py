@@ -131,6 +131,13 @@ class Runner:
                 left[cell], claimed[cell] = len(units), claim.pop_all()
         return units
 
+    def others(self, cells: Iterable[Cell]) -> int:
+        """How many finished rows of ``cells`` are of utterances that are not asked for."""
+        return sum(
+            len({row["id"] for row in self.store.each(cell)} - {cut.id for cut in self.cuts(cell)})
+            for cell in cells
+        )
+
     def without_audio(self, cells: Iterable[Cell]) -> int:
         """How many finished rows of ``cells`` have no audio in the run's folder."""
         return sum(

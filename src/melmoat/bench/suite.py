@@ -16,6 +16,9 @@ from pathlib import Path
 from melmoat.bench.cell import Cell, grid
 from melmoat.errors import MelmoatError
 
+SHIPPED = Path(__file__).parents[1] / "suites"  # of an installed melmoat
+CHECKOUT = Path(__file__).parents[3] / "suites"
+
 
 @dataclass(frozen=True)
 class Row:
@@ -102,21 +105,17 @@ class Suite:
 
 
 def find(name: str) -> Suite:
-    """The suite of a file, or of ``suites/NAME.py`` here or beside the package's checkout.
+    """The suite of a file, or of ``suites/NAME.py`` here or among those that come with melmoat.
 
     Raises:
         MelmoatError: no such file, no Python file, or it sets no ``SUITE``.
     """
-    folders = [Path("suites"), Path(__file__).parents[3] / "suites"]
+    folders = [Path("suites"), SHIPPED if SHIPPED.is_dir() else CHECKOUT]
     places = [Path(name), *(folder / f"{name}.py" for folder in folders)]
     file = next((place for place in places if place.is_file()), None)
     if file is None:
         known = sorted({p.stem for folder in folders for p in folder.glob("*.py") if _sets(p)})
-        raise MelmoatError(
-            f"no suite {name!r}: give a Python file"
-            + (f", or one of {', '.join(known)}" if known else "")
-            + ("" if known else "; those with names lie in suites/ of melmoat's source folder")
-        )
+        raise MelmoatError(f"no suite {name!r}: give a Python file, or one of {', '.join(known)}")
     beside = str(file.parent.resolve())
     sys.path.insert(0, beside)
     try:

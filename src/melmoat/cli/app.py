@@ -111,6 +111,8 @@ def transcribe(
 ) -> None:
     """Print what a recognizer hears in each file, behind a defense with noise that is another at
     each call. A file that cannot be heard is named, the others are transcribed."""
+    from collections import Counter
+
     from melmoat import audio, defenses, models
     from melmoat.audio import AudioError
     from melmoat.defenses.files import audio_files, named
@@ -120,8 +122,10 @@ def transcribe(
     seed, failed = secret() if seed is None else seed, 0
     system = defenses.build(defense).wrap(models.load(model))
     files = [file for path in paths for file in audio_files(path)]
+    met: Counter[str] = Counter()  # files of one name, in several folders, draw for themselves
     for file in files:
-        draws = Draws([derive(seed, file.name)])
+        again, met[file.name] = met[file.name], met[file.name] + 1
+        draws = Draws([derive(seed, file.name, *([again] if again else []))])
         try:
             (text,) = heard(system, audio.load(file, system.rate), draws)
         except AudioError as error:
@@ -252,18 +256,18 @@ def bench(
 
     check_options(context, bool(suite))
     table = find(suite) if suite else None
+    labels: dict[Cell, tuple[str, str]] = {}
     if table:
-        cells = [
-            cell
-            for corpus in data or [table.data]
-            for cell in table.chosen(row, column, corpus, seed).values()
-        ]
+        for corpus in data or [table.data]:
+            chosen = table.chosen(row, column, corpus, seed)
+            labels |= {cell: label for label, cell in chosen.items()}
+        cells = list(labels)
         limit = table.limit if limit is None else limit
     else:
         cells = grid(model, defense, attack, data or ["demo"], seed)
     runner = Runner(Store(out), batch, limit or 0, save_audio, seconds, EXECUTORS.build(executor))
     if dry_run:
-        forecast(runner, cells)
+        forecast(runner, cells, labels)
         return
     measure(runner, cells, table, data, seed)
 
@@ -355,6 +359,12 @@ def measure(
         for one in robustness(summary):
             console.print(one)
     console.print(f"rows, summary and settings: {store.folder}", soft_wrap=True)
+    if others := runner.others(cells):
+        console.print(
+            f"{others} rows are of utterances that this call did not choose (an earlier one in "
+            "this folder had another --limit, or the corpus changed); the figures count them too",
+            soft_wrap=True,
+        )
     if runner.save_audio and (silent := runner.without_audio(cells)):
         console.print(
             f"{silent} utterances had been measured without audio; --out with another folder "
@@ -365,8 +375,12 @@ def measure(
     return summary
 
 
-def forecast(runner: Runner, cells: list[Cell]) -> None:
-    """Print what is left of ``cells`` and an estimate of its cost on this machine."""
+def forecast(runner: Runner, cells: list[Cell], labels: dict[Cell, tuple[str, str]]) -> None:
+    """Print what is left of ``cells`` and an estimate of its cost on this machine.
+
+    Args:
+        labels: row and column of those that a suite names.
+    """
     from rich.console import Console
 
     from melmoat.bench.estimate import estimate
@@ -375,4 +389,4 @@ def forecast(runner: Runner, cells: list[Cell]) -> None:
 
     with bar("timing", len(cells)) as tick:
         found = estimate(runner, cells, lambda cell: tick(1, f"{cell.defense} / {cell.attack}"))
-    Console().print(costs(found))
+    Console().print(costs(found, labels))

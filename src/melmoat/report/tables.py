@@ -9,6 +9,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from melmoat.bench.cell import Cell
 from melmoat.bench.estimate import Estimate
 from melmoat.bench.suite import Suite
 
@@ -22,20 +23,29 @@ def robustness(summary: Summary) -> list[Group]:
     return [_table([c for c in summary if _group(c) == group]) for group in groups]
 
 
-def costs(estimates: Sequence[Estimate]) -> Group:
-    """What is left of a run and how long it may take, a line for each cell."""
-    table = Table()
-    for head in ("model", "defense", "attack"):
-        table.add_column(head, overflow="fold")
-    table.add_column("utterances", justify="right")
-    table.add_column("time", justify="right")
-    for one in estimates:
-        names = [Text(name) for name in (one.cell.model, one.cell.defense, one.cell.attack)]
-        table.add_row(*names, str(one.missing), span(one.seconds))
-    left = sum(one.missing > 0 for one in estimates)
-    total = span(sum(one.seconds for one in estimates))
-    said = f"{len(estimates)} cells, {left} unfinished: about {total} on one worker of this machine"
-    return Group(table, Text(said, style="bold"))
+def costs(estimates: Sequence[Estimate], labels: Mapping[Cell, tuple[str, str]]) -> Group:
+    """What is left of a run and how long it may take, a line for each unfinished cell.
+
+    Args:
+        labels: row and column of a suite's cells; others are named by their specs.
+    """
+    left = [one for one in estimates if one.missing]
+    total = span(sum(one.seconds for one in left))
+    said = f"{len(estimates)} cells, {len(left)} unfinished"
+    parts: list[Table | Text] = []
+    if left:
+        table = Table()
+        for head in ("row", "column") if labels else ("model", "defense", "attack"):
+            table.add_column(head, overflow="fold")
+        table.add_column("utterances", justify="right")
+        table.add_column("time", justify="right")
+        for one in left:
+            cell = one.cell
+            names = labels.get(cell) or (cell.model, cell.defense, cell.attack)
+            table.add_row(*map(Text, names), str(one.missing), span(one.seconds))
+        parts.append(table)
+        said += f": about {total} on one worker of this machine"
+    return Group(*parts, Text(said, style="bold"))
 
 
 def span(seconds: float) -> str:

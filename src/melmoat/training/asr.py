@@ -131,7 +131,7 @@ class ASRTask:
         for example in self._planned[1][index]:
             waves.append(torch.cat([self._heard(u, rng) for u in example]))
             texts.append(" ".join(u.text for u in example if u.text))
-        rate = self.recipe.lr * loop.cosine(number / self.steps)
+        rate = self.recipe.lr * loop.cosine((number + 1) / (self.steps + 1))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         loss = students.batch_loss(self.model, Audio.of(waves), texts, rng)

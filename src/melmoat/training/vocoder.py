@@ -142,7 +142,7 @@ class VocoderTask:
         """One step of the generator and, after the warm-up, one of the discriminator."""
         recipe = self.recipe
         rng = np.random.default_rng([recipe.seed, 1, number])
-        rate = recipe.lr * loop.cosine(number / recipe.steps, warmup=0.01)
+        rate = recipe.lr * loop.cosine((number + 1) / (recipe.steps + 1), warmup=0.01)
         for group in self.optimizers[0].param_groups:
             group["lr"] = rate
         mel, real = self.batch(rng)
