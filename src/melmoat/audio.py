@@ -12,12 +12,15 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
 import soxr
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from melmoat.errors import MelmoatError
@@ -156,9 +159,29 @@ def load(path: str | os.PathLike[str], rate: int = RATE) -> Audio:
         raise AudioError(f"{name}: no such file")
     if Path(path).stat().st_size == 0:
         raise AudioError(f"{name}: the file is empty (0 bytes)")
+    return decode(path, name, rate)
+
+
+def decode(
+    source: str | os.PathLike[str] | BinaryIO,
+    name: str,
+    rate: int = RATE,
+    longest: float = math.inf,
+) -> Audio:
+    """As :func:`load`, also of an open file.
+
+    Args:
+        name: what errors call it.
+        longest: seconds; a longer recording is refused before it is decoded.
+    """
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(source) as file:
             promised, found_rate = file.frames, file.samplerate
+            if (seconds := promised / found_rate) > longest:
+                raise AudioError(
+                    f"{name}: {seconds:.0f} s of audio, of which {longest:g} s are taken at most; "
+                    "cut it at pauses"
+                )
             truncated = bool(_CUT_SHORT.search(file.extra_info))
             samples = file.read(dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
@@ -192,10 +215,23 @@ def save(path: str | os.PathLike[str], audio: Audio) -> None:
     if len(audio) != 1:
         raise ValueError(f"save writes one utterance; got a batch of {len(audio)}")
     check_target(path)
-    steps = audio.int16[0, : int(audio.lengths[0])].detach().cpu().numpy()
     try:
-        soundfile.write(path, steps, audio.rate, subtype="PCM_16")
+        soundfile.write(path, _steps(audio), audio.rate, subtype="PCM_16")
     except (soundfile.LibsndfileError, OSError) as error:
         raise AudioError(
             f"{os.fspath(path)}: cannot write ({error}); is the disk full or the folder read-only?"
         ) from error
+
+
+def encode(audio: Audio, kind: str) -> bytes:
+    """What :func:`save` would write into a file of the suffix ``kind``, ``wav`` or ``flac``."""
+    if len(audio) != 1:
+        raise ValueError(f"encode takes one utterance; got a batch of {len(audio)}")
+    file = BytesIO()
+    soundfile.write(file, _steps(audio), audio.rate, subtype="PCM_16", format=kind)
+    return file.getvalue()
+
+
+def _steps(audio: Audio) -> NDArray[np.int16]:
+    steps: NDArray[np.int16] = audio.int16[0, : int(audio.lengths[0])].detach().cpu().numpy()
+    return steps

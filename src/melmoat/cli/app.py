@@ -10,6 +10,7 @@ import typer
 
 from melmoat import __version__
 from melmoat.cli.reading import reading
+from melmoat.cli.serve import serving
 from melmoat.cli.train import train
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.add_typer(train, name="train")
 app.add_typer(reading)
+app.add_typer(serving)
 
 
 def _version(asked: bool) -> None:

@@ -33,6 +33,20 @@ def _inherit(wrapper: object, model: Recognizer) -> None:
             setattr(wrapper, name, getattr(model, name))
 
 
+def kept(front_end: FrontEnd, audio: Audio, heard: Audio) -> Audio:
+    """``heard``, what ``front_end`` made of ``audio``.
+
+    Raises:
+        MelmoatError: an utterance's length or the rate is another.
+    """
+    if heard.rate != audio.rate or not torch.equal(heard.lengths, audio.lengths):
+        raise MelmoatError(
+            f"{type(front_end).__name__} changed an utterance's length or the rate; a front-end "
+            "keeps both (docs/defenses.md)"
+        )
+    return heard
+
+
 class Defended:
     """A recognizer that hears everything through a front-end.
 
@@ -46,12 +60,7 @@ class Defended:
 
     def _hear(self, audio: Audio, draws: Draws) -> tuple[Audio, Draws]:
         heard = self.front_end(audio, draws.fork("front-end"))
-        if heard.rate != audio.rate or not torch.equal(heard.lengths, audio.lengths):
-            raise MelmoatError(
-                f"{type(self.front_end).__name__} changed an utterance's length or the rate; a "
-                "front-end keeps both (docs/defenses.md)"
-            )
-        return heard, draws.fork("model")
+        return kept(self.front_end, audio, heard), draws.fork("model")
 
     def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
         """One transcript an utterance."""

@@ -1,0 +1,49 @@
+"""What ``GET /metrics`` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+
+class Figures:
+    """Of one application. Seconds of work for a second of audio is the real-time factor."""
+
+    def __init__(self) -> None:
+        self._all = CollectorRegistry()
+        self._requests = Counter(
+            "melmoat_requests", "Requests", ["route", "status"], registry=self._all
+        )
+        self._waiting = Gauge("melmoat_waiting", "Recordings waiting", ["work"], registry=self._all)
+        self._audio = Counter(
+            "melmoat_audio_seconds", "Audio computed", ["work"], registry=self._all
+        )
+        self._spent = Counter(
+            "melmoat_work_seconds", "Time computing it", ["work"], registry=self._all
+        )
+        self._batches = Histogram(
+            "melmoat_batch_recordings",
+            "Recordings computed together",
+            ["work"],
+            buckets=[1, 2, 4, 8, 16, 32],
+            registry=self._all,
+        )
+
+    def count(self, route: str, status: int) -> None:
+        """A request was answered."""
+        self._requests.labels(route, status).inc()
+
+    def batch(self, work: str, recordings: int, audio: float, spent: float) -> None:
+        """A batch was computed; seconds of audio and of work."""
+        self._batches.labels(work).observe(recordings)
+        self._audio.labels(work).inc(audio)
+        self._spent.labels(work).inc(spent)
+
+    def waits(self, work: str, waiting: Callable[[], float]) -> None:
+        """Where the length of a queue is to be asked."""
+        self._waiting.labels(work).set_function(waiting)
+
+    def text(self) -> bytes:
+        """All of it, in Prometheus's format."""
+        return generate_latest(self._all)
