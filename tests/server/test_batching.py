@@ -74,8 +74,15 @@ def test_what_waits_is_computed_together(work: Work) -> None:
 
 def test_a_batch_is_bounded_by_its_audio_padding_included(work: Work) -> None:
     batcher = Batcher(work, RATE, batch=8, seconds=0.3, waiting=10)
-    assert ask(batcher, work, 10, 10, 10, 20, 10, 50, 5) == [10, 10, 10, 20, 10, 50, 5]
-    assert work.batches == [[5], [10, 10, 10], [20], [10], [50], [5]]
+    assert ask(batcher, work, 10, 10, 10, 10, 50, 9) == [10, 10, 10, 10, 50, 9]
+    assert work.batches == [[5], [10, 10, 10], [10, 9], [50]]
+    batcher.close()
+
+
+def test_the_oldest_is_next_with_those_of_its_length(work: Work) -> None:
+    batcher = Batcher(work, RATE, batch=3, seconds=100, waiting=10)
+    assert ask(batcher, work, 40, 90, 41, 100, 39, 42, 95) == [40, 90, 41, 100, 39, 42, 95]
+    assert work.batches == [[5], [40, 41, 39], [90, 95, 100], [42]]
     batcher.close()
 
 

@@ -17,9 +17,9 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any free one.")] = 8000,
-    batch: Annotated[int, typer.Option(min=1, help="Recordings computed together.")] = 8,
+    batch: Annotated[int, typer.Option(min=1, help="Recordings transcribed together.")] = 8,
     seconds: Annotated[
-        float, typer.Option(min=0, help="Most audio of a batch, padding included.")
+        float, typer.Option(min=1, help="Most audio of a batch, padding included.")
     ] = 120,
     longest: Annotated[float, typer.Option(min=0, help="Seconds of one recording.")] = 60,
     megabytes: Annotated[float, typer.Option(min=0, help="Most of one request.")] = 25,

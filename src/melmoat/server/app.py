@@ -43,7 +43,8 @@ class Limits:
     """What the server takes.
 
     Args:
-        batch: recordings computed together, at most.
+        batch: recordings transcribed together, at most. Defended they are one by one, which takes a
+            CPU less time (``benchmarks/serving.py``).
         seconds: audio of a batch, padding included.
         longest: seconds of one recording.
         megabytes: of one request.
@@ -76,7 +77,7 @@ def create_app(defense: str, model: str | None = None, limits: Limits | None = N
     figures, closing = Figures(), []
     turn = threading.Lock()  # two kinds of work take turns: together each would be half as fast
 
-    def batcher(work: Callable[[Audio, Draws], Sequence[T]], name: str) -> Batcher[T]:
+    def batcher(work: Callable[[Audio, Draws], Sequence[T]], name: str, batch: int) -> Batcher[T]:
         def alone(audio: Audio, draws: Draws) -> Sequence[T]:
             with turn:
                 return work(audio, draws)
@@ -84,7 +85,7 @@ def create_app(defense: str, model: str | None = None, limits: Limits | None = N
         noise = 0.1 * torch.randn(rate, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():  # the first pass costs more than the others, and may fail
             alone(Audio.of([noise], rate), Draws([0]))
-        at = limits.batch, limits.seconds, limits.waiting
+        at = batch, limits.seconds, limits.waiting
         made = Batcher(alone, rate, *at, partial(figures.batch, name))
         figures.waits(name, lambda: made.waiting)
         closing.append(made.close)
@@ -121,7 +122,7 @@ def create_app(defense: str, model: str | None = None, limits: Limits | None = N
         return PlainTextResponse(figures.text())
 
     if front:
-        defending = batcher(partial(_defend, front), "defend")
+        defending = batcher(partial(_defend, front), "defend", 1)
 
         @app.post("/defend", response_class=Response)
         async def defend(
@@ -132,8 +133,13 @@ def create_app(defense: str, model: str | None = None, limits: Limits | None = N
             body = await run_in_threadpool(files.encode, out, format)
             return Response(body, media_type=TYPES[format])
 
+    else:
+        _absent(
+            app, "/defend", f"{defense} is no function of audio: it needs the recognizer's passes"
+        )
+
     if system:
-        transcribing = batcher(partial(_transcribe, system), "transcribe")
+        transcribing = batcher(partial(_transcribe, system), "transcribe", limits.batch)
 
         @app.post("/v1/audio/transcriptions")
         async def transcribe(
@@ -145,12 +151,19 @@ def create_app(defense: str, model: str | None = None, limits: Limits | None = N
             plain = response_format == "text"
             return PlainTextResponse(text + "\n") if plain else JSONResponse({"text": text})
 
+    else:
+        _absent(app, "/v1/audio/transcriptions", "no recognizer is served: start with --model")
     return app
 
 
+def _absent(app: FastAPI, route: str, why: str) -> None:
+    @app.post(route, include_in_schema=False)
+    async def absent() -> Response:
+        return told(why, 404)
+
+
 def _defend(front: FrontEnd, audio: Audio, draws: Draws) -> list[Audio]:
-    out = kept(front, audio, front(audio, draws))
-    return [out.pick([row]) for row in range(len(out))]
+    return [kept(front, audio, front(audio, draws))]
 
 
 def _transcribe(system: Recognizer, audio: Audio, draws: Draws) -> Sequence[str]:

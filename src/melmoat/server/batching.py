@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +23,7 @@ from melmoat.audio import Audio
 from melmoat.draws import Draws, secret
 from melmoat.errors import MelmoatError
 
+PADDED = 1.25  # most seconds that a batch computes for a second of audio
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
@@ -32,22 +32,22 @@ class Crowded(MelmoatError):
     """More requests wait than the server takes."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Request:
     wave: Tensor
     answer: Future[Any]
 
 
 class Batcher(Generic[T]):
-    """One thread that works off a queue of utterances.
+    """One thread that works off what waits.
 
     Args:
-        work: what is done with a batch; one answer an utterance.
-        rate: of every utterance, Hz.
-        batch: most utterances of a batch.
-        seconds: most audio of a batch, padding included; a longer utterance goes alone.
-        waiting: most utterances that wait.
-        watch: told of each batch: utterances, seconds of audio, seconds of work.
+        work: what is done with a batch; one answer a recording.
+        rate: of every recording, Hz.
+        batch: most recordings of a batch.
+        seconds: most audio of a batch, padding included; a longer recording goes alone.
+        waiting: most recordings that wait.
+        watch: told of each batch: recordings, seconds of audio, seconds of work.
     """
 
     def __init__(
@@ -57,13 +57,12 @@ class Batcher(Generic[T]):
         batch: int,
         seconds: float,
         waiting: int,
-        watch: Callable[[int, float, float], None] = lambda utterances, audio, work: None,
+        watch: Callable[[int, float, float], None] = lambda recordings, audio, work: None,
     ) -> None:
         self._work, self._rate, self._watch = work, rate, watch
-        self._batch, self._seconds = batch, seconds
-        self._queue: queue.Queue[_Request | None] = queue.Queue(waiting)
-        self._held: _Request | None = None  # it did not fit into the last batch
-        self._ended = False
+        self._batch, self._seconds, self._most = batch, seconds, waiting
+        self._waiting: list[_Request] = []  # the oldest first
+        self._changed, self._closed = threading.Condition(), False
         self._thread = threading.Thread(target=self._run, name="melmoat-batches", daemon=True)
         self._thread.start()
 
@@ -76,21 +75,24 @@ class Batcher(Generic[T]):
             Crowded: as many wait as may.
         """
         request = _Request(wave, Future())
-        try:
-            self._queue.put_nowait(request)
-        except queue.Full as error:
-            raise Crowded(f"{self._queue.maxsize} requests wait already; try again") from error
+        with self._changed:
+            if len(self._waiting) >= self._most:
+                raise Crowded(f"{self._most} recordings wait already; try again")
+            self._waiting.append(request)
+            self._changed.notify()
         answer: T = await asyncio.wrap_future(request.answer)
         return answer
 
     @property
     def waiting(self) -> int:
-        """Utterances in the queue, about."""
-        return self._queue.qsize()
+        """Recordings that wait."""
+        return len(self._waiting)
 
     def close(self) -> None:
         """Answer what waits, then end."""
-        self._queue.put(None)
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
         self._thread.join()
 
     def _run(self) -> None:
@@ -99,30 +101,24 @@ class Batcher(Generic[T]):
                 self._answer(running)
 
     def _gathered(self) -> list[_Request]:
-        """What waits, as far as it fits a batch; waits for the first. Empty at the end."""
-        found: list[_Request] = []
-        longest = 0
-        while len(found) < self._batch:
-            one, self._held = self._held or self._next(wait=not found), None
-            if one is None:
-                break
-            longest = max(longest, len(one.wave))
-            if found and longest * (len(found) + 1) > self._seconds * self._rate:
-                self._held = one
-                break
-            found.append(one)
-        return found
-
-    def _next(self, wait: bool) -> _Request | None:
-        """The next of the queue; None where nothing is to be had."""
-        try:
-            one = self._queue.get(wait and not self._ended)
-        except queue.Empty:
-            return None
-        if one is None:
-            self._ended = True
-            return self._next(wait)
-        return one
+        """The oldest that waits and, while they fit, those nearest to it in length. Waits for the
+        first; empty at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closed)
+            if not self._waiting:
+                return []
+            first, *others = self._waiting
+            found, longest, total = [first], len(first.wave), len(first.wave)
+            for one in sorted(others, key=lambda one: abs(len(one.wave) - len(first.wave))):
+                longest, total = max(longest, len(one.wave)), total + len(one.wave)
+                padded = longest * (len(found) + 1)
+                if len(found) == self._batch or padded > min(
+                    self._seconds * self._rate, PADDED * total
+                ):
+                    break
+                found.append(one)
+            self._waiting = [one for one in self._waiting if one not in found]
+            return found
 
     def _answer(self, requests: list[_Request]) -> None:
         audio = Audio.of([one.wave for one in requests], self._rate)

@@ -1,0 +1,129 @@
+"""What the server costs beside the bare defense, and what gathering requests brings.
+
+    pip install "melmoat[serve]" httpx
+    python benchmarks/serving.py                 # on an idle machine
+
+Clients send the recordings of the demo corpus over HTTP on this machine, each the next one when it
+has its answer. Each pair is timed in turn; ratios are of whole rounds: median [lowest, highest].
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import torch
+import uvicorn
+
+from melmoat import audio, data, defenses
+from melmoat.draws import Draws
+from melmoat.memory import keep_freed_memory
+from melmoat.server import Limits, create_app
+
+
+@contextmanager
+def served(asked: argparse.Namespace, batch: int) -> Iterator[str]:
+    """The address of a server."""
+    app = create_app(asked.defense, asked.model, Limits(batch))
+    config = uvicorn.Config(app, port=0, log_level="error")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+async def load(address: str, files: list[bytes], clients: int) -> tuple[list[float], float]:
+    """Seconds of each answer, and of all of them."""
+    waits: list[float] = []
+    left = iter(files)
+    async with httpx.AsyncClient(timeout=300) as http:
+
+        async def one() -> None:
+            for content in left:
+                began = time.perf_counter()
+                answer = await http.post(address, files={"file": ("a.wav", content)})
+                answer.raise_for_status()
+                waits.append(time.perf_counter() - began)
+
+        began = time.perf_counter()
+        await asyncio.gather(*(one() for _ in range(clients)))
+        return waits, time.perf_counter() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--defense", default="mdnf:level=0.1")
+    parser.add_argument("--model", default="ds2-an4-mg")
+    parser.add_argument("--rounds", type=int, default=5)
+    asked = parser.parse_args()
+    keep_freed_memory()
+    recordings = [data.read([cut]) for cut in data.load("demo")]
+    seconds = sum(float(one.seconds) for one in recordings)
+    contents = [audio.encode(one, "wav") for one in recordings]
+    front = defenses.front_end(asked.defense)
+
+    def bare() -> list[float]:
+        waits = []
+        for one in recordings:
+            began = time.perf_counter()
+            with torch.no_grad():
+                front(one, Draws([0]))
+            waits.append(time.perf_counter() - began)
+        return waits
+
+    def over_http(address: str, clients: int) -> tuple[list[float], float]:
+        return asyncio.run(load(address, contents, clients))
+
+    print(
+        f"{asked.model} behind {asked.defense}, {len(recordings)} recordings of "
+        f"{seconds / len(recordings):.1f} s on average, torch {torch.__version__}, "
+        f"{torch.get_num_threads()} threads, {asked.rounds} rounds"
+    )
+    with served(asked, 8) as gathering, served(asked, 1) as singly:
+        for clients in (1, 8):
+            pairs, waits = [], []
+            for _ in range(asked.rounds + 1):
+                alone = bare()
+                found, whole = over_http(f"{gathering}/defend", clients)
+                pairs.append((whole, sum(alone)))
+                waits += found
+            print(
+                f"/defend, {clients} clients: HTTP / bare defense {ratio(pairs[1:])}, {told(waits)}"
+            )
+        for clients in (1, 8, 32):
+            pairs, waits = [], []
+            for _ in range(asked.rounds + 1):
+                _, one_by_one = over_http(f"{singly}/v1/audio/transcriptions", clients)
+                found, whole = over_http(f"{gathering}/v1/audio/transcriptions", clients)
+                pairs.append((one_by_one, whole))
+                waits += found
+            print(
+                f"/v1/audio/transcriptions, {clients} clients: one by one / gathering "
+                f"{ratio(pairs[1:])}, {told(waits)}"
+            )
+
+
+def ratio(pairs: list[tuple[float, float]]) -> str:
+    found = [a / b for a, b in pairs]
+    return f"{statistics.median(found):.2f} [{min(found):.2f}, {max(found):.2f}]"
+
+
+def told(waits: list[float]) -> str:
+    return f"answers in {1e3 * statistics.median(waits):.0f} ms (at most {1e3 * max(waits):.0f})"
+
+
+if __name__ == "__main__":
+    main()
