@@ -71,7 +71,9 @@ def create_app(defense: str, model: str | None = None, limits: Limits | None = N
     """
     limits = limits or Limits()
     made = defenses.build(defense)
-    front = defenses.function_of_audio(made) if model else defenses.front_end(defense)
+    front = defenses.function_of_audio(made)
+    if not (front or model):
+        raise MelmoatError(f"{defense} is no function of audio: serve it with a --model behind it")
     system = made.wrap(models.load(model)) if model else None
     rate = system.rate if system else RATE
     figures, closing = Figures(), []
@@ -134,9 +136,7 @@ def create_app(defense: str, model: str | None = None, limits: Limits | None = N
             return Response(body, media_type=TYPES[format])
 
     else:
-        _absent(
-            app, "/defend", f"{defense} is no function of audio: it needs the recognizer's passes"
-        )
+        _absent(app, "/defend", f"{defense} is no function of audio; ask for transcripts")
 
     if system:
         transcribing = batcher(partial(_transcribe, system), "transcribe", limits.batch)
