@@ -154,6 +154,12 @@ def test_a_vocoder_that_cuts_its_gradient_is_not_exact() -> None:
     assert status(alone)["exact gradient"] == "sign"
 
 
+def test_where_no_gradient_flows_bpda_is_the_one_to_give() -> None:
+    exact, other = audit(run("codec", CLEAN) + run("codec:gradient=bpda", {NONE: 5.0, ONE: 80.0}))
+    assert status(exact)["exact gradient"] == "sign"
+    assert status(other)["exact gradient"] == "ok"
+
+
 def test_bpda_that_breaks_more_is_a_sign_in_the_exact_row() -> None:
     results = run("stft-flood", CLEAN) + run("stft-flood:gradient=bpda", {ONE: 80.0})
     exact, _ = audit(results)

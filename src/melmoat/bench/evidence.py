@@ -189,6 +189,9 @@ def gradient(
         return Finding(
             name, "ok", "one graph from the loss to the waveform, through the noise drawn"
         )
+    if kind == "bpda" and differentiable is False:
+        text = "no gradient flows through this defense; attackers took it for the identity (BPDA)"
+        return Finding(name, "ok", text)
     exact = {s.but(): r for k, s, r in others if k == "exact" and s.white}
     pairs = [(r, exact.get(s.but())) for s, r in _whites(own)]
     figures = tuple(_between(e, r) for r, e in pairs if e is not None)

@@ -1,19 +1,25 @@
 """Defenses, by spec string."""
 
 from melmoat.defenses.base import Defense, FrontEnd, Nothing, StraightThrough
+from melmoat.defenses.codecs import codec
 from melmoat.defenses.own import Own
 from melmoat.defenses.resynthesis import mdnf, resynth
 from melmoat.defenses.room import Room
 from melmoat.defenses.smoothing import GaussianNoise, RandomizedSmoothing
 from melmoat.defenses.stft import stft, stft_flood
+from melmoat.defenses.transforms import downsample, median, quantize
 from melmoat.spec import Family, SpecError
 
 DEFENSES: Family[Defense] = Family(
     "defense",
     {
+        "codec": codec,
+        "downsample": downsample,
         "mdnf": mdnf,
+        "median": median,
         "none": Nothing,
         "python": Own,
+        "quantize": quantize,
         "resynth": resynth,
         "room": Room,
         "rs": RandomizedSmoothing,

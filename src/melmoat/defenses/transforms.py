@@ -1,0 +1,95 @@
+"""Plain transformations of the waveform, the baselines that other defenses are held against.
+
+All three are of Yang et al. 2019 (Characterizing audio adversarial examples using temporal
+dependency), who found what Athalye et al. 2018 did for images: an attacker who knows them breaks
+them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from melmoat.audio import PCM16, Audio
+from melmoat.defenses.base import FrontEnd, Gradient, with_gradient
+from melmoat.draws import Draws
+from melmoat.errors import MelmoatError
+from melmoat.resampling import resample
+
+
+@dataclass(frozen=True)
+class Downsample(FrontEnd):
+    """To a lower sampling rate and back: nothing above half of it passes."""
+
+    rate: int
+
+    def __post_init__(self) -> None:
+        if self.rate < 1000:
+            raise ValueError(f"rate must be at least 1000 Hz, got {self.rate}")
+
+    def __call__(self, audio: Audio, draws: Draws) -> Audio:
+        if self.rate >= audio.rate:
+            raise MelmoatError(f"{self.rate} Hz is no lower rate than the audio's {audio.rate} Hz")
+        back, length = resample(resample(audio, self.rate), audio.rate).wav, audio.wav.shape[1]
+        return audio.with_wav(F.pad(back, (0, length))[:, :length])
+
+
+@dataclass(frozen=True)
+class Median(FrontEnd):
+    """The median of the samples around each; silence lies around the recording."""
+
+    width: int
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.width % 2 == 0:
+            raise ValueError(f"width must be odd and positive, got {self.width}")
+
+    def __call__(self, audio: Audio, draws: Draws) -> Audio:
+        side = self.width // 2
+        around = F.pad(audio.wav, (side, side)).unfold(1, self.width, 1)
+        return audio.with_wav(around.median(dim=-1).values)
+
+
+@dataclass(frozen=True)
+class Quantize(FrontEnd):
+    """Each sample to the nearest multiple of a step. Its gradient is zero."""
+
+    step: int
+    differentiable = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.step <= PCM16:
+            raise ValueError(f"step must lie between 1 and {PCM16}, got {self.step}")
+
+    def __call__(self, audio: Audio, draws: Draws) -> Audio:
+        return audio.with_wav(torch.round(audio.wav * PCM16 / self.step) * self.step / PCM16)
+
+
+def downsample(rate: int = 8_000) -> FrontEnd:
+    """To a lower sampling rate and back, exact in length.
+
+    Args:
+        rate: Hz.
+    """
+    return Downsample(rate)
+
+
+def median(width: int = 3) -> FrontEnd:
+    """Median smoothing of the waveform.
+
+    Args:
+        width: samples, odd.
+    """
+    return Median(width)
+
+
+def quantize(step: int = 256, gradient: Gradient = "exact") -> FrontEnd:
+    """Coarser samples. The exact gradient is zero: attack it with ``gradient=bpda``.
+
+    Args:
+        step: in steps of 16-bit audio; 256 leaves 8 bits.
+        gradient: that attackers are given.
+    """
+    return with_gradient(Quantize(step), gradient)
