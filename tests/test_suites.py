@@ -94,6 +94,12 @@ def test_an_installed_melmoat_has_its_suites(
         find("paper_table1")
 
 
+def test_the_wheel_is_told_to_hold_the_suites() -> None:
+    text = (HOME.parent / "pyproject.toml").read_text()
+    assert re.search(r'wheel.force-include\]\n"suites" = "melmoat/suites"', text)
+    assert suite_module.CHECKOUT == HOME
+
+
 def test_unknown_names_are_told(tmp_path: Path) -> None:
     with pytest.raises(MelmoatError, match=r"no suite 'tabel'.*paper_table1"):
         find("tabel")

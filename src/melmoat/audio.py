@@ -27,6 +27,9 @@ from melmoat.errors import MelmoatError
 
 RATE = 16_000
 PCM16 = 32_768  # quantisation steps per unit of amplitude in a 16-bit file
+FASTEST = 768_000  # Hz; a file of more has a wrong header
+UNKNOWN = 2**62  # frames that libsndfile reports where a header does not say
+BLOCK = 2**20  # samples that are decoded at once, all channels together
 LOUDEST = 100.0  # no recording is 40 dB over full scale; one of integers kept as floats is
 
 
@@ -177,25 +180,41 @@ def decode(
     try:
         with soundfile.SoundFile(source) as file:
             promised, found_rate = file.frames, file.samplerate
-            if (seconds := promised / found_rate) > longest:
-                raise AudioError(
-                    f"{name}: {seconds:.0f} s of audio, of which {longest:g} s are taken at most; "
-                    "cut it at pauses"
-                )
+            if found_rate > FASTEST:
+                raise AudioError(f"{name}: {found_rate} samples a second, which no recording has")
             truncated = bool(_CUT_SHORT.search(file.extra_info))
-            samples = file.read(dtype="float32", always_2d=True)
+            mono = _mixed(file, name, longest)
     except soundfile.LibsndfileError as error:
         raise AudioError(
             f"{name}: not readable as audio ({error.error_string}); "
             "wav, flac, ogg and mp3 work, other formats need converting first"
         ) from error
-    if truncated or len(samples) < promised:
+    if truncated or len(mono) < promised:
         raise AudioError(f"{name}: the file is cut short; copy it again from its source")
-    mono = samples.mean(axis=1)
     check(torch.from_numpy(mono), name)
     if found_rate != rate:
         mono = soxr.resample(mono, found_rate, rate, quality="VHQ")
     return Audio.of([check(torch.from_numpy(np.ascontiguousarray(mono)), name)], rate)
+
+
+def _mixed(file: soundfile.SoundFile, name: str, longest: float) -> NDArray[np.float32]:
+    """The mean of the channels, read in blocks: a small file may hold many channels of silence."""
+    if file.frames >= UNKNOWN:
+        raise AudioError(
+            f"{name}: its header does not say how long it is, as an encoder leaves it that writes "
+            "into a pipe; convert the file once more"
+        )
+    parts, got = [np.zeros(0, np.float32)], 0
+    while max(got, file.frames) <= longest * file.samplerate:
+        block = file.read(max(1, BLOCK // file.channels), dtype="float32", always_2d=True)
+        if not len(block):
+            return np.concatenate(parts)
+        parts.append(block.mean(axis=1))
+        got += len(block)
+    raise AudioError(
+        f"{name}: {max(got, file.frames) / file.samplerate:.1f} s of audio, of which {longest:g} s "
+        "are taken at most; cut it at pauses"
+    )
 
 
 def check_target(path: str | os.PathLike[str]) -> None:

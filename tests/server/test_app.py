@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
-import threading
 import time
-import urllib.request
+import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from threading import Thread
 
+import httpx
 import numpy as np
 import pytest
 import soundfile
@@ -18,6 +22,7 @@ import torch
 from fastapi.testclient import TestClient
 
 from melmoat import audio, data, models
+from melmoat.audio import Audio, AudioError
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.server import Limits, create_app
@@ -68,6 +73,8 @@ def test_what_is_served_is_told_and_counted(plain: TestClient) -> None:
     text = plain.get("/metrics").text
     assert 'melmoat_requests_total{route="/defend",status="422"}' in text
     assert 'melmoat_requests_total{route="none",status="404"} 1.0' in text
+    assert 'melmoat_request_seconds_count{route="/defend"}' in text
+    assert plain.head("/health").status_code == 200
     seconds = float(SPEECH.seconds)
     counted = [
         float(line.split()[1])
@@ -103,7 +110,7 @@ def wav(samples: np.ndarray, subtype: str = "FLOAT") -> bytes:
         (WAV[: len(WAV) // 2], 422, "a.wav: the file is cut short"),
         (wav(np.zeros(1)), 422, "1 sample(s), which is not a recording"),
         (wav(np.full(100, np.nan)), 422, "contains NaN or Inf"),
-        (wav(np.zeros(21 * 16_000), "PCM_U8"), 422, "21 s of audio, of which 20 s are taken"),
+        (wav(np.zeros(21 * 16_000), "PCM_U8"), 422, "21.0 s of audio, of which 20 s are taken"),
         (b"x" * 1_000_001, 413, "more than 1 MB"),
     ],
     ids=["empty", "no-audio", "cut", "one-sample", "nan", "long", "large"],
@@ -130,7 +137,9 @@ def test_a_body_of_undeclared_length_is_bounded_too(plain: TestClient) -> None:
 
 
 def test_a_missing_file_and_an_unknown_format_are_told(plain: TestClient) -> None:
-    assert plain.post("/defend").json() == {"error": {"message": "file: Field required"}}
+    for wrong in ({}, {"data": {"file": "call.wav"}}):
+        answer = plain.post("/defend", **wrong)  # type: ignore[arg-type]
+        assert "file: send the recording as a multipart field: curl -F" in answer.text
     answer = plain.post("/defend", files=sent(WAV), data={"format": "mp3"})
     assert answer.json()["error"]["message"].startswith("format: Input should be 'wav' or 'flac'")
     assert plain.get("/defend").status_code == 405
@@ -158,7 +167,7 @@ def test_many_at_once_each_get_their_own(plain: TestClient) -> None:
         files = sent(audio.encode(recordings[i], "flac"))
         found[i] = plain.post("/v1/audio/transcriptions", files=files).json()["text"]
 
-    threads = [threading.Thread(target=ask, args=[i]) for i in range(len(recordings))]
+    threads = [Thread(target=ask, args=[i]) for i in range(len(recordings))]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -180,15 +189,139 @@ def test_a_defense_that_needs_a_recognizer_says_so() -> None:
         assert "no function of audio" in answer.json()["error"]["message"]
 
 
-def test_the_command_serves(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "melmoat", "serve", "--defense", "none", "--port", "0"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
+def test_small_files_of_many_channels_are_decoded_in_blocks(plain: TestClient) -> None:
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros((655_350 * 5, 8), np.int16), 655_350, format="flac")
+    assert len(file.getvalue()) < 100_000
+    tracemalloc.start()
+    found = audio.decode(io.BytesIO(file.getvalue()), "a.flac", longest=20)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.wav.shape == (1, 80_000)
+    assert peak < 655_350 * 5 * 8 * 4 / 2
+
+
+def test_a_rate_that_no_recording_has_is_refused(plain: TestClient) -> None:
+    content = bytearray(WAV)
+    content[24:28] = (2**31 - 1).to_bytes(4, "little")
+    answer = plain.post("/defend", files=sent(bytes(content)))
+    assert answer.status_code == 422
+    assert "2147483647 samples a second, which no recording has" in answer.text
+
+
+def test_a_file_that_does_not_say_how_long_it_is_is_refused(
+    plain: TestClient, tmp_path: Path
+) -> None:
+    content = bytearray(audio.encode(SPEECH, "flac"))
+    content[21] &= 0xF0  # as an encoder leaves it that writes into a pipe
+    content[22:26] = bytes(4)
+    answer = plain.post("/defend", files=sent(bytes(content), "a.flac"))
+    assert answer.status_code == 422
+    assert "a.flac: its header does not say how long it is" in answer.text
+    (tmp_path / "a.flac").write_bytes(content)
+    with pytest.raises(AudioError, match="does not say how long"):
+        audio.load(tmp_path / "a.flac")
+
+
+OWN = """
+import time
+from melmoat.defenses import FrontEnd
+
+class Slow(FrontEnd):
+    def __call__(self, audio, draws):
+        time.sleep(2 if audio.wav.shape[1] == 32_000 else 0)  # of 2 s; the trial run has 1 s
+        return audio
+
+class Cutting(FrontEnd):
+    def __call__(self, audio, draws):
+        return audio if len(audio.wav[0]) == 16_000 else audio.__class__.of([audio.wav[0, 1:]])
+
+class Breaking(FrontEnd):
+    def __call__(self, audio, draws):
+        return audio.with_wav(audio.wav / (1 if len(audio.wav[0]) == 16_000 else 0))
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    (tmp_path / "own_serving.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    sys.modules.pop("own_serving", None)
+
+
+@pytest.mark.parametrize("name", ["Cutting", "Breaking"])
+def test_a_faulty_defense_is_the_servers_fault(own: Path, name: str) -> None:
+    app = create_app(f"python:own_serving:{name}")
+    with TestClient(app, raise_server_exceptions=False) as client:
+        answer = client.post("/defend", files=sent(WAV))
+        assert answer.status_code == 500
+        assert answer.json() == {"error": {"message": "the server failed; its log says why"}}
+    with TestClient(app) as client, pytest.raises(MelmoatError, match=r"changed an ut|NaN or Inf"):
+        client.post("/defend", files=sent(WAV))  # what the log gets
+
+
+def test_recordings_that_wait_are_transcribed_together() -> None:
+    short = [audio.encode(Audio.of([0.1 * torch.randn(8_000)]), "wav") for _ in range(12)]
+    with TestClient(create_app("none", "ds2-an4", Limits(batch=4))) as client:
+        send = partial(client.post, "/v1/audio/transcriptions")
+        threads = [Thread(target=send, kwargs={"files": sent(one)}) for one in short]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        text = client.get("/metrics").text
+    (batches,) = re.findall(r'melmoat_batch_recordings_count{work="transcribe"} (\S+)', text)
+    (recordings,) = re.findall(r'melmoat_batch_recordings_sum{work="transcribe"} (\S+)', text)
+    assert float(recordings) == 12
+    assert 3 <= float(batches) < 12
+
+
+class Running:
+    """A server in a process of its own."""
+
+    def __init__(self, *words: str) -> None:
+        command = [sys.executable, "-m", "melmoat", "serve", "--port", "0", *words]
+        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        assert self.process.stderr is not None
+        said = next(line for line in self.process.stderr if "running on" in line)
+        self.address = re.findall(r"http://\S+", said)[0]
+
+    def post(self, seconds: float, timeout: float = 60) -> httpx.Response:
+        files = sent(audio.encode(Audio.of([torch.zeros(int(16_000 * seconds))]), "wav"))
+        return httpx.post(f"{self.address}/defend", files=files, timeout=timeout)
+
+    def metrics(self) -> str:
+        return httpx.get(f"{self.address}/metrics", timeout=60).text
+
+
+def test_a_running_server_keeps_its_word(own: Path) -> None:
+    server = Running("--defense", "python:own_serving:Slow", "--waiting", "3")
     try:
-        address = next(line.split()[-5] for line in process.stderr if "running on" in line)
-        deadline = time.monotonic() + 30
-        with urllib.request.urlopen(f"{address}/health", timeout=deadline - time.monotonic()) as x:
-            assert b'"defense":"none"' in x.read()
+        assert httpx.get(f"{server.address}/health", timeout=60).json()["model"] is None
+        with ThreadPoolExecutor() as pool:
+            # One is computed for 2 s, and two that wait leave.
+            computed = pool.submit(server.post, 2)
+            time.sleep(0.5)
+            gone = [pool.submit(server.post, 2, 0.5) for _ in range(2)]
+            time.sleep(0.25)
+            refused = server.post(1)
+            assert refused.status_code == 503
+            assert refused.headers["retry-after"] == "1"
+            for one in gone:
+                with pytest.raises(httpx.ReadTimeout):
+                    one.result()
+            assert computed.result().status_code == 200
+            assert server.post(1).status_code == 200
+            text = server.metrics()
+            assert 'melmoat_requests_total{route="/defend",status="499"} 2.0' in text
+            assert 'melmoat_audio_seconds_total{work="defend"} 3.0' in text
+            # Told to end, it still answers one that is computed and one that waits.
+            last = [pool.submit(server.post, 2) for _ in range(2)]
+            time.sleep(0.5)
+            server.process.terminate()
+            assert [one.result().status_code for one in last] == [200, 200]
+            assert server.process.wait(timeout=30) is not None
     finally:
-        process.terminate()
-        process.communicate(timeout=30)
+        server.process.kill()
+        server.process.communicate()

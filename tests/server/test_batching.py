@@ -11,7 +11,7 @@ import torch
 
 from melmoat.audio import Audio, AudioError
 from melmoat.draws import Draws
-from melmoat.server.batching import Batcher, Crowded
+from melmoat.server.batching import Batcher
 
 RATE = 100
 
@@ -33,7 +33,7 @@ class Work:
         if 13 in lengths:
             raise AudioError("thirteen")
         if 14 in lengths:
-            raise RuntimeError("a fault of our own")
+            raise SystemExit("a defense that ends its process")
         return lengths
 
 
@@ -65,7 +65,8 @@ def ask(
 
 
 def test_what_waits_is_computed_together(work: Work) -> None:
-    batcher = Batcher(work, RATE, batch=3, seconds=100, waiting=10)
+    batcher = Batcher(work, RATE, batch=3, seconds=100)
+    batcher.start()
     assert ask(batcher, work, 7, 8, 9, 10) == [7, 8, 9, 10]
     assert work.batches == [[5], [7, 8, 9], [10]]
     assert len(set(work.seeds)) == 5, "each draws for itself"
@@ -73,33 +74,36 @@ def test_what_waits_is_computed_together(work: Work) -> None:
 
 
 def test_a_batch_is_bounded_by_its_audio_padding_included(work: Work) -> None:
-    batcher = Batcher(work, RATE, batch=8, seconds=0.3, waiting=10)
+    batcher = Batcher(work, RATE, batch=8, seconds=0.3)
+    batcher.start()
     assert ask(batcher, work, 10, 10, 10, 10, 50, 9) == [10, 10, 10, 10, 50, 9]
     assert work.batches == [[5], [10, 10, 10], [10, 9], [50]]
     batcher.close()
 
 
 def test_the_oldest_is_next_with_those_of_its_length(work: Work) -> None:
-    batcher = Batcher(work, RATE, batch=3, seconds=100, waiting=10)
+    batcher = Batcher(work, RATE, batch=3, seconds=100)
+    batcher.start()
     assert ask(batcher, work, 40, 90, 41, 100, 39, 42, 95) == [40, 90, 41, 100, 39, 42, 95]
     assert work.batches == [[5], [40, 41, 39], [90, 95, 100], [42]]
     batcher.close()
 
 
 def test_one_that_fails_does_not_take_the_others_with_it(
-    work: Work, caplog: pytest.LogCaptureFixture
+    work: Work,
 ) -> None:
-    batcher = Batcher(work, RATE, batch=8, seconds=100, waiting=10)
+    batcher = Batcher(work, RATE, batch=8, seconds=100)
+    batcher.start()
     seven, thirteen, fourteen, eight = ask(batcher, work, 7, 13, 14, 8)
     assert (seven, eight) == (7, 8)
     assert isinstance(thirteen, AudioError)
     assert isinstance(fourteen, RuntimeError)
-    assert [record.message for record in caplog.records] == ["a recording of 14 samples failed"]
     batcher.close()
 
 
 def test_an_answer_too_few_is_an_error_and_not_the_end(work: Work) -> None:
-    batcher: Batcher[int] = Batcher(lambda audio, draws: [], RATE, 8, 100, 10)
+    batcher: Batcher[int] = Batcher(lambda audio, draws: [], RATE, 8, 100)
+    batcher.start()
 
     async def twice() -> list[object]:
         asked = [batcher(torch.ones(5)), batcher(torch.ones(5))]
@@ -110,24 +114,19 @@ def test_an_answer_too_few_is_an_error_and_not_the_end(work: Work) -> None:
 
 
 def test_who_goes_before_its_turn_costs_nothing(work: Work) -> None:
-    batcher = Batcher(work, RATE, batch=8, seconds=100, waiting=10)
+    batcher = Batcher(work, RATE, batch=8, seconds=100)
+    batcher.start()
     found = ask(batcher, work, 7, 8, 9, cancelled=[1])
     assert (found[0], found[2]) == (7, 9)
     assert isinstance(found[1], asyncio.CancelledError)
     assert work.batches == [[5], [7, 9]]
-    batcher.close()
-
-
-def test_more_than_may_wait_are_sent_away(work: Work) -> None:
-    batcher = Batcher(work, RATE, batch=8, seconds=100, waiting=2)
-    found = ask(batcher, work, 7, 8, 9)
-    assert found[:2] == [7, 8]
-    assert isinstance(found[2], Crowded)
+    assert batcher.waiting == 0
     batcher.close()
 
 
 def test_what_waits_at_the_end_is_still_answered(work: Work) -> None:
-    batcher = Batcher(work, RATE, batch=1, seconds=100, waiting=10)
+    batcher = Batcher(work, RATE, batch=1, seconds=100)
+    batcher.start()
 
     async def closing() -> list[int]:
         asked = [asyncio.ensure_future(batcher(torch.ones(n))) for n in (5, 6, 7)]
@@ -139,3 +138,30 @@ def test_what_waits_at_the_end_is_still_answered(work: Work) -> None:
         return list(await asyncio.gather(*asked))
 
     assert asyncio.run(closing()) == [5, 6, 7]
+
+
+def test_nobody_waits_for_a_batcher_that_is_not_open(work: Work) -> None:
+    batcher = Batcher(work, RATE, batch=1, seconds=100)
+    with pytest.raises(RuntimeError, match="not open"):
+        asyncio.run(batcher(torch.ones(5)))
+    work.gate.set()
+    for _ in range(2):  # it may be opened again
+        batcher.start()
+        assert asyncio.run(batcher(torch.ones(5))) == 5
+        batcher.close()
+        with pytest.raises(RuntimeError, match="not open"):
+            asyncio.run(batcher(torch.ones(5)))
+
+
+def test_a_batch_that_cannot_be_made_is_an_error_and_not_the_end(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work.gate.set()
+    batcher = Batcher(work, RATE, batch=1, seconds=100)
+    batcher.start()
+    with monkeypatch.context() as full:
+        full.setattr(Audio, "of", lambda waves, rate: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            asyncio.run(batcher(torch.ones(5)))
+    assert asyncio.run(batcher(torch.ones(6))) == 6
+    batcher.close()

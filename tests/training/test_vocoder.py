@@ -73,6 +73,7 @@ def test_spectral_training_brings_held_out_sounds_nearer() -> None:
     before = trained.validate()
     for number in range(40):
         trained.step(number)
+        assert trained.optimizers[0].param_groups[0]["lr"] > 0, "no step is for nothing"
     after = trained.validate()
     assert after["held_out_mel"] < 0.8 * before["held_out_mel"]
     assert after["held_out_stft"] < before["held_out_stft"]

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 serving = typer.Typer()
+GRACE = 30  # seconds that open requests have when the server is told to end
 
 
 @serving.command()
@@ -23,7 +24,7 @@ def serve(
     ] = 120,
     longest: Annotated[float, typer.Option(min=0, help="Seconds of one recording.")] = 60,
     megabytes: Annotated[float, typer.Option(min=0, help="Most of one request.")] = 25,
-    waiting: Annotated[int, typer.Option(min=1, help="Recordings that wait, at most.")] = 64,
+    waiting: Annotated[int, typer.Option(min=1, help="Requests at once, at most.")] = 64,
 ) -> None:
     """Serve a defense over HTTP, and the recognizer behind it if one is given.
 
@@ -34,6 +35,7 @@ def serve(
     from melmoat.memory import keep_freed_memory
 
     try:
+        import python_multipart  # noqa: F401  (FastAPI wants it, and says so in other words)
         import uvicorn
 
         from melmoat.server import Limits, create_app
@@ -43,4 +45,4 @@ def serve(
         raise MelmoatError(f'serve needs {error.name}: pip install "melmoat[serve]"') from error
     keep_freed_memory()
     app = create_app(defense, model, Limits(batch, seconds, longest, megabytes, waiting))
-    uvicorn.run(app, host=host, port=port)
+    uvicorn.run(app, host=host, port=port, timeout_graceful_shutdown=GRACE)

@@ -30,19 +30,22 @@ def costs(estimates: Sequence[Estimate], labels: Mapping[Cell, tuple[str, str]])
         labels: row and column of a suite's cells; others are named by their specs.
     """
     left = [one for one in estimates if one.missing]
+    several = len({one.cell.data for one in estimates}) > 1
     total = span(sum(one.seconds for one in left))
     said = f"{len(estimates)} cells, {len(left)} unfinished"
     parts: list[Table | Text] = []
     if left:
         table = Table()
-        for head in ("row", "column") if labels else ("model", "defense", "attack"):
+        heads = ("row", "column") if labels else ("model", "defense", "attack")
+        for head in (*heads, *(["data"] if several else [])):
             table.add_column(head, overflow="fold")
         table.add_column("utterances", justify="right")
         table.add_column("time", justify="right")
         for one in left:
             cell = one.cell
             names = labels.get(cell) or (cell.model, cell.defense, cell.attack)
-            table.add_row(*map(Text, names), str(one.missing), span(one.seconds))
+            where = [cell.data] if several else []
+            table.add_row(*map(Text, [*names, *where]), str(one.missing), span(one.seconds))
         parts.append(table)
         said += f": about {total} on one worker of this machine"
     return Group(*parts, Text(said, style="bold"))

@@ -8,13 +8,15 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
+import anyio
 import torch
 from fastapi import FastAPI, Form, Request, Response, UploadFile
 from fastapi.concurrency import run_in_threadpool
@@ -30,12 +32,13 @@ from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.models.base import Recognizer, heard
 from melmoat.models.wrappers import kept
-from melmoat.server.batching import Batcher, Crowded
-from melmoat.server.edge import Bounded, Counted, told
+from melmoat.server.batching import Batcher
+from melmoat.server.edge import Bounded, Counted, told, while_there
 from melmoat.server.figures import Figures
 
 T = TypeVar("T")
 TYPES = {"wav": "audio/wav", "flac": "audio/flac"}
+ROUTES = {"/defend", "/v1/audio/transcriptions", "/health", "/metrics"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Limits:
         seconds: audio of a batch, padding included.
         longest: seconds of one recording.
         megabytes: of one request.
-        waiting: recordings that wait, at most; the next is told to come again.
+        waiting: requests at once; the next is told to come again, before its body is read.
     """
 
     batch: int = 8
@@ -76,8 +79,10 @@ def create_app(defense: str, model: str | None = None, limits: Limits | None = N
         raise MelmoatError(f"{defense} is no function of audio: serve it with a --model behind it")
     system = made.wrap(models.load(model)) if model else None
     rate = system.rate if system else RATE
-    figures, closing = Figures(), []
+    figures = Figures()
+    batchers: list[Batcher[Any]] = []
     turn = threading.Lock()  # two kinds of work take turns: together each would be half as fast
+    decoding = anyio.CapacityLimiter(os.cpu_count() or 1)
 
     def batcher(work: Callable[[Audio, Draws], Sequence[T]], name: str, batch: int) -> Batcher[T]:
         def alone(audio: Audio, draws: Draws) -> Sequence[T]:
@@ -87,33 +92,34 @@ def create_app(defense: str, model: str | None = None, limits: Limits | None = N
         noise = 0.1 * torch.randn(rate, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():  # the first pass costs more than the others, and may fail
             alone(Audio.of([noise], rate), Draws([0]))
-        at = batch, limits.seconds, limits.waiting
-        made = Batcher(alone, rate, *at, partial(figures.batch, name))
+        made = Batcher(alone, rate, batch, limits.seconds, partial(figures.batch, name))
         figures.waits(name, lambda: made.waiting)
-        closing.append(made.close)
+        batchers.append(made)
         return made
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
+        for one in batchers:
+            one.start()
         yield
-        for close in closing:
-            await run_in_threadpool(close)
+        for one in batchers:
+            await run_in_threadpool(one.close)
 
     app = FastAPI(title="melmoat", version=__version__, lifespan=life)
-    app.add_middleware(Bounded, most=int(limits.megabytes * 1e6))
-    app.add_middleware(Counted, count=figures.count)
-    app.add_exception_handler(MelmoatError, _refused)
-    app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(RequestValidationError, _refused)
+    app.add_middleware(Bounded, size=int(limits.megabytes * 1e6), at_once=limits.waiting)
+    app.add_middleware(Counted, count=figures.count, known=ROUTES)
+    for kind in (AudioError, HTTPException, RequestValidationError, Exception):
+        app.add_exception_handler(kind, _refused)
 
     async def read(file: UploadFile) -> torch.Tensor:
         name = file.filename or "file"
         if not file.size:
             raise AudioError(f"{name}: the file is empty (0 bytes)")
-        audio = await run_in_threadpool(files.decode, file.file, name, rate, limits.longest)
+        work = partial(files.decode, file.file, name, rate, limits.longest)
+        audio = await anyio.to_thread.run_sync(work, limiter=decoding)
         return audio.wav[0]
 
-    @app.get("/health")
+    @app.api_route("/health", methods=["GET", "HEAD"])
     async def health() -> dict[str, object]:
         """What is served."""
         return {"version": __version__, "defense": defense, "model": model, "rate": rate}
@@ -128,10 +134,13 @@ def create_app(defense: str, model: str | None = None, limits: Limits | None = N
 
         @app.post("/defend", response_class=Response)
         async def defend(
-            file: UploadFile, format: Annotated[Literal["wav", "flac"], Form()] = "flac"
+            request: Request,
+            file: UploadFile,
+            format: Annotated[Literal["wav", "flac"], Form()] = "flac",
         ) -> Response:
             """The recording through the defense: mono, 16 bits, of the same duration."""
-            out = await defending(await read(file))
+            wave = await read(file)
+            out = await while_there(request, defending(wave))
             body = await run_in_threadpool(files.encode, out, format)
             return Response(body, media_type=TYPES[format])
 
@@ -143,11 +152,14 @@ def create_app(defense: str, model: str | None = None, limits: Limits | None = N
 
         @app.post("/v1/audio/transcriptions")
         async def transcribe(
-            file: UploadFile, response_format: Annotated[Literal["json", "text"], Form()] = "json"
+            request: Request,
+            file: UploadFile,
+            response_format: Annotated[Literal["json", "text"], Form()] = "json",
         ) -> Response:
             """What the defended recognizer hears. The other fields of OpenAI's interface are not
             looked at: what is served was chosen when the server was started."""
-            text = await transcribing(await read(file))
+            wave = await read(file)
+            text = await while_there(request, transcribing(wave))
             plain = response_format == "text"
             return PlainTextResponse(text + "\n") if plain else JSONResponse({"text": text})
 
@@ -163,7 +175,10 @@ def _absent(app: FastAPI, route: str, why: str) -> None:
 
 
 def _defend(front: FrontEnd, audio: Audio, draws: Draws) -> list[Audio]:
-    return [kept(front, audio, front(audio, draws))]
+    out = kept(front, audio, front(audio, draws))
+    if not torch.isfinite(out.wav).all():
+        raise MelmoatError(f"{type(front).__name__} made NaN or Inf of audio that had none")
+    return [out]
 
 
 def _transcribe(system: Recognizer, audio: Audio, draws: Draws) -> Sequence[str]:
@@ -171,10 +186,14 @@ def _transcribe(system: Recognizer, audio: Audio, draws: Draws) -> Sequence[str]
 
 
 async def _refused(_: Request, error: Exception) -> Response:
+    """422 is the recording's fault; what is the server's is also raised, so that its log has it."""
     if isinstance(error, HTTPException):
         return told(str(error.detail), error.status_code, dict(error.headers or {}))
     if isinstance(error, RequestValidationError):
-        wrong = [f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors()]
-        return told("; ".join(wrong), 422)
-    busy = isinstance(error, Crowded)
-    return told(str(error), 503 if busy else 422, {"Retry-After": "1"} if busy else None)
+        wrong = {".".join(map(str, one["loc"][1:])): str(one["msg"]) for one in error.errors()}
+        if "file" in wrong:
+            wrong["file"] = "send the recording as a multipart field: curl -F file=@call.wav"
+        return told("; ".join(f"{field}: {message}" for field, message in wrong.items()), 422)
+    if isinstance(error, AudioError):
+        return told(str(error), 422)
+    return told("the server failed; its log says why", 500)

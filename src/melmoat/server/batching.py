@@ -8,7 +8,6 @@ any batch, up to its own noise, so nobody's answer depends on who else asks.
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,15 +20,9 @@ from torch import Tensor
 
 from melmoat.audio import Audio
 from melmoat.draws import Draws, secret
-from melmoat.errors import MelmoatError
 
 PADDED = 1.25  # most seconds that a batch computes for a second of audio
 T = TypeVar("T")
-log = logging.getLogger(__name__)
-
-
-class Crowded(MelmoatError):
-    """More requests wait than the server takes."""
 
 
 @dataclass(eq=False)
@@ -39,14 +32,13 @@ class _Request:
 
 
 class Batcher(Generic[T]):
-    """One thread that works off what waits.
+    """One thread that works off what waits, from :meth:`start` to :meth:`close`.
 
     Args:
         work: what is done with a batch; one answer a recording.
         rate: of every recording, Hz.
         batch: most recordings of a batch.
         seconds: most audio of a batch, padding included; a longer recording goes alone.
-        waiting: most recordings that wait.
         watch: told of each batch: recordings, seconds of audio, seconds of work.
     """
 
@@ -56,13 +48,16 @@ class Batcher(Generic[T]):
         rate: int,
         batch: int,
         seconds: float,
-        waiting: int,
         watch: Callable[[int, float, float], None] = lambda recordings, audio, work: None,
     ) -> None:
         self._work, self._rate, self._watch = work, rate, watch
-        self._batch, self._seconds, self._most = batch, seconds, waiting
+        self._batch, self._seconds = batch, seconds
         self._waiting: list[_Request] = []  # the oldest first
-        self._changed, self._closed = threading.Condition(), False
+        self._changed, self._open = threading.Condition(), False
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._open = True
         self._thread = threading.Thread(target=self._run, name="melmoat-batches", daemon=True)
         self._thread.start()
 
@@ -72,15 +67,21 @@ class Batcher(Generic[T]):
         A caller that is cancelled before its batch begins costs nothing.
 
         Raises:
-            Crowded: as many wait as may.
+            RuntimeError: nobody answers (any more).
         """
         request = _Request(wave, Future())
         with self._changed:
-            if len(self._waiting) >= self._most:
-                raise Crowded(f"{self._most} recordings wait already; try again")
+            if not self._open:
+                raise RuntimeError("a batcher that is not open gives no answers")
             self._waiting.append(request)
             self._changed.notify()
-        answer: T = await asyncio.wrap_future(request.answer)
+        try:
+            answer: T = await asyncio.wrap_future(request.answer)
+        except asyncio.CancelledError:
+            with self._changed:
+                if request in self._waiting:
+                    self._waiting.remove(request)
+            raise
         return answer
 
     @property
@@ -91,7 +92,7 @@ class Batcher(Generic[T]):
     def close(self) -> None:
         """Answer what waits, then end."""
         with self._changed:
-            self._closed = True
+            self._open = False
             self._changed.notify()
         self._thread.join()
 
@@ -104,7 +105,7 @@ class Batcher(Generic[T]):
         """The oldest that waits and, while they fit, those nearest to it in length. Waits for the
         first; empty at the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._closed)
+            self._changed.wait_for(lambda: self._waiting or not self._open)
             if not self._waiting:
                 return []
             first, *others = self._waiting
@@ -121,22 +122,24 @@ class Batcher(Generic[T]):
             return found
 
     def _answer(self, requests: list[_Request]) -> None:
-        audio = Audio.of([one.wave for one in requests], self._rate)
-        began = time.perf_counter()
+        """Whatever happens, each has an answer and the thread goes on."""
         try:
+            audio = Audio.of([one.wave for one in requests], self._rate)
+            began = time.perf_counter()
             with torch.no_grad():
                 answers = list(self._work(audio, Draws(secret() for _ in requests)))
+            spent = time.perf_counter() - began
             if len(answers) != len(requests):
                 raise ValueError(f"{len(answers)} answers for {len(requests)} recordings")
-        except Exception as error:
+        except BaseException as error:  # somebody's own defense may raise anything
             if len(requests) > 1:  # one of them may be at fault, the others are not
                 for one in requests:
                     self._answer([one])
-                return
-            if not isinstance(error, MelmoatError):
-                log.exception("a recording of %d samples failed", len(requests[0].wave))
-            requests[0].answer.set_exception(error)
+            elif isinstance(error, Exception):
+                requests[0].answer.set_exception(error)
+            else:
+                requests[0].answer.set_exception(RuntimeError(f"the work raised {error!r}"))
             return
-        self._watch(len(requests), float(audio.seconds.sum()), time.perf_counter() - began)
+        self._watch(len(requests), float(audio.seconds.sum()), spent)
         for one, answer in zip(requests, answers, strict=True):
             one.answer.set_result(answer)

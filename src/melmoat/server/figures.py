@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 
 
 class Figures:
@@ -15,6 +22,10 @@ class Figures:
         self._requests = Counter(
             "melmoat_requests", "Requests", ["route", "status"], registry=self._all
         )
+        self._seconds = Histogram(
+            "melmoat_request_seconds", "From request to answer", ["route"], registry=self._all
+        )
+        ProcessCollector(registry=self._all)
         self._waiting = Gauge("melmoat_waiting", "Recordings waiting", ["work"], registry=self._all)
         self._audio = Counter(
             "melmoat_audio_seconds", "Audio computed", ["work"], registry=self._all
@@ -30,9 +41,10 @@ class Figures:
             registry=self._all,
         )
 
-    def count(self, route: str, status: int) -> None:
-        """A request was answered."""
+    def count(self, route: str, status: int, seconds: float) -> None:
+        """A request was answered, after so long."""
         self._requests.labels(route, status).inc()
+        self._seconds.labels(route).observe(seconds)
 
     def batch(self, work: str, recordings: int, audio: float, spent: float) -> None:
         """A batch was computed; seconds of audio and of work."""

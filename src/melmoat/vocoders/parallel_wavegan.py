@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from melmoat.vocoders.base import Vocoder, fold_weight_norm
 from melmoat.vocoders.layers import Conv, enter
@@ -94,7 +95,8 @@ class Stretch(nn.Module):
 
 class _Gate(torch.autograd.Function):
     """``tanh(a) * sigmoid(b)``, with ``tanh`` from the sigmoid, which takes a CPU a sixth of the
-    time. Shape: any two of one shape -> same."""
+    time (to 1e-7: of float32 or wider). It has no second derivative and says so. Shape: any two of
+    one shape -> same."""
 
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
@@ -103,6 +105,7 @@ class _Gate(torch.autograd.Function):
         return bent * share
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         bent, share = ctx.saved_tensors
         a = torch.ops.aten.tanh_backward(gradient * share, bent)
