@@ -9,12 +9,10 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
 import anyio
 import torch
@@ -24,41 +22,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
 
-from melmoat import __version__, defenses, models
+from melmoat import __version__
 from melmoat import audio as files
-from melmoat.audio import RATE, Audio, AudioError
-from melmoat.defenses import FrontEnd
-from melmoat.draws import Draws
-from melmoat.errors import MelmoatError
-from melmoat.models.base import Recognizer, heard
-from melmoat.models.wrappers import kept
-from melmoat.server.batching import Batcher
+from melmoat.audio import AudioError
 from melmoat.server.edge import Bounded, Counted, told, while_there
 from melmoat.server.figures import Figures
+from melmoat.server.service import Limits, Service
 
-T = TypeVar("T")
 TYPES = {"wav": "audio/wav", "flac": "audio/flac"}
 ROUTES = {"/defend", "/v1/audio/transcriptions", "/health", "/metrics"}
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the server takes.
-
-    Args:
-        batch: recordings transcribed together, at most. Defended they are one by one, which takes a
-            CPU less time (``benchmarks/serving.py``).
-        seconds: audio of a batch, padding included.
-        longest: seconds of one recording.
-        megabytes: of one request.
-        waiting: requests at once; the next is told to come again, before its body is read.
-    """
-
-    batch: int = 8
-    seconds: float = 120
-    longest: float = 60
-    megabytes: float = 25
-    waiting: int = 64
 
 
 def create_app(defense: str, model: str | None = None, limits: Limits | None = None) -> FastAPI:
@@ -72,38 +44,15 @@ def create_app(defense: str, model: str | None = None, limits: Limits | None = N
         MelmoatError: an unknown spec, missing weights; without a model, a defense that is no
             function of audio (such as ``rs``).
     """
-    limits = limits or Limits()
-    made = defenses.build(defense)
-    front = defenses.function_of_audio(made)
-    if not (front or model):
-        raise MelmoatError(f"{defense} is no function of audio: serve it with a --model behind it")
-    system = made.wrap(models.load(model)) if model else None
-    rate = system.rate if system else RATE
-    figures = Figures()
-    batchers: list[Batcher[Any]] = []
-    turn = threading.Lock()  # two kinds of work take turns: together each would be half as fast
+    limits, figures = limits or Limits(), Figures()
+    service = Service(defense, model, limits, figures)
     decoding = anyio.CapacityLimiter(os.cpu_count() or 1)
-
-    def batcher(work: Callable[[Audio, Draws], Sequence[T]], name: str, batch: int) -> Batcher[T]:
-        def alone(audio: Audio, draws: Draws) -> Sequence[T]:
-            with turn:
-                return work(audio, draws)
-
-        noise = 0.1 * torch.randn(rate, generator=torch.Generator().manual_seed(0))
-        with torch.no_grad():  # the first pass costs more than the others, and may fail
-            alone(Audio.of([noise], rate), Draws([0]))
-        made = Batcher(alone, rate, batch, limits.seconds, partial(figures.batch, name))
-        figures.waits(name, lambda: made.waiting)
-        batchers.append(made)
-        return made
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
-        for one in batchers:
-            one.start()
+        service.start()
         yield
-        for one in batchers:
-            await run_in_threadpool(one.close)
+        await run_in_threadpool(service.close)
 
     app = FastAPI(title="melmoat", version=__version__, lifespan=life)
     app.add_middleware(Bounded, size=int(limits.megabytes * 1e6), at_once=limits.waiting)
@@ -115,22 +64,21 @@ def create_app(defense: str, model: str | None = None, limits: Limits | None = N
         name = file.filename or "file"
         if not file.size:
             raise AudioError(f"{name}: the file is empty (0 bytes)")
-        work = partial(files.decode, file.file, name, rate, limits.longest)
+        work = partial(files.decode, file.file, name, service.rate, limits.longest)
         audio = await anyio.to_thread.run_sync(work, limiter=decoding)
         return audio.wav[0]
 
     @app.api_route("/health", methods=["GET", "HEAD"])
     async def health() -> dict[str, object]:
         """What is served."""
-        return {"version": __version__, "defense": defense, "model": model, "rate": rate}
+        return {"version": __version__, "defense": defense, "model": model, "rate": service.rate}
 
     @app.get("/metrics")
     async def metrics() -> Response:
         """Figures for Prometheus."""
         return PlainTextResponse(figures.text())
 
-    if front:
-        defending = batcher(partial(_defend, front), "defend", 1)
+    if defending := service.defend:
 
         @app.post("/defend", response_class=Response)
         async def defend(
@@ -147,8 +95,7 @@ def create_app(defense: str, model: str | None = None, limits: Limits | None = N
     else:
         _absent(app, "/defend", f"{defense} is no function of audio; ask for transcripts")
 
-    if system:
-        transcribing = batcher(partial(_transcribe, system), "transcribe", limits.batch)
+    if transcribing := service.transcribe:
 
         @app.post("/v1/audio/transcriptions")
         async def transcribe(
@@ -172,17 +119,6 @@ def _absent(app: FastAPI, route: str, why: str) -> None:
     @app.post(route, include_in_schema=False)
     async def absent() -> Response:
         return told(why, 404)
-
-
-def _defend(front: FrontEnd, audio: Audio, draws: Draws) -> list[Audio]:
-    out = kept(front, audio, front(audio, draws))
-    if not torch.isfinite(out.wav).all():
-        raise MelmoatError(f"{type(front).__name__} made NaN or Inf of audio that had none")
-    return [out]
-
-
-def _transcribe(system: Recognizer, audio: Audio, draws: Draws) -> Sequence[str]:
-    return heard(system, audio, draws)
 
 
 async def _refused(_: Request, error: Exception) -> Response:

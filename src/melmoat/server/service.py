@@ -1,0 +1,112 @@
+"""What is served: a defense and the recognizer behind it, loaded, each with its batches."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+
+from melmoat import defenses, models
+from melmoat.audio import RATE, Audio
+from melmoat.defenses import FrontEnd
+from melmoat.draws import Draws
+from melmoat.errors import MelmoatError
+from melmoat.models.base import Recognizer, heard
+from melmoat.models.wrappers import kept
+from melmoat.server.batching import Batcher
+from melmoat.server.figures import Figures
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the server takes.
+
+    Args:
+        batch: recordings transcribed together, at most. Defended they are one by one, which takes a
+            CPU less time (``benchmarks/serving.py``).
+        seconds: audio of a batch, padding included.
+        longest: seconds of one recording.
+        megabytes: of one request.
+        waiting: requests at once; the next is told to come again, before its body is read.
+    """
+
+    batch: int = 8
+    seconds: float = 120
+    longest: float = 60
+    megabytes: float = 25
+    waiting: int = 64
+
+
+class Service:
+    """Everything is loaded, and run once on noise, when this is made.
+
+    Args:
+        defense, model: as for :func:`melmoat.server.create_app`, which see for errors.
+
+    Attributes:
+        rate: of what it takes and gives, Hz.
+        defend: audio through the defense; None where that is no function of audio.
+        transcribe: what the defended recognizer hears; None without one.
+    """
+
+    def __init__(self, defense: str, model: str | None, limits: Limits, figures: Figures) -> None:
+        made = defenses.build(defense)
+        front = defenses.function_of_audio(made)
+        if not (front or model):
+            raise MelmoatError(
+                f"{defense} is no function of audio: serve it with a --model behind it"
+            )
+        system = made.wrap(models.load(model)) if model else None
+        self.rate = system.rate if system else RATE
+        self._limits, self._figures = limits, figures
+        self._turn = threading.Lock()  # both kinds of work at once would each be half as fast
+        self._batchers: list[Batcher[Any]] = []
+        self.defend = self._batcher("defend", partial(_defend, front), 1) if front else None
+        self.transcribe = (
+            self._batcher("transcribe", partial(_transcribe, system), limits.batch)
+            if system
+            else None
+        )
+
+    def _batcher(
+        self, name: str, work: Callable[[Audio, Draws], Sequence[T]], batch: int
+    ) -> Batcher[T]:
+        def alone(audio: Audio, draws: Draws) -> Sequence[T]:
+            with self._turn:
+                return work(audio, draws)
+
+        noise = 0.1 * torch.randn(self.rate, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():  # the first pass costs more than the others, and may fail
+            alone(Audio.of([noise], self.rate), Draws([0]))
+        watch = partial(self._figures.batch, name)
+        made = Batcher(alone, self.rate, batch, self._limits.seconds, watch)
+        self._figures.waits(name, lambda: made.waiting)
+        self._batchers.append(made)
+        return made
+
+    def start(self) -> None:
+        """Begin to answer."""
+        for one in self._batchers:
+            one.start()
+
+    def close(self) -> None:
+        """Answer what waits, then end."""
+        for one in self._batchers:
+            one.close()
+
+
+def _defend(front: FrontEnd, audio: Audio, draws: Draws) -> list[Audio]:
+    out = kept(front, audio, front(audio, draws))
+    if not torch.isfinite(out.wav).all():
+        raise MelmoatError(f"{type(front).__name__} made NaN or Inf of audio that had none")
+    return [out]
+
+
+def _transcribe(system: Recognizer, audio: Audio, draws: Draws) -> Sequence[str]:
+    return heard(system, audio, draws)
