@@ -1,4 +1,4 @@
-"""What the server costs beside the bare defense, and what gathering requests brings.
+"""What the server costs beside the bare defense, and what gathering recordings brings each part.
 
     pip install "melmoat[serve]" httpx
     python benchmarks/serving.py                 # on an idle machine
@@ -92,6 +92,15 @@ def main() -> None:
         f"{seconds / len(recordings):.1f} s on average, torch {torch.__version__}, "
         f"{torch.get_num_threads()} threads, {asked.rounds} rounds"
     )
+    cuts, pairs = list(data.load("demo")), []
+    batches = [data.read(cuts[i : i + 8]) for i in range(0, len(cuts), 8)]
+    for _ in range(asked.rounds + 1):
+        began = time.perf_counter()
+        with torch.no_grad():
+            for batch in batches:
+                front(batch, Draws(range(len(batch))))
+        pairs.append((time.perf_counter() - began, sum(bare())))
+    print(f"bare defense: batches of 8 / one by one {ratio(pairs[1:])}")
     with served(asked, 8) as gathering, served(asked, 1) as singly:
         for clients in (1, 8):
             pairs, waits = [], []

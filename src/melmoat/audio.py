@@ -231,11 +231,10 @@ def save(path: str | os.PathLike[str], audio: Audio) -> None:
 
     Samples are rounded as :meth:`Audio.quantized` does, so what is judged is what is written.
     """
-    if len(audio) != 1:
-        raise ValueError(f"save writes one utterance; got a batch of {len(audio)}")
+    steps = _steps(audio)
     check_target(path)
     try:
-        soundfile.write(path, _steps(audio), audio.rate, subtype="PCM_16")
+        soundfile.write(path, steps, audio.rate, subtype="PCM_16")
     except (soundfile.LibsndfileError, OSError) as error:
         raise AudioError(
             f"{os.fspath(path)}: cannot write ({error}); is the disk full or the folder read-only?"
@@ -244,13 +243,13 @@ def save(path: str | os.PathLike[str], audio: Audio) -> None:
 
 def encode(audio: Audio, kind: str) -> bytes:
     """What :func:`save` would write into a file of the suffix ``kind``, ``wav`` or ``flac``."""
-    if len(audio) != 1:
-        raise ValueError(f"encode takes one utterance; got a batch of {len(audio)}")
     file = BytesIO()
     soundfile.write(file, _steps(audio), audio.rate, subtype="PCM_16", format=kind)
     return file.getvalue()
 
 
 def _steps(audio: Audio) -> NDArray[np.int16]:
+    if len(audio) != 1:
+        raise ValueError(f"a file holds one utterance; got a batch of {len(audio)}")
     steps: NDArray[np.int16] = audio.int16[0, : int(audio.lengths[0])].detach().cpu().numpy()
     return steps

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import pytest
 import soundfile
@@ -74,7 +73,7 @@ def test_impossible_settings_are_refused(spec: str, message: str) -> None:
         front_end(spec)
 
 
-def test_what_cannot_be_coded_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_cannot_be_coded_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     wave = Audio.of([torch.zeros(1_000)], 11_025)
     with pytest.raises(MelmoatError, match="opus cannot code 11025 Hz audio"):
         front_end("codec:kind=opus")(wave, Draws([0]))

@@ -189,7 +189,7 @@ def test_a_defense_that_needs_a_recognizer_says_so() -> None:
         assert "no function of audio" in answer.json()["error"]["message"]
 
 
-def test_small_files_of_many_channels_are_decoded_in_blocks(plain: TestClient) -> None:
+def test_small_files_of_many_channels_are_decoded_in_blocks() -> None:
     file = io.BytesIO()
     soundfile.write(file, np.zeros((655_350 * 5, 8), np.int16), 655_350, format="flac")
     assert len(file.getvalue()) < 100_000

@@ -89,9 +89,7 @@ def test_the_oldest_is_next_with_those_of_its_length(work: Work) -> None:
     batcher.close()
 
 
-def test_one_that_fails_does_not_take_the_others_with_it(
-    work: Work,
-) -> None:
+def test_one_that_fails_does_not_take_the_others_with_it(work: Work) -> None:
     batcher = Batcher(work, RATE, batch=8, seconds=100)
     batcher.start()
     seven, thirteen, fourteen, eight = ask(batcher, work, 7, 13, 14, 8)

@@ -15,7 +15,7 @@ from melmoat.audio import RATE, Audio
 from melmoat.defenses import FrontEnd
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
-from melmoat.models.base import Recognizer, heard
+from melmoat.models.base import heard
 from melmoat.models.wrappers import kept
 from melmoat.server.batching import Batcher
 from melmoat.server.figures import Figures
@@ -28,8 +28,8 @@ class Limits:
     """What the server takes.
 
     Args:
-        batch: recordings transcribed together, at most. Defended they are one by one, which takes a
-            CPU less time (``benchmarks/serving.py``).
+        batch: recordings transcribed together, at most. Defended they are one by one, since a batch
+            takes a CPU no less time (``benchmarks/serving.py``).
         seconds: audio of a batch, padding included.
         longest: seconds of one recording.
         megabytes: of one request.
@@ -69,9 +69,7 @@ class Service:
         self._batchers: list[Batcher[Any]] = []
         self.defend = self._batcher("defend", partial(_defend, front), 1) if front else None
         self.transcribe = (
-            self._batcher("transcribe", partial(_transcribe, system), limits.batch)
-            if system
-            else None
+            self._batcher("transcribe", partial(heard, system), limits.batch) if system else None
         )
 
     def _batcher(
@@ -106,7 +104,3 @@ def _defend(front: FrontEnd, audio: Audio, draws: Draws) -> list[Audio]:
     if not torch.isfinite(out.wav).all():
         raise MelmoatError(f"{type(front).__name__} made NaN or Inf of audio that had none")
     return [out]
-
-
-def _transcribe(system: Recognizer, audio: Audio, draws: Draws) -> Sequence[str]:
-    return heard(system, audio, draws)
