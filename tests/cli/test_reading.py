@@ -55,6 +55,9 @@ def test_compare_prints_differences_and_what_they_need(folder: Path) -> None:
     assert "attack pgd:db=20: WER" in text  # once, and no column for what nobody knows
     assert text.count("pgd:db=20") == 1
     assert "speakers" not in text
+    legend, _, table = text.partition("\n\n")
+    assert legend.splitlines() == ["A  none", "B  rs"]
+    assert "A - B" in table
     found = json.loads(run("compare", folder, folder, "--json"))
     assert len(found) == 5
     assert {c["against"] for c in found} == {"reference"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from string import ascii_uppercase
 
 from rich.console import Group
 from rich.table import Table
@@ -56,40 +57,54 @@ def figure_text(figure: Comparison) -> str:
 def comparisons(found: Sequence[Comparison]) -> Group:
     """Differences with their intervals over utterances and over speakers, a table for each attack.
 
-    What all rows of a table share, the recognizer or the attack, stands in its title alone.
+    Names are longer than a terminal is wide, so each stands once, above, behind a letter. What all
+    rows share, the recognizer or the attack, stands in a title alone.
     """
     sides = [(c.ours.split(SEP), c.other.split(SEP)) for c in found]
     models = {side[0] for pair in sides for side in pair}
-    tables: dict[str, list[tuple[Comparison, list[str]]]] = {}
+    letters: dict[str, str] = {}
+    tables: dict[str, list[tuple[str, Comparison]]] = {}
     for c, pair in zip(found, sides, strict=True):
         attacks = {side[-1] for side in pair}
         keep = slice(len(models) == 1, -1 if len(attacks) == 1 else None)
-        tables.setdefault(attacks.pop() if len(attacks) == 1 else "", []).append(
-            (c, [SEP.join(side[keep]) for side in pair])
-        )
+        names = [SEP.join(side[keep]) for side in pair]
+        first, second = (letters.setdefault(name, _letter(len(letters))) for name in names)
+        attack = attacks.pop() if len(attacks) == 1 else ""
+        tables.setdefault(attack, []).append((f"{first} - {second}", c))
+    wide = max(map(len, letters.values()))
+    legend = Text("\n".join(f"{letter:>{wide}}  {name}" for name, letter in letters.items()))
     shared = models.pop() if len(models) == 1 else ""
-    return Group(*(_differences(shared, attack, rows) for attack, rows in tables.items()))
+    return Group(legend, "", *(_differences(shared, attack, rows) for attack, rows in tables.items()))
 
 
-def _differences(model: str, attack: str, rows: Sequence[tuple[Comparison, list[str]]]) -> Group:
+def _letter(number: int) -> str:
+    """A to Z, then AA, AB, and so on.
+
+    >>> _letter(0), _letter(25), _letter(26)
+    ('A', 'Z', 'AA')
+    """
+    rest, last = divmod(number, len(ascii_uppercase))
+    return (_letter(rest - 1) if rest else "") + ascii_uppercase[last]
+
+
+def _differences(model: str, attack: str, rows: Sequence[tuple[str, Comparison]]) -> Group:
     columns = ["difference", "over speakers", "p", "n", "needed"]
-    cells = [comparison_cells(c) for c, _ in rows]
+    cells = [comparison_cells(c) for _, c in rows]
     known = [i for i in range(len(columns)) if any(line[i] != "-" for line in cells)]
     table = Table()
-    table.add_column("first", overflow="fold")
-    table.add_column("second", overflow="fold")
+    table.add_column("")
     for i in known:
-        table.add_column(columns[i], justify="right", overflow="fold", no_wrap=i == 0)
-    for (_, names), line in zip(rows, cells, strict=True):
-        table.add_row(*(Text(text) for text in [*names, *(line[i] for i in known)]))
+        table.add_column(columns[i], justify="right")
+    for (pair, _), line in zip(rows, cells, strict=True):
+        table.add_row(*(Text(text) for text in [pair, *(line[i] for i in known)]))
     where = ", ".join(part for part in (model, f"attack {attack}" if attack else "") if part)
-    against = " against the target" if rows[0][0].against == "target" else ""
+    against = " against the target" if rows[0][1].against == "target" else ""
     title = f"WER{against}, first minus second, percentage points"
     return Group(Text(f"{where}: {title}" if where else title, style="bold"), table)
 
 
 def comparison_cells(c: Comparison) -> list[str]:
-    """Difference, interval over speakers, p, utterances in common, utterances needed.
+    """Difference, interval over speakers and how many, p, utterances in common, and needed.
 
     A star at p marks what stands among all the comparisons that were made.
     """
@@ -98,7 +113,7 @@ def comparison_cells(c: Comparison) -> list[str]:
         return ["-", "-", "-", str(c.n), "-"]
     points = f"{d.points:+.1f} [{d.low:+.1f}, {d.high:+.1f}]"
     s = c.by_speaker
-    speakers = f"[{s.low:+.1f}, {s.high:+.1f}], {c.speakers} speakers" if s else "-"
+    speakers = f"[{s.low:+.1f}, {s.high:+.1f}] ({c.speakers})" if s else "-"
     p = p_text(d.p).removeprefix("= ") + ("*" if c.among > 1 and c.stands else "")
     return [points, speakers, p, str(c.n), str(c.needed or "-")]
 
