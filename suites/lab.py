@@ -49,10 +49,16 @@ def run(file: str, folder: str = "an4") -> None:
 def complete(
     store: Store, cells: Sequence[Cell], name: str, limit: int, batch: int = 8
 ) -> dict[str, dict[str, Any]]:
-    """Run what is missing of ``cells``; the summaries of all cells of the folder, by key."""
+    """Run what is missing of ``cells``; the summaries of all cells of the folder, by key.
+
+    Raises:
+        StoreError: utterances failed.
+    """
     runner = Runner(store, batch, limit)
     store.begin(cells, {"batch": batch, "limit": limit})
     total = sum(len(runner.cuts(cell)) for cell in cells)
     with resumable("finished rows are", store.folder), bar(name, total) as tick:
         runner.run(cells, lambda cell, n: tick(n, f"{cell.defense} / {cell.attack}"))
-    return {summary["key"]: summary for summary in store.summarise()}
+    found = {summary["key"]: summary for summary in store.summarise()}
+    runner.require_whole(cells)
+    return found

@@ -10,6 +10,7 @@ from melmoat.assets import asset
 from melmoat.bench import suite as suite_module
 from melmoat.bench.store import Store
 from melmoat.bench.suite import Row, Suite, find
+from melmoat.bench.work import Unit, Worker
 from melmoat.cli.app import app
 from melmoat.errors import MelmoatError
 
@@ -83,6 +84,23 @@ def test_a_dry_run_measures_nothing_and_says_what_is_left(tmp_path: Path) -> Non
     assert result.output.splitlines()[-1] == "3 cells, 0 unfinished"
 
 
+def test_a_dry_run_goes_on_where_a_cell_cannot_be_timed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def torn(worker: Worker, unit: Unit, known: object) -> float:
+        if unit.cell.defense != "none":
+            raise OSError("torn file")
+        return 3.0
+
+    (tmp_path / "small.py").write_text(SMALL)
+    monkeypatch.setattr("melmoat.bench.estimate._timed", torn)
+    words = ["bench", "--suite", str(tmp_path / "small.py"), "--out", str(tmp_path / "run")]
+    result = CliRunner().invoke(app, [*words, "--dry-run"])
+    assert result.exit_code == 0
+    assert "OSError: torn file" in result.output
+    assert "3 cells, 3 unfinished: about 3 s" in result.output
+
+
 def test_an_installed_melmoat_has_its_suites(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,7 +136,10 @@ def test_options_that_would_be_ignored_are_refused(tmp_path: Path) -> None:
     (tmp_path / "small.py").write_text(SMALL)
     suite = ["--suite", str(tmp_path / "small.py")]
     for words, message in (
-        ([*suite, "--model", "ds2-an4", "--attack", "none"], "leave out --model and --attack"),
+        (
+            [*suite, "--model", "ds2-an4", "--attack", "none"],
+            "--model and --attack are the suite's",
+        ),
         (["--row", "None"], "--row choose from a suite"),
     ):
         result = CliRunner().invoke(app, ["bench", "--out", str(tmp_path / "run"), *words])

@@ -112,6 +112,14 @@ def test_few_utterances_leave_it_open_and_say_how_many_it_takes() -> None:
     assert row.verdict == "incomplete"
 
 
+def test_an_attack_in_other_chunks_is_the_same_attack() -> None:
+    """Compared with itself it would show that more draws bring nothing more."""
+    made = run("rs", {**CLEAN, f"{EOT10},chunk=5": 61.0, EOT5: 40.0})
+    assert status(only(made))["EOT converged"] == "sign"
+    alone = run("rs", {ONE: 60.0, f"{ONE},chunk=1": 60.0})
+    assert status(only(alone))["EOT converged"] == "missing"
+
+
 def test_a_deterministic_defense_needs_no_draws() -> None:
     wers = {a: wer for a, wer in CLEAN.items() if "eot" not in a}
     row = only(run("stft", wers))

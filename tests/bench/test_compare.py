@@ -35,6 +35,20 @@ def test_rows_of_one_run_pair_under_the_same_attack(folder: Path) -> None:
     assert found[1].difference.points == pytest.approx(30.0)
 
 
+def test_rows_whose_texts_are_normalised_differently_do_not_pair(tmp_path: Path) -> None:
+    made = [
+        result("none", "pgd:db=20", 90.0, n=40),
+        result("rs", "pgd:db=20", 60.0, n=40),
+        result("none", "pgd:db=20", 95.0, n=40, model="whisper:tiny.en", normaliser="english"),
+        result("rs", "pgd:db=20", 75.0, n=40, model="whisper:tiny.en", normaliser="english"),
+    ]
+    for row in (row for r in made[2:] for row in r.rows.values()):
+        row["counts"]["adversarial"]["words"][1] = 9  # words of the reference, normalised
+    write_run(tmp_path, made)
+    pairs = [{name.split(" / ")[0] for name in (c.ours, c.other)} for c in compare_runs(tmp_path)]
+    assert pairs == [{"ds2-an4"}, {"whisper:tiny.en"}]
+
+
 def test_two_rows_by_a_part_of_their_name(folder: Path) -> None:
     (found,) = compare_runs(folder, rows=["stft", "rs / pgd:db=20"])
     assert found.difference is not None

@@ -12,6 +12,7 @@ import torch
 from melmoat.audio import load
 from melmoat.bench import executors
 from melmoat.bench.cell import Cell, grid
+from melmoat.bench.cluster import Ray
 from melmoat.bench.executors import EXECUTORS, Executor, Processes
 from melmoat.bench.runner import Runner
 from melmoat.bench.store import Store
@@ -46,8 +47,9 @@ def measured(
     folder: Path, cells: list[Cell], executor: Executor, tick: Step = ignore
 ) -> list[list[dict[str, object]]]:
     store = Store(folder)
-    Runner(store, batch=2, limit=5, executor=executor).run(cells, tick)
-    store.require_whole(cells)
+    runner = Runner(store, batch=2, limit=5, executor=executor)
+    runner.run(cells, tick)
+    runner.require_whole(cells)
     kept = [sorted(store.rows(cell), key=lambda row: row["id"]) for cell in cells]
     return [[{**row, "seconds": 0} for row in rows] for rows in kept]
 
@@ -163,6 +165,22 @@ def test_a_ray_cluster_gives_the_same_rows_though_a_worker_dies(
     many = measured(tmp_path / "ray", cells, EXECUTORS.build("ray:workers=2,threads=1"), kill)
     assert many == alone
     assert len(set(killed)) == 2
+
+
+@pytest.mark.usefixtures("one_thread", "cluster")
+def test_more_workers_than_a_cluster_has_room_for_take_turns(
+    tmp_path: Path, cells: list[Cell]
+) -> None:
+    done = measured(tmp_path / "ray", cells, EXECUTORS.build("ray:workers=4,threads=1"))
+    assert [len(rows) for rows in done] == [5] * len(cells)
+
+
+def test_workers_of_a_cluster_are_as_many_as_its_processors_and_gpus_allow() -> None:
+    resources = {"CPU": 32.0, "GPU": 2.0}
+    assert Ray(threads=3).places(resources) == 10
+    assert Ray(gpus=0.5).places(resources) == 4
+    assert Ray(gpus=1).places({"CPU": 8.0}) == 1  # Ray says that it waits for one
+    assert Ray(workers=5).places(resources) == 5
 
 
 @pytest.mark.usefixtures("cluster")

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from melmoat.bench.cell import Cell, grid
 from melmoat.bench.judge import JudgeError, judge, rows_of
 from melmoat.bench.runner import Runner
 from melmoat.bench.store import Store, StoreError
-from melmoat.bench.work import choose, plan
+from melmoat.bench.work import Measured, Unit, Worker, choose, plan
 from melmoat.data import load as load_corpus
 from melmoat.draws import Draws
 from melmoat.models import DeepSpeech2, checkpoints
@@ -195,7 +195,8 @@ def test_what_fails_alone_is_noted_and_the_rest_is_measured(
     tmp_path: Path, spec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cell, store = cells_of(spec)[1], Store(tmp_path / "run")
-    read, bad = work.data.read, {"demo-0001-flite-slt"}
+    name = Runner(store, limit=5).cuts(cell)[-1].id
+    read, bad = work.data.read, {name}
 
     def torn(cuts: Sequence[MonoCut], rate: int) -> Audio:
         if bad & {cut.id for cut in cuts}:
@@ -204,15 +205,19 @@ def test_what_fails_alone_is_noted_and_the_rest_is_measured(
 
     monkeypatch.setattr(work.data, "read", torn)
     total: list[float] = []
-    Runner(store, batch=3, limit=5).run([cell], lambda _, n: total.append(n))
-    assert store.failures(cell) == {"demo-0001-flite-slt": "OSError: torn file"}
-    with pytest.raises(StoreError, match=r"1 utterance.*\n.*demo-0001-flite-slt: OSError: torn"):
-        store.require_whole([cell])
+    runner = Runner(store, batch=3, limit=5)
+    runner.run([cell], lambda _, n: total.append(n))
+    assert store.failures(cell) == {name: "OSError: torn file"}
+    with pytest.raises(StoreError, match=rf"1 utterance.*\n.*{name}: OSError: torn"):
+        runner.require_whole([cell])
+    fewer = Runner(store, batch=3, limit=2)
+    assert bad.isdisjoint(cut.id for cut in fewer.cuts(cell))
+    fewer.require_whole([cell])
     assert len(store.rows(cell)) == 4
     assert sum(total) == pytest.approx(5)
     bad.clear()
-    Runner(store, batch=3, limit=5).run([cell], ignore)
-    store.require_whole([cell])
+    runner.run([cell], ignore)
+    runner.require_whole([cell])
     assert len(store.rows(cell)) == 5
 
 
@@ -329,6 +334,26 @@ def test_a_busy_cell_keeps_no_other_waiting(tmp_path: Path, spec: str) -> None:
     with store.claimed(cells[0]), pytest.raises(StoreError, match="another process is measuring"):
         Runner(store, batch=4, limit=2).run(cells, ignore)
     assert [len(store.rows(cell)) for cell in cells] == [0, 2]
+
+
+def test_what_is_refused_ends_no_work_that_others_do(tmp_path: Path, spec: str) -> None:
+    """An executor that took units still does them where a later cell is busy or damaged."""
+    cells = cells_of(spec)[:3]
+    store = Store(tmp_path / "run")
+
+    def together(units: Iterable[Unit], tick: object) -> Iterator[Measured]:
+        worker = Worker()
+        yield from [worker.measure(unit) for unit in list(units)]
+
+    store.path(cells[1]).parent.mkdir(parents=True)
+    store.path(cells[1]).write_text("no row\n")
+    runner = Runner(store, batch=1, limit=2, executor=together)
+    with (
+        store.claimed(cells[0]),
+        pytest.raises(StoreError, match=r"(?s)line 1 is damaged.*another process is measuring"),
+    ):
+        runner.run(cells, ignore)
+    assert len(store.rows(cells[2])) == 2
 
 
 def test_the_summary_is_plain_json(tmp_path: Path, spec: str) -> None:

@@ -2,7 +2,9 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
+from melmoat.audio import Audio, save
 from melmoat.bench.cell import Cell, grid
 from melmoat.bench.store import Store, StoreError, summary_of
 from melmoat.spec import SpecError
@@ -178,6 +180,38 @@ def test_a_cell_keeps_its_rows_where_its_corpus_is_gone(tmp_path: Path) -> None:
     store.begin([CELL], {})  # another call into the folder
     kept = {summary["data"]: summary["n"] for summary in store.summarise()}
     assert kept == {cell.data: 2, "demo": 0}
+
+
+def test_corpora_of_the_same_texts_and_other_audio_are_not_confused(tmp_path: Path) -> None:
+    def corpus(name: str, level: float) -> Cell:
+        home = tmp_path / name
+        home.mkdir()
+        (home / "transcripts.tsv").write_text("id\ttext\tpath\na\tGO\ta.wav\n")
+        save(home / "a.wav", Audio.of([torch.full((400,), level)]))
+        return Cell("ds2-an4", "none", "none", f"tsv:{home}")
+
+    first, other, copied = corpus("first", 0.1), corpus("other", 0.2), corpus("copied", 0.1)
+    assert first.key == other.key == copied.key
+    store = Store(tmp_path / "run")
+    store.begin([first], {"limit": 3})
+    with pytest.raises(StoreError, match=r"same texts and other audio.*two folders"):
+        store.begin([other], {})
+    store.begin([copied], {"limit": 0})  # it moved: the same rows
+    assert store.cells() == [copied]
+    assert store.limits() == {copied: 0}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"seed": "0; true #"}, {"data": "demo\n```"}, {"attack": "none\x1b"}]
+)
+def test_a_run_is_nobodys_command(tmp_path: Path, wrong: dict[str, str]) -> None:
+    store = Store(tmp_path)
+    store.begin([CELL], {})
+    run = json.loads((tmp_path / "run.json").read_text())
+    run["cells"][0] |= wrong
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    with pytest.raises(StoreError, match=r"run.json: not a run"):
+        store.keys()
 
 
 def test_run_json_lists_the_cells_of_every_call(tmp_path: Path) -> None:

@@ -114,6 +114,16 @@ def test_clean_speech_is_known_from_attacked_rows_too() -> None:
     assert entry.system.benign.wer == pytest.approx(1.0, abs=0.5)
 
 
+def test_of_a_cell_that_several_runs_have_the_largest_counts(tmp_path: Path) -> None:
+    write_run(tmp_path / "results" / "a", [result("rs", "pgd:db=20", 99.0, n=8), RESULTS[4]])
+    write_run(tmp_path / "results" / "b", [RESULTS[5], result("rs", "none", 50.0, n=8)])
+    text = write_leaderboard(tmp_path / "results", tmp_path / "board")[0].read_text()
+    (line,) = [line for line in text.splitlines() if "ds2-an4 / rs" in line]
+    assert "60.9 [" in line
+    assert "n = 8" not in line
+    assert "99." not in line
+
+
 def test_runs_of_a_folder_become_a_page_and_markdown(tmp_path: Path) -> None:
     write_run(tmp_path / "results" / "a", RESULTS[:4])
     write_run(tmp_path / "results" / "b", RESULTS[4:6])

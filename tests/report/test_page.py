@@ -189,6 +189,24 @@ def test_the_commands_measure_the_same_cells(folder: Path) -> None:
     assert words[words.index("--out") + 1] == "my run"
     attacks = [words[i + 1] for i, word in enumerate(words) if word == "--attack"]
     assert attacks == ["none", "pgd:db=20", "pgd:db=30"]
+    assert "--limit" not in words
+
+
+def test_the_commands_choose_the_same_utterances(folder: Path) -> None:
+    """A limit is what was asked for, not what was finished: it spreads over the corpus."""
+    more = [result("rs", "pgd:db=20", 60.0, n=4), result("rs", "pgd:db=10", 90.0, n=2)]
+    store = Store(folder)
+    asked = {"limit": 6, "batch": 4, "save_audio": True, "x; true #": 1, "seconds": "1; true"}
+    store.begin([more[0].cell], asked)
+    store.begin([more[1].cell], {**asked, "limit": 40})
+    _, text, _ = render(folder)
+    lines = [line for line in text.splitlines() if "--defense rs" in line]
+    assert "true" not in text.split("## Rerun")[1]
+    assert [line.split(" --model")[0].partition("--data")[2] for line in lines] == [
+        " an4:test --batch 4 --save-audio",
+        " an4:test --batch 4 --save-audio --limit 6",
+        " an4:test --batch 4 --save-audio --limit 40",
+    ]
 
 
 def test_files_are_written_by_the_command(folder: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,7 @@ class Ray:
     Args:
         address: of the cluster: ``auto`` finds the one this node belongs to, ``local`` starts one
             on this machine; or ``ray://HOST:10001``.
-        workers: actors; 0 for as many as the cluster has processors, divided by ``threads``.
+        workers: actors; 0 for as many as the cluster has room for.
         threads: of each, which are as many processors of the cluster.
         gpus: of each; may be a fraction.
     """
@@ -51,11 +51,20 @@ class Ray:
             if ours:
                 ray.shutdown()
 
+    def places(self, resources: Mapping[str, float]) -> int:
+        """How many actors to start on a cluster of these resources.
+
+        Those that find no room wait until others have ended.
+        """
+        room = int(resources.get("CPU", 1)) // self.threads
+        if self.gpus:
+            room = min(room, int(resources.get("GPU", 0) / self.gpus))
+        return self.workers or max(1, room)
+
     def _run(
         self, ray: Any, units: Iterable[Unit], tick: Callable[[Unit, float], None]
     ) -> Iterator[Measured]:
-        processors = int(ray.cluster_resources().get("CPU", 1))
-        workers = self.workers or max(1, processors // self.threads)
+        workers = self.places(ray.cluster_resources())
         remote = ray.remote(
             num_cpus=self.threads,
             num_gpus=self.gpus,
@@ -66,11 +75,16 @@ class Ray:
         doing: dict[Any, tuple[Any, Unit]] = {}
         idle: list[Any] = []
         while True:
-            while len(doing) < workers and (unit := next(todo, None)) is not None:
+            while len(doing) < workers:
+                unit = next(todo, None)
+                if unit is None:
+                    idle.clear()  # ends actors, whose room others may be waiting for
+                    break
                 if not idle:
                     idle.append(remote.remote(self.threads, str(Path.cwd())))
                 actor = idle.pop()
                 doing[actor.measure.remote(unit)] = actor, unit
+                del actor
             if not doing:
                 return
             (ready, *_), _ = ray.wait(list(doing))
@@ -82,6 +96,7 @@ class Ray:
                 raise MelmoatError(str(error.cause)) from error
             except ray.exceptions.RayError as error:
                 done = lost(unit, type(error).__name__)
+            del actor
             tick(unit, len(unit.batch))
             yield done
 

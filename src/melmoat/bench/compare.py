@@ -25,7 +25,7 @@ def compare_runs(
             each run has a cell once, the corpus may lie elsewhere and the seed may differ.
         rows: two rows by name, ``MODEL / DEFENSE / ATTACK`` or a part of that only they have; with
             ``other``, the first of ``run`` and the second of ``other``. None: all pairs with the
-            same attack.
+            same attack, whose texts were normalised alike.
         target: compare the WER against the attacker's text, of targeted attacks alone.
 
     Raises:
@@ -38,7 +38,11 @@ def compare_runs(
             raise MelmoatError(f"name two rows to compare, or none; got {len(rows)}")
         pairs = [(_row(ours, rows[0], run), _row(theirs, rows[1], other or run))]
     elif other is None:
-        pairs = [(a, b) for a, b in combinations(ours, 2) if _place(a) == _place(b)]
+        pairs = [
+            (a, b)
+            for a, b in combinations(ours, 2)
+            if _place(a) == _place(b) and a.normaliser == b.normaliser
+        ]
     else:
         pairs = _crossed(ours, theirs)
     if not pairs:

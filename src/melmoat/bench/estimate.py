@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from melmoat import data
 from melmoat.bench.cell import Cell
 from melmoat.bench.runner import Runner
-from melmoat.bench.work import Unit, Worker
+from melmoat.bench.work import Unit, Worker, told
 from melmoat.draws import Draws
+from melmoat.models.base import heard
 from melmoat.models.wrappers import Watched
 
 EVALUATIONS = 2
-Heard = dict[tuple[object, ...], tuple[list[str], float]]  # transcripts, seconds
+Known = dict[tuple[object, ...], tuple[list[str], float]]  # transcripts, seconds
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,13 @@ class Estimate:
     Attributes:
         missing: utterances without a row.
         seconds: how long they take on one worker of this machine.
+        failed: why that is not known.
     """
 
     cell: Cell
     missing: int
     seconds: float
+    failed: str = ""
 
 
 class _EnoughError(Exception):
@@ -44,15 +47,19 @@ def estimate(
     Cells with nothing left are not timed. ``tick`` is called after each cell.
     """
     worker = Worker()
-    heard: Heard = {}
+    known: Known = {}
     found = []
     for cell in cells:
         units = runner.missing(cell)
-        seconds = 0.0
+        seconds, failed = 0.0, ""
         if units:
             sample = units[len(units) // 2]
-            seconds = _timed(worker, sample, heard) * sum(map(_audio, units)) / _audio(sample)
-        found.append(Estimate(cell, sum(len(unit.missing) for unit in units), seconds))
+            worker.system(cell)  # what cannot be built ends the run itself too
+            try:
+                seconds = _timed(worker, sample, known) * sum(map(_audio, units)) / _audio(sample)
+            except Exception as error:  # as in the run, which notes it and goes on
+                failed = told(error)
+        found.append(Estimate(cell, sum(len(unit.missing) for unit in units), seconds, failed))
         tick(cell)
     return found
 
@@ -62,22 +69,22 @@ def _audio(unit: Unit) -> float:
     return len(unit.batch) * float(unit.batch[0].duration)
 
 
-def _timed(worker: Worker, unit: Unit, heard: Heard) -> float:
+def _timed(worker: Worker, unit: Unit, known: Known) -> float:
     """Seconds that ``unit`` takes, from a transcription and the first evaluations.
 
-    ``heard`` keeps the transcription for the other attacks on the same system.
+    ``known`` keeps the transcription for the other attacks on the same system.
     """
     model, _, attack = worker.system(unit.cell)
     audio = data.read(unit.batch, model.rate).quantized()
     draws = Draws(unit.cell.seed_of(cut.id) for cut in unit.batch)
     truth = [cut.supervisions[0].text or "" for cut in unit.batch]
     system = (replace(unit.cell, attack="none"), *(cut.id for cut in unit.batch))
-    if system not in heard:
-        model.transcribe(audio, draws)  # the first pass of a system costs more than the others
+    if system not in known:
+        heard(model, audio, draws)  # the first pass of a system costs more than the others
         began = time.perf_counter()
-        benign = model.transcribe(audio, draws)
-        heard[system] = benign, time.perf_counter() - began
-    benign, listening = heard[system]
+        benign = heard(model, audio, draws)
+        known[system] = benign, time.perf_counter() - began
+    benign, listening = known[system]
     marks = [time.perf_counter()]
 
     def tick() -> None:

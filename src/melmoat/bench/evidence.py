@@ -208,13 +208,15 @@ def gradient(
 
 def _ladder(pool: Measured, key: str) -> list[tuple[Result, Result]]:
     """Pairs of attacks that differ in ``key`` alone: the largest value and the next one."""
-    groups: dict[Any, list[tuple[Any, Result]]] = {}
+    groups: dict[Any, dict[Any, Result]] = {}
     for s, r in pool:
         if key in s.args:
-            groups.setdefault(s.but(key), []).append((s.args[key], r))
+            own = groups.setdefault(s.but(key), {})
+            same = own.get(s.args[key])  # but for chunk, which changes what it costs alone
+            own[s.args[key]] = r if same is None else max(same, r, key=lambda one: len(one.rows))
     pairs = []
     for group in groups.values():
-        ranked = [r for _, r in sorted(group, key=lambda item: item[0])]
+        ranked = [group[value] for value in sorted(group)]
         if len(ranked) > 1:
             pairs.append((ranked[-1], ranked[-2]))
     return pairs

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,11 @@ class Result:
     def label(self) -> str:
         """Defense and attack, for messages."""
         return SEP.join([self.cell.defense, self.cell.attack])
+
+    @property
+    def normaliser(self) -> str:
+        """What texts went through before they were compared, if anything."""
+        return next((str(row.get("normaliser") or "") for row in self.rows.values()), "")
 
     @property
     def targeted(self) -> bool:
@@ -158,7 +163,8 @@ def compare(
         target: compare the WER against the attacker's text.
 
     Raises:
-        StoreError: the same ids stand for different utterances or targets; an attack had none.
+        StoreError: the same ids stand for different utterances or targets, which an attack may
+            lack; or the two count other words, since their texts are normalised differently.
     """
     both = sorted(ours.rows.keys() & other.rows.keys())
     one, two = (replace(r, rows={i: r.rows[i] for i in both}) for r in (ours, other))
@@ -166,9 +172,13 @@ def compare(
     (edits, words), (others, theirs) = one.words(counts), two.words(counts)
     if min(len(words), len(theirs)) < len(both):
         raise StoreError(f"{ours.label}, {other.label}: not both are targeted attacks")
-    texts = target and any(one.rows[i]["target"] != two.rows[i]["target"] for i in both)
-    if texts or words != theirs:
+    if any(one.rows[i].get(against) != two.rows[i].get(against) for i in both):
         raise StoreError(f"{ours.label}, {other.label}: the same ids have different {against}s")
+    if words != theirs:
+        raise StoreError(
+            f"{ours.label}, {other.label}: their texts are normalised differently, so their errors "
+            "are not of the same words"
+        )
     groups = [speakers[i] for i in both] if speakers and all(i in speakers for i in both) else []
     enough = len(set(groups)) >= MIN_SPEAKERS
     flips = max(FLIPS, 80 * among)
@@ -196,11 +206,16 @@ def speakers_of(corpus: str, ids: Iterable[str]) -> dict[str, str] | None:
         found = {i: match[1] for i, match in matches.items() if match}
     else:
         try:
-            cuts = {cut.id: cut.supervisions[0].speaker for cut in data.load(corpus)}
+            cuts = _speakers(corpus)
         except MelmoatError:
             return None
         found = {i: cuts[i] for i in wanted if cuts.get(i)}
     return found if len(found) == len(wanted) else None
+
+
+@lru_cache(maxsize=8)
+def _speakers(corpus: str) -> Mapping[str, str | None]:
+    return {cut.id: cut.supervisions[0].speaker for cut in data.load(corpus)}
 
 
 def as_json(value: Any) -> str:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from lhotse import MonoCut
@@ -76,12 +77,14 @@ class Runner:
         What fails is noted in the store and the run goes on.
 
         Raises:
-            StoreError: the folder cannot be written, or another process measures one of the cells.
+            StoreError: the folder cannot be written; or, after all others were measured, another
+                process measures one of the cells, or rows of one are damaged.
         """
         left: Counter[Cell] = Counter()
         claimed: dict[Cell, ExitStack] = {}
+        refused: list[StoreError] = []
         try:
-            units = self._units(cells, left, claimed, tick)
+            units = self._units(cells, left, claimed, refused, tick)
             for done in self.executor(units, lambda unit, amount: tick(unit.cell, amount)):
                 cell = done.unit.cell
                 self._write(done)
@@ -91,28 +94,34 @@ class Runner:
         finally:
             for claim in claimed.values():
                 claim.close()
+        if refused:
+            raise refused[0] if len(refused) == 1 else StoreError("\n".join(map(str, refused)))
 
     def _units(
         self,
         cells: Iterable[Cell],
         left: Counter[Cell],
         claimed: dict[Cell, ExitStack],
+        refused: list[StoreError],
         tick: Callable[[Cell, float], None],
     ) -> Iterator[Unit]:
         """What is missing, cell after cell, each claimed when its first unit is asked for.
 
-        Cells that another process measures come last: it may have let go of them by then.
+        Cells that another process measures come last: it may have let go of them by then. What
+        cannot be measured is ``refused``, since an error here would end the work of others too.
         """
-        busy = []
-        for cell in cells:
+        busy: list[Cell] = []
+        for cell in chain(cells, busy):
+            again = cell in busy
             try:
                 units = self._claimed(cell, left, claimed, tick)
-            except Busy:
-                busy.append(cell)
+            except StoreError as error:
+                if isinstance(error, Busy) and not again:
+                    busy.append(cell)
+                else:
+                    refused.append(error)
             else:
                 yield from units
-        for cell in busy:
-            yield from self._claimed(cell, left, claimed, tick)
 
     def _claimed(
         self,
@@ -130,6 +139,26 @@ class Runner:
             if units:
                 left[cell], claimed[cell] = len(units), claim.pop_all()
         return units
+
+    def require_whole(self, cells: Iterable[Cell]) -> None:
+        """Check that no utterance of ``cells`` failed, of those that are asked for.
+
+        Raises:
+            StoreError: some did; names them and their errors.
+        """
+        failed = []
+        for cell in cells:
+            asked = {cut.id for cut in self.cuts(cell)}
+            failed += [
+                f"{cell.defense} / {cell.attack}: {utterance}: {error}"
+                for utterance, error in self.store.failures(cell).items()
+                if utterance in asked
+            ]
+        if failed:
+            raise StoreError(
+                f"{len(failed)} utterance(s) failed; the others are measured, and the same command "
+                "tries these again:\n" + "\n".join(failed)
+            )
 
     def others(self, cells: Iterable[Cell]) -> int:
         """How many finished rows of ``cells`` are of utterances that are not asked for."""

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 import melmoat
 from melmoat.bench.cell import Cell
 from melmoat.bench.judge import Row
+from melmoat.data import same_speech
 from melmoat.errors import MelmoatError
 from melmoat.metrics.intervals import bootstrap, rate
 
@@ -104,6 +105,7 @@ class Store:
         if self.folder.exists() and not self.folder.is_dir():
             raise StoreError(f"{self.folder} is a file; give the run a folder")
         asking = {cell: cell.key for cell in cells}
+        limits = dict.fromkeys(asking, asked.get("limit"))
         now = {
             "asked": dict(asked),
             "versions": versions(),
@@ -111,14 +113,47 @@ class Store:
             "revision": revision(),
         }
         with _locked(self.folder / ".lock"):
-            keys = self.keys() | asking
-            known = [{**asdict(cell), "key": key} for cell, key in keys.items()]
+            keys = self._apart(self.keys() | asking, asking)
+            limits = self.limits() | limits
+            known = [
+                {**asdict(cell), "key": key, "limit": limits.get(cell)}
+                for cell, key in keys.items()
+            ]
             run = self.run()
             earlier = run.pop("earlier", [])
             if last := {name: run[name] for name in now if name in run}:
                 earlier.append(last)
             earlier = [call for i, call in enumerate(earlier) if call not in [now, *earlier[:i]]]
             write_json(self.folder / "run.json", {"cells": known, **now, "earlier": earlier})
+
+    @staticmethod
+    def _apart(keys: Mapping[Cell, str], asking: Mapping[Cell, str]) -> dict[Cell, str]:
+        """``keys`` with a cell once that has moved: a corpus that is another place's counts as its
+        list of texts, so it is listened to.
+
+        Raises:
+            StoreError: two corpora have the same texts and other audio.
+        """
+        found: dict[str, Cell] = {}
+        for cell, key in keys.items():
+            other = found.get(key)
+            if other is not None and not same_speech(other.data, cell.data):
+                raise StoreError(
+                    f"{other.data} and {cell.data} have the same texts and other audio, which a "
+                    "run does not tell apart: measure them in two folders (--out)"
+                )
+            if other is None or cell in asking:
+                found[key] = cell
+        return {cell: key for key, cell in found.items()}
+
+    def limits(self) -> dict[Cell, int]:
+        """How many utterances of its corpus each cell was last asked for, as far as is known; 0 is
+        all."""
+        return {
+            _cell(told): told["limit"]
+            for told in self.run().get("cells", [])
+            if type(told.get("limit")) is int
+        }
 
     @contextmanager
     def claimed(self, cell: Cell) -> Iterator[None]:
@@ -161,10 +196,8 @@ class Store:
         named = self._summarised() if any("key" not in cell for cell in cells) else {}
         for told in cells:
             cell = _cell(told)
-            try:
-                found[cell] = told.get("key") or named.get(cell) or cell.key
-            except MelmoatError:  # of an earlier version; a part is gone and nothing was measured
-                continue
+            if key := told.get("key") or named.get(cell):
+                found[cell] = key  # without one it is of an earlier version, and was not measured
         return found
 
     def _summarised(self) -> dict[Cell, str]:
@@ -231,23 +264,6 @@ class Store:
                 found.pop(row["id"], None)
         return found
 
-    def require_whole(self, cells: Iterable[Cell]) -> None:
-        """Check that no utterance of ``cells`` failed.
-
-        Raises:
-            StoreError: some did; names them and their errors.
-        """
-        failed = [
-            f"{cell.defense} / {cell.attack}: {utterance}: {error}"
-            for cell in cells
-            for utterance, error in self.failures(cell).items()
-        ]
-        if failed:
-            raise StoreError(
-                f"{len(failed)} utterance(s) failed; the others are measured, and the same command "
-                "tries these again:\n" + "\n".join(failed)
-            )
-
     def _failures(self, key: str) -> Path:
         return self.folder / "failures" / f"{key}.jsonl"
 
@@ -282,16 +298,20 @@ class Store:
 
     def summarise(self) -> list[dict[str, Any]]:
         """Compute ``summary.json`` from the rows of every cell."""
-        summary = [summary_of(cell, self._each(key), key) for cell, key in self.keys().items()]
-        write_json(self.folder / "summary.json", summary)
+        with _locked(self.folder / ".lock"):  # who reads later has the later rows
+            summary = [summary_of(cell, self._each(key), key) for cell, key in self.keys().items()]
+            write_json(self.folder / "summary.json", summary)
         return summary
 
 
 def _cell(told: Mapping[str, Any]) -> Cell:
     """A cell as a file tells of it."""
     cell = Cell(**{name: told[name] for name in Cell.__annotations__})
-    if not all(isinstance(getattr(cell, name), str) for name in ("model", "defense", "attack")):
-        raise TypeError("a cell without a model, a defense or an attack")
+    specs = cell.model, cell.defense, cell.attack, cell.data
+    if not all(isinstance(spec, str) and spec.isprintable() for spec in specs):
+        raise TypeError("a cell without a model, a defense, an attack or a corpus")
+    if type(cell.seed) is not int:
+        raise TypeError("a cell without a seed")
     return cell
 
 

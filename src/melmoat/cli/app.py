@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from melmoat import __version__
+from melmoat.cli.endings import refuse_idle
 from melmoat.cli.reading import reading
 from melmoat.cli.serve import serving
 from melmoat.cli.train import train
@@ -47,8 +48,6 @@ def _melmoat(
 
 ModelOption = Annotated[str, typer.Option(help="Recognizer spec; `melmoat list` shows them.")]
 DefenseOption = Annotated[str, typer.Option(help="Defense spec, such as mdnf:level=0.1.")]
-TYPED = "COMMANDLINE"  # where Click says that an option came from
-
 SeedOption = Annotated[int, typer.Option(help="Seed of every random draw.")]
 SecretOption = Annotated[
     int | None, typer.Option(help="Seed of every random draw, to repeat them; nobody's if not set.")
@@ -98,8 +97,11 @@ def data(
 ) -> None:
     """List the known corpora, or describe one."""
     from melmoat.data import describe, fetch
+    from melmoat.errors import MelmoatError
 
-    if spec and download:
+    if download:
+        if spec is None:
+            raise MelmoatError("--download takes a corpus: librispeech:DIR/LibriSpeech/PART")
         fetch(spec)
     typer.echo(describe(spec))
 
@@ -256,7 +258,10 @@ def bench(
     from melmoat.bench.store import Store
     from melmoat.bench.suite import find
 
-    check_options(context, bool(suite))
+    if suite:
+        refuse_idle(context, ["model", "defense", "attack"], "are the suite's: leave them out")
+    else:
+        refuse_idle(context, ["row", "column"], "choose from a suite: give one by --suite")
     table = find(suite) if suite else None
     labels: dict[Cell, tuple[str, str]] = {}
     if table:
@@ -272,19 +277,6 @@ def bench(
         forecast(runner, cells, labels)
         return
     measure(runner, cells, table, data, seed)
-
-
-def check_options(context: typer.Context, suite: bool) -> None:
-    """Refuse options that would be ignored."""
-    from melmoat.errors import MelmoatError
-
-    idle = ("model", "defense", "attack") if suite else ("row", "column")
-    sources = {name: context.get_parameter_source(name) for name in idle}
-    given = [f"--{name}" for name, source in sources.items() if source and source.name == TYPED]
-    if given and suite:
-        raise MelmoatError(f"a suite says what is measured: leave out {' and '.join(given)}")
-    if given:
-        raise MelmoatError(f"{' and '.join(given)} choose from a suite: give one by --suite")
 
 
 @app.command()
@@ -373,7 +365,7 @@ def measure(
             "measures them again and keeps it",
             soft_wrap=True,
         )
-    store.require_whole(cells)
+    runner.require_whole(cells)
     return summary
 
 

@@ -1,11 +1,14 @@
-"""How a command ends early: an error is one message, Ctrl-C says what is kept."""
+"""How a command ends early: an error is one message, Ctrl-C says what is kept, an option that
+would be ignored is refused."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import typer
 
 from melmoat.errors import MelmoatError
 
@@ -18,6 +21,21 @@ def plain_errors() -> Iterator[None]:
     except MelmoatError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def refuse_idle(context: typer.Context, names: Iterable[str], why: str) -> None:
+    """Refuse options, of those that would be ignored, which were typed.
+
+    Raises:
+        MelmoatError: ``--name``, of those that were, and ``why``.
+    """
+    typed = [
+        f"--{name.replace('_', '-')}"
+        for name in names
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    ]
+    if typed:
+        raise MelmoatError(f"{' and '.join(typed)} {why}")
 
 
 @contextmanager

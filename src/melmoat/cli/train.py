@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from melmoat.cli.endings import resumable
+from melmoat.cli.endings import refuse_idle, resumable
 
 train = typer.Typer(help="Train the weights that melmoat uses.", no_args_is_help=True)
 
@@ -23,6 +23,7 @@ def _group() -> None:
 
 @train.command()
 def asr(
+    context: typer.Context,
     out: OutOption,
     data: Annotated[list[str], typer.Option(help="Corpora to train on, whole every epoch.")],
     extra: Annotated[
@@ -63,6 +64,10 @@ def asr(
     from melmoat.training.asr import Recipe, train_asr
     from melmoat.training.students import peak_rate, spec_of
 
+    needed = {"defended": defense, "extra_share": extra}
+    refuse_idle(context, [name for name, other in needed.items() if not other], "have no use here")
+    if start is not None:
+        refuse_idle(context, ["hidden", "layers", "channels"], "are those of --start")
     config = DeepSpeech2Config(hidden=hidden, layers=layers, channels=channels)
     recipe = Recipe(
         epochs=epochs,

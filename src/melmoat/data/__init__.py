@@ -1,5 +1,5 @@
 """Corpora as Lhotse CutSets, by spec string."""
 
-from melmoat.data.corpora import CORPORA, describe, fetch, listings, load, read
+from melmoat.data.corpora import CORPORA, describe, fetch, listings, load, read, same_speech
 
-__all__ = ["CORPORA", "describe", "fetch", "listings", "load", "read"]
+__all__ = ["CORPORA", "describe", "fetch", "listings", "load", "read", "same_speech"]

@@ -74,7 +74,9 @@ def comparisons(found: Sequence[Comparison]) -> Group:
     wide = max(map(len, letters.values()))
     legend = Text("\n".join(f"{letter:>{wide}}  {name}" for name, letter in letters.items()))
     shared = models.pop() if len(models) == 1 else ""
-    return Group(legend, "", *(_differences(shared, attack, rows) for attack, rows in tables.items()))
+    return Group(
+        legend, "", *(_differences(shared, attack, rows) for attack, rows in tables.items())
+    )
 
 
 def _letter(number: int) -> str:

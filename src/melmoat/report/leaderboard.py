@@ -13,6 +13,7 @@ from pathlib import Path
 
 from melmoat.attacks.budgets import SNR, LinfSNR
 from melmoat.bench.audit import audit
+from melmoat.bench.cell import Cell
 from melmoat.bench.evidence import setting, siblings
 from melmoat.bench.results import Result, read_results
 from melmoat.bench.store import write_text
@@ -139,9 +140,12 @@ def write_leaderboard(results: Path, out: Path) -> list[Path]:
     runs = sorted(path.parent for path in results.glob("*/run.json"))
     if not runs:
         raise MelmoatError(f"{results}: no runs here; expected folders with a run.json")
-    found = [result for run in runs for result in read_results(run) if result.rows]
+    found: dict[Cell, Result] = {}
+    for result in (result for run in runs for result in read_results(run) if result.rows):
+        known = found.get(result.cell, result)  # where several runs have it, the largest counts
+        found[result.cell] = max(known, result, key=lambda one: len(one.rows))
     content = {
-        "boards": boards(found),
+        "boards": boards(list(found.values())),
         "levels": LEVELS,
         "text": wer_text,
         **shell(),

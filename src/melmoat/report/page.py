@@ -22,6 +22,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from melmoat.bench.audit import audit
+from melmoat.bench.cell import Cell
 from melmoat.bench.results import Result, read_results
 from melmoat.bench.store import Store, write_text
 from melmoat.report import charts
@@ -126,7 +127,7 @@ def render(folder: Path, options: Options = Options()) -> tuple[str, str, int]:
         ],
         "names": list(dict.fromkeys(name(r) for r in measured)),
         "attacks": list(dict.fromkeys(r.cell.attack for r in measured)),
-        "commands": commands(results, run.get("asked", {}), folder),
+        "commands": commands(results, run.get("asked", {}), store.limits(), folder),
         **shell(),
     }
     made = templates()
@@ -167,7 +168,7 @@ def _line(system: System, attacks: Sequence[str], most: int, place: str) -> Line
     speakers = by_speaker(worst)
     return Line(
         system,
-        wer_text(system.benign),
+        wer_text(system.benign, most),
         wer_text(worst, most),
         worst.cell.attack if worst else "",
         f"{interval_text(speakers[0])}, {speakers[1]} speakers" if speakers else "",
@@ -176,24 +177,31 @@ def _line(system: System, attacks: Sequence[str], most: int, place: str) -> Line
     )
 
 
-def commands(results: Sequence[Result], asked: Mapping[str, Any], folder: Path) -> list[str]:
-    """Commands that measure the same cells again, one for each system.
+def commands(
+    results: Sequence[Result],
+    asked: Mapping[str, Any],
+    limits: Mapping[Cell, int],
+    folder: Path,
+) -> list[str]:
+    """Commands that measure the same cells again, one for each system and limit.
 
-    Options are those of the last call into the folder; the limit is that of the system's rows.
+    Other options are those of the last call into the folder. Where a run of an earlier version does
+    not say a cell's limit, it is the number of its rows.
     """
-    flags = {k: f"--{k.replace('_', '-')}" for k in asked if k != "limit"}
     kept = [
-        f"{flags[k]} {v}" for k, v in asked.items() if type(v) in (int, float) and v and k in flags
+        f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}")
+        for name in ("batch", "seconds", "save_audio")
+        if type(value := asked.get(name)) in (bool, int, float) and value
     ]
-    kept += [flags[k] for k, v in asked.items() if v is True]
+    groups: dict[tuple[Any, ...], list[Result]] = {}
+    for result in results:
+        limit = limits.get(result.cell, len(result.rows) if asked.get("limit") else 0)
+        groups.setdefault((*result.system, limit), []).append(result)
     found = []
-    for place in dict.fromkeys(r.system for r in results):
-        model, defense, data, seed = place
-        own = [r for r in results if r.system == place]
-        most = max(len(r.rows) for r in own)
+    for (model, defense, data, seed, limit), own in groups.items():
         words = ["melmoat bench", f"--out {called(folder)}"]
         words += [f"--data {shlex.quote(data)}", *([f"--seed {seed}"] if seed else []), *kept]
-        words += [f"--limit {most or asked['limit']}"] if asked.get("limit") else []
+        words += [f"--limit {limit}"] if limit else []
         words += [f"--model {shlex.quote(model)}", f"--defense {shlex.quote(defense)}"]
         words += [f"--attack {shlex.quote(r.cell.attack)}" for r in own]
         found.append(" ".join(words))

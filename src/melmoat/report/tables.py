@@ -45,7 +45,8 @@ def costs(estimates: Sequence[Estimate], labels: Mapping[Cell, tuple[str, str]])
             cell = one.cell
             names = labels.get(cell) or (cell.model, cell.defense, cell.attack)
             where = [cell.data] if several else []
-            table.add_row(*map(Text, [*names, *where]), str(one.missing), span(one.seconds))
+            time = one.failed or span(one.seconds)
+            table.add_row(*map(Text, [*names, *where, str(one.missing), time]))
         parts.append(table)
         said += f": about {total} on one worker of this machine"
     return Group(*parts, Text(said, style="bold"))
