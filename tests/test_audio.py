@@ -69,7 +69,9 @@ def test_a_streamed_wav_of_unknown_length_is_read_whole(tmp_path: Path) -> None:
 
 
 def broken_files(folder: Path) -> dict[str, Path]:
-    files = {name: folder / name for name in ("empty.wav", "text.wav", "short.wav", "short.flac")}
+    names = ("empty.wav", "text.wav", "short.wav", "short.flac", "headerless.raw")
+    files = {name: folder / name for name in names}
+    files["headerless.raw"].write_bytes(bytes(8_000))
     files["empty.wav"].touch()
     files["text.wav"].write_text("this is not audio, whatever its name says")
     for suffix in ("wav", "flac"):
@@ -100,6 +102,7 @@ def broken_files(folder: Path) -> dict[str, Path]:
         ("folder.wav", "a folder"),
         ("empty.wav", "empty"),
         ("text.wav", "not readable as audio"),
+        ("headerless.raw", "not readable as audio"),
         ("short.wav", "cut short"),
         ("short.flac", "cut short|not readable"),
         ("none.wav", r"0 sample\(s\)"),

@@ -55,6 +55,7 @@ def test_values_take_the_types_of_the_signature() -> None:
         ("file:width=2,path=x", "file:x,width=2"),
         ("file:(a,b),width=2", "file:(a,b),width=2"),
         ("file:(a)", "file:a"),
+        ("file:path=lr=3/a.x", "file:path=lr=3/a.x"),
     ],
 )
 def test_equal_specs_have_one_spelling(written: str, short: str) -> None:
@@ -75,6 +76,7 @@ def test_equal_specs_have_one_spelling(written: str, short: str) -> None:
         ("part:deep=yes", "deep must be true or false"),
         ("part:7", "unknown key '7'"),
         ("file:a,b", "commas stands in parentheses"),
+        ("file:lr=3/a.x", "write path=lr=3/a.x if it is that"),
         ("file", "needs path: file:PATH,width=1"),
         ("part:", None),
     ],

@@ -1,6 +1,7 @@
 import pytest
 
-from melmoat.text import LABELS, TextError, encode, normalise
+from melmoat import data
+from melmoat.text import LABELS, TextError, encode, normalise, spell
 
 
 @pytest.mark.parametrize(
@@ -18,6 +19,31 @@ from melmoat.text import LABELS, TextError, encode, normalise
 def test_normalise(raw: str, clean: str) -> None:
     assert normalise(raw) == clean
     assert normalise(clean) == clean
+
+
+@pytest.mark.parametrize(
+    ("raw", "labels", "spelled"),
+    [
+        ("It\u2019s  a caf\u00e9, well-known!", LABELS, "IT'S A CAFE WELL KNOWN"),
+        ("\u00dcber die Stra\u00dfe", "_BDEIRSTA\u00df\u00dc ", "\u00dcBER DIE STRA\u00dfE"),
+        ("\u00dcber die Stra\u00dfe", LABELS, "UBER DIE STRASSE"),
+        ("e\u0301t\u00e9", "_t\u00e9", "\u00e9t\u00e9"),  # a letter and its accent apart
+        ("It's", "_ITS", "ITS"),
+        ("room 12", LABELS, "ROOM 12"),
+        ("mother-in-law", "_-MOTHERINLAW", "MOTHER-IN-LAW"),
+        ("\u4f60\u597d", "_\u4f60", "\u4f60\u597d"),
+        ("  ", LABELS, ""),
+    ],
+)
+def test_a_text_in_the_letters_of_some_labels(raw: str, labels: str, spelled: str) -> None:
+    assert spell(raw, labels) == spelled
+    assert spell(spelled, labels) == spelled
+
+
+def test_texts_of_capitals_are_spelled_as_they_are_normalised() -> None:
+    for cut in data.load("demo"):
+        text = cut.supervisions[0].text
+        assert spell(data.written(cut), LABELS) == normalise(data.written(cut)) == text
 
 
 def test_encode_is_the_published_order() -> None:

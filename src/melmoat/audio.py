@@ -184,9 +184,10 @@ def decode(
                 raise AudioError(f"{name}: {found_rate} samples a second, which no recording has")
             truncated = bool(_CUT_SHORT.search(file.extra_info))
             mono = _mixed(file, name, longest)
-    except soundfile.LibsndfileError as error:
+    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: headerless .raw
+        reason = getattr(error, "error_string", error)
         raise AudioError(
-            f"{name}: not readable as audio ({error.error_string}); "
+            f"{name}: not readable as audio ({reason}); "
             "wav, flac, ogg and mp3 work, other formats need converting first"
         ) from error
     if truncated or len(mono) < promised:

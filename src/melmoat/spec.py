@@ -84,7 +84,7 @@ class Family(Generic[T]):
                 raise SpecError(f"{text!r}: {self.kind} {name!r} needs {key}: {self.usage(name)}")
             else:
                 args[key] = parameter.default
-        if positional:
+        if positional and not _KEY.fullmatch(show(args[next(iter(parameters))])):
             short[0] = short[0].partition("=")[2]
         return Spec(name, args, ":".join([name, ",".join(short)]) if short else name)
 
@@ -119,9 +119,10 @@ class Family(Generic[T]):
                 key, value = match[1], match[2]
             elif match or i or not positional:
                 known = ", ".join(keys) or "none"
+                named = f"; write {keys[0]}={part} if it is that" if match and positional else ""
                 raise SpecError(
                     f"{text!r}: unknown key {part!r}; known keys: {known} "
-                    "(a value with commas stands in parentheses)"
+                    f"(a value with commas stands in parentheses{named})"
                 )
             else:
                 key, value = keys[0], part

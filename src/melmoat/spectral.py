@@ -54,13 +54,14 @@ def stft(
 
     Returns:
         complex coefficients ``[B, n_fft // 2 + 1, F]`` and the number of frames of each utterance
-        ``[B]``, ``1 + length // hop``. Frames beyond that are not meaningful.
+        ``[B]``, ``1 + length // hop`` (of ``length - 1`` if the window is odd). Frames beyond that
+        are not meaningful.
     """
     n_fft = len(window)
     half = n_fft // 2
     padded = reflect_pad(audio, half) if pad == "reflect" else F.pad(audio.wav, (half, half))
     spectrum = torch.stft(padded, n_fft, hop, window=window, center=False, return_complex=True)
-    return spectrum, 1 + audio.lengths // hop
+    return spectrum, 1 + (audio.lengths - n_fft % 2) // hop
 
 
 def frame_mask(frames: Tensor, total: int) -> Tensor:

@@ -13,6 +13,9 @@ from melmoat.errors import MelmoatError
 LABELS = "_'ABCDEFGHIJKLMNOPQRSTUVWXYZ "  # deepspeech.pytorch: blank 0, apostrophe 1, A 2, space 28
 
 
+_BREAK = re.compile(r"[-\u2010-\u2015/_]")
+
+
 class TextError(MelmoatError):
     """A text that a recognizer's labels cannot write."""
 
@@ -24,9 +27,37 @@ def normalise(text: str) -> str:
     "IT'S A CAFE WELL KNOWN"
     """
     text = unicodedata.normalize("NFKD", text).replace("\u2019", "'").upper()
-    text = re.sub(r"[-\u2010-\u2015/_]", " ", text)
+    text = _BREAK.sub(" ", text)
     kept = "".join(c for c in text if c.isalnum() or c in "' ")
     return " ".join(kept.split())
+
+
+def spell(text: str, labels: str) -> str:
+    """``text`` in the characters of ``labels``: a letter in the case, and with the accents, that
+    they have it in; hyphens as spaces and other punctuation dropped where they have none.
+
+    Letters and digits that they cannot write in any form stay, for :func:`encode` to name.
+
+    >>> spell("Caf\u00e9-Bar!", "_ABCEFR\u00c9 ")
+    'CAF\u00c9 BAR'
+    >>> spell("Caf\u00e9-Bar!", LABELS)
+    'CAFE BAR'
+    """
+    known = set(labels[1:])
+    written = unicodedata.normalize("NFC", " ".join(text.split())).replace("\u2019", "'")
+    return " ".join("".join(_spelled(c, known) for c in written).split())
+
+
+def _spelled(letter: str, known: set[str]) -> str:
+    plain = "".join(
+        c for c in unicodedata.normalize("NFKD", letter) if not unicodedata.combining(c)
+    )
+    for form in (letter, letter.upper(), letter.lower(), plain.upper(), plain.lower()):
+        if form and set(form) <= known:
+            return form
+    if letter.isalnum():
+        return letter
+    return " " if _BREAK.fullmatch(letter) else ""
 
 
 def encode(text: str, labels: str = LABELS) -> Tensor:

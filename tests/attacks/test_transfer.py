@@ -76,6 +76,6 @@ def test_texts_are_spelled_as_the_crafting_system_writes(ragged: Audio) -> None:
     made = attacks.build(f"transfer:ds2-an4,attack=({INNER})")
     small, plain = (
         made(Untouched(), ragged, Untargeted(texts), Draws([1, 2, 3]))  # type: ignore[arg-type]
-        for texts in (["Go on.", "Enter six!", "A"], ["GO ON", "ENTER SIX", "A"])
+        for texts in (["Go on.", "Enter 6 six!", "A"], ["GO ON", "ENTER SIX", "A"])
     )
     assert torch.equal(small.wav, plain.wav)

@@ -36,6 +36,7 @@ def test_a_table_of_transcripts(tmp_path: Path, kind: str, rate: int, channels: 
     cuts = list(data.load(f"{kind}:{corpus(tmp_path / 'c', ROWS, rate, channels)}"))
     assert [c.id for c in cuts] == ["u1", "u2"]
     assert [c.supervisions[0].text for c in cuts] == ["GO ON", "IT'S SIX"]
+    assert [data.written(c) for c in cuts] == ["go on", "It's \u201cSIX\u201d"]
     assert [c.supervisions[0].speaker for c in cuts] == ["s1", "s2"]
     audio = data.read(cuts)
     assert audio.lengths.tolist() == [16_000, 32_000]

@@ -8,8 +8,9 @@ import torch
 
 from melmoat import audio
 from melmoat.audio import Audio, AudioError
-from melmoat.defenses import front_end
+from melmoat.defenses import FrontEnd, front_end
 from melmoat.defenses.files import Job, defend_files, jobs
+from melmoat.draws import Draws
 
 
 @pytest.fixture
@@ -64,6 +65,31 @@ def test_a_bad_file_does_not_stop_the_others(folder: Path, tmp_path: Path) -> No
     assert passed.seconds == pytest.approx(0.5)
     clean, heard = (audio.load(folder / "a.wav"), audio.load(tmp_path / "out" / "a.wav"))
     assert torch.equal(clean.wav, heard.wav)
+
+
+def test_what_a_front_end_makes_is_checked_before_it_is_written(
+    folder: Path, tmp_path: Path
+) -> None:
+    class Odd(FrontEnd):
+        def __call__(self, clean: Audio, draws: Draws) -> Audio:
+            if len(seen) == 0:
+                seen.append(1)
+                return clean.with_wav(clean.wav * torch.nan)
+            if len(seen) == 1:
+                seen.append(1)
+                raise RuntimeError("no memory")
+            return Audio.of([wave[:-9] for wave in clean], clean.rate)
+
+    seen: list[int] = []
+    audio.save(folder / "c.wav", Audio.of([torch.zeros(4000)]))
+    files = jobs([folder], tmp_path / "out")
+    passed = defend_files(Odd(), files)
+    assert passed.files == 0
+    said = "\n".join(passed.failed)
+    assert "a.wav: Odd made NaN or Inf" in said
+    assert "Odd failed, RuntimeError: no memory" in said
+    assert "Odd changed an utterance's length" in said
+    assert not list((tmp_path / "out").rglob("*.*a*"))
 
 
 def test_what_is_drawn_depends_on_seed_and_name_alone(folder: Path, tmp_path: Path) -> None:

@@ -90,6 +90,16 @@ def test_reading_a_run_runs_none_of_its_code(
             "python:mine_e:Short",
             "Short changed an utterance's length",
         ),
+        *[
+            (
+                "from melmoat.defenses import FrontEnd\nfrom dataclasses import replace\n"
+                "class Slow(FrontEnd):\n"
+                "    def __call__(self, audio, draws): return replace(audio, rate=8000)",
+                f"python:mine_e:Slow,gradient={kind}",
+                "Slow changed an utterance's length or the rate",
+            )
+            for kind in ("exact", "bpda", "resampled")
+        ],
     ],
 )
 def test_what_is_wrong_is_said(

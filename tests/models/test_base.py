@@ -1,10 +1,11 @@
 import math
 from itertools import product
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from melmoat.models.base import ctc_loss, frames_needed
+from melmoat.models.base import ctc_loss, frames_needed, spelled
 from melmoat.text import TextError
 
 LABELS = "_AB"
@@ -23,6 +24,13 @@ def test_ctc_loss_is_the_sum_over_all_paths(text: str) -> None:
     total = sum(math.exp(sum(float(log_probs[0, t, i]) for t, i in enumerate(p))) for p in paths)
     loss = ctc_loss(log_probs, torch.tensor([4]), [text], LABELS)
     assert float(loss) == pytest.approx(-math.log(total), rel=1e-5)
+
+
+def test_a_reference_is_spelled_as_the_recognizer_writes() -> None:
+    said = "D\u00e9j\u00e0 vu."
+    assert spelled(SimpleNamespace(labels="_D\u00c9JA VU"), said) == "D\u00c9JA VU"
+    assert spelled(SimpleNamespace(normaliser=str.lower), said) == said
+    assert spelled(SimpleNamespace(), said) == "DEJA VU"
 
 
 def test_frames_needed_counts_blanks_between_equal_letters() -> None:

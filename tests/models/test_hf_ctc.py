@@ -255,7 +255,7 @@ def test_no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_the_adapter_of_a_language(tmp_path: Path, ragged: Audio) -> None:
-    from safetensors.torch import save_file
+    from safetensors.torch import load_file, save_file
 
     made = transformers.Wav2Vec2ForCTC(
         transformers.Wav2Vec2Config(
@@ -280,3 +280,13 @@ def test_the_adapter_of_a_language(tmp_path: Path, ragged: Audio) -> None:
     assert loaded.log_probs(ragged, DRAWS)[0].shape[-1] == 5
     with pytest.raises(WeightsError, match=r"language=deu: .*vocab.json"):
         models.load(f"hf-ctc:{tmp_path / 'mms'},language=deu")
+    whole = load_file(tmp_path / "mms" / "model.safetensors")
+    lost = next(key for key in whole if ".attention.k_proj.weight" in key)
+    short = {key: value for key, value in whole.items() if key != lost}
+    save_file(short, tmp_path / "mms" / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(WeightsError, match=f"{lost} are not in its weights"):
+        models.load(f"hf-ctc:{tmp_path / 'mms'},language=fra")
+    short[lost] = whole[lost][:3].clone()
+    save_file(short, tmp_path / "mms" / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(WeightsError, match=f"{lost} have other sizes"):
+        models.load(f"hf-ctc:{tmp_path / 'mms'},language=fra")

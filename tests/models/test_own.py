@@ -1,13 +1,15 @@
 """Recognizers from outside, by ``python:MODULE:FACTORY``."""
 
+import importlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from melmoat import attacks, defenses, models
-from melmoat.attacks import Untargeted
+from melmoat.attacks import Targeted, Untargeted
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
@@ -50,15 +52,17 @@ number = 3
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The current folder, which no test leaves on the path or in the modules."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine_a.py").write_text(BODY)
     (tmp_path / "mine_b.py").write_text("import melmoat\nimport surely_not_there\n")
     (tmp_path / "mine_c.py").write_text("1 / 0\n")
-    return tmp_path
+    importlib.invalidate_caches()
+    yield tmp_path
+    for name in [name for name in sys.modules if name.startswith("mine_")]:
+        del sys.modules[name]
 
 
 def test_it_comes_from_the_current_folder(here: Path, ragged: Audio) -> None:
@@ -99,6 +103,8 @@ def test_frame_wise_probabilities_are_enough_for_attacks(here: Path, ragged: Aud
     out = attacks.build("pgd:db=10,steps=2")(model, ragged, Untargeted(["A"] * 3), Draws(SEEDS))
     assert out.first is not None
     assert not torch.equal(out.wav, ragged.wav)
+    margin = attacks.build("cw2018:steps=2,loss=margin,target=A")
+    assert margin(model, ragged, Targeted(["A"] * 3), Draws(SEEDS)).first is not None
 
 
 def test_a_transcript_that_is_no_list_is_told(here: Path, ragged: Audio) -> None:

@@ -54,6 +54,28 @@ NEVER_ENDS = [[0.3, 0.7, 0.0], [0.6, 0.4, 0.0], [0.9, 0.1, 0.0]]
 ONE_WAY = [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]  # one text, whatever the width
 
 
+def test_a_long_utterance_is_heard_a_few_parts_at_once() -> None:
+    """As many as there are utterances, or a few; the texts and draws are those of all at once."""
+    sizes: list[int] = []
+    streams: list[int] = []
+
+    class Long(Writer):
+        def cut(self, audio: Audio) -> list[list[torch.Tensor]]:
+            return [list(wave.split(3)) for wave in audio]
+
+        def hear(self, audio: Audio, draws: Draws) -> Chain:
+            sizes.append(len(audio))
+            streams.extend(draws.seeds)
+            return Chain(torch.tensor([ONE_WAY] * len(audio)))
+
+    audio, draws = Audio.of([torch.zeros(63), torch.zeros(3)]), Draws([4, 5])
+    texts = Long(ONE_WAY, beam=0).transcribe(audio, draws)
+    assert texts == [" ".join(["AB"] * 21), "AB"]
+    assert sizes == [8, 8, 6]
+    parts = [draws.pick([0]).fork(f"part {n}").seeds[0] for n in range(21)]
+    assert streams == [*parts, 5]
+
+
 def test_a_beam_takes_a_text_that_ended() -> None:
     assert Writer(ENDS, beam=2)() == ["A"]
 

@@ -66,6 +66,8 @@ class APGD(Ball):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(self, steps=self.steps, restarts=self.restarts)
+        if self.confirm and not self.stop:
+            raise ValueError("confirm is about when to stop: it needs stop=true")
 
     @property
     def evaluations(self) -> int:

@@ -57,6 +57,8 @@ class PGD(Ball):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(self, steps=self.steps, step=self.step, restarts=self.restarts)
+        if self.confirm and not self.stop:
+            raise ValueError("confirm is about when to stop: it needs stop=true")
         if not 0 <= self.momentum < math.inf:
             raise ValueError(f"momentum must be finite and not negative, got {self.momentum}")
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.models.base import Criterion, Recognizer, check_frames, require_ctc
+from melmoat.models.decoding import greedy
 from melmoat.text import encode
 
 
@@ -28,7 +29,8 @@ class Margin(Criterion):
 
     def __init__(self, model: Recognizer, confidence: float = 0.0) -> None:
         self.model, self.confidence = require_ctc(model), confidence
-        self.rate, self.labels, self.decoder = model.rate, self.model.labels, self.model.decoder
+        self.rate, self.labels = model.rate, self.model.labels
+        self.decoder = getattr(model, "decoder", greedy)
 
     def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
         """The recognizer's own ``[B, F, V]`` and frames ``[B]``."""

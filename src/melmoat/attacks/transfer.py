@@ -16,7 +16,7 @@ from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.models.base import Recognizer
 from melmoat.models.wrappers import Watched
-from melmoat.text import normalise
+from melmoat.text import spell as respell
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,15 @@ class Transfer:
 
 def _spelled(goal: Goal, model: Recognizer) -> Goal:
     """``goal`` with its texts in the characters that ``model`` writes: Whisper hears small letters
-    and points, a CTC recognizer of capitals knows neither."""
+    and points, a CTC recognizer of capitals knows neither. What it cannot write at all is left
+    out."""
     labels = getattr(model, "labels", None)
 
     def spell(text: str) -> str:
-        return text if labels is None or set(text) <= set(labels) else normalise(text)
+        if labels is None or set(text) <= set(labels):
+            return text
+        known = "".join(c for c in respell(text, labels) if c in labels)  # digits go
+        return " ".join(known.split())
 
     if isinstance(goal, Untargeted):
         return replace(goal, references=[spell(text) for text in goal.references])

@@ -12,7 +12,7 @@ from melmoat.bench.cell import Cell
 from melmoat.bench.runner import Runner
 from melmoat.bench.work import Unit, Worker, told
 from melmoat.draws import Draws
-from melmoat.models.base import heard
+from melmoat.models.base import heard, spelled
 from melmoat.models.wrappers import Watched
 
 EVALUATIONS = 2
@@ -77,7 +77,7 @@ def _timed(worker: Worker, unit: Unit, known: Known) -> float:
     model, _, attack = worker.system(unit.cell)
     audio = data.read(unit.batch, model.rate).quantized()
     draws = Draws(unit.cell.seed_of(cut.id) for cut in unit.batch)
-    truth = [cut.supervisions[0].text or "" for cut in unit.batch]
+    truth = [spelled(model, data.written(cut)) for cut in unit.batch]
     system = (replace(unit.cell, attack="none"), *(cut.id for cut in unit.batch))
     if system not in known:
         heard(model, audio, draws)  # the first pass of a system costs more than the others

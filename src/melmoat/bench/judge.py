@@ -69,7 +69,7 @@ def judge(
 
     Args:
         model: the whole system under attack, defense included.
-        truth: what was said.
+        truth: what was said, as the recognizer would write it.
         tick: called at each loss that the attack evaluates.
         benign: transcripts of the clean speech, where they are known.
         goal: what is wanted; if None, what the attack wants of these transcripts alone.

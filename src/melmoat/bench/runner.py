@@ -19,7 +19,8 @@ from melmoat.audio import AudioError
 from melmoat.audio import save as save_audio
 from melmoat.bench.cell import Cell
 from melmoat.bench.executors import Executor, Here
-from melmoat.bench.store import Busy, Store, StoreError, revision, writing
+from melmoat.bench.provenance import revision
+from melmoat.bench.store import Busy, Store, StoreError, writing
 from melmoat.bench.work import Measured, Unit, choose, plan
 
 

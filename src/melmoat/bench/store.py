@@ -15,24 +15,19 @@ import fcntl
 import json
 import math
 import os
-import platform
-import subprocess
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-import melmoat
 from melmoat.bench.cell import Cell
 from melmoat.bench.judge import Row
+from melmoat.bench.provenance import machine, revision, versions
 from melmoat.data import same_speech
 from melmoat.errors import MelmoatError
 from melmoat.metrics.intervals import bootstrap, rate
@@ -372,43 +367,3 @@ def _numbers(rows: Iterable[Row]) -> dict[str, NDArray[np.float64]]:
                 found[f"{which} {unit}"].append(edits)
                 found[f"{which} {unit} of"].append(total)
     return {name: np.array(values, dtype=np.float64) for name, values in found.items()}
-
-
-def versions() -> dict[str, str]:
-    """Versions that a number may depend on."""
-    names = ("torch", "numpy", "lhotse", "soundfile", "soxr", "jiwer")
-    found = {name: metadata.version(name) for name in names}
-    return {"melmoat": melmoat.__version__, "python": platform.python_version(), **found}
-
-
-def machine() -> dict[str, Any]:
-    """The machine, as far as it matters."""
-    return {
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "threads": torch.get_num_threads(),
-        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((x.partition(":")[2].strip() for x in lines if x.startswith("model name")), "")
-
-
-@cache
-def revision() -> str | None:
-    """The git revision of this code, with ``+`` where it was changed; None outside a checkout."""
-    here = Path(melmoat.__file__).parent
-
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(here), *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", ".") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None

@@ -21,7 +21,7 @@ from melmoat.bench.judge import Outcome, Row, judge, rows_of
 from melmoat.defenses import Defense, function_of_audio
 from melmoat.draws import Draws
 from melmoat.memory import keep_freed_memory
-from melmoat.models.base import Recognizer, heard
+from melmoat.models.base import Recognizer, heard, spelled
 
 TRIES = 3  # of a unit whose process dies
 HEARD = 10_000  # batches whose benign transcripts a worker remembers
@@ -163,7 +163,7 @@ class Worker:
     ) -> None:
         model, defense, attack = system
         names = [cut.id for cut in batch]
-        truth = [cut.supervisions[0].text or "" for cut in batch]
+        truth = [spelled(model, data.written(cut)) for cut in batch]
         draws = Draws(unit.cell.seed_of(name) for name in names)
         share = len(batch) / (attack.evaluations + 1)
         clean = data.read(batch, model.rate)

@@ -118,9 +118,9 @@ def transcribe(
     from collections import Counter
 
     from melmoat import audio, defenses, models
-    from melmoat.audio import AudioError
     from melmoat.defenses.files import audio_files, named
     from melmoat.draws import Draws, derive, secret
+    from melmoat.errors import MelmoatError
     from melmoat.models.base import heard
 
     seed, failed = secret() if seed is None else seed, 0
@@ -132,7 +132,7 @@ def transcribe(
         draws = Draws([derive(seed, file.name, *([again] if again else []))])
         try:
             (text,) = heard(system, audio.load(file, system.rate), draws)
-        except AudioError as error:
+        except MelmoatError as error:
             failed += 1
             typer.echo(f"error: {named(file, error)}", err=True)
         else:
@@ -196,7 +196,7 @@ def attack(
     from melmoat.draws import Draws, derive
     from melmoat.errors import MelmoatError
     from melmoat.metrics.distortion import snr_db
-    from melmoat.text import normalise
+    from melmoat.models.base import spelled
 
     made = attacks.build(attack)
     if getattr(made, "against", None) == "truth" and text is None:
@@ -208,7 +208,7 @@ def attack(
         raise MelmoatError(f"{source} would be overwritten; choose another target")
     draws = Draws([derive(seed, source.name)])
     with bar("attack", made.evaluations) as tick:
-        out = judge(system, clean, made, [normalise(text or "")], draws, lambda: tick(1))
+        out = judge(system, clean, made, [spelled(system, text or "")], draws, lambda: tick(1))
         tick(made.evaluations)  # whatever an attack that ended early left
     audio.save(target, out.adversarial)
     typer.echo(f"before: {out.benign[0]}\nafter:  {out.transcripts[0]}")

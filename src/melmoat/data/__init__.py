@@ -1,5 +1,14 @@
 """Corpora as Lhotse CutSets, by spec string."""
 
-from melmoat.data.corpora import CORPORA, describe, fetch, listings, load, read, same_speech
+from melmoat.data.corpora import (
+    CORPORA,
+    describe,
+    fetch,
+    listings,
+    load,
+    read,
+    same_speech,
+    written,
+)
 
-__all__ = ["CORPORA", "describe", "fetch", "listings", "load", "read", "same_speech"]
+__all__ = ["CORPORA", "describe", "fetch", "listings", "load", "read", "same_speech", "written"]

@@ -24,6 +24,7 @@ from melmoat.errors import MelmoatError
 from melmoat.spec import Family
 from melmoat.text import normalise
 
+WRITTEN = "written"  # where a cut keeps its text as the corpus has it
 COLUMNS = ("id", "text", "path")  # of transcripts.tsv; speaker is read where it is there
 # A text of AN4, with or without marks of a sentence, then the utterance's id.
 _AN4 = re.compile(r"(?:<s>)?\s*(.*?)\s*(?:</s>)?\s*\((\S+)\)\s*$")
@@ -39,17 +40,18 @@ def tsv(
     """A folder (or file) with ``transcripts.tsv``: id, text, path and, if known, speaker.
 
     Tabs are between columns, paths are relative to the folder, other columns are passed over.
-    Texts are normalised to upper case. ``speakers`` keeps only those named, with ``+`` between
+    Cuts have their texts in upper case without accents and punctuation; :func:`written` has them as
+    they stand. ``speakers`` keeps only those named, with ``+`` between
     them; ``shortest`` and ``longest`` bound an utterance's seconds (0: no bound).
     """
     table = listings(path)[0] if path.is_dir() else path
     if not table.is_file():
         raise CorpusError(f"{table}: no such file; expected a folder with transcripts.tsv")
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        try:
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE, restval=""))
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise CorpusError(f"{table}: not a table of tabs and UTF-8 text ({error})") from error
+    except (csv.Error, UnicodeDecodeError, OSError) as error:
+        raise CorpusError(f"{table}: not a table of tabs and UTF-8 text ({error})") from error
     if not rows:
         raise CorpusError(f"{table}: no utterances in it")
     missing = [c for c in COLUMNS if c not in rows[0]]
@@ -163,6 +165,13 @@ def same_speech(spec: str, other: str) -> bool:
     return one.wav.shape == two.wav.shape and bool((one.wav == two.wav).all())
 
 
+def written(cut: MonoCut) -> str:
+    """What is said in ``cut`` as its corpus writes it: with case, accents and punctuation, where it
+    has any; ``cut.supervisions[0].text`` is without."""
+    said: str = (cut.supervisions[0].custom or {})[WRITTEN]
+    return said
+
+
 def describe(spec: str | None) -> str:
     """The known corpora, or what one holds, as text for a terminal."""
     if spec is None:
@@ -241,6 +250,7 @@ def _cut(name: str, speaker: str, text: str, path: Path) -> MonoCut:
         duration=seconds,
         text=normalise(text),
         speaker=speaker,
+        custom={WRITTEN: " ".join(text.split())},
     )
     return MonoCut(name, 0.0, seconds, channel=0, supervisions=[said], recording=recording)
 

@@ -1,6 +1,6 @@
 """Defenses, by spec string."""
 
-from melmoat.defenses.base import Defense, FrontEnd, Nothing, StraightThrough
+from melmoat.defenses.base import Defense, FrontEnd, Nothing, StraightThrough, through
 from melmoat.defenses.codecs import codec
 from melmoat.defenses.own import Own
 from melmoat.defenses.resynthesis import mdnf, resynth
@@ -67,4 +67,5 @@ __all__ = [
     "build",
     "front_end",
     "function_of_audio",
+    "through",
 ]

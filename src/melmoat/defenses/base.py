@@ -8,8 +8,9 @@ import torch
 
 from melmoat.audio import Audio
 from melmoat.draws import Draws
+from melmoat.errors import MelmoatError
 from melmoat.models.base import Recognizer
-from melmoat.models.wrappers import Defended
+from melmoat.models.wrappers import Defended, kept
 
 
 class Defense(Protocol):
@@ -40,6 +41,25 @@ class FrontEnd:
         return Defended(model, self)
 
 
+def through(front_end: FrontEnd, audio: Audio, draws: Draws) -> Audio:
+    """What a front-end makes of audio, without a gradient, checked before it is given away.
+
+    Raises:
+        MelmoatError: it failed, changed a length or the rate, or made NaN or Inf.
+    """
+    try:
+        with torch.no_grad():
+            out = kept(front_end, audio, front_end(audio, draws))
+    except MelmoatError:
+        raise
+    except Exception as error:  # somebody's own, or no memory for audio this long
+        name = type(front_end).__name__
+        raise MelmoatError(f"{name} failed, {type(error).__name__}: {error}") from error
+    if not torch.isfinite(out.wav).all():
+        raise MelmoatError(f"{type(front_end).__name__} made NaN or Inf of audio that had none")
+    return out
+
+
 class Nothing(FrontEnd):
     """No defense: audio passes as it is."""
 
@@ -61,7 +81,7 @@ class StraightThrough(FrontEnd):
 
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
         with torch.no_grad():
-            heard = self.inner(audio, draws).wav
+            heard = kept(self.inner, audio, self.inner(audio, draws)).wav
         return audio.with_wav(audio.wav + (heard - audio.wav).detach())
 
 
@@ -77,10 +97,10 @@ class Resampled(FrontEnd):
 
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
         with torch.no_grad():
-            heard = self.inner(audio, draws.fork("forward")).wav
+            heard = kept(self.inner, audio, self.inner(audio, draws.fork("forward"))).wav
         if not torch.is_grad_enabled():
             return audio.with_wav(heard)
-        other = self.inner(audio, draws.fork("backward")).wav
+        other = kept(self.inner, audio, self.inner(audio, draws.fork("backward"))).wav
         return audio.with_wav(other + (heard - other).detach())
 
 

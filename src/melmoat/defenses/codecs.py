@@ -22,6 +22,7 @@ from melmoat.errors import MelmoatError
 
 Kind = Literal["mp3", "opus", "vorbis"]
 FORMATS = {"mp3": ("MP3", "MPEG_LAYER_III"), "opus": ("OGG", "OPUS"), "vorbis": ("OGG", "VORBIS")}
+BLOCK = 1 << 16  # samples
 SHORTEST = 0.1  # seconds that a codec gets at least; what is shorter is followed by silence
 
 
@@ -55,7 +56,11 @@ class Codec(FrontEnd):
         coded = io.BytesIO()
         level = 0.99 * (1 - self.quality)  # some codecs refuse 1
         try:
-            soundfile.write(coded, long, rate, format=file, subtype=coding, compression_level=level)
+            with soundfile.SoundFile(
+                coded, "w", rate, 1, coding, format=file, compression_level=level
+            ) as writer:
+                for start in range(0, len(long), BLOCK):  # vorbis dies of minutes at once
+                    writer.write(long[start : start + BLOCK])
         except soundfile.LibsndfileError as error:
             raise MelmoatError(f"{self.kind} cannot code {rate} Hz audio ({error})") from error
         coded.seek(0)

@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
 from melmoat import audio
 from melmoat.audio import AudioError
-from melmoat.defenses.base import FrontEnd
+from melmoat.defenses.base import FrontEnd, through
 from melmoat.draws import Draws, derive, secret
+from melmoat.errors import MelmoatError
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au"}
 
@@ -125,13 +124,12 @@ def defend_files(
             audio.check_target(job.target)
             clean = audio.load(job.source)
             began = time.perf_counter()
-            with torch.no_grad():
-                heard = front_end(clean, Draws([derive(seed, job.name)]))
+            heard = through(front_end, clean, Draws([derive(seed, job.name)]))
             passed.spent += time.perf_counter() - began
             audio.save(job.target, heard)
             passed.seconds += float(clean.seconds)
             passed.files += 1
-        except (AudioError, OSError) as error:
+        except (MelmoatError, OSError) as error:
             passed.failed.append(named(job.source, error))
         tick()
     return passed

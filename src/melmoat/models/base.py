@@ -14,7 +14,7 @@ from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.models.decoding import Decoder, greedy
-from melmoat.text import TextError, encode
+from melmoat.text import TextError, encode, normalise, spell
 
 
 class Recognizer(Protocol):
@@ -45,6 +45,18 @@ def heard(model: Recognizer, audio: Audio, draws: Draws) -> list[str]:
             "expected a list of one text each (docs/recognizers.md)"
         )
     return texts
+
+
+def spelled(model: Recognizer, text: str) -> str:
+    """What is said, as ``model`` would write it if it were right.
+
+    In its labels, if it has some; as it stands, where a ``normaliser`` compares texts; else in
+    capitals without accents and punctuation.
+    """
+    labels = getattr(model, "labels", None)
+    if labels is not None:
+        return spell(text, labels)
+    return text if getattr(model, "normaliser", None) is not None else normalise(text)
 
 
 class CTCRecognizer(Recognizer, Protocol):

@@ -50,11 +50,23 @@ def load(name: str, language: str | None = None) -> HFCTC:
         network, found = _read(
             hf.AutoModelForCTC, where, source, "weights", config=config, **kept, **chosen
         )
-    missing = sorted(k for k in found["missing_keys"] if not k.endswith("masked_spec_embed"))
-    if missing and not chosen:
+
+    def given(key: str) -> bool:  # by the language's adapter, which is read after the weights
+        return bool(chosen) and (key.startswith("lm_head.") or ".adapter_layer." in key)
+
+    other = sorted(key for key, *_ in found["mismatched_keys"] if not given(key))
+    if other:
         raise WeightsError(
-            f"{name} has no trained CTC head: {', '.join(missing[:4])} are not in its weights. It "
-            "was only pretrained; take a model that was fine-tuned for speech recognition"
+            f"{name}: the weights of {', '.join(other[:4])} have other sizes than its config.json "
+            "says; the two are of different models"
+        )
+    absent = (k for k in found["missing_keys"] if not k.endswith("masked_spec_embed"))
+    missing = sorted(key for key in absent if not given(key))
+    if missing:
+        raise WeightsError(
+            f"{name} is not whole or has no trained CTC head: {', '.join(missing[:4])} are not in "
+            "its weights. What was only pretrained has none; take a model that was fine-tuned for "
+            "speech recognition"
         )
     try:
         model = HFCTC(network, extractor, tokenizer)
@@ -112,7 +124,7 @@ def _folder(name: str) -> Path | None:
 def _read(kind: Any, where: Path | str, source: Path | None, needs: str, **options: Any) -> Any:
     """``kind.from_pretrained``, its failure in one sentence with the remedy."""
     try:
-        return kind.from_pretrained(where, **options)
+        return kind.from_pretrained(where, trust_remote_code=False, **options)
     except Exception as error:  # transformers answers with OSError, ValueError, KeyError and more
         reason = " ".join(str(error).split())[:200]
         if "target_lang" in options:

@@ -21,6 +21,8 @@ from melmoat.errors import MelmoatError
 from melmoat.models.base import Recognizer
 from melmoat.text import TextError
 
+PARTS = 8  # of a long utterance that are heard at once, to bound memory
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -106,25 +108,37 @@ class Seq2Seq:
         return [[wave] for wave in audio]
 
     def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
-        """One transcript an utterance. Long ones are heard in parts and their texts joined."""
+        """One transcript an utterance. Long ones are heard in parts and their texts joined.
+
+        At most as many parts are heard at once as there are utterances, or :data:`PARTS`.
+        """
         parts = self.cut(audio)
         waves = [wave for several in parts for wave in several]
         owners = [i for i, several in enumerate(parts) for _ in several]
+        batches = [(audio, draws)]
         if len(waves) > len(parts):
             streams = (
                 draws.pick([i]).fork(f"part {n}") if len(several) > 1 else draws.pick([i])
                 for i, several in enumerate(parts)
                 for n in range(len(several))
             )
-            draws = Draws.cat(streams)
-            audio = Audio.of(waves, audio.rate)
+            of_parts, size = Draws.cat(streams), max(len(parts), PARTS)
+            batches = [
+                (
+                    Audio.of(waves[n : n + size], audio.rate),
+                    of_parts.pick(range(len(waves))[n : n + size]),
+                )
+                for n in range(0, len(waves), size)
+            ]
         v, device = self.vocabulary, audio.wav.device
-        with torch.no_grad():
-            heard = self.hear(audio, draws)
-            if self.beam:
-                written = _beam(heard, len(waves), v, self.beam, device)
-            else:
-                written = _greedy(heard, len(waves), v, device)
+        written: list[list[int]] = []
+        for some, own in batches:
+            with torch.no_grad():
+                heard = self.hear(some, own)
+                if self.beam:
+                    written += _beam(heard, len(some), v, self.beam, device)
+                else:
+                    written += _greedy(heard, len(some), v, device)
         texts: list[list[str]] = [[] for _ in parts]
         for owner, tokens in zip(owners, written, strict=True):
             texts[owner].append(v.decode(tokens).strip())

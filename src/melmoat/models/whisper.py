@@ -90,7 +90,7 @@ def _goes_on(pair: Pair, beyond: Pair, ends: Sequence[int]) -> Pair:
 
 
 def hear(
-    network: Any, mel: Tensor, ends: Sequence[int], silence: Silence | None
+    network: Any, mel: Tensor, ends: Sequence[int], silence: Silence | None, keep: bool = False
 ) -> tuple[list[Pair], list[Pair]]:
     """What the encoder makes of each utterance's window; what lies beyond counts as silence.
 
@@ -102,9 +102,11 @@ def hear(
         mel: with the silence that the convolutions see. Shape: ``[B, bands, F]``.
         ends: positions of each utterance's window.
         silence: for windows shorter than the full one.
+        keep: whether the encoder's are wanted too.
 
     Returns:
-        keys and values of the full window, of each layer of the encoder and of the decoder.
+        keys and values of the full window, of each layer of the encoder, or of none, and of each
+        of the decoder.
     """
     encoder, total = network.model.encoder, max(ends)
     x = F.gelu(encoder.conv2(F.gelu(encoder.conv1(mel)))).transpose(1, 2)[:, :total]
@@ -115,7 +117,8 @@ def hear(
         pair = _pair(layer.self_attn, y)
         if silence:
             pair = _goes_on(pair, silence.layers[i], ends)
-        layers.append(pair)
+        if keep:
+            layers.append(pair)
         x = x + _attend(layer.self_attn, y, pair, None)
         x = _feed(layer, x)
     x = encoder.layer_norm(x)
@@ -267,5 +270,5 @@ class Whisper(nn.Module, Seq2Seq):
             full = self.network.config.max_source_positions
             mel = like.new_full((1, self.network.config.num_mel_bins, 2 * full), QUIET)
             with torch.no_grad():
-                kept = self._kept = Silence(*hear(self.network, mel, [full], None))
+                kept = self._kept = Silence(*hear(self.network, mel, [full], None, keep=True))
         return kept

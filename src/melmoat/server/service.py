@@ -12,11 +12,10 @@ import torch
 
 from melmoat import defenses, models
 from melmoat.audio import RATE, Audio
-from melmoat.defenses import FrontEnd
+from melmoat.defenses import FrontEnd, through
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.models.base import heard
-from melmoat.models.wrappers import kept
 from melmoat.server.batching import Batcher
 from melmoat.server.figures import Figures
 
@@ -100,7 +99,4 @@ class Service:
 
 
 def _defend(front: FrontEnd, audio: Audio, draws: Draws) -> list[Audio]:
-    out = kept(front, audio, front(audio, draws))
-    if not torch.isfinite(out.wav).all():
-        raise MelmoatError(f"{type(front).__name__} made NaN or Inf of audio that had none")
-    return [out]
+    return [through(front, audio, draws)]

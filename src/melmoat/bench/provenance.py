@@ -1,0 +1,54 @@
+"""With what, and where, something was measured."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import melmoat
+
+
+def versions() -> dict[str, str]:
+    """Versions that a number may depend on."""
+    names = ("torch", "numpy", "lhotse", "soundfile", "soxr", "jiwer")
+    found = {name: metadata.version(name) for name in names}
+    return {"melmoat": melmoat.__version__, "python": platform.python_version(), **found}
+
+
+def machine() -> dict[str, Any]:
+    """The machine, as far as it matters."""
+    return {
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((x.partition(":")[2].strip() for x in lines if x.startswith("model name")), "")
+
+
+@cache
+def revision() -> str | None:
+    """The git revision of this code, with ``+`` where it was changed; None outside a checkout."""
+    here = Path(melmoat.__file__).parent
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(here), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", ".") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
