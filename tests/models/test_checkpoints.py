@@ -55,7 +55,7 @@ def test_foreign_checkpoints_of_any_size(
     tmp_path: Path, ragged: Audio, layout: str, changes: dict[str, Any]
 ) -> None:
     torch.manual_seed(1)
-    model = DeepSpeech2(tiny_config(**changes)).eval()
+    model = DeepSpeech2(tiny_config(**changes, symmetric=layout == "v2")).eval()
     labels = model.labels
     package: dict[str, Any] = {"state_dict": published(model)}
     if layout == "v3":
@@ -68,6 +68,23 @@ def test_foreign_checkpoints_of_any_size(
     assert loaded.config == model.config
     assert same(loaded, model, ragged)
     assert not any(p.requires_grad for p in loaded.parameters())
+
+
+def test_windows_are_those_of_the_published_code(tmp_path: Path) -> None:
+    """V2 hands librosa ``scipy.signal.hamming``, which is symmetric; V3 names a periodic window.
+    Both cut seconds to whole samples."""
+    state = published(DeepSpeech2(tiny_config(rate=22_050, window=441, hop=220)))
+    settings = {"sample_rate": 22_050, "window_size": 0.02, "window_stride": 0.01}
+    for layout, package in {
+        "v2": {"audio_conf": settings},
+        "v3": {"hyper_parameters": {"spect_cfg": settings}},
+    }.items():
+        torch.save({"state_dict": state, **package}, tmp_path / "model.pth")
+        model = models.load(f"deepspeech.pytorch:{tmp_path / 'model.pth'}")
+        assert isinstance(model, DeepSpeech2)
+        assert (model.config.window, model.config.hop) == (441, 220)
+        mirrored = torch.allclose(model.window, model.window.flip(0), atol=1e-5)
+        assert mirrored == (layout == "v2")
 
 
 def test_our_own_files_come_back(tmp_path: Path, tiny: DeepSpeech2, ragged: Audio) -> None:

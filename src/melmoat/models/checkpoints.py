@@ -89,8 +89,9 @@ def _config_of(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Deep
         channels=len(state["conv.seq_module.0.weight"]),
         labels=labels if isinstance(labels, str) else "".join(labels),
         rate=rate,
-        window=round(rate * float(audio.get("window_size", 0.02))),
-        hop=round(rate * float(audio.get("window_stride", 0.01))),
+        window=int(rate * float(audio.get("window_size", 0.02))),
+        hop=int(rate * float(audio.get("window_stride", 0.01))),
+        symmetric="audio_conf" in settings,
     )
 
 

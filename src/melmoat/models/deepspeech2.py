@@ -42,6 +42,7 @@ class DeepSpeech2Config:
     window: int = 320  # samples
     hop: int = 160  # samples
     pad: Literal["zeros", "reflect"] = "zeros"  # beyond both ends; older librosa reflected
+    symmetric: bool = False  # the window, as in V2, which calls SciPy's; V3 names a periodic one
 
     @property
     def bins(self) -> int:
@@ -164,7 +165,7 @@ class DeepSpeech2(CTC, nn.Module):
         self.lookahead = None if config.bidirectional else Lookahead(h, config.lookahead)
         self.head_norm = nn.BatchNorm1d(h)
         self.head = nn.Linear(h, len(config.labels), bias=False)
-        hamming = torch.hamming_window(config.window, periodic=True)
+        hamming = torch.hamming_window(config.window, periodic=not config.symmetric)
         self.register_buffer("window", hamming, persistent=False)
         self.window: Tensor
 
