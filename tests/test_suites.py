@@ -98,7 +98,8 @@ def test_a_dry_run_goes_on_where_a_cell_cannot_be_timed(
     result = CliRunner().invoke(app, [*words, "--dry-run"])
     assert result.exit_code == 0
     assert "OSError: torn file" in result.output
-    assert "3 cells, 3 unfinished: about 3 s" in result.output
+    said = "3 cells, 3 unfinished: about 3 s on one worker of this machine, without 2 that could"
+    assert said in " ".join(result.output.split())
 
 
 def test_an_installed_melmoat_has_its_suites(

@@ -29,6 +29,8 @@ def test_normalise(raw: str, clean: str) -> None:
         ("\u00dcber die Stra\u00dfe", LABELS, "UBER DIE STRASSE"),
         ("e\u0301t\u00e9", "_t\u00e9", "\u00e9t\u00e9"),  # a letter and its accent apart
         ("It's", "_ITS", "ITS"),
+        ("l\u2019eau", "_LEAU\u2019", "L\u2019EAU"),
+        ("l'eau", "_LEAU\u2019", "L\u2019EAU"),
         ("room 12", LABELS, "ROOM 12"),
         ("mother-in-law", "_-MOTHERINLAW", "MOTHER-IN-LAW"),
         ("\u4f60\u597d", "_\u4f60", "\u4f60\u597d"),

@@ -32,6 +32,15 @@ def normalise(text: str) -> str:
     return " ".join(kept.split())
 
 
+def same_text(text: str, other: str) -> bool:
+    """Whether two spellings, by whatever case, accents and punctuation, are of one text.
+
+    >>> same_text("It\u2019s a caf\u00e9.", "ITS A CAFE")
+    True
+    """
+    return normalise(text).replace("'", "") == normalise(other).replace("'", "")
+
+
 def spell(text: str, labels: str) -> str:
     """``text`` in the characters of ``labels``: a letter in the case, and with the accents, that
     they have it in; hyphens as spaces and other punctuation dropped where they have none.
@@ -44,7 +53,7 @@ def spell(text: str, labels: str) -> str:
     'CAFE BAR'
     """
     known = set(labels[1:])
-    written = unicodedata.normalize("NFC", " ".join(text.split())).replace("\u2019", "'")
+    written = unicodedata.normalize("NFC", " ".join(text.split()))
     return " ".join("".join(_spelled(c, known) for c in written).split())
 
 
@@ -52,7 +61,9 @@ def _spelled(letter: str, known: set[str]) -> str:
     plain = "".join(
         c for c in unicodedata.normalize("NFKD", letter) if not unicodedata.combining(c)
     )
-    for form in (letter, letter.upper(), letter.lower(), plain.upper(), plain.lower()):
+    other = {"\u2019": "'", "'": "\u2019"}.get(letter, "")  # either may be the apostrophe
+    forms = (letter, letter.upper(), letter.lower(), plain.upper(), plain.lower(), other)
+    for form in forms:
         if form and set(form) <= known:
             return form
     if letter.isalnum():

@@ -70,7 +70,7 @@ def test_speakers_widen_a_comparison() -> None:
 def test_the_same_ids_of_another_corpus_are_refused() -> None:
     ours, other = result("rs", "none", 5.0, n=4), result("none", "none", 5.0, n=4)
     other.rows["u001"]["counts"]["adversarial"]["words"] = [0, 3]
-    with pytest.raises(StoreError, match="normalised differently"):
+    with pytest.raises(StoreError, match="spelled or normalised differently"):
         compare(ours, other)
     other.rows["u001"]["reference"] = "A B C"
     with pytest.raises(StoreError, match="different references"):

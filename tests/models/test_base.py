@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from melmoat.models.base import ctc_loss, frames_needed, spelled
+from melmoat.models.wrappers import Voted
 from melmoat.text import TextError
 
 LABELS = "_AB"
@@ -31,6 +32,8 @@ def test_a_reference_is_spelled_as_the_recognizer_writes() -> None:
     assert spelled(SimpleNamespace(labels="_D\u00c9JA VU"), said) == "D\u00c9JA VU"
     assert spelled(SimpleNamespace(normaliser=str.lower), said) == said
     assert spelled(SimpleNamespace(), said) == "DEJA VU"
+    french = SimpleNamespace(labels="_d\u00e9j\u00e0 vu", rate=16_000)
+    assert spelled(Voted(french, 3), said) == "d\u00e9j\u00e0 vu"  # type: ignore[arg-type]
 
 
 def test_frames_needed_counts_blanks_between_equal_letters() -> None:

@@ -129,7 +129,7 @@ def test_training_exports_weights_with_a_card(tmp_path: Path) -> None:
     assert card["recipe"]["batch"] == 8
     assert str(tmp_path) not in str(card)
     assert models.load(f"deepspeech2:{path}").rate == 16_000
-    assert len(utterances(data.load("demo"))) == 24
+    assert len(utterances(data.load("demo"), DeepSpeech2(tiny_config()))) == 24
 
 
 @pytest.mark.parametrize(("share", "heard"), [(0.0, 0), (0.7, 140), (1.0, 200)])
@@ -249,9 +249,9 @@ def test_a_folder_of_another_run_is_refused_before_the_corpus_is_heard(
         train_asr(tmp_path / "file", [corpus], [], 0, tiny_config(layers=1), Recipe(epochs=1))
 
 
-def test_a_corpus_in_memory_is_its_16_bit_samples() -> None:
+def test_a_corpus_in_memory_is_its_16_bit_samples(tiny: DeepSpeech2) -> None:
     cuts = list(data.load("demo"))[:2]
-    kept = utterances(cuts, defenses.front_end("none"))
+    kept = utterances(cuts, tiny, defenses.front_end("none"))
     heard = data.read(cuts)
     for utterance, wave in zip(kept, heard, strict=True):
         assert utterance.wave.dtype == torch.int16

@@ -14,7 +14,7 @@ from melmoat.draws import Draws, derive
 from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import char_edits, word_edits
 from melmoat.models.base import Recognizer
-from melmoat.text import normalise
+from melmoat.text import normalise, same_text
 
 MATCHED = "matched"
 
@@ -158,7 +158,7 @@ class Aim:
         """The goal for a batch with these transcripts; see :class:`Attack`."""
         if self.target == MATCHED:
             texts = corpus()
-            return Targeted([matched(text, texts, seed) for text in truth])
+            return Targeted([matched(normalise(text), texts, seed) for text in truth])
         if self.target is not None:
             return Targeted([normalise(self.target)] * len(benign))
         return Untargeted(list(benign if self.against == "benign" else truth))
@@ -177,7 +177,7 @@ def matched(text: str, corpus: Sequence[str], seed: int = 0) -> str:
     >>> matched("GO ON", ["STOP IT", "GO ON", "YES", "NO WAY"])
     'NO WAY'
     """
-    others = {other for other in corpus if other and word_edits(text, other)[0]}
+    others = {other for other in corpus if other and not same_text(text, other)}
     if not others:
         raise AttackError(
             f"target={MATCHED} takes another text of the corpus, and there is none; give a corpus "

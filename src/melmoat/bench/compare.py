@@ -7,7 +7,15 @@ from itertools import combinations
 from pathlib import Path
 
 from melmoat.attacks import ATTACKS
-from melmoat.bench.results import SEP, Comparison, Result, compare, read_results, speakers_of
+from melmoat.bench.results import (
+    SEP,
+    Comparison,
+    Result,
+    compare,
+    read_results,
+    same_words,
+    speakers_of,
+)
 from melmoat.defenses import DEFENSES
 from melmoat.errors import MelmoatError
 from melmoat.models import MODELS
@@ -25,7 +33,7 @@ def compare_runs(
             each run has a cell once, the corpus may lie elsewhere and the seed may differ.
         rows: two rows by name, ``MODEL / DEFENSE / ATTACK`` or a part of that only they have; with
             ``other``, the first of ``run`` and the second of ``other``. None: all pairs with the
-            same attack, whose texts were normalised alike.
+            same attack, whose errors are of the same words.
         target: compare the WER against the attacker's text, of targeted attacks alone.
 
     Raises:
@@ -39,9 +47,7 @@ def compare_runs(
         pairs = [(_row(ours, rows[0], run), _row(theirs, rows[1], other or run))]
     elif other is None:
         pairs = [
-            (a, b)
-            for a, b in combinations(ours, 2)
-            if _place(a) == _place(b) and a.normaliser == b.normaliser
+            (a, b) for a, b in combinations(ours, 2) if _place(a) == _place(b) and same_words(a, b)
         ]
     else:
         pairs = _crossed(ours, theirs)

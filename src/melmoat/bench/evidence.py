@@ -208,18 +208,18 @@ def gradient(
 
 def _ladder(pool: Measured, key: str) -> list[tuple[Result, Result]]:
     """Pairs of attacks that differ in ``key`` alone: the largest value and the next one."""
+    groups = _groups((s.but(key), s.args[key], r) for s, r in pool if key in s.args)
+    return [(group[-1], group[-2]) for group in groups if len(group) > 1]
+
+
+def _groups(pool: Iterable[tuple[Any, Any, Result]]) -> list[list[Result]]:
+    """Results of the same place, by their values, each value once: attacks that differ only in what
+    they cost (``chunk``), or in how a budget is written, are one."""
     groups: dict[Any, dict[Any, Result]] = {}
-    for s, r in pool:
-        if key in s.args:
-            own = groups.setdefault(s.but(key), {})
-            same = own.get(s.args[key])  # but for chunk, which changes what it costs alone
-            own[s.args[key]] = r if same is None else max(same, r, key=lambda one: len(one.rows))
-    pairs = []
-    for group in groups.values():
-        ranked = [group[value] for value in sorted(group)]
-        if len(ranked) > 1:
-            pairs.append((ranked[-1], ranked[-2]))
-    return pairs
+    for place, value, result in pool:
+        own = groups.setdefault(place, {})
+        own[value] = max(own.get(value, result), result, key=lambda one: len(one.rows))
+    return [[group[value] for value in sorted(group)] for group in groups.values()]
 
 
 def effort(own: Measured, key: str) -> Finding:
@@ -331,15 +331,12 @@ def noise(own: Measured) -> Finding:
 
 def monotone(own: Measured) -> Finding:
     """Whether a smaller budget never breaks more than a larger one."""
-    groups: dict[Any, list[tuple[float, Result]]] = {}
-    for s, r in _whites(own):
-        if s.budget is not None:
-            place = (type(s.budget), *s.but("db", "eps", "ratio"))
-            groups.setdefault(place, []).append((_size(s.budget), r))
-    pairs = []
-    for group in groups.values():
-        ranked = [r for _, r in sorted(group, key=lambda item: item[0])]
-        pairs += [_between(small, big) for small, big in pairwise(ranked)]
+    groups = _groups(
+        ((type(s.budget), *s.but("db", "eps", "ratio")), _size(s.budget), r)
+        for s, r in _whites(own)
+        if s.budget is not None
+    )
+    pairs = [_between(small, big) for group in groups for small, big in pairwise(group)]
     return _gain(
         "smaller budgets",
         pairs,

@@ -23,7 +23,7 @@ from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.metrics import distortion
 from melmoat.metrics.errors import char_edits, word_edits
-from melmoat.models.base import Recognizer, heard
+from melmoat.models.base import Recognizer, heard, spelled
 from melmoat.models.whisper_text import Normaliser
 from melmoat.models.wrappers import Watched
 
@@ -81,6 +81,8 @@ def judge(
     if benign is None:
         benign = heard(model, clean, draws.fork("benign"))
     goal = goal or attack.goal(benign, truth)
+    if isinstance(goal, Targeted):
+        goal = replace(goal, targets=[spelled(model, text) for text in goal.targets])
     normaliser = getattr(model, "normaliser", None)
     if normaliser is not None and isinstance(goal, Untargeted | Targeted):
         goal = replace(goal, same=normaliser)

@@ -15,6 +15,7 @@ from melmoat.bench.cell import Cell
 from melmoat.bench.store import Store, StoreError
 from melmoat.errors import MelmoatError
 from melmoat.metrics.intervals import FLIPS, Difference, bootstrap, needed, paired, rate
+from melmoat.text import same_text
 
 SEP = " / "  # between model, defense and attack in the name of a row
 MIN_SPEAKERS = 5  # fewer resample to next to nothing
@@ -44,11 +45,6 @@ class Result:
     def label(self) -> str:
         """Defense and attack, for messages."""
         return SEP.join([self.cell.defense, self.cell.attack])
-
-    @property
-    def normaliser(self) -> str:
-        """What texts went through before they were compared, if anything."""
-        return next((str(row.get("normaliser") or "") for row in self.rows.values()), "")
 
     @property
     def targeted(self) -> bool:
@@ -144,6 +140,20 @@ def p_text(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
+def same_words(ours: Result, other: Result) -> bool:
+    """Whether errors are counted against as many words in each utterance that both have.
+
+    They are not where two recognizers spell, or normalise, the same text differently.
+    """
+
+    def count(result: Result, name: str) -> int:
+        words: int = result.rows[name]["counts"]["adversarial"]["words"][1]
+        return words
+
+    both = ours.rows.keys() & other.rows.keys()
+    return all(count(ours, name) == count(other, name) for name in both)
+
+
 def compare(
     ours: Result,
     other: Result,
@@ -164,7 +174,7 @@ def compare(
 
     Raises:
         StoreError: the same ids stand for different utterances or targets, which an attack may
-            lack; or the two count other words, since their texts are normalised differently.
+            lack; or the two count other words, since their texts are spelled differently.
     """
     both = sorted(ours.rows.keys() & other.rows.keys())
     one, two = (replace(r, rows={i: r.rows[i] for i in both}) for r in (ours, other))
@@ -172,12 +182,13 @@ def compare(
     (edits, words), (others, theirs) = one.words(counts), two.words(counts)
     if min(len(words), len(theirs)) < len(both):
         raise StoreError(f"{ours.label}, {other.label}: not both are targeted attacks")
-    if any(one.rows[i].get(against) != two.rows[i].get(against) for i in both):
+    pairs = [(str(one.rows[i].get(against)), str(two.rows[i].get(against))) for i in both]
+    if not all(same_text(*pair) for pair in pairs):
         raise StoreError(f"{ours.label}, {other.label}: the same ids have different {against}s")
     if words != theirs:
         raise StoreError(
-            f"{ours.label}, {other.label}: their texts are normalised differently, so their errors "
-            "are not of the same words"
+            f"{ours.label}, {other.label}: their texts are spelled or normalised differently, so "
+            "their errors are not of the same words"
         )
     groups = [speakers[i] for i in both] if speakers and all(i in speakers for i in both) else []
     enough = len(set(groups)) >= MIN_SPEAKERS

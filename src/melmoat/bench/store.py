@@ -15,10 +15,12 @@ import fcntl
 import json
 import math
 import os
+import unicodedata
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from melmoat.data import same_speech
 from melmoat.errors import MelmoatError
 from melmoat.metrics.intervals import bootstrap, rate
 
+_BREAKS = ("Cc", "Zl", "Zp")  # of lines, and other characters that steer a terminal
 NEEDED = ("id", "counts")  # what every row has
 # What a summary averages over the rows that have it.
 FIGURES = ("reached", "snr_db", "audible", "first", "queries", "seconds")
@@ -99,7 +102,10 @@ class Store:
         of them, with which code and where, under ``earlier``."""
         if self.folder.exists() and not self.folder.is_dir():
             raise StoreError(f"{self.folder} is a file; give the run a folder")
-        asking = {cell: cell.key for cell in cells}
+        try:
+            asking = {_cell(asdict(cell)): cell.key for cell in cells}
+        except TypeError as error:
+            raise StoreError(f"a run cannot keep {error}") from error
         limits = dict.fromkeys(asking, asked.get("limit"))
         now = {
             "asked": dict(asked),
@@ -130,9 +136,10 @@ class Store:
             StoreError: two corpora have the same texts and other audio.
         """
         found: dict[str, Cell] = {}
+        alike = cache(same_speech)
         for cell, key in keys.items():
             other = found.get(key)
-            if other is not None and not same_speech(other.data, cell.data):
+            if other is not None and not alike(other.data, cell.data):
                 raise StoreError(
                     f"{other.data} and {cell.data} have the same texts and other audio, which a "
                     "run does not tell apart: measure them in two folders (--out)"
@@ -303,8 +310,10 @@ def _cell(told: Mapping[str, Any]) -> Cell:
     """A cell as a file tells of it."""
     cell = Cell(**{name: told[name] for name in Cell.__annotations__})
     specs = cell.model, cell.defense, cell.attack, cell.data
-    if not all(isinstance(spec, str) and spec.isprintable() for spec in specs):
+    if not all(isinstance(spec, str) for spec in specs):
         raise TypeError("a cell without a model, a defense, an attack or a corpus")
+    if any(unicodedata.category(letter) in _BREAKS for spec in specs for letter in spec):
+        raise TypeError(f"line breaks or control characters in a cell: {specs}")
     if type(cell.seed) is not int:
         raise TypeError("a cell without a seed")
     return cell

@@ -160,7 +160,7 @@ def same_speech(spec: str, other: str) -> bool:
             return False
         some = sorted({0, len(ours) // 2, len(ours) - 1})
         one, two = (read([cuts[i] for i in some]) for cuts in (ours, theirs))
-    except MelmoatError:
+    except (MelmoatError, OSError):
         return True
     return one.wav.shape == two.wav.shape and bool((one.wav == two.wav).all())
 

@@ -53,10 +53,12 @@ def spelled(model: Recognizer, text: str) -> str:
     In its labels, if it has some; as it stands, where a ``normaliser`` compares texts; else in
     capitals without accents and punctuation.
     """
-    labels = getattr(model, "labels", None)
-    if labels is not None:
-        return spell(text, labels)
-    return text if getattr(model, "normaliser", None) is not None else normalise(text)
+    inner: object = model
+    while inner is not None and not hasattr(inner, "labels"):
+        if getattr(inner, "normaliser", None) is not None:
+            return text
+        inner = getattr(inner, "model", None)  # a vote over words hides its recognizer's labels
+    return normalise(text) if inner is None else spell(text, inner.labels)
 
 
 class CTCRecognizer(Recognizer, Protocol):

@@ -186,7 +186,7 @@ def commands(
     """Commands that measure the same cells again, one for each system and limit.
 
     Other options are those of the last call into the folder. Where a run of an earlier version does
-    not say a cell's limit, it is the number of its rows.
+    not say a cell's limit, it is the largest number of rows that its system has.
     """
     kept = [
         f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}")
@@ -195,7 +195,8 @@ def commands(
     ]
     groups: dict[tuple[Any, ...], list[Result]] = {}
     for result in results:
-        limit = limits.get(result.cell, len(result.rows) if asked.get("limit") else 0)
+        most = max(len(other.rows) for other in results if other.system == result.system)
+        limit = limits.get(result.cell, (most or asked["limit"]) if asked.get("limit") else 0)
         groups.setdefault((*result.system, limit), []).append(result)
     found = []
     for (model, defense, data, seed, limit), own in groups.items():

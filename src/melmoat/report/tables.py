@@ -31,7 +31,9 @@ def costs(estimates: Sequence[Estimate], labels: Mapping[Cell, tuple[str, str]])
     """
     left = [one for one in estimates if one.missing]
     several = len({one.cell.data for one in estimates}) > 1
-    total = span(sum(one.seconds for one in left))
+    timed = [one for one in left if not one.failed]
+    total = f": about {span(sum(one.seconds for one in timed))} on one worker of this machine"
+    unknown = f", without {len(left) - len(timed)} that could not be timed"
     said = f"{len(estimates)} cells, {len(left)} unfinished"
     parts: list[Table | Text] = []
     if left:
@@ -48,7 +50,7 @@ def costs(estimates: Sequence[Estimate], labels: Mapping[Cell, tuple[str, str]])
             time = one.failed or span(one.seconds)
             table.add_row(*map(Text, [*names, *where, str(one.missing), time]))
         parts.append(table)
-        said += f": about {total} on one worker of this machine"
+        said += (total if timed else "") + (unknown if len(timed) < len(left) else "")
     return Group(*parts, Text(said, style="bold"))
 
 

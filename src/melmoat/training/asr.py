@@ -30,7 +30,7 @@ from melmoat.draws import Draws, derive
 from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import word_edits
 from melmoat.models import MODELS
-from melmoat.models.base import frames_needed
+from melmoat.models.base import frames_needed, spelled
 from melmoat.models.deepspeech2 import DeepSpeech2, DeepSpeech2Config
 from melmoat.text import TextError
 from melmoat.training import loop, students
@@ -206,9 +206,10 @@ def check(cuts: Sequence[MonoCut], model: Student) -> None:
             f"them at pauses, or leave them out (longest={most}): {', '.join(long[:5])}"
         )
     labels = set(model.labels)
-    bad = [cut for cut in cuts if not set(cut.supervisions[0].text or "") <= labels]
+    texts = {cut.id: spelled(model, data.written(cut)) for cut in cuts}
+    bad = [name for name, text in texts.items() if not set(text) <= labels]
     if bad:
-        some = "; ".join(f"{cut.id}: {cut.supervisions[0].text}" for cut in bad[:5])
+        some = "; ".join(f"{name}: {texts[name]}" for name in bad[:5])
         raise TextError(
             f"{len(bad)} text(s) have characters that the recognizer does not write; spell them "
             f"out in transcripts.tsv, or leave them out: {some}"
@@ -221,9 +222,11 @@ def _fits(utterance: Utterance, model: Student) -> bool:
     return frames_needed(utterance.text) < available
 
 
-def utterances(cuts: Sequence[MonoCut], front_end: FrontEnd | None = None) -> list[Utterance]:
+def utterances(
+    cuts: Sequence[MonoCut], model: Student, front_end: FrontEnd | None = None
+) -> list[Utterance]:
     """Read a corpus into memory, as 16-bit integers, and each utterance through ``front_end`` (one
-    draw)."""
+    draw). Texts are as ``model`` writes."""
     found = []
     shown = track(cuts, "reading speech", console=Console(stderr=True), transient=True)
     for cut in shown:
@@ -235,7 +238,7 @@ def utterances(cuts: Sequence[MonoCut], front_end: FrontEnd | None = None) -> li
                     defended = front_end(audio, Draws([derive(cut.id)])).int16[0]
             except AudioError as error:
                 raise AudioError(f"{cut.id}: {error}") from error
-        found.append(Utterance(audio.int16[0], cut.supervisions[0].text, defended))
+        found.append(Utterance(audio.int16[0], spelled(model, data.written(cut)), defended))
     return found
 
 
@@ -289,7 +292,7 @@ def train_asr(
         **origin,
     }
     loop.begun(out, settings)
-    own, more, unheard = (utterances(list(cuts), front) for cuts in (kept, added, held))
+    own, more, unheard = (utterances(list(cuts), model, front) for cuts in (kept, added, held))
     task = ASRTask(model, own, more, unheard, recipe)
     loop.run(task, task.steps, out, task.steps_an_epoch, settings)
     card = {

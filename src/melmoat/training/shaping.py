@@ -20,6 +20,7 @@ from melmoat.defenses.shaping import Curve, centres
 from melmoat.draws import Draws, derive
 from melmoat.errors import MelmoatError
 from melmoat.models import MODELS
+from melmoat.models.base import spelled
 from melmoat.resampling import resample
 from melmoat.spectral import frame_mask
 from melmoat.training.speech import provenance
@@ -65,7 +66,7 @@ def measure_shaping(
         )
     total, frames_seen = torch.zeros(mel.bands, dtype=torch.float64), 0
     for group in plan(cuts, batch):
-        truth = [cut.supervisions[0].text or "" for cut in group]
+        truth = [spelled(recognizer, data.written(cut)) for cut in group]
         draws = Draws(derive(seed, cut.id) for cut in group)
         share = len(group) / (made.evaluations + 1)
         audio = data.read(group, recognizer.rate)

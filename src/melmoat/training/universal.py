@@ -19,6 +19,7 @@ from melmoat.defenses import DEFENSES
 from melmoat.draws import Draws, derive
 from melmoat.errors import MelmoatError
 from melmoat.models import MODELS
+from melmoat.models.base import spelled
 from melmoat.training.speech import provenance
 
 START = 0.1  # largest sample of the random pattern that training begins with
@@ -79,7 +80,7 @@ def train_universal(
         group = groups[order[place]]
         audio = data.read(group, system.rate).quantized()
         draws = Draws(derive(seed, epoch, cut.id) for cut in group)
-        truth = [cut.supervisions[0].text or "" for cut in group]
+        truth = [spelled(system, data.written(cut)) for cut in group]
         own = ball.target is None and ball.against == "benign"
         goal = ball.goal(system.transcribe(audio, draws.fork("benign")) if own else truth, truth)
         loud = (ball.budget.radius(audio) > 0).nonzero().flatten().tolist()
