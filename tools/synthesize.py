@@ -8,7 +8,8 @@ Needs the programs flite and espeak-ng (``apt-get install flite espeak-ng``), th
 
 ``demo`` speaks a fixed list of 24 texts with three voices; ``train`` speaks random texts of the
 same domain with many voices. Both write OUT/audio/*.flac (16 kHz mono), OUT/transcripts.tsv and
-OUT/ORIGIN.md. No train text equals, contains or is contained in a demo text.
+OUT/ORIGIN.md. No train text equals or contains a demo text, and none of several words is contained
+in one.
 """
 
 from __future__ import annotations

@@ -34,6 +34,8 @@ def test_masks_cover_bands_and_gaps_inside_the_utterance() -> None:
     frames = torch.tensor([300, 200, 40, 3])
     out = spec_augment(features, frames, np.random.default_rng(0))
     assert features.eq(1).all()
+    assert out[0, :, :300].eq(0).all(0).any()  # a gap in time
+    assert out[0, :, :300].eq(0).all(1).any()  # a band
     for x, n in zip(out, frames.tolist(), strict=True):
         gone_bins = x[:, :n].eq(0).all(1).sum()
         gone_frames = x[:, :n].eq(0).all(0).sum()

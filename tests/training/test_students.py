@@ -55,7 +55,7 @@ def test_a_step_is_the_same_after_a_restart(folder: Path) -> None:
     whole, cut = task(folder), task(folder)
     for number in range(4):
         whole.step(number)
-    for number in range(2):  # the first one has a learning rate of zero
+    for number in range(2):
         cut.step(number)
     resumed = task(folder)
     resumed.restore(cut.state())

@@ -12,6 +12,7 @@ from melmoat.bench.cell import fingerprint
 from melmoat.errors import MelmoatError
 from melmoat.training import labs
 from melmoat.training.labs import Lab, train_vocoder, with_statistics
+from melmoat.training.speech import split_speakers
 from melmoat.training.vocoder import VocoderRecipe, VocoderTask, plain
 from melmoat.vocoders import MelGAN, MelGANConfig, ParallelWaveGAN, ParallelWaveGANConfig
 from melmoat.vocoders.base import Vocoder
@@ -202,10 +203,12 @@ def test_training_exports_weights_with_a_card_and_goes_on_from_them(
     assert len(card["held_out_speakers"]) == 1
     made = vocoders.load(f"trained:{path}")
     assert (made.mel.mean is not None) == normalised
-    again, _ = train_vocoder(
-        tmp_path / "b", ["demo"], 1, "tiny", replace(recipe, lr=0.0), f"trained:{path}"
-    )
+    held = card["held_out_speakers"]
+    later = replace(recipe, lr=0.0, seed=1)
+    assert split_speakers(data.load("demo"), 1, 1)[1][0].supervisions[0].speaker not in held
+    again, _ = train_vocoder(tmp_path / "b", ["demo"], 1, "tiny", later, f"trained:{path}")
     card = read_header(again)["card"]
+    assert card["held_out_speakers"] == held  # what was unheard stays so
     assert card["start"] == f"trained:{fingerprint(path)}"
     assert str(tmp_path) not in str(card)
     with pytest.raises(MelmoatError, match="another network"):

@@ -3,8 +3,8 @@
 Spectrogram -> two strided convolutions over time and frequency -> recurrent layers, the directions
 summed -> one linear layer -> CTC. Every size is a field of :class:`DeepSpeech2Config`. The widths
 of the weights are the published ones; how they are applied is ours: recurrent layers run on padded
-batches (each utterance reversed within its own length for the backward direction), which on a CPU
-is 2.5 times faster than packed sequences and gives the same numbers.
+batches (each utterance reversed within its own length for the backward direction), which a CPU does
+faster than packed sequences (``benchmarks/speed.py``) and gives the same numbers.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class MaskedConv(nn.Module):
         if conv.in_channels > 1:
             return self.conv.forward(x.contiguous(memory_format=torch.channels_last))
         # With one input channel a kernel of 41 x 11 gives a CPU nothing to vectorise over. Make
-        # the 11 taps in time the channels (measured: 6 times faster, the same sums).
+        # the 11 taps in time the channels: the same sums, faster (``benchmarks/speed.py``).
         before, stride = int(conv.padding[1]), conv.stride[1]
         taps = F.pad(x[:, 0], (before, before)).unfold(2, conv.kernel_size[1], stride)
         return F.conv2d(

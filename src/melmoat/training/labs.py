@@ -72,7 +72,8 @@ def train_vocoder(
     """Train from corpora in ``out``, going on where an earlier run stopped, and export.
 
     Args:
-        corpora: corpus specs; the speakers held out are chosen among theirs.
+        corpora: corpus specs; the speakers held out are chosen among theirs. With ``start`` they
+            are those that its card says were held out from it, if there are any.
         architecture: one of :data:`LABS`.
         start: spec of the vocoder to start from; None for random weights.
 
@@ -80,16 +81,10 @@ def train_vocoder(
         ``out/model.safetensors``, whose card says what data, settings and scores it is of, and its
         spectral losses on the held-out speakers.
     """
-    lab = LABS[architecture]
-    kept, held = split_speakers(combine([data.load(s) for s in corpora]), held_out, recipe.seed)
-    speech = waves(kept, LAB_MEL.rate)
-    mel = with_statistics(LAB_MEL, speech) if lab.normalised else LAB_MEL
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        vocoder = lab.vocoder(mel)
-        discriminator = lab.discriminator() if recipe.warmup < recipe.steps else None
-    if start:
-        vocoder = _start(start, vocoder)
+    lab, begun = LABS[architecture], vocoders.load(start) if start else None
+    names = begun.card.get("held_out_speakers") if begun else None
+    everything = combine([data.load(s) for s in corpora])
+    kept, held = split_speakers(everything, held_out, recipe.seed, names)
     settings = {
         "trained_on": [provenance(spec) for spec in corpora],
         "held_out_speakers": sorted({cut.supervisions[0].speaker for cut in held}),
@@ -97,6 +92,15 @@ def train_vocoder(
         "recipe": asdict(recipe),
         **({"start": identity(VOCODERS.parse(start))} if start else {}),
     }
+    loop.begun(out, settings)
+    speech = waves(kept, LAB_MEL.rate)
+    mel = with_statistics(LAB_MEL, speech) if lab.normalised else LAB_MEL
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        vocoder = lab.vocoder(mel)
+        discriminator = lab.discriminator() if recipe.warmup < recipe.steps else None
+    if begun:
+        vocoder = _same_network(begun, vocoder)
     task = VocoderTask(vocoder, discriminator, speech, waves(held, mel.rate), recipe)
     loop.run(task, recipe.steps, out, validate_every=500, settings=settings)
     scores = task.validate()
@@ -105,13 +109,12 @@ def train_vocoder(
     return path, scores
 
 
-def _start(spec: str, wanted: Vocoder) -> Vocoder:
+def _same_network(found: Vocoder, wanted: Vocoder) -> Vocoder:
     """The weights to go on from; they must be of the network that is trained."""
-    found = vocoders.load(spec)
     same = replace(found.mel, mean=None, scale=None) == replace(wanted.mel, mean=None, scale=None)
     if type(found) is not type(wanted) or found.config != wanted.config or not same:
         raise MelmoatError(
-            f"{spec} is another network than the one to train, or hears another mel spectrogram; "
+            "--start is another network than the one to train, or hears another mel spectrogram; "
             "name the architecture that it was trained as"
         )
     return found.requires_grad_(True)

@@ -20,21 +20,26 @@ def split_speakers(
     """Training cuts, and the cuts of the speakers held out.
 
     Args:
-        held_out: how many speakers, chosen by ``seed``.
+        held_out: how many speakers, chosen by ``seed``. Who is not known is none of them.
         names: speakers to hold out instead, as far as they are there; if none is, as above.
 
     Raises:
-        MelmoatError: no speaker would be left to train on.
+        MelmoatError: no speaker would be left to train on, or none is known.
     """
-    speakers = sorted({cut.supervisions[0].speaker for cut in cuts})
+    speakers = sorted({cut.supervisions[0].speaker for cut in cuts} - {"", None})
+    if held_out and not speakers:
+        raise MelmoatError(
+            "cannot hold out speakers where nobody knows who speaks: --held-out 0, or a column "
+            "speaker in transcripts.tsv"
+        )
     chosen = set(names or ()) & set(speakers)
     if not chosen:
         chosen = set(np.random.default_rng([seed, 3]).permutation(speakers)[:held_out].tolist())
-    if chosen >= set(speakers):
+    kept = [cut for cut in cuts if cut.supervisions[0].speaker not in chosen]
+    if not kept:
         raise MelmoatError(
             f"cannot hold out {len(chosen)} of {len(speakers)} speakers; choose fewer to hold out"
         )
-    kept = [cut for cut in cuts if cut.supervisions[0].speaker not in chosen]
     held = [cut for cut in cuts if cut.supervisions[0].speaker in chosen]
     return CutSet.from_cuts(kept), CutSet.from_cuts(held)
 

@@ -25,6 +25,7 @@ class Vocoder(nn.Module):
         reach: frames before and after that a frame's samples depend on, at most; None for the
             whole utterance.
         noisy: whether :meth:`forward` takes a noise input, so that it is stochastic by itself.
+        card: what its weights come from, as far as is known.
     """
 
     config: Any
@@ -38,6 +39,7 @@ class Vocoder(nn.Module):
         if hop != mel.hop:
             raise ValueError(f"the network makes {hop} samples a frame, its mel has {mel.hop}")
         self.mel, self.hop, self.reach = mel, hop, reach
+        self.card: Mapping[str, Any] = {}
 
     def forward(self, mel: Tensor, noise: Tensor | None = None) -> Tensor:
         """Waveform of a mel spectrogram.

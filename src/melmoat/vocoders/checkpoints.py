@@ -42,6 +42,7 @@ def load(path: Path) -> Vocoder:
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path}: not a vocoder of this melmoat ({error!r})") from error
     weights.fill(vocoder, weights.read(path), str(path))
+    vocoder.card = header.get("card", {})
     return vocoder
 
 
