@@ -70,8 +70,8 @@ class Family(Generic[T]):
         factory = self.table[name]
         parameters = inspect.signature(factory).parameters
         hints = _hints(factory)
-        first = next(iter(parameters), None)
-        positional = first is not None and parameters[first].default is inspect.Parameter.empty
+        first = next(iter(parameters), "")
+        positional = bool(first) and parameters[first].default is inspect.Parameter.empty
         given = self._split(text, rest, list(parameters), positional)
         args: dict[str, Any] = {}
         short = []
@@ -84,7 +84,7 @@ class Family(Generic[T]):
                 raise SpecError(f"{text!r}: {self.kind} {name!r} needs {key}: {self.usage(name)}")
             else:
                 args[key] = parameter.default
-        if positional and not _KEY.fullmatch(show(args[next(iter(parameters))])):
+        if positional and not _KEY.fullmatch(show(args[first])):
             short[0] = short[0].partition("=")[2]
         return Spec(name, args, ":".join([name, ",".join(short)]) if short else name)
 

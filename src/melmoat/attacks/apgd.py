@@ -16,7 +16,7 @@ from torch import Tensor
 from melmoat.attacks.base import Ball, Goal
 from melmoat.attacks.budgets import within_scale
 from melmoat.attacks.probe import Probe
-from melmoat.attacks.search import check, passes, search
+from melmoat.attacks.search import check_search, passes, search
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.models.base import Recognizer
@@ -65,9 +65,7 @@ class APGD(Ball):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check(self, steps=self.steps, restarts=self.restarts)
-        if self.confirm and not self.stop:
-            raise ValueError("confirm is about when to stop: it needs stop=true")
+        check_search(self, steps=self.steps)
 
     @property
     def evaluations(self) -> int:

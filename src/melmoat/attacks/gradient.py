@@ -15,7 +15,7 @@ from torch import Tensor
 from melmoat.attacks.base import Ball, Goal
 from melmoat.attacks.budgets import TINY, within_scale
 from melmoat.attacks.probe import Probe
-from melmoat.attacks.search import check, passes, search
+from melmoat.attacks.search import check_search, passes, search
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.models.base import Recognizer
@@ -56,9 +56,7 @@ class PGD(Ball):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check(self, steps=self.steps, step=self.step, restarts=self.restarts)
-        if self.confirm and not self.stop:
-            raise ValueError("confirm is about when to stop: it needs stop=true")
+        check_search(self, steps=self.steps, step=self.step)
         if not 0 <= self.momentum < math.inf:
             raise ValueError(f"momentum must be finite and not negative, got {self.momentum}")
 

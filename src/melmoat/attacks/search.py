@@ -77,6 +77,13 @@ def check(attack: Averaging, **positive: float) -> None:
             raise ValueError(f"{name} must be positive and finite, got {value}")
 
 
+def check_search(attack: Search, **positive: float) -> None:
+    """:func:`check`, and that no option is idle."""
+    check(attack, restarts=attack.restarts, **positive)
+    if attack.confirm and not attack.stop:
+        raise ValueError("confirm is about when to stop: it needs stop=true")
+
+
 def passes(attack: Averaging) -> int:
     """Losses that one look takes: one for each chunk of draws."""
     return -(-attack.eot // (attack.chunk or attack.eot))

@@ -16,7 +16,7 @@ from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.models.base import Recognizer
 from melmoat.models.wrappers import Watched
-from melmoat.text import spell as respell
+from melmoat.text import spell
 
 
 @dataclass(frozen=True)
@@ -83,15 +83,14 @@ def _spelled(goal: Goal, model: Recognizer) -> Goal:
     and points, a CTC recognizer of capitals knows neither. What it cannot write at all is left
     out."""
     labels = getattr(model, "labels", None)
+    if labels is None:
+        return goal
 
-    def spell(text: str) -> str:
-        if labels is None or set(text) <= set(labels):
-            return text
-        known = "".join(c for c in respell(text, labels) if c in labels)  # digits go
-        return " ".join(known.split())
+    def known(text: str) -> str:
+        return " ".join("".join(c for c in spell(text, labels) if c in labels).split())
 
     if isinstance(goal, Untargeted):
-        return replace(goal, references=[spell(text) for text in goal.references])
+        return replace(goal, references=[known(text) for text in goal.references])
     if isinstance(goal, Targeted):
-        return replace(goal, targets=[spell(text) for text in goal.targets])
+        return replace(goal, targets=[known(text) for text in goal.targets])
     return goal

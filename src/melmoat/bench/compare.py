@@ -47,7 +47,9 @@ def compare_runs(
         pairs = [(_row(ours, rows[0], run), _row(theirs, rows[1], other or run))]
     elif other is None:
         pairs = [
-            (a, b) for a, b in combinations(ours, 2) if _place(a) == _place(b) and same_words(a, b)
+            (a, b)
+            for a, b in combinations(ours, 2)
+            if _place(a) == _place(b) and same_words(a, b, target)
         ]
     else:
         pairs = _crossed(ours, theirs)

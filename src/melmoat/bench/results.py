@@ -140,14 +140,18 @@ def p_text(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"= {p:.3f}"
 
 
-def same_words(ours: Result, other: Result) -> bool:
+def same_words(ours: Result, other: Result, target: bool = False) -> bool:
     """Whether errors are counted against as many words in each utterance that both have.
 
     They are not where two recognizers spell, or normalise, the same text differently.
+
+    Args:
+        target: the words of the attacker's text, of targeted attacks.
     """
+    which = "target" if target else "adversarial"
 
     def count(result: Result, name: str) -> int:
-        words: int = result.rows[name]["counts"]["adversarial"]["words"][1]
+        words: int = result.rows[name]["counts"][which]["words"][1]
         return words
 
     both = ours.rows.keys() & other.rows.keys()
@@ -185,7 +189,7 @@ def compare(
     pairs = [(str(one.rows[i].get(against)), str(two.rows[i].get(against))) for i in both]
     if not all(same_text(*pair) for pair in pairs):
         raise StoreError(f"{ours.label}, {other.label}: the same ids have different {against}s")
-    if words != theirs:
+    if not same_words(one, two, target):
         raise StoreError(
             f"{ours.label}, {other.label}: their texts are spelled or normalised differently, so "
             "their errors are not of the same words"

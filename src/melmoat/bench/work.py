@@ -18,7 +18,7 @@ from melmoat.attacks.base import Attack, Goal
 from melmoat.audio import Audio
 from melmoat.bench.cell import Cell
 from melmoat.bench.judge import Outcome, Row, judge, rows_of
-from melmoat.defenses import Defense, function_of_audio
+from melmoat.defenses import Defense, function_of_audio, through
 from melmoat.draws import Draws
 from melmoat.memory import keep_freed_memory
 from melmoat.models.base import Recognizer, heard, spelled
@@ -189,8 +189,7 @@ def _kinds(outcome: Outcome, defense: Defense, draws: Draws) -> dict[str, Audio]
     kinds = {"clean": outcome.clean, "adversarial": outcome.adversarial}
     front = function_of_audio(defense)
     if front is not None:
-        with torch.no_grad():
-            kinds["defended"] = front(outcome.adversarial, draws.fork("listen"))
+        kinds["defended"] = through(front, outcome.adversarial, draws.fork("listen"))
     return kinds
 
 

@@ -25,7 +25,7 @@ from torch import Tensor
 from melmoat import __version__, data, defenses
 from melmoat.audio import PCM16, Audio, AudioError
 from melmoat.bench.cell import identity
-from melmoat.defenses import DEFENSES, FrontEnd
+from melmoat.defenses import DEFENSES, FrontEnd, through
 from melmoat.draws import Draws, derive
 from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import word_edits
@@ -234,9 +234,8 @@ def utterances(
         defended = None
         if front_end is not None:
             try:
-                with torch.no_grad():
-                    defended = front_end(audio, Draws([derive(cut.id)])).int16[0]
-            except AudioError as error:
+                defended = through(front_end, audio, Draws([derive(cut.id)])).int16[0]
+            except MelmoatError as error:
                 raise AudioError(f"{cut.id}: {error}") from error
         found.append(Utterance(audio.int16[0], spelled(model, data.written(cut)), defended))
     return found
