@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,18 @@ import torch
 
 from melmoat.audio import Audio
 from melmoat.models import DeepSpeech2, DeepSpeech2Config
+from tests.elsewhere import elsewhere
 
 SHARED = Path(os.environ.get("MELMOAT_SHARED", Path(__file__).parents[2] / "shared"))
 
 torch.set_num_threads(2)
+
+
+@pytest.fixture
+def device() -> Iterator[str]:
+    """A second device, which refuses to mix with the processor."""
+    with elsewhere() as name:
+        yield name
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ LAYERS = [
         "audio",
         "text",
         "spectral",
+        "devices",
         "draws",
         "spec",
         "assets",

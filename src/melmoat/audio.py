@@ -117,6 +117,10 @@ class Audio:
         lengths = self.lengths[list(rows)]
         return Audio(self.wav[list(rows), : int(lengths.max())], lengths, self.rate)
 
+    def to(self, device: str | torch.device) -> Audio:
+        """The same batch on another device, and so whatever hears it."""
+        return replace(self, wav=self.wav.to(device), lengths=self.lengths.to(device))
+
     def quantized(self) -> Audio:
         """Rounded to what a 16-bit file holds: multiples of 1/32768 in [-1, 1 - 1/32768]."""
         steps = torch.round(self.wav * PCM16).clamp(-PCM16, PCM16 - 1)

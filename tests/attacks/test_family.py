@@ -150,6 +150,23 @@ def test_a_batch_equals_its_singles(spec: str, tiny: DeepSpeech2, ragged: Audio)
         assert (out.wav[i, : len(wave)] - alone.wav[0]).norm() <= 1e-2 * delta.norm()
 
 
+@pytest.mark.parametrize("spec", SPECS)
+def test_another_device_gives_the_same(
+    spec: str, ragged: Audio, device: str
+) -> None:
+    audio, model = ragged, defenses.build("wgn:snr=20").wrap(Frames())
+    if spec.startswith("transfer"):  # through its own recognizer, in 32-bit floats
+        spec = spec.replace("steps=4", "steps=1,step=1")
+    else:
+        audio = Audio(ragged.wav.double(), ragged.lengths)
+    attack, goal = attacks.build(spec), goals()[busy(spec)]
+    here = attack(model, audio, goal, Draws(SEEDS))
+    there = attack(model, audio.to(device), goal, Draws(SEEDS))
+    assert there.wav.device.type == there.lengths.device.type == device
+    delta = here.wav - audio.wav
+    assert (there.to("cpu").wav - here.wav).norm() <= 1e-2 * delta.norm()
+
+
 @pytest.mark.parametrize("spec", ZERO)
 def test_a_zero_budget_is_the_identity(spec: str, tiny: DeepSpeech2, ragged: Audio) -> None:
     out = attacks.build(spec)(tiny, ragged, Untargeted(TEXTS), Draws(SEEDS))

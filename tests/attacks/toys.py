@@ -25,4 +25,5 @@ class Frames(CTC):
 
     def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
         whole = F.pad(audio.wav, (0, HOP)).unfold(1, HOP, HOP)
-        return (torch.tanh(whole @ self.inner) @ self.outer).log_softmax(-1), audio.lengths // HOP
+        inner, outer = self.inner.to(whole), self.outer.to(whole)
+        return (torch.tanh(whole @ inner) @ outer).log_softmax(-1), audio.lengths // HOP

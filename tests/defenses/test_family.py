@@ -117,6 +117,21 @@ class TestFrontEnds:
         assert torch.equal(first, again)
         assert torch.equal(first, other) != front.stochastic
 
+    def test_another_device_gives_the_same(
+        self, spec: str, ragged: Audio, build: Build, device: str
+    ) -> None:
+        front = doubled(build(spec))
+        wav = ragged.wav.double().requires_grad_()
+        heard = front(Audio(wav, ragged.lengths), Draws(SEEDS)).wav
+        weights = torch.randn(heard.shape, dtype=torch.float64)
+        (slope,) = torch.autograd.grad((heard * weights).sum(), wav)
+        there = wav.detach().to(device).requires_grad_()
+        other = front(Audio(there, ragged.lengths.to(device)), Draws(SEEDS)).wav
+        assert other.device.type == device
+        (same,) = torch.autograd.grad((other * weights.to(device)).sum(), there)
+        assert torch.allclose(other.detach().cpu(), heard, atol=1e-9)
+        assert (same.cpu() - slope).norm() <= 1e-8 * slope.norm()
+
     def test_the_gradient_is_exact(self, spec: str, build: Build) -> None:
         if spec in LONG_WINDOW:
             pytest.skip("the other tests of Griffin-Lim check its gradient on a small window")

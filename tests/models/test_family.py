@@ -126,6 +126,20 @@ class TestRecognizers:
         assert torch.isfinite(losses).all()
         assert torch.isfinite(grad).all()
 
+    def test_another_device_gives_the_same(
+        self, spec: str, build: Build, ragged: Audio, device: str
+    ) -> None:
+        model = doubled(build(spec))
+        audio = Audio(ragged.wav.double(), ragged.lengths).pick([0, 2])
+        losses, grads = gradient(model, audio, TEXTS[:2])
+        heard = model.transcribe(audio, Draws(SEEDS[:2]))
+        there = audio.to(device)
+        losses_there, grads_there = gradient(model, there, TEXTS[:2])
+        assert losses_there.device.type == device
+        assert torch.allclose(losses_there.cpu(), losses, rtol=1e-9)
+        assert (grads_there.cpu() - grads).norm() <= 1e-8 * grads.norm()
+        assert model.transcribe(there, Draws(SEEDS[:2])) == heard
+
     def test_it_is_frozen_and_draws_only_from_its_streams(
         self, spec: str, build: Build, ragged: Audio
     ) -> None:

@@ -70,6 +70,16 @@ def test_reach_is_how_far_ahead_and_behind_it_sees(name: str) -> None:
 
 
 @every
+def test_another_device_gives_the_same(name: str, device: str) -> None:
+    vocoder = small(name).double()
+    frames, mel = torch.tensor([5, 9, 7]), normal(3, BANDS, 9)
+    here = synthesise(vocoder, mel, frames, Draws([1, 2, 3]))
+    there = synthesise(vocoder, mel.to(device), frames.to(device), Draws([1, 2, 3]))
+    assert there.device.type == device
+    assert torch.allclose(there.cpu(), here, atol=1e-9)
+
+
+@every
 def test_a_ragged_batch_equals_its_singles(name: str) -> None:
     vocoder = small(name).double()
     frames = torch.tensor([5, 9, 7])

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from melmoat.audio import Audio, AudioError
+from melmoat.devices import beside
 from melmoat.draws import Draws
 from melmoat.models.base import CTC
 from melmoat.spectral import frame_mask, magnitude, stft
@@ -196,6 +197,7 @@ class DeepSpeech2(CTC, nn.Module):
                 f"{float(audio.seconds.max()):.0f} s of audio: this recognizer takes utterances of "
                 f"up to {LONGEST_SECONDS} s, all of whose frames it needs at once; cut it at pauses"
             )
+        beside(self, audio.wav)
         spectrum, frames = stft(audio, self.window, self.config.hop, self.config.pad)
         logs = torch.log1p(magnitude(spectrum, floor=1e-12))
         mask = frame_mask(frames, logs.shape[-1])[:, None]

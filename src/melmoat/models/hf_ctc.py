@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from melmoat.audio import Audio, AudioError
+from melmoat.devices import beside
 from melmoat.draws import Draws
 from melmoat.models.base import CTC
 from melmoat.models.decoding import Decoder, greedy
@@ -161,7 +162,7 @@ class HFCTC(CTC, nn.Module):
     def _logits(self, wav: Tensor, **options: Tensor) -> Tensor:
         # transformers 5.20 draws for a layer drop from PyTorch's own stream in eval mode too.
         with torch.random.fork_rng([], enabled=not self.network.training):
-            logits: Tensor = self.network(wav, **options).logits
+            logits: Tensor = beside(self.network, wav)(wav, **options).logits
         return logits
 
     def _labelled(self, logits: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from melmoat.audio import RATE, Audio
+from melmoat.devices import beside
 from melmoat.draws import Draws
 from melmoat.models.seq2seq import Seq2Seq, Vocabulary
 from melmoat.models.whisper_mel import LONGEST, STRIDE, log_mel, pieces
@@ -247,7 +248,7 @@ class Whisper(nn.Module, Seq2Seq):
         Raises:
             AudioError: an utterance is longer than 30 s.
         """
-        full = self.network.config.max_source_positions
+        full = beside(self, audio.wav).network.config.max_source_positions
         mel, frames = log_mel(audio, self.network.config.num_mel_bins, self.pad)
         ends = (frames // 2).tolist()
         silence = self._silence(mel) if min(ends) < full else None

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from melmoat.devices import beside
 from melmoat.draws import Draws
 from melmoat.vocoders.mel import MelSpec, extend
 
@@ -66,7 +67,7 @@ def synthesise(vocoder: Vocoder, mel: Tensor, frames: Tensor, draws: Draws) -> T
 
     Shape: ``[B, F * hop]``. Samples beyond ``frames * hop`` are not meaningful.
     """
-    mel = vocoder.mel.normalise(mel)
+    mel = beside(vocoder, mel).mel.normalise(mel)
     total = mel.shape[-1] * vocoder.hop
     noise = None
     if vocoder.reach is None:
