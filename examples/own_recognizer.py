@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from melmoat.audio import Audio
+from melmoat.devices import beside
 from melmoat.draws import Draws
 from melmoat.models.base import CTC
 
@@ -29,8 +30,9 @@ class Own(CTC):
     def log_probs(self, audio: Audio, draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
         """Log probabilities ``[B, F, V]``, each frame summing to one, and true frames ``[B]``."""
         # One at a time: nothing can leak from one utterance to another. Batch it if yours allows.
-        rows = [self.network(wave[None]).mT.log_softmax(-1) for wave in audio]
-        frames = torch.tensor([len(row) for row in rows])
+        network = beside(self.network, audio.wav)  # on the audio's device
+        rows = [network(wave[None]).mT.log_softmax(-1) for wave in audio]
+        frames = torch.tensor([len(row) for row in rows], device=audio.wav.device)
         return nn.utils.rnn.pad_sequence(rows, batch_first=True), frames
 
 

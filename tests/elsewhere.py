@@ -71,7 +71,7 @@ def _indices(index: Any) -> Any:
 
 
 class _Makers(TorchFunctionMode):
-    """Tensors of Python numbers: PyTorch would make them on ``meta`` itself, where they are lost."""
+    """Tensors of numbers: PyTorch would make them on ``meta`` itself, where they are lost."""
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None

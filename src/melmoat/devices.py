@@ -28,7 +28,7 @@ def usable(device: str) -> str:
         MelmoatError: PyTorch knows no such device, or cannot use it here.
     """
     try:
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).item()
     except Exception as error:  # each backend has its own
         reason = str(error).partition("\n")[0]
         raise MelmoatError(

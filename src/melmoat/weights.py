@@ -19,6 +19,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from melmoat.devices import CPU
 from melmoat.errors import MelmoatError
 
 
@@ -36,7 +37,7 @@ def write(path: Path, module: nn.Module, header: Mapping[str, Any], half: bool =
     """
     kind = torch.float16 if half else torch.float32
     state = {
-        key: value.to(kind).contiguous()
+        key: value.to(CPU, kind).contiguous()
         for key, value in module.state_dict().items()
         if value.is_floating_point()
     }

@@ -151,9 +151,7 @@ def test_a_batch_equals_its_singles(spec: str, tiny: DeepSpeech2, ragged: Audio)
 
 
 @pytest.mark.parametrize("spec", SPECS)
-def test_another_device_gives_the_same(
-    spec: str, ragged: Audio, device: str
-) -> None:
+def test_another_device_gives_the_same(spec: str, ragged: Audio, device: str) -> None:
     audio, model = ragged, defenses.build("wgn:snr=20").wrap(Frames())
     if spec.startswith("transfer"):  # through its own recognizer, in 32-bit floats
         spec = spec.replace("steps=4", "steps=1,step=1")

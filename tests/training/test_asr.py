@@ -33,11 +33,11 @@ def sounds(n: int) -> list[Utterance]:
     return out
 
 
-def task(**changes: object) -> ASRTask:
+def task(device: str = "cpu", **changes: object) -> ASRTask:
     torch.manual_seed(0)
     recipe = Recipe(**{"epochs": 12, "batch": 4, "lr": 1e-2, "average": 0.9, **changes})  # type: ignore[arg-type]
     model = models.DeepSpeech2(tiny_config(layers=1))
-    return ASRTask(model, sounds(16), sounds(6), sounds(8), recipe)
+    return ASRTask(model, sounds(16), sounds(6), sounds(8), recipe, device)
 
 
 def test_it_learns_to_tell_two_tones_apart() -> None:

@@ -63,10 +63,10 @@ def small_pwg_discriminator() -> nn.Module:
     return ParallelWaveGANDiscriminator(ParallelWaveGANDiscriminatorConfig(layers=3, channels=4))
 
 
-def task(recipe: VocoderRecipe = RECIPE) -> VocoderTask:
+def task(recipe: VocoderRecipe = RECIPE, device: str = "cpu") -> VocoderTask:
     made = melgan()
     discriminator = small_melgan_discriminator() if recipe.warmup < recipe.steps else None
-    return VocoderTask(made, discriminator, hums(6), hums(8)[6:], recipe)
+    return VocoderTask(made, discriminator, hums(6), hums(8)[6:], recipe, device)
 
 
 def test_spectral_training_brings_held_out_sounds_nearer() -> None:

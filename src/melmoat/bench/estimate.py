@@ -11,6 +11,7 @@ from melmoat import data
 from melmoat.bench.cell import Cell
 from melmoat.bench.runner import Runner
 from melmoat.bench.work import Unit, Worker, told
+from melmoat.devices import usable
 from melmoat.draws import Draws
 from melmoat.models.base import heard, spelled
 from melmoat.models.wrappers import Watched
@@ -55,6 +56,7 @@ def estimate(
         if units:
             sample = units[len(units) // 2]
             worker.system(cell)  # what cannot be built ends the run itself too
+            usable(runner.device)
             try:
                 seconds = _timed(worker, sample, known) * sum(map(_audio, units)) / _audio(sample)
             except Exception as error:  # as in the run, which notes it and goes on
@@ -75,7 +77,7 @@ def _timed(worker: Worker, unit: Unit, known: Known) -> float:
     ``known`` keeps the transcription for the other attacks on the same system.
     """
     model, _, attack = worker.system(unit.cell)
-    audio = data.read(unit.batch, model.rate).quantized()
+    audio = data.read(unit.batch, model.rate).to(unit.device).quantized()
     draws = Draws(unit.cell.seed_of(cut.id) for cut in unit.batch)
     truth = [spelled(model, data.written(cut)) for cut in unit.batch]
     system = (replace(unit.cell, attack="none"), *(cut.id for cut in unit.batch))

@@ -22,6 +22,7 @@ from melmoat.bench.executors import Executor, Here
 from melmoat.bench.provenance import revision
 from melmoat.bench.store import Busy, Store, StoreError, writing
 from melmoat.bench.work import Measured, Unit, choose, plan
+from melmoat.devices import CPU
 
 
 @dataclass
@@ -35,6 +36,7 @@ class Runner:
         save_audio: keep clean, adversarial and defended audio as FLAC.
         seconds: most audio of a batch, padding included; 0 for no bound.
         executor: who does the work; this process if not said.
+        device: where the workers compute, such as ``cuda``.
     """
 
     store: Store
@@ -43,6 +45,7 @@ class Runner:
     save_audio: bool = False
     seconds: float = 0
     executor: Executor = field(default_factory=Here)
+    device: str = CPU
 
     def __post_init__(self) -> None:
         self._corpora: dict[str, list[MonoCut]] = {}
@@ -60,6 +63,7 @@ class Runner:
             "limit": self.limit,
             "save_audio": self.save_audio,
             "seconds": self.seconds,
+            "device": self.device,
         }
 
     def missing(self, cell: Cell) -> list[Unit]:
@@ -69,7 +73,7 @@ class Runner:
         for batch in plan(self.cuts(cell), self.batch, self.seconds):
             wanted = frozenset(cut.id for cut in batch if cut.id not in done)
             if wanted:
-                units.append(Unit(cell, tuple(batch), wanted, self.save_audio))
+                units.append(Unit(cell, tuple(batch), wanted, self.save_audio, self.device))
         return units
 
     def run(self, cells: Iterable[Cell], tick: Callable[[Cell, float], None]) -> None:

@@ -19,6 +19,7 @@ from melmoat.audio import Audio
 from melmoat.bench.cell import Cell
 from melmoat.bench.judge import Outcome, Row, judge, rows_of
 from melmoat.defenses import Defense, function_of_audio, through
+from melmoat.devices import CPU, usable
 from melmoat.draws import Draws
 from melmoat.memory import keep_freed_memory
 from melmoat.models.base import Recognizer, heard, spelled
@@ -64,12 +65,14 @@ class Unit:
         batch: all its utterances, which are attacked together.
         missing: ids of those whose rows are wanted.
         audio: whether its audio is wanted too.
+        device: where it is computed; the rows are the same, up to float rounding.
     """
 
     cell: Cell
     batch: tuple[MonoCut, ...]
     missing: frozenset[str]
     audio: bool = False
+    device: str = CPU
 
 
 @dataclass
@@ -130,6 +133,7 @@ class Worker:
         Where the batch fails, its utterances are tried one by one; what fails alone is noted.
         """
         system = self.system(unit.cell)
+        usable(unit.device)
         out = Measured(unit)
         ticked = 0.0
 
@@ -166,7 +170,7 @@ class Worker:
         truth = [spelled(model, data.written(cut)) for cut in batch]
         draws = Draws(unit.cell.seed_of(name) for name in names)
         share = len(batch) / (attack.evaluations + 1)
-        clean = data.read(batch, model.rate)
+        clean = data.read(batch, model.rate).to(unit.device)
         benign = self._benign(unit.cell, names, model, clean)
         goal = self.goal(unit.cell, attack, benign, truth)
         outcome = judge(model, clean, attack, truth, draws, lambda: tick(share), benign, goal)
@@ -177,7 +181,7 @@ class Worker:
         for kind, audio in kinds.items():
             kept = out.audio.setdefault(kind, {})
             for name, wave in zip(names, audio, strict=True):
-                kept[name] = Audio.of([wave], audio.rate)
+                kept[name] = Audio.of([wave], audio.rate).to(CPU)
 
 
 def _texts(corpus: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import typer
 
 from melmoat import __version__
 from melmoat.cli.endings import refuse_idle
+from melmoat.cli.options import DeviceOption
 from melmoat.cli.reading import reading
 from melmoat.cli.serve import serving
 from melmoat.cli.train import train
@@ -112,6 +113,7 @@ def transcribe(
     model: ModelOption = "ds2-an4",
     defense: DefenseOption = "none",
     seed: SecretOption = None,
+    device: DeviceOption = "cpu",
 ) -> None:
     """Print what a recognizer hears in each file, behind a defense with noise that is another at
     each call. A file that cannot be heard is named, the others are transcribed."""
@@ -119,19 +121,21 @@ def transcribe(
 
     from melmoat import audio, defenses, models
     from melmoat.defenses.files import audio_files, named
+    from melmoat.devices import usable
     from melmoat.draws import Draws, derive, secret
     from melmoat.errors import MelmoatError
     from melmoat.models.base import heard
 
     seed, failed = secret() if seed is None else seed, 0
     system = defenses.build(defense).wrap(models.load(model))
+    usable(device)
     files = [file for path in paths for file in audio_files(path)]
     met: Counter[str] = Counter()  # files of one name, in several folders, draw for themselves
     for file in files:
         again, met[file.name] = met[file.name], met[file.name] + 1
         draws = Draws([derive(seed, file.name, *([again] if again else []))])
         try:
-            (text,) = heard(system, audio.load(file, system.rate), draws)
+            (text,) = heard(system, audio.load(file, system.rate).to(device), draws)
         except MelmoatError as error:
             failed += 1
             typer.echo(f"error: {named(file, error)}", err=True)
@@ -149,6 +153,7 @@ def defend(
     ],
     defense: DefenseOption,
     seed: SecretOption = None,
+    device: DeviceOption = "cpu",
 ) -> None:
     """Pass audio through a defense and write what the recognizer would hear (16 kHz mono).
 
@@ -158,6 +163,7 @@ def defend(
     from melmoat import defenses
     from melmoat.cli.progress import bar
     from melmoat.defenses.files import defend_files, jobs
+    from melmoat.devices import usable
     from melmoat.errors import MelmoatError
     from melmoat.memory import keep_freed_memory
 
@@ -166,9 +172,10 @@ def defend(
         raise MelmoatError("defend takes one or more sources and then a target")
     files = jobs(sources, target)
     front = defenses.front_end(defense)
+    usable(device)
     keep_freed_memory()
     with bar("defend", len(files)) as tick:
-        passed = defend_files(front, files, seed, lambda: tick(1))
+        passed = defend_files(front, files, seed, lambda: tick(1), device)
     for reason in passed.failed:
         typer.echo(reason, err=True)
     if passed.files:
@@ -188,11 +195,13 @@ def attack(
     defense: DefenseOption = "none",
     text: Annotated[str | None, typer.Option(help="What is said, for against=truth.")] = None,
     seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
 ) -> None:
     """Attack one file; the defense, if any, is part of what is attacked."""
     from melmoat import attacks, audio, defenses, models
     from melmoat.bench.judge import judge
     from melmoat.cli.progress import bar
+    from melmoat.devices import usable
     from melmoat.draws import Draws, derive
     from melmoat.errors import MelmoatError
     from melmoat.metrics.distortion import snr_db
@@ -203,7 +212,7 @@ def attack(
         raise MelmoatError("against=truth needs --text, what is said in the file")
     system = defenses.build(defense).wrap(models.load(model))
     audio.check_target(target)
-    clean = audio.load(source, system.rate)
+    clean = audio.load(source, system.rate).to(usable(device))
     if target.exists() and target.samefile(source):
         raise MelmoatError(f"{source} would be overwritten; choose another target")
     draws = Draws([derive(seed, source.name)])
@@ -244,6 +253,7 @@ def bench(
     executor: Annotated[
         str, typer.Option(help="Who works: here, processes:workers=2, or ray:address=auto.")
     ] = "here",
+    device: DeviceOption = "cpu",
     dry_run: Annotated[
         bool, typer.Option(help="Measure nothing; say what is left and how long it may take.")
     ] = False,
@@ -272,7 +282,8 @@ def bench(
         limit = table.limit if limit is None else limit
     else:
         cells = grid(model, defense, attack, data or ["demo"], seed)
-    runner = Runner(Store(out), batch, limit or 0, save_audio, seconds, EXECUTORS.build(executor))
+    who = EXECUTORS.build(executor)
+    runner = Runner(Store(out), batch, limit or 0, save_audio, seconds, who, device)
     if dry_run:
         forecast(runner, cells, labels)
         return

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from melmoat.cli.options import DeviceOption
+
 serving = typer.Typer()
 GRACE = 30  # seconds that open requests have when the server is told to end
 
@@ -25,6 +27,7 @@ def serve(
     longest: Annotated[float, typer.Option(min=0, help="Seconds of one recording.")] = 60,
     megabytes: Annotated[float, typer.Option(min=0, help="Most of one request.")] = 25,
     waiting: Annotated[int, typer.Option(min=1, help="Requests at once, at most.")] = 64,
+    device: DeviceOption = "cpu",
 ) -> None:
     """Serve a defense over HTTP, and the recognizer behind it if one is given.
 
@@ -44,5 +47,5 @@ def serve(
             raise
         raise MelmoatError(f'serve needs {error.name}: pip install "melmoat[serve]"') from error
     keep_freed_memory()
-    app = create_app(defense, model, Limits(batch, seconds, longest, megabytes, waiting))
+    app = create_app(defense, model, Limits(batch, seconds, longest, megabytes, waiting), device)
     uvicorn.run(app, host=host, port=port, timeout_graceful_shutdown=GRACE)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from melmoat.cli.endings import refuse_idle, resumable
+from melmoat.cli.options import DeviceOption
 
 train = typer.Typer(help="Train the weights that melmoat uses.", no_args_is_help=True)
 
@@ -58,6 +59,7 @@ def asr(
         float, typer.Option(min=0, max=1, help="Probability of white noise on an utterance.")
     ] = 0.5,
     seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
 ) -> None:
     """Train a DeepSpeech2 or fine-tune a recognizer; killed, the same command goes on."""
     from melmoat.models.deepspeech2 import DeepSpeech2Config
@@ -79,7 +81,9 @@ def asr(
         seed=seed,
     )
     with resumable("the state is", out):
-        path, card = train_asr(out, data, extra, held_out, config, recipe, half, start, defense)
+        path, card = train_asr(
+            out, data, extra, held_out, config, recipe, half, start, defense, device
+        )
     wer, left = card["held_out_wer"], card["left_out"]
     score = "" if wer is None else f"; greedy WER on held-out speakers {wer:.2f} %"
     few = f"; {left} utterance(s) left out: too short for their texts" if left else ""
@@ -104,6 +108,7 @@ def vocoder(
         str | None, typer.Option(help="Vocoder to start from, such as trained:PATH.")
     ] = None,
     seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
 ) -> None:
     """Train a vocoder of a lab size; killed at any time, the same command goes on."""
     from dataclasses import replace
@@ -125,7 +130,7 @@ def vocoder(
     }
     recipe = replace(recipe, **{k: v for k, v in given.items() if v is not None})
     with resumable("the state is", out):
-        path, scores = train_vocoder(out, data, held_out, architecture, recipe, start)
+        path, scores = train_vocoder(out, data, held_out, architecture, recipe, start, device)
     found = "".join(f"; {name} {value:.3f}" for name, value in scores.items())
     typer.echo(f"wrote {path}{found}. Use it as trained:{path}")
 
@@ -143,6 +148,7 @@ def shaping(
     limit: Annotated[int, typer.Option(min=1, help="Pairs of benign and attacked audio.")] = 100,
     batch: Annotated[int, typer.Option(min=1, help="Utterances attacked together.")] = 8,
     seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
 ) -> None:
     """Measure where in frequency an attack acts, as a curve for mdnf:shaping=FILE."""
     from melmoat import data as corpora
@@ -156,7 +162,7 @@ def shaping(
     with bar("shaping", min(limit, len(corpora.load(data)))) as tick:
         bands = vocoders.load(mel).mel
         scale: Scale = "linear" if linear else "log"
-        curve = measure_shaping(model, attack, data, bands, scale, limit, batch, seed, tick)
+        curve = measure_shaping(model, attack, data, bands, scale, limit, batch, seed, tick, device)
     curve.save(out)
     peak = curve.hz[curve.values.index(max(curve.values))]
     typer.echo(f"wrote {out}: strongest at {peak:.0f} Hz. Use it as mdnf:shaping={out}")
@@ -176,6 +182,7 @@ def universal(
     limit: Annotated[int, typer.Option(min=0, help="Utterances; 0 for all.")] = 0,
     batch: Annotated[int, typer.Option(min=1, help="Utterances a step.")] = 8,
     seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
 ) -> None:
     """Train one perturbation that is added to every utterance, for universal:FILE."""
     from melmoat import data as corpora
@@ -192,7 +199,7 @@ def universal(
     total = epochs * (min(limit, count) if limit else count)
     with bar("universal", total) as tick:
         found, ball, card = train_universal(
-            model, budget, data, defense, pattern, epochs, limit, batch, seed, tick
+            model, budget, data, defense, pattern, epochs, limit, batch, seed, tick, device
         )
     save(out, found, ball, card)
     reached = card["reached_percent"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from melmoat import audio
 from melmoat.audio import AudioError
 from melmoat.defenses.base import FrontEnd, through
+from melmoat.devices import CPU
 from melmoat.draws import Draws, derive, secret
 from melmoat.errors import MelmoatError
 
@@ -109,6 +110,7 @@ def defend_files(
     files: Sequence[Job],
     seed: int | None = None,
     tick: Callable[[], None] = lambda: None,
+    device: str = CPU,
 ) -> Passed:
     """Pass every file through ``front_end``; one that cannot be used does not stop the others.
 
@@ -116,6 +118,7 @@ def defend_files(
         files: what :func:`jobs` found. Audio is brought to 16 kHz mono.
         seed: with a job's name, it decides what is drawn for that file; None: nobody knows it.
         tick: called after each file.
+        device: where it is computed, such as ``cuda``.
     """
     passed, seed = Passed(), secret() if seed is None else seed
     for job in files:
@@ -124,7 +127,7 @@ def defend_files(
             audio.check_target(job.target)
             clean = audio.load(job.source)
             began = time.perf_counter()
-            heard = through(front_end, clean, Draws([derive(seed, job.name)]))
+            heard = through(front_end, clean.to(device), Draws([derive(seed, job.name)]))
             passed.spent += time.perf_counter() - began
             audio.save(job.target, heard)
             passed.seconds += float(clean.seconds)

@@ -25,6 +25,7 @@ from starlette.exceptions import HTTPException
 from melmoat import __version__
 from melmoat import audio as files
 from melmoat.audio import AudioError
+from melmoat.devices import CPU
 from melmoat.server.edge import Bounded, Counted, told, while_there
 from melmoat.server.figures import Figures
 from melmoat.server.service import Limits, Service
@@ -33,19 +34,25 @@ TYPES = {"wav": "audio/wav", "flac": "audio/flac"}
 ROUTES = {"/defend", "/v1/audio/transcriptions", "/health", "/metrics"}
 
 
-def create_app(defense: str, model: str | None = None, limits: Limits | None = None) -> FastAPI:
+def create_app(
+    defense: str,
+    model: str | None = None,
+    limits: Limits | None = None,
+    device: str = CPU,
+) -> FastAPI:
     """The application, with everything loaded, and run once on noise.
 
     Args:
         defense: spec of the defense.
         model: spec of the recognizer behind it; without one, only ``/defend`` is served.
+        device: where it is computed, such as ``cuda``.
 
     Raises:
-        MelmoatError: an unknown spec, missing weights; without a model, a defense that is no
-            function of audio (such as ``rs``).
+        MelmoatError: an unknown spec or device, missing weights; without a model, a defense that is
+            no function of audio (such as ``rs``).
     """
     limits, figures = limits or Limits(), Figures()
-    service = Service(defense, model, limits, figures)
+    service = Service(defense, model, limits, figures, device)
     decoding = anyio.CapacityLimiter(os.cpu_count() or 1)
 
     @asynccontextmanager

@@ -13,6 +13,7 @@ import torch
 from melmoat import defenses, models
 from melmoat.audio import RATE, Audio
 from melmoat.defenses import FrontEnd, through
+from melmoat.devices import CPU, usable
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.models.base import heard
@@ -46,7 +47,7 @@ class Service:
     """Everything is loaded, and run once on noise, when this is made.
 
     Args:
-        defense, model: as for :func:`melmoat.server.create_app`, which see for errors.
+        defense, model, device: as for :func:`melmoat.server.create_app`, which see for errors.
 
     Attributes:
         rate: of what it takes and gives, Hz.
@@ -54,7 +55,14 @@ class Service:
         transcribe: what the defended recognizer hears; None without one.
     """
 
-    def __init__(self, defense: str, model: str | None, limits: Limits, figures: Figures) -> None:
+    def __init__(
+        self,
+        defense: str,
+        model: str | None,
+        limits: Limits,
+        figures: Figures,
+        device: str = CPU,
+    ) -> None:
         made = defenses.build(defense)
         front = defenses.function_of_audio(made)
         if not (front or model):
@@ -63,7 +71,7 @@ class Service:
             )
         system = made.wrap(models.load(model)) if model else None
         self.rate = system.rate if system else RATE
-        self._limits, self._figures = limits, figures
+        self._limits, self._figures, self._device = limits, figures, usable(device)
         self._turn = threading.Lock()  # both kinds of work at once would each be half as fast
         self._batchers: list[Batcher[Any]] = []
         self.defend = self._batcher("defend", partial(_defend, front), 1) if front else None
@@ -76,7 +84,7 @@ class Service:
     ) -> Batcher[T]:
         def alone(audio: Audio, draws: Draws) -> Sequence[T]:
             with self._turn:
-                return work(audio, draws)
+                return work(audio.to(self._device), draws)
 
         noise = 0.1 * torch.randn(self.rate, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():  # the first pass costs more than the others, and may fail

@@ -26,6 +26,7 @@ from melmoat import __version__, data, defenses
 from melmoat.audio import PCM16, Audio, AudioError
 from melmoat.bench.cell import identity
 from melmoat.defenses import DEFENSES, FrontEnd, through
+from melmoat.devices import CPU, usable
 from melmoat.draws import Draws, derive
 from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import word_edits
@@ -79,8 +80,9 @@ class ASRTask:
         extra: Sequence[Utterance],
         held_out: Sequence[Utterance],
         recipe: Recipe,
+        device: str = CPU,
     ) -> None:
-        self.model, self.recipe = model, recipe
+        self.model, self.recipe, self.device = model.to(device), recipe, device
         self.average: Student = copy.deepcopy(model).eval().requires_grad_(False)
         self.learnt = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
@@ -134,7 +136,7 @@ class ASRTask:
         rate = self.recipe.lr * loop.cosine((number + 1) / (self.steps + 1))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss = students.batch_loss(self.model, Audio.of(waves), texts, rng)
+        loss = students.batch_loss(self.model, Audio.of(waves).to(self.device), texts, rng)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.learnt, self.recipe.clip)
@@ -164,7 +166,7 @@ class ASRTask:
         edits = words = 0
         for i in range(0, len(self.held_out), 16):
             batch = self.held_out[i : i + 16]
-            audio = Audio.of([_floats(wave) for wave in waves[i : i + 16]])
+            audio = Audio.of([_floats(wave) for wave in waves[i : i + 16]]).to(self.device)
             hypotheses = self.average.transcribe(audio, Draws([0] * len(batch)))
             for utterance, hypothesis in zip(batch, hypotheses, strict=True):
                 wrong, total = word_edits(utterance.text, hypothesis)
@@ -223,7 +225,10 @@ def _fits(utterance: Utterance, model: Student) -> bool:
 
 
 def utterances(
-    cuts: Sequence[MonoCut], model: Student, front_end: FrontEnd | None = None
+    cuts: Sequence[MonoCut],
+    model: Student,
+    front_end: FrontEnd | None = None,
+    device: str = CPU,
 ) -> list[Utterance]:
     """Read a corpus into memory, as 16-bit integers, and each utterance through ``front_end`` (one
     draw). Texts are as ``model`` writes."""
@@ -234,7 +239,8 @@ def utterances(
         defended = None
         if front_end is not None:
             try:
-                defended = through(front_end, audio, Draws([derive(cut.id)])).int16[0]
+                heard = through(front_end, audio.to(device), Draws([derive(cut.id)]))
+                defended = heard.to(CPU).int16[0]
             except MelmoatError as error:
                 raise AudioError(f"{cut.id}: {error}") from error
         found.append(Utterance(audio.int16[0], spelled(model, data.written(cut)), defended))
@@ -251,6 +257,7 @@ def train_asr(
     half: bool = False,
     start: str | None = None,
     defense: str | None = None,
+    device: str = CPU,
 ) -> tuple[Path, dict[str, Any]]:
     """Train from corpora in ``out``, going on where an earlier run stopped, and export.
 
@@ -263,6 +270,7 @@ def train_asr(
         start: spec of the DeepSpeech2 or hf-ctc model to start from; None for the random weights
             of a DeepSpeech2.
         defense: spec of the front-end to fine-tune for.
+        device: where it is computed, such as ``cuda``; a run may go on on another.
 
     Returns:
         ``out/model.safetensors``, or the folder ``out/model`` of an hf-ctc model, and its card:
@@ -270,6 +278,7 @@ def train_asr(
         not fit into their frames, and ``held_out_wer``, the greedy WER in percent of that very file
         on the held-out speakers (None without any words of theirs).
     """
+    usable(device)
     model = students.take(start, half) if start else _random(config, recipe.seed)
     names = model.card.get("held_out_speakers") if start else None
     everything = combine([data.load(s) for s in main])
@@ -291,8 +300,10 @@ def train_asr(
         **origin,
     }
     loop.begun(out, settings)
-    own, more, unheard = (utterances(list(cuts), model, front) for cuts in (kept, added, held))
-    task = ASRTask(model, own, more, unheard, recipe)
+    own, more, unheard = (
+        utterances(list(cuts), model, front, device) for cuts in (kept, added, held)
+    )
+    task = ASRTask(model, own, more, unheard, recipe, device)
     loop.run(task, task.steps, out, task.steps_an_epoch, settings)
     card = {
         "trained_on": settings["trained_on"],

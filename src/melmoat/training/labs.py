@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from melmoat import __version__, data, vocoders
 from melmoat.audio import PCM16, Audio
 from melmoat.bench.cell import identity
+from melmoat.devices import CPU, usable
 from melmoat.errors import MelmoatError
 from melmoat.training import loop
 from melmoat.training.speech import combine, provenance, split_speakers
@@ -68,6 +69,7 @@ def train_vocoder(
     architecture: str,
     recipe: VocoderRecipe,
     start: str | None = None,
+    device: str = CPU,
 ) -> tuple[Path, dict[str, float]]:
     """Train from corpora in ``out``, going on where an earlier run stopped, and export.
 
@@ -76,11 +78,13 @@ def train_vocoder(
             are those that its card says were held out from it, if there are any.
         architecture: one of :data:`LABS`.
         start: spec of the vocoder to start from; None for random weights.
+        device: where it is computed, such as ``cuda``; a run may go on on another.
 
     Returns:
         ``out/model.safetensors``, whose card says what data, settings and scores it is of, and its
         spectral losses on the held-out speakers.
     """
+    usable(device)
     lab, begun = LABS[architecture], vocoders.load(start) if start else None
     names = begun.card.get("held_out_speakers") if begun else None
     everything = combine([data.load(s) for s in corpora])
@@ -101,7 +105,7 @@ def train_vocoder(
         discriminator = lab.discriminator() if recipe.warmup < recipe.steps else None
     if begun:
         vocoder = _same_network(begun, vocoder)
-    task = VocoderTask(vocoder, discriminator, speech, waves(held, mel.rate), recipe)
+    task = VocoderTask(vocoder, discriminator, speech, waves(held, mel.rate), recipe, device)
     loop.run(task, recipe.steps, out, validate_every=500, settings=settings)
     scores = task.validate()
     path = out / "model.safetensors"

@@ -17,6 +17,7 @@ from melmoat.bench.cell import identity
 from melmoat.bench.judge import judge
 from melmoat.bench.work import choose, plan
 from melmoat.defenses.shaping import Curve, centres
+from melmoat.devices import CPU, usable
 from melmoat.draws import Draws, derive
 from melmoat.errors import MelmoatError
 from melmoat.models import MODELS
@@ -39,6 +40,7 @@ def measure_shaping(
     batch: int = 8,
     seed: int = 0,
     tick: Callable[[float], None] = lambda _: None,
+    device: str = CPU,
 ) -> Curve:
     """Attack ``limit`` utterances and average what changed in each mel band.
 
@@ -51,6 +53,7 @@ def measure_shaping(
         scale: whether the magnitudes are compared, or their logarithms. A perturbation shows most
             in logarithms where speech is weak, in magnitudes where both are strong.
         tick: called with the number of utterances that were just done.
+        device: where it is computed, such as ``cuda``.
 
     Raises:
         AudioError: an utterance too short for the spectrogram, named before any is attacked.
@@ -69,7 +72,7 @@ def measure_shaping(
         truth = [spelled(recognizer, data.written(cut)) for cut in group]
         draws = Draws(derive(seed, cut.id) for cut in group)
         share = len(group) / (made.evaluations + 1)
-        audio = data.read(group, recognizer.rate)
+        audio = data.read(group, recognizer.rate).to(usable(device))
         out = judge(recognizer, audio, made, truth, draws, partial(tick, share))
         differences, frames = difference(out.clean, out.adversarial, mel, scale)
         total, frames_seen = total + differences, frames_seen + frames
@@ -102,7 +105,7 @@ def difference(
         base = 10.0 if mel.log == "10" else math.e
         x, y = base**x, base**y
     inside = frame_mask(frames, x.shape[-1])[:, None]
-    return ((y - x).abs() * inside).double().sum((0, 2)), int(frames.sum())
+    return ((y - x).abs() * inside).double().sum((0, 2)).to(CPU), int(frames.sum())
 
 
 def curve_of(differences: Tensor, mel: MelSpec, card: dict[str, object]) -> Curve:

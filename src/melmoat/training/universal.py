@@ -16,6 +16,7 @@ from melmoat.attacks.universal import Pattern
 from melmoat.bench.cell import identity
 from melmoat.bench.work import choose, plan
 from melmoat.defenses import DEFENSES
+from melmoat.devices import CPU, usable
 from melmoat.draws import Draws, derive
 from melmoat.errors import MelmoatError
 from melmoat.models import MODELS
@@ -38,6 +39,7 @@ def train_universal(
     batch: int = 8,
     seed: int = 0,
     tick: Callable[[float], None] = lambda _: None,
+    device: str = CPU,
 ) -> tuple[Pattern, dict[str, Any], dict[str, Any]]:
     """Signed gradient steps on a pattern, one a batch of utterances, with momentum.
 
@@ -51,6 +53,7 @@ def train_universal(
         epochs: passes over the corpus.
         limit: utterances; 0 for all.
         tick: called with the number of utterances that were just done.
+        device: where it is computed, such as ``cuda``.
 
     Returns:
         the pattern, the keys of its budget and aim, and its card.
@@ -58,6 +61,7 @@ def train_universal(
     Raises:
         AttackError: a target of each utterance's own.
     """
+    usable(device)
     ball = ATTACKS.build(f"noise:{budget}")
     assert isinstance(ball, Ball)
     if ball.target == MATCHED:
@@ -78,7 +82,7 @@ def train_universal(
         if place == 0:
             order, reached, losses = rng.permutation(len(groups)).tolist(), 0, 0.0
         group = groups[order[place]]
-        audio = data.read(group, system.rate).quantized()
+        audio = data.read(group, system.rate).to(device).quantized()
         draws = Draws(derive(seed, epoch, cut.id) for cut in group)
         truth = [spelled(system, data.written(cut)) for cut in group]
         own = ball.target is None and ball.against == "benign"

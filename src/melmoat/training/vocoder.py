@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
 from melmoat.audio import PCM16, Audio
+from melmoat.devices import CPU
 from melmoat.errors import MelmoatError
 from melmoat.training import loop
 from melmoat.training.average import follow
@@ -70,6 +71,7 @@ class VocoderTask:
         discriminator: what joins after the warm-up; None to train on spectra alone.
         waves: speech to learn from, int16. Shape of each: ``[L]``.
         held_out: speech to validate on.
+        device: where it is computed.
     """
 
     def __init__(
@@ -79,11 +81,12 @@ class VocoderTask:
         waves: Sequence[Tensor],
         held_out: Sequence[Tensor],
         recipe: VocoderRecipe,
+        device: str = CPU,
     ) -> None:
-        self.spec, self.recipe = vocoder.mel, recipe
-        self.vocoder = _weight_normed(vocoder)
+        self.spec, self.recipe, self.device = vocoder.mel, recipe, device
+        self.vocoder = _weight_normed(vocoder).to(device)
         self.average = copy.deepcopy(vocoder).eval().requires_grad_(False)
-        self.discriminator = discriminator and _weight_normed(discriminator)
+        self.discriminator = discriminator and _weight_normed(discriminator).to(device)
         # The crop, and what its outer frames hear beyond it.
         self.beyond = -(-self.spec.n_fft // self.spec.hop) * self.spec.hop
         self.crop = recipe.frames * self.spec.hop
@@ -120,7 +123,8 @@ class VocoderTask:
         return wave[begin : begin + self.whole].float() / PCM16
 
     def _conditioned(self, waves: Tensor) -> tuple[Tensor, Tensor]:
-        lengths = torch.full((len(waves),), waves.shape[1])
+        waves = waves.to(self.device)
+        lengths = torch.full((len(waves),), waves.shape[1], device=waves.device)
         with torch.no_grad():
             mel, _ = self.spec(Audio(waves, lengths, self.spec.rate))
         skip = self.beyond // self.spec.hop
@@ -131,7 +135,7 @@ class VocoderTask:
         noise = None
         if vocoder.noisy:
             shape = (len(mel), 1, mel.shape[-1] * vocoder.hop)
-            noise = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
+            noise = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32)).to(mel.device)
         wave: Tensor = vocoder(mel, noise)
         return wave
 
