@@ -66,8 +66,10 @@ def asr(
     from melmoat.training.asr import Recipe, train_asr
     from melmoat.training.students import peak_rate, spec_of
 
-    needed = {"defended": defense, "extra_share": extra}
-    refuse_idle(context, [name for name, other in needed.items() if not other], "have no use here")
+    if defense is None:
+        refuse_idle(context, ["defended"], "needs --defense")
+    if not extra:
+        refuse_idle(context, ["extra_share"], "needs --extra")
     if start is not None:
         refuse_idle(context, ["hidden", "layers", "channels"], "are those of --start")
     config = DeepSpeech2Config(hidden=hidden, layers=layers, channels=channels)
