@@ -19,6 +19,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 DEVICE = "meta"
+JOINS = ("aten::cat", "aten::stack")
+INDEXED = ("aten::index", "aten::index_put", "aten::index_put_", "aten::_index_put_impl_")
 MOVES = ("aten::_to_copy", "aten::copy_")
 Operator = Callable[..., Any]
 
@@ -102,8 +104,9 @@ def _run(operator: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any
     there = [x for x in given if isinstance(x, There)]
     assert not any(x.device.type == DEVICE for x in given if not isinstance(x, There)), name
     if there and name not in MOVES:
-        mixed = [x for x in given if not isinstance(x, There) and x.dim()]
-        if name.startswith("aten::index"):  # indices may lie on the processor
+        numbers = name not in JOINS  # which a single number of the processor may take part in
+        mixed = [x for x in given if not isinstance(x, There) and (x.dim() or not numbers)]
+        if name in INDEXED and isinstance(args[0], There):  # indices may lie on the processor
             mixed = [x for x in mixed if x.dtype not in (torch.int64, torch.bool)]
         if mixed:
             raise RuntimeError(

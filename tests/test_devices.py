@@ -14,8 +14,10 @@ from melmoat.bench.cell import grid
 from melmoat.bench.runner import Runner
 from melmoat.bench.store import Store
 from melmoat.cli.app import app
+from melmoat.defenses import FrontEnd, through
 from melmoat.defenses.files import Job, defend_files
 from melmoat.devices import beside, usable
+from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.training.shaping import difference, measure_shaping
 from melmoat.training.universal import train_universal
@@ -51,6 +53,39 @@ def test_a_network_follows_the_audio_there_and_back(device: str) -> None:
     assert beside(network, torch.ones(3))(torch.ones(3)).device.type == "cpu"
 
 
+def test_a_network_that_finds_no_room_goes_back_whole(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2))
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(network[1], "_apply", full)
+        with pytest.raises(torch.OutOfMemoryError):
+            beside(network, torch.ones(3).to(device))
+    assert {weight.device.type for weight in network.parameters()} == {"cpu"}
+
+
+def test_recurrent_layers_are_ready_for_cudnns_backward_pass(device: str) -> None:
+    plain, dropping = nn.GRU(3, 2).eval(), nn.GRU(3, 2, 2, dropout=0.5).eval()
+    beside(nn.ModuleList([plain, dropping]), torch.ones(3).to(device))
+    assert plain.training
+    assert not dropping.training
+
+
+def test_a_front_end_must_leave_audio_where_it_was(ragged: Audio, device: str) -> None:
+    class Fetching(FrontEnd):
+        def __call__(self, audio: Audio, draws: Draws) -> Audio:
+            return audio.to("cpu")
+
+    with pytest.raises(MelmoatError, match="Fetching was given audio on meta and gave some on cpu"):
+        through(Fetching(), ragged.to(device), Draws([1, 2, 3]))
+    with pytest.raises(ValueError, match="wav on cpu and lengths on meta"):
+        Audio(ragged.wav, ragged.lengths.to(device))
+
+
 def test_a_run_measures_the_same_there_and_keeps_its_audio(tmp_path: Path, device: str) -> None:
     (cell,), found = CELLS, []
     for name in ("cpu", device):
@@ -60,6 +95,8 @@ def test_a_run_measures_the_same_there_and_keeps_its_audio(tmp_path: Path, devic
         runner.run(CELLS, lambda cell, amount: None)
         found.append(sorted(store.rows(cell), key=lambda row: str(row["id"])))
     for here, there in zip(*found, strict=True):
+        assert "device" not in here
+        assert there["device"] == device
         same = ("id", "benign", "adversarial", "counts", "reached", "first", "queries")
         assert {key: here[key] for key in same} == {key: there[key] for key in same}
         assert here["l2"] == pytest.approx(there["l2"], rel=1e-3)
@@ -88,6 +125,7 @@ def test_a_device_that_no_worker_has_ends_a_run(tmp_path: Path) -> None:
         ["attack", "{wav}", "{out}"],
         ["bench", "--limit", "1", "--out", "{run}"],
         ["bench", "--limit", "1", "--out", "{run}", "--dry-run"],
+        ["demo", "--out", "{run}"],
         ["serve", "--defense", "none"],
         ["train", "asr", "--data", "demo", "--out", "{run}"],
         ["train", "vocoder", "--data", "demo", "--out", "{run}"],

@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from melmoat.devices import full_precision
 from melmoat.errors import MelmoatError
 
 RATE = 16_000
@@ -66,12 +67,15 @@ class Audio:
                 f"Audio takes wav [B, T] and lengths [B]; got {tuple(self.wav.shape)} and "
                 f"{tuple(self.lengths.shape)}. Audio.of([wave, ...]) pads single waves."
             )
-        if len(self.lengths) and int(self.lengths.min()) < 1:
+        if self.wav.device != self.lengths.device:
+            raise ValueError(f"wav on {self.wav.device} and lengths on {self.lengths.device}")
+        if not len(self.lengths):
+            return
+        shortest, longest = torch.stack(self.lengths.aminmax()).tolist()  # one wait for a device
+        if shortest < 1:
             raise AudioError("an utterance without samples is no audio; leave it out")
-        if len(self.lengths) and int(self.lengths.max()) > self.wav.shape[1]:
-            raise ValueError(
-                f"lengths up to {int(self.lengths.max())} in a batch of {self.wav.shape[1]} samples"
-            )
+        if longest > self.wav.shape[1]:
+            raise ValueError(f"lengths up to {longest} in a batch of {self.wav.shape[1]} samples")
 
     @classmethod
     def of(cls, waves: Sequence[Tensor], rate: int = RATE) -> Audio:
@@ -118,7 +122,9 @@ class Audio:
         return Audio(self.wav[list(rows), : int(lengths.max())], lengths, self.rate)
 
     def to(self, device: str | torch.device) -> Audio:
-        """The same batch on another device, and so whatever hears it."""
+        """The same batch on another device, and so whatever hears it, in whole single precision
+        (:func:`melmoat.devices.full_precision`)."""
+        full_precision()
         return replace(self, wav=self.wav.to(device), lengths=self.lengths.to(device))
 
     def quantized(self) -> Audio:

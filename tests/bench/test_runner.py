@@ -1,5 +1,7 @@
 import json
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -367,3 +369,25 @@ def test_the_summary_is_plain_json(tmp_path: Path, spec: str) -> None:
     assert summary["success"] == 0
     assert summary["snr_db"] is None
     assert summary["wer"] == summary["benign_wer"]
+
+
+def test_what_a_failed_batch_computed_is_gone_before_its_utterances_are_tried(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cell = grid(["ds2-an4"], ["none"], ["none"], ["demo"])[0]
+    unit = Unit(cell, tuple(load_corpus("demo"))[:2], frozenset(), audio=False)
+    alive: list[weakref.ref[torch.Tensor]] = []
+    left: list[bool] = []
+
+    def batch(self: Worker, unit: Unit, batch: Sequence[MonoCut], *_: object) -> None:
+        if len(batch) == 1:
+            left.append(alive[0]() is not None)
+            return
+        activations = torch.zeros(9)
+        alive.append(weakref.ref(activations))
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(Worker, "_batch", batch)
+    unit = replace(unit, missing=frozenset(cut.id for cut in unit.batch))
+    Worker().measure(unit)
+    assert left == [False, False]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from melmoat.bench.work import TRIES, Measured, Unit, Worker, lost
+from melmoat.devices import CPU
 from melmoat.errors import MelmoatError
 
 
@@ -80,6 +81,11 @@ class Ray:
                 if unit is None:
                     idle.clear()  # ends actors, whose room others may be waiting for
                     break
+                if unit.device != CPU and not self.gpus:
+                    raise MelmoatError(
+                        f"--device {unit.device}: say how many GPUs a worker has, ray:gpus=1; "
+                        "otherwise all of a node would share the first one, or see none"
+                    )
                 if not idle:
                     idle.append(remote.remote(self.threads, str(Path.cwd())))
                 actor = idle.pop()

@@ -11,7 +11,6 @@ from melmoat import data
 from melmoat.bench.cell import Cell
 from melmoat.bench.runner import Runner
 from melmoat.bench.work import Unit, Worker, told
-from melmoat.devices import usable
 from melmoat.draws import Draws
 from melmoat.models.base import heard, spelled
 from melmoat.models.wrappers import Watched
@@ -56,7 +55,7 @@ def estimate(
         if units:
             sample = units[len(units) // 2]
             worker.system(cell)  # what cannot be built ends the run itself too
-            usable(runner.device)
+            worker.usable(runner.device)
             try:
                 seconds = _timed(worker, sample, known) * sum(map(_audio, units)) / _audio(sample)
             except Exception as error:  # as in the run, which notes it and goes on

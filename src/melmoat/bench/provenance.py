@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 import melmoat
+from melmoat.devices import CPU
 
 
 def versions() -> dict[str, str]:
@@ -21,13 +22,14 @@ def versions() -> dict[str, str]:
     return {"melmoat": melmoat.__version__, "python": platform.python_version(), **found}
 
 
-def machine() -> dict[str, Any]:
-    """The machine, as far as it matters."""
+def machine(device: str = CPU) -> dict[str, Any]:
+    """The machine, as far as it matters to what is computed on ``device``."""
+    gpu = device.startswith("cuda") and torch.cuda.is_available()  # or only on a cluster
     return {
         "platform": platform.platform(),
         "processor": _processor(),
         "threads": torch.get_num_threads(),
-        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "cuda": torch.cuda.get_device_name(device) if gpu else None,
     }
 
 

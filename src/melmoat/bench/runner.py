@@ -193,7 +193,8 @@ class Runner:
                 except AudioError as error:  # the folder's fault, not the utterance's
                     raise StoreError(str(error)) from error
         if done.rows:
-            self.store.append(cell, [{**row, "revision": revision()} for row in done.rows])
+            where = {} if done.unit.device == CPU else {"device": done.unit.device}
+            self.store.append(cell, [{**row, "revision": revision(), **where} for row in done.rows])
         for name, reason in done.failed.items():
             self.store.fail(cell, name, reason)
 

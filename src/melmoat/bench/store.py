@@ -31,6 +31,7 @@ from melmoat.bench.cell import Cell
 from melmoat.bench.judge import Row
 from melmoat.bench.provenance import machine, revision, versions
 from melmoat.data import same_speech
+from melmoat.devices import CPU
 from melmoat.errors import MelmoatError
 from melmoat.metrics.intervals import bootstrap, rate
 
@@ -110,7 +111,7 @@ class Store:
         now = {
             "asked": dict(asked),
             "versions": versions(),
-            "machine": machine(),
+            "machine": machine(str(asked.get("device", CPU))),
             "revision": revision(),
         }
         with _locked(self.folder / ".lock"):

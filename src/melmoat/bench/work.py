@@ -105,6 +105,7 @@ class Worker:
         self._heard: dict[tuple[Cell, tuple[str, ...]], list[str]] = {}
         self.system = lru_cache(maxsize=2)(self._build)
         self._texts = lru_cache(maxsize=4)(_texts)
+        self.usable = lru_cache(maxsize=4)(usable)
 
     def _build(self, cell: Cell) -> System:
         defense = defenses.build(cell.defense)
@@ -133,7 +134,7 @@ class Worker:
         Where the batch fails, its utterances are tried one by one; what fails alone is noted.
         """
         system = self.system(unit.cell)
-        usable(unit.device)
+        self.usable(unit.device)
         out = Measured(unit)
         ticked = 0.0
 
@@ -146,12 +147,14 @@ class Worker:
         try:
             self._batch(unit, unit.batch, system, count, out)
             count(len(unit.batch))  # what an attack that ended early left
+            return out
         except Exception as error:
-            count(len(unit.batch))
-            if len(unit.batch) == 1:
-                out.failed[unit.batch[0].id] = told(error)
-            else:
-                self._singles(unit, system, out)
+            reason = told(error)
+        count(len(unit.batch))
+        if len(unit.batch) == 1:
+            out.failed[unit.batch[0].id] = reason
+        else:  # outside of the handler, whose traceback keeps what the batch computed in memory
+            self._singles(unit, system, out)
         return out
 
     def _singles(self, unit: Unit, system: System, out: Measured) -> None:

@@ -136,7 +136,7 @@ def transcribe(
         draws = Draws([derive(seed, file.name, *([again] if again else []))])
         try:
             (text,) = heard(system, audio.load(file, system.rate).to(device), draws)
-        except MelmoatError as error:
+        except (MelmoatError, RuntimeError) as error:  # such as no memory for a long one
             failed += 1
             typer.echo(f"error: {named(file, error)}", err=True)
         else:
@@ -296,6 +296,7 @@ def demo(
     model: Annotated[
         str | None, typer.Option(help="Another recognizer, such as whisper:tiny.en.")
     ] = None,
+    device: DeviceOption = "cpu",
 ) -> None:
     """The main job on what ships: a recognizer, attacked, defended, measured. Under two minutes."""
     from melmoat.bench.demo import UTTERANCES, cells, story
@@ -310,7 +311,8 @@ def demo(
         origin = getattr(models.load(model), "origin", "")
         typer.echo(f"{model}: {origin}" if origin else model)
     asked = cells(model)
-    summary = measure(Runner(Store(out), UTTERANCES, UTTERANCES, save_audio=True), asked)
+    runner = Runner(Store(out), UTTERANCES, UTTERANCES, save_audio=True, device=device)
+    summary = measure(runner, asked)
     typer.echo(story(summary, out))
     try:
         kept_audio(out / "spectrograms.png", out / "audio" / asked[-1].key)

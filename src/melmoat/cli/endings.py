@@ -21,6 +21,11 @@ def plain_errors() -> Iterator[None]:
     except MelmoatError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's own, which is slow to import
+            raise
+        print(f"error: {error} (shorter audio or a smaller --batch takes less)", file=sys.stderr)
+        sys.exit(1)
 
 
 def refuse_idle(context: typer.Context, names: Iterable[str], why: str) -> None:

@@ -55,6 +55,13 @@ def asr(
     defended: Annotated[
         float, typer.Option(min=0, max=1, help="Share of utterances heard through --defense.")
     ] = 0.7,
+    attack: Annotated[
+        str | None,
+        typer.Option(help="Attack to train against, such as pgd:db=23,steps=4,step=0.4."),
+    ] = None,
+    attacked: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of utterances that --attack attacks.")
+    ] = 1.0,
     noise: Annotated[
         float, typer.Option(min=0, max=1, help="Probability of white noise on an utterance.")
     ] = 0.5,
@@ -62,6 +69,7 @@ def asr(
     device: DeviceOption = "cpu",
 ) -> None:
     """Train a DeepSpeech2 or fine-tune a recognizer; killed, the same command goes on."""
+    from melmoat.errors import MelmoatError
     from melmoat.models.deepspeech2 import DeepSpeech2Config
     from melmoat.training.asr import Recipe, train_asr
     from melmoat.training.students import peak_rate, spec_of
@@ -70,6 +78,13 @@ def asr(
         refuse_idle(context, ["defended"], "needs --defense")
     if not extra:
         refuse_idle(context, ["extra_share"], "needs --extra")
+    if attack is None:
+        refuse_idle(context, ["attacked"], "needs --attack")
+    elif defense is not None:
+        raise MelmoatError(
+            "--attack and --defense do not go together: utterances are defended once, before "
+            "training, and attacked anew at every step"
+        )
     if start is not None:
         refuse_idle(context, ["hidden", "layers", "channels"], "are those of --start")
     config = DeepSpeech2Config(hidden=hidden, layers=layers, channels=channels)
@@ -84,10 +99,23 @@ def asr(
     )
     with resumable("the state is", out):
         path, card = train_asr(
-            out, data, extra, held_out, config, recipe, half, start, defense, device
+            out,
+            data,
+            extra,
+            held_out,
+            config,
+            recipe,
+            half,
+            start,
+            defense,
+            device,
+            attack,
+            attacked,
         )
     wer, left = card["held_out_wer"], card["left_out"]
     score = "" if wer is None else f"; greedy WER on held-out speakers {wer:.2f} %"
+    if (under := card.get("held_out_attacked_wer")) is not None:
+        score += f", attacked {under:.2f} %"
     few = f"; {left} utterance(s) left out: too short for their texts" if left else ""
     typer.echo(f"wrote {path}{score}{few}. Use it as {spec_of(path)}")
 

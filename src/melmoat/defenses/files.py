@@ -132,7 +132,7 @@ def defend_files(
             audio.save(job.target, heard)
             passed.seconds += float(clean.seconds)
             passed.files += 1
-        except (MelmoatError, OSError) as error:
+        except (MelmoatError, OSError, RuntimeError) as error:  # such as no memory on a device
             passed.failed.append(named(job.source, error))
         tick()
     return passed

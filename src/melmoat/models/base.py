@@ -7,7 +7,6 @@ from itertools import pairwise
 from typing import Protocol, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from melmoat.audio import Audio
@@ -168,10 +167,10 @@ def ctc_loss(log_probs: Tensor, frames: Tensor, texts: Sequence[str], labels: st
     """
     check_frames(frames, texts)
     targets = [encode(text, labels) for text in texts]
-    return F.ctc_loss(
+    return torch.ctc_loss(
         log_probs.transpose(0, 1),
         torch.cat(targets).to(log_probs.device),
-        frames,
-        torch.tensor([len(t) for t in targets], device=log_probs.device),
-        reduction="none",
+        frames.tolist(),  # a GPU's loss wants both lengths here, too
+        [len(target) for target in targets],
+        reduction=0,  # none
     )

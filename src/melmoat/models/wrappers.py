@@ -39,6 +39,11 @@ def kept(front_end: FrontEnd, audio: Audio, heard: Audio) -> Audio:
     Raises:
         MelmoatError: an utterance's length or the rate is another.
     """
+    if heard.wav.device != audio.wav.device:
+        raise MelmoatError(
+            f"{type(front_end).__name__} was given audio on {audio.wav.device} and gave some on "
+            f"{heard.wav.device} (docs/defenses.md)"
+        )
     if heard.rate != audio.rate or not torch.equal(heard.lengths, audio.lengths):
         raise MelmoatError(
             f"{type(front_end).__name__} changed an utterance's length or the rate; a front-end "

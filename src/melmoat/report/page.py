@@ -25,6 +25,7 @@ from melmoat.bench.audit import audit
 from melmoat.bench.cell import Cell
 from melmoat.bench.results import Result, read_results
 from melmoat.bench.store import Store, write_text
+from melmoat.devices import CPU
 from melmoat.report import charts
 from melmoat.report.curves import Drawn, drawings
 from melmoat.report.diffs import word_diff
@@ -193,6 +194,8 @@ def commands(
         for name in ("batch", "seconds", "save_audio")
         if type(value := asked.get(name)) in (bool, int, float) and value
     ]
+    if (device := asked.get("device", CPU)) != CPU:
+        kept.append(f"--device {shlex.quote(str(device))}")
     groups: dict[tuple[Any, ...], list[Result]] = {}
     for result in results:
         most = max(len(other.rows) for other in results if other.system == result.system)

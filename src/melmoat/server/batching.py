@@ -123,22 +123,25 @@ class Batcher(Generic[T]):
 
     def _answer(self, requests: list[_Request]) -> None:
         """Whatever happens, each has an answer and the thread goes on."""
+        answers: list[T] | None = None
         try:
             audio = Audio.of([one.wave for one in requests], self._rate)
             began = time.perf_counter()
             with torch.no_grad():
-                answers = list(self._work(audio, Draws(secret() for _ in requests)))
+                found = list(self._work(audio, Draws(secret() for _ in requests)))
             spent = time.perf_counter() - began
-            if len(answers) != len(requests):
-                raise ValueError(f"{len(answers)} answers for {len(requests)} recordings")
+            if len(found) != len(requests):
+                raise ValueError(f"{len(found)} answers for {len(requests)} recordings")
+            answers = found
         except BaseException as error:  # somebody's own defense may raise anything
-            if len(requests) > 1:  # one of them may be at fault, the others are not
-                for one in requests:
-                    self._answer([one])
-            elif isinstance(error, Exception):
-                requests[0].answer.set_exception(error)
-            else:
-                requests[0].answer.set_exception(RuntimeError(f"the work raised {error!r}"))
+            if len(requests) == 1:
+                known = isinstance(error, Exception)
+                failure = error if known else RuntimeError(f"the work raised {error!r}")
+                requests[0].answer.set_exception(failure)
+                return
+        if answers is None:  # one of them may be at fault, the others are not; and the handler's
+            for one in requests:  # traceback, which held the memory of all, is gone
+                self._answer([one])
             return
         self._watch(len(requests), float(audio.seconds.sum()), spent)
         for one, answer in zip(requests, answers, strict=True):

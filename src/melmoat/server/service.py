@@ -107,4 +107,4 @@ class Service:
 
 
 def _defend(front: FrontEnd, audio: Audio, draws: Draws) -> list[Audio]:
-    return [through(front, audio, draws)]
+    return [through(front, audio, draws).to(CPU)]  # before the next request's turn

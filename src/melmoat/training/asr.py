@@ -3,7 +3,7 @@
 The recipe is the AN4 one of deepspeech.pytorch (AdamW, SortaGrad's sorted first epoch) with a
 shorter cosine schedule, stronger augmentation, and an exponential moving average of the weights,
 which is what is validated and exported. Fine-tuning for a defense hears a share of the utterances
-through it, as the paper does for its vocoders.
+through it, as the paper does for its vocoders; adversarial training hears a share under attack.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from rich.progress import track
 from torch import Tensor
 
 from melmoat import __version__, data, defenses
+from melmoat.attacks import ATTACKS
 from melmoat.audio import PCM16, Audio, AudioError
 from melmoat.bench.cell import identity
 from melmoat.defenses import DEFENSES, FrontEnd, through
@@ -35,6 +36,7 @@ from melmoat.models.base import frames_needed, spelled
 from melmoat.models.deepspeech2 import DeepSpeech2, DeepSpeech2Config
 from melmoat.text import TextError
 from melmoat.training import loop, students
+from melmoat.training.adversarial import Adversary
 from melmoat.training.augment import FASTEST, SLOWEST, perturb
 from melmoat.training.average import follow
 from melmoat.training.speech import combine, provenance, split_speakers
@@ -81,8 +83,10 @@ class ASRTask:
         held_out: Sequence[Utterance],
         recipe: Recipe,
         device: str = CPU,
+        adversary: Adversary | None = None,
     ) -> None:
         self.model, self.recipe, self.device = model.to(device), recipe, device
+        self.adversary = adversary
         self.average: Student = copy.deepcopy(model).eval().requires_grad_(False)
         self.learnt = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
@@ -136,7 +140,10 @@ class ASRTask:
         rate = self.recipe.lr * loop.cosine((number + 1) / (self.steps + 1))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss = students.batch_loss(self.model, Audio.of(waves).to(self.device), texts, rng)
+        audio = Audio.of(waves).to(self.device)
+        if self.adversary is not None:
+            audio = self.adversary(self.model, audio, texts, derive(self.recipe.seed, number))
+        loss = students.batch_loss(self.model, audio, texts, rng)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.learnt, self.recipe.clip)
@@ -154,19 +161,31 @@ class ASRTask:
     def validate(self) -> dict[str, float]:
         """Greedy WER in percent of the averaged weights on the held-out utterances.
 
-        With a defense they are heard through it, and ``clean_wer`` is without it.
+        With a defense they are heard through it, and ``clean_wer`` is without it. With an adversary
+        ``attacked_wer`` is that of all of them under its attack.
         """
         defended = [u.defended for u in self.held_out if u.defended is not None]
+        if self.adversary is not None:
+            clean = self._wer([u.wave for u in self.held_out], "wer")
+            everyone = replace(self.adversary, share=1.0)
+            return clean | self._wer([u.wave for u in self.held_out], "attacked_wer", everyone)
         if not defended:
             return self._wer([u.wave for u in self.held_out], "wer")
         clean = self._wer([u.wave for u in self.held_out], "clean_wer")
         return self._wer(defended, "wer") | clean
 
-    def _wer(self, waves: Sequence[Tensor], name: str) -> dict[str, float]:
+    def _wer(
+        self, waves: Sequence[Tensor], name: str, adversary: Adversary | None = None
+    ) -> dict[str, float]:
         edits = words = 0
         for i in range(0, len(self.held_out), 16):
             batch = self.held_out[i : i + 16]
             audio = Audio.of([_floats(wave) for wave in waves[i : i + 16]]).to(self.device)
+            if adversary is not None:
+                texts = [utterance.text for utterance in batch]
+                audio = adversary(
+                    self.average, audio, texts, derive(self.recipe.seed, "held out", i)
+                )
             hypotheses = self.average.transcribe(audio, Draws([0] * len(batch)))
             for utterance, hypothesis in zip(batch, hypotheses, strict=True):
                 wrong, total = word_edits(utterance.text, hypothesis)
@@ -258,6 +277,8 @@ def train_asr(
     start: str | None = None,
     defense: str | None = None,
     device: str = CPU,
+    attack: str | None = None,
+    attacked: float = 1.0,
 ) -> tuple[Path, dict[str, Any]]:
     """Train from corpora in ``out``, going on where an earlier run stopped, and export.
 
@@ -271,6 +292,8 @@ def train_asr(
             of a DeepSpeech2.
         defense: spec of the front-end to fine-tune for.
         device: where it is computed, such as ``cuda``; a run may go on on another.
+        attack: spec of the attack to train against; no defense can be given then.
+        attacked: share of the utterances that are attacked.
 
     Returns:
         ``out/model.safetensors``, or the folder ``out/model`` of an hf-ctc model, and its card:
@@ -287,11 +310,14 @@ def train_asr(
     added = [c for s in extra for c in data.load(s) if c.supervisions[0].speaker not in unseen]
     check([*everything, *added], model)
     front = defenses.front_end(defense) if defense else None
-    origin = {}
+    origin: dict[str, Any] = {}
     if start:
         origin["start"] = identity(MODELS.parse(start))
     if defense:
         origin["defense"] = identity(DEFENSES.parse(defense))
+    adversary = Adversary(ATTACKS.build(attack), attacked) if attack else None
+    if attack:
+        origin |= {"attack": identity(ATTACKS.parse(attack)), "attacked": attacked}
     settings = {
         "trained_on": [provenance(spec) for spec in [*main, *extra]],
         "held_out_speakers": sorted(unseen),
@@ -303,7 +329,7 @@ def train_asr(
     own, more, unheard = (
         utterances(list(cuts), model, front, device) for cuts in (kept, added, held)
     )
-    task = ASRTask(model, own, more, unheard, recipe, device)
+    task = ASRTask(model, own, more, unheard, recipe, device, adversary)
     loop.run(task, task.steps, out, task.steps_an_epoch, settings)
     card = {
         "trained_on": settings["trained_on"],
@@ -315,7 +341,10 @@ def train_asr(
     }
     path = students.export(task.average, out, card, half)
     task.average = students.reopen(path)
-    card["held_out_wer"] = task.validate().get("wer")
+    scores = task.validate()
+    card["held_out_wer"] = scores.get("wer")
+    if adversary is not None:
+        card["held_out_attacked_wer"] = scores.get("attacked_wer")
     return students.export(task.average, out, card, half), card
 
 
