@@ -13,12 +13,12 @@ from tests.conftest import tiny_config
 from tests.training.test_asr import sounds
 
 TEXTS = ["GO ON", "ENTER SIX", "A"]
-ATTACK = attacks.build("pgd:norm=linf,eps=0.1,steps=3,step=0.5,random_start=true")
+ATTACK = attacks.build("pgd:norm=linf,eps=0.03,steps=2,step=0.7")
 
 
 def task(adversary: Adversary | None) -> ASRTask:
     torch.manual_seed(0)
-    recipe = Recipe(epochs=12, batch=8, lr=1e-2, average=0.9, join=0.0, extra=0.0, noise=0.0)
+    recipe = Recipe(epochs=32, batch=4, lr=1e-2, average=0.9, join=0.0, extra=0.0, noise=0.0)
     return ASRTask(
         DeepSpeech2(tiny_config(layers=1)), sounds(16), [], sounds(8), recipe, adversary=adversary
     )
@@ -67,7 +67,7 @@ def test_what_learns_under_attack_withstands_it() -> None:
     naive, trained = plain.validate(), hardened.validate()
     assert naive["wer"] <= 10
     assert trained["wer"] <= 10
-    assert trained["attacked_wer"] <= 25 < 75 <= naive["attacked_wer"]
+    assert trained["attacked_wer"] <= 10 < 30 <= naive["attacked_wer"]
 
 
 def test_a_step_is_the_same_after_a_restart() -> None:
