@@ -288,3 +288,20 @@ def test_rows_of_other_models_corpora_and_seeds_are_apart() -> None:
     second = replace(first, cell=replace(first.cell, seed=1))
     third = replace(first, cell=replace(first.cell, model="ds2-an4-mg"))
     assert [len(s.own) for s in systems([first, second, third])] == [1, 1, 1]
+
+
+def test_what_fewer_steps_or_draws_have_broken_deceives_nobody() -> None:
+    broken = {attack: wer + 25 for attack, wer in CLEAN.items() if attack not in (NONE, NOISE)}
+    row = only(run("rs", CLEAN | broken | {LONG: 99.0, EOT10: 99.0}))
+    found = {finding.check: finding for finding in row.findings}
+    assert found["more steps"].status == found["EOT converged"].status == "ok"
+    assert found["more steps"].text.startswith(f"broken without: {ONE} leaves ")
+
+
+def test_a_recognizer_without_a_defense_is_examined_where_asked() -> None:
+    results = run("none", {NONE: 4.0, ONE: 60.0, LONG: 75.0})
+    assert audit(results) == []
+    (row,) = audit(results, bare=True)
+    assert row.defense == "none"
+    assert status(row)["more steps"] == "sign"
+    assert status(row)["EOT"] == status(row)["fresh draws"] == "n/a"

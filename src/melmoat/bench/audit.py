@@ -84,21 +84,26 @@ CHECKS: dict[str, Callable[[System], Finding]] = {
 }
 
 
-def audit(results: Iterable[Result]) -> list[Audited]:
-    """Examine every defended row of a run, in the run's order."""
+def audit(results: Iterable[Result], bare: bool = False) -> list[Audited]:
+    """Examine every defended row of a run, in the run's order.
+
+    Args:
+        bare: recognizers without a defense as well, which may have been trained to be robust.
+    """
     return [
         Audited(s.model, s.defense, s.data, s.seed, tuple(check(s) for check in CHECKS.values()))
-        for s in systems(list(results))
+        for s in systems(list(results), bare)
     ]
 
 
-def systems(results: Sequence[Result]) -> list[System]:
-    """The rows of a run that are defended. Targeted attacks are left out: their WER says little."""
+def systems(results: Sequence[Result], bare: bool = False) -> list[System]:
+    """The rows of a run that are defended, or all of them. Targeted attacks are left out: their WER
+    says little."""
     usable = [(setting(r.cell.attack), r) for r in results if r.rows and not r.targeted]
     found = []
     for place in dict.fromkeys(r.system for r in results):
         model, defense, data, seed = place
-        if defense == "none":
+        if defense == "none" and not bare:
             continue
         gradient, same = siblings(defense)
         stochastic, differentiable = facts(same)

@@ -223,14 +223,29 @@ def _groups(pool: Iterable[tuple[Any, Any, Result]]) -> list[list[Result]]:
 
 
 def effort(own: Measured, key: str) -> Finding:
-    """Whether more steps, or more restarts, still break more."""
-    return _gain(
+    """Whether more steps, or more restarts, still break more of what fewer leave standing."""
+    return _more(
         f"more {key}",
-        [_between(more, less) for more, less in _ladder(_whites(own), key)],
+        _ladder(_whites(own), key),
         f"more {key} bring nothing more",
         f"more {key} still break more: the attack had not converged",
         f"no two attacks differ in their {key} alone",
     )
+
+
+def _more(
+    check: str, pairs: Sequence[tuple[Result, Result]], well: str, bad: str, none: str
+) -> Finding:
+    """As :func:`_gain`. What the lesser attack has broken deceives nobody, whatever more does."""
+    left = [
+        (more, less)
+        for more, less in pairs
+        if (less.wer or 0.0) < BROKEN or len(less.rows) < ENOUGH
+    ]
+    if pairs and not left:
+        best = min((less for _, less in pairs), key=lambda less: less.wer or 0.0)
+        return Finding(check, "ok", f"broken without: {best.cell.attack} leaves {_wer(best)}")
+    return _gain(check, [_between(more, less) for more, less in left], well, bad, none)
 
 
 def eot(own: Measured, stochastic: bool | None) -> Finding:
@@ -253,9 +268,9 @@ def converged(own: Measured, stochastic: bool | None) -> Finding:
     """Whether more draws would be stronger still."""
     if stochastic is False:
         return Finding("EOT converged", "n/a", "two passes do not differ")
-    return _gain(
+    return _more(
         "EOT converged",
-        [_between(more, less) for more, less in _ladder(_whites(own), "eot")],
+        _ladder(_whites(own), "eot"),
         "more draws bring nothing more",
         "more draws still break more",
         "no two attacks differ in their draws (eot=) alone",

@@ -39,8 +39,7 @@ class Entry:
     def verdict(self) -> str:
         """The audit's, with what it rests on."""
         audited = self.system.audited
-        if audited is None:
-            return "undefended"
+        assert audited is not None, "a board has all its systems audited"
         signs = [f.check for f in audited.findings if f.status == "sign"]
         lacking = sum(f.status in ("missing", "open") for f in audited.findings)
         if signs:
@@ -65,7 +64,7 @@ class Board:
 
 def boards(results: Sequence[Result]) -> list[Board]:
     """One board for each corpus and seed, the largest first."""
-    found = merged(systems(results, audit(results)))
+    found = merged(systems(results, audit(results, bare=True)))
     made = [
         _board([s for s in found if (s.data, s.seed) == place])
         for place in dict.fromkeys((s.data, s.seed) for s in found)
