@@ -290,12 +290,28 @@ def test_rows_of_other_models_corpora_and_seeds_are_apart() -> None:
     assert [len(s.own) for s in systems([first, second, third])] == [1, 1, 1]
 
 
-def test_what_fewer_steps_or_draws_have_broken_deceives_nobody() -> None:
-    broken = {attack: wer + 25 for attack, wer in CLEAN.items() if attack not in (NONE, NOISE)}
-    row = only(run("rs", CLEAN | broken | {LONG: 99.0, EOT10: 99.0}))
-    found = {finding.check: finding for finding in row.findings}
-    assert found["more steps"].status == found["EOT converged"].status == "ok"
-    assert found["more steps"].text.startswith(f"broken without: {ONE} leaves ")
+@pytest.mark.parametrize("check", ["more steps", "EOT converged"])
+def test_what_fewer_steps_or_draws_have_broken_deceives_nobody(check: str) -> None:
+    more = {"more steps": f"{LOUD},steps=500", "EOT converged": f"{LOUD},eot=10"}[check]
+    less = {"more steps": LOUD, "EOT converged": f"{LOUD},eot=5"}[check]
+    ladder = {less: 100.0, more: 150.0}
+
+    def found(wers: dict[str, float], n: int = 100) -> tuple[str, str]:
+        (row,) = audit([result("rs", attack, wer, n) for attack, wer in wers.items()])
+        return next((f.status, f.text) for f in row.findings if f.check == check)
+
+    assert found(ladder)[0] == "ok"
+    assert found(ladder)[1].startswith(f"broken without: {less} leaves WER 100")
+    assert found({ONE: 30.0} | ladder)[0] == "missing", "the row stands at another budget"
+    assert found({less: 79.5, more: 150.0})[0] == "sign", "its interval reaches below"
+    assert found(ladder, n=9)[0] != "ok"
+
+
+def test_somebodys_own_recognizer_may_hide_a_defense() -> None:
+    mine = [replace(r, cell=replace(r.cell, model="python:own:load")) for r in run("none", CLEAN)]
+    (row,) = audit(mine, bare=True)
+    assert status(row)["exact gradient"] == "missing"
+    assert status(row)["EOT"] != "n/a"
 
 
 def test_a_recognizer_without_a_defense_is_examined_where_asked() -> None:

@@ -66,8 +66,10 @@ def folder(tmp_path: Path) -> Path:
         result("rs", "none", 5.0, n=6),
         result("rs", "pgd:db=20", 60.0, n=4),
     ]
+    for one in made:
+        one.rows["u000"]["reference"] = f"A {EVIL}"
     row = made[1].rows["u000"]
-    row |= {"reference": f"A {EVIL}", "adversarial": f"B {EVIL}", "first": 3, "queries": 12}
+    row |= {"adversarial": f"B {EVIL}", "first": 3, "queries": 12}
     write_run(tmp_path / "my run", made)
     with_audio(tmp_path / "my run", made[1], ["u000", "u001"])
     with_audio(tmp_path / "my run", made[4], ["u000"])

@@ -1,13 +1,17 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from melmoat import attacks
+from melmoat.attacks.base import AttackError
 from melmoat.audio import Audio
+from melmoat.errors import MelmoatError
 from melmoat.models import DeepSpeech2
-from melmoat.training.adversarial import Adversary
+from melmoat.training.adversarial import Adversary, adversary
 from melmoat.training.asr import ASRTask, Recipe, train_asr
+from melmoat.training.students import Student
 from melmoat.weights import read_header
 from tests.conftest import tiny_config
 from tests.training.test_asr import sounds
@@ -16,11 +20,11 @@ TEXTS = ["GO ON", "ENTER SIX", "A"]
 ATTACK = attacks.build("pgd:norm=linf,eps=0.03,steps=2,step=0.7")
 
 
-def task(adversary: Adversary | None) -> ASRTask:
+def task(foe: Adversary | None, device: str = "cpu") -> ASRTask:
     torch.manual_seed(0)
     recipe = Recipe(epochs=32, batch=4, lr=1e-2, average=0.9, join=0.0, extra=0.0, noise=0.0)
     return ASRTask(
-        DeepSpeech2(tiny_config(layers=1)), sounds(16), [], sounds(8), recipe, adversary=adversary
+        DeepSpeech2(tiny_config(layers=1)), sounds(16), [], sounds(8), recipe, device, foe
     )
 
 
@@ -58,12 +62,12 @@ def test_it_moves_away_from_the_truth_and_leaves_the_weights_as_they_were(
 
 
 def test_what_learns_under_attack_withstands_it() -> None:
-    adversary = Adversary(ATTACK)
-    plain, hardened = task(None), task(adversary)
+    foe = Adversary(ATTACK)
+    plain, hardened = task(None), task(foe)
     for number in range(plain.steps):
         plain.step(number)
         hardened.step(number)
-    plain.adversary = adversary  # to validate by
+    plain.adversary = foe  # to validate by
     naive, trained = plain.validate(), hardened.validate()
     assert naive["wer"] <= 10
     assert trained["wer"] <= 10
@@ -82,12 +86,67 @@ def test_a_step_is_the_same_after_a_restart() -> None:
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in pairs)
 
 
-def test_the_card_says_against_what(tmp_path: Path) -> None:
+def test_the_card_says_against_what_and_all_held_out_are_attacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[tuple[float, int]] = []
+    real = Adversary.__call__
+
+    def watched(self: Adversary, model: Student, audio: Audio, *rest: Any) -> Audio:
+        sizes.append((self.share, len(audio)))
+        return real(self, model, audio, *rest)
+
+    monkeypatch.setattr(Adversary, "__call__", watched)
     path, card = train_asr(
-        tmp_path, ["demo"], [], 1, tiny_config(layers=1), Recipe(epochs=1, batch=8),
+        tmp_path, ["demo"], [], 1, tiny_config(layers=1), Recipe(epochs=1, batch=5),
         attack="pgd:db=30,steps=1", attacked=0.5,
     )  # fmt: skip
+    learning = [size for share, size in sizes if share == 0.5]
+    judging = [size for share, size in sizes if share == 1.0]
+    assert max(learning) == max(judging) == 5
+    held = len(judging)
+    assert held % 2 == 0  # after the epoch, and of the exported file
     assert card == read_header(path)["card"]
     assert card["attack"] == "pgd:db=30,steps=1"
     assert card["attacked"] == 0.5
     assert card["held_out_attacked_wer"] > 0
+    with pytest.raises(MelmoatError, match=r"attacked: 0\.5 there, 1\.0 asked"):
+        train_asr(
+            tmp_path, ["demo"], [], 1, tiny_config(layers=1), Recipe(epochs=1, batch=5),
+            attack="pgd:db=30,steps=1",
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("spec", ["none", "pgd:db=20,target=GO", "pgd:db=20,target=matched"])
+def test_what_cannot_be_trained_against_is_refused(spec: str) -> None:
+    with pytest.raises(AttackError, match="an attack that changes audio within a budget"):
+        adversary(spec, 1.0)
+
+
+def test_a_text_that_does_not_fit_its_frames_is_left_as_it_is(
+    tiny: DeepSpeech2, ragged: Audio
+) -> None:
+    out = Adversary(ATTACK)(tiny, ragged, ["GO ON", "A" * 400, "A"], seed=1)
+    assert [bool(row) for row in (out.wav != ragged.wav).any(1)] == [True, False, True]
+
+
+def test_a_gradient_that_is_not_finite_says_what_to_do(tiny: DeepSpeech2, ragged: Audio) -> None:
+    with torch.no_grad():
+        tiny.head.weight.fill_(torch.nan)
+    with pytest.raises(AttackError, match="wants a lower --lr"):
+        Adversary(ATTACK)(tiny, ragged, TEXTS, seed=1)
+    assert not tiny.training
+
+
+def test_pretrained_networks_can_be_hardened_too(tmp_path: Path, ragged: Audio) -> None:
+    pytest.importorskip("transformers", reason="needs the extra hf")
+    tiny_hf = pytest.importorskip("tests.models.tiny_hf", reason="needs the extra hf").tiny_hf
+    student = tiny_hf("wav2vec2", tmp_path).requires_grad_(True)
+    out = Adversary(ATTACK)(student, ragged, TEXTS, seed=1)
+    assert (out.wav - ragged.wav).abs().amax(1).gt(0).all()
+    assert all(weight.requires_grad for weight in student.parameters())
+
+
+def test_another_device_takes_the_same_step(device: str) -> None:
+    here, there = task(Adversary(ATTACK)), task(Adversary(ATTACK), device)
+    assert here.step(0) == pytest.approx(there.step(0), rel=1e-2)

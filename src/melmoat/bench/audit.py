@@ -26,7 +26,7 @@ EXITS: dict[Verdict, int] = {"no sign found": 0, "suspect": 3, "incomplete": 4}
 
 @dataclass(frozen=True)
 class System:
-    """One defended row: a recognizer behind a defense, and what was measured of it.
+    """One row: a recognizer behind a defense, or behind none, and what was measured of it.
 
     Attributes:
         own: results of untargeted attacks and of no attack, with what is known of each attack.
@@ -48,7 +48,7 @@ class System:
 
 @dataclass(frozen=True)
 class Audited:
-    """A defended row with everything that was looked for."""
+    """A row with everything that was looked for."""
 
     model: str
     defense: str
@@ -106,7 +106,8 @@ def systems(results: Sequence[Result], bare: bool = False) -> list[System]:
         if defense == "none" and not bare:
             continue
         gradient, same = siblings(defense)
-        stochastic, differentiable = facts(same)
+        own_code = defense == "none" and model.startswith("python:")  # may hide a defense
+        stochastic, differentiable = (None, None) if own_code else facts(same)
         found.append(
             System(
                 *place,

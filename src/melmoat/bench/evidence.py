@@ -226,26 +226,34 @@ def effort(own: Measured, key: str) -> Finding:
     """Whether more steps, or more restarts, still break more of what fewer leave standing."""
     return _more(
         f"more {key}",
-        _ladder(_whites(own), key),
+        _whites(own),
+        key,
         f"more {key} bring nothing more",
         f"more {key} still break more: the attack had not converged",
         f"no two attacks differ in their {key} alone",
     )
 
 
-def _more(
-    check: str, pairs: Sequence[tuple[Result, Result]], well: str, bad: str, none: str
-) -> Finding:
-    """As :func:`_gain`. What the lesser attack has broken deceives nobody, whatever more does."""
-    left = [
-        (more, less)
-        for more, less in pairs
-        if (less.wer or 0.0) < BROKEN or len(less.rows) < ENOUGH
-    ]
-    if pairs and not left:
-        best = min((less for _, less in pairs), key=lambda less: less.wer or 0.0)
-        return Finding(check, "ok", f"broken without: {best.cell.attack} leaves {_wer(best)}")
-    return _gain(check, [_between(more, less) for more, less in left], well, bad, none)
+def _more(check: str, whites: Measured, key: str, well: str, bad: str, none: str) -> Finding:
+    """As :func:`_gain`, of what the lesser attack leaves standing.
+
+    A system that it breaks deceives nobody, whatever more does; nor does that vouch for budgets
+    where the system stands.
+    """
+    pairs = _ladder(whites, key)
+    left = [(more, less) for more, less in pairs if not _broken(less)]
+    if left or not pairs:
+        return _gain(check, [_between(more, less) for more, less in left], well, bad, none)
+    broken = " and ".join(f"{less.cell.attack} leaves {_wer(less)}" for _, less in pairs)
+    if all(_broken(result) for _, result in whites):
+        return Finding(check, "ok", f"broken without: {broken}")
+    return Finding(check, "missing", f"{none} where it is not broken anyway ({broken})")
+
+
+def _broken(result: Result) -> bool:
+    """Whether it is told that the recognizer is of no use to anybody."""
+    low = result.interval[0] if result.interval else None
+    return low is not None and low >= BROKEN and len(result.rows) >= ENOUGH
 
 
 def eot(own: Measured, stochastic: bool | None) -> Finding:
@@ -270,7 +278,8 @@ def converged(own: Measured, stochastic: bool | None) -> Finding:
         return Finding("EOT converged", "n/a", "two passes do not differ")
     return _more(
         "EOT converged",
-        _ladder(_whites(own), "eot"),
+        _whites(own),
+        "eot",
         "more draws bring nothing more",
         "more draws still break more",
         "no two attacks differ in their draws (eot=) alone",

@@ -24,13 +24,20 @@ def versions() -> dict[str, str]:
 
 def machine(device: str = CPU) -> dict[str, Any]:
     """The machine, as far as it matters to what is computed on ``device``."""
-    gpu = device.startswith("cuda") and torch.cuda.is_available()  # or only on a cluster
     return {
         "platform": platform.platform(),
         "processor": _processor(),
         "threads": torch.get_num_threads(),
-        "cuda": torch.cuda.get_device_name(device) if gpu else None,
+        "cuda": _gpu(device),
     }
+
+
+def _gpu(device: str) -> str | None:
+    """Its name; None of what is no GPU, or one that only a cluster's workers have."""
+    try:
+        return torch.cuda.get_device_name(device) if device.startswith("cuda") else None
+    except (RuntimeError, AssertionError):
+        return None
 
 
 def _processor() -> str:

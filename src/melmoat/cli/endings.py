@@ -24,7 +24,10 @@ def plain_errors() -> Iterator[None]:
     except RuntimeError as error:
         if type(error).__name__ != "OutOfMemoryError":  # torch's own, which is slow to import
             raise
-        print(f"error: {error} (shorter audio or a smaller --batch takes less)", file=sys.stderr)
+        print(
+            f"error: {error} (shorter audio takes less, and so does a smaller --batch)",
+            file=sys.stderr,
+        )
         sys.exit(1)
 
 

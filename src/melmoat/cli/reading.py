@@ -15,7 +15,14 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 
 
 @reading.command()
-def audit(run: RunArgument, json: JsonOption = False) -> None:
+def audit(
+    run: RunArgument,
+    bare: Annotated[
+        bool,
+        typer.Option(help="Recognizers without a defense too: they may be trained to be robust."),
+    ] = False,
+    json: JsonOption = False,
+) -> None:
     """Search a run for signs of a false sense of security.
 
     Each defended row gets a verdict with its evidence. Exit code: 0 where no sign was found and no
@@ -27,7 +34,7 @@ def audit(run: RunArgument, json: JsonOption = False) -> None:
     from melmoat.bench.results import as_json, read_results
     from melmoat.report.findings import findings
 
-    audited = examine(read_results(run))
+    audited = examine(read_results(run), bare)
     if json:
         typer.echo(as_json([row.as_dict() for row in audited]))
     else:

@@ -57,10 +57,10 @@ def asr(
     ] = 0.7,
     attack: Annotated[
         str | None,
-        typer.Option(help="Attack to train against, such as pgd:db=23,steps=4,step=0.4."),
+        typer.Option(help="Attack to train against, off the truth: pgd:db=23,steps=4,step=0.4."),
     ] = None,
     attacked: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of utterances that --attack attacks.")
+        float, typer.Option(min=0, max=1, help="Share of examples that --attack attacks.")
     ] = 1.0,
     noise: Annotated[
         float, typer.Option(min=0, max=1, help="Probability of white noise on an utterance.")
@@ -106,11 +106,11 @@ def asr(
             config,
             recipe,
             half,
-            start,
-            defense,
-            device,
-            attack,
-            attacked,
+            start=start,
+            defense=defense,
+            device=device,
+            attack=attack,
+            attacked=attacked,
         )
     wer, left = card["held_out_wer"], card["left_out"]
     score = "" if wer is None else f"; greedy WER on held-out speakers {wer:.2f} %"

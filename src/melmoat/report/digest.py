@@ -22,7 +22,7 @@ class System:
         benign: without an attack; None where nothing was measured.
         attacked: every other untargeted result that has rows.
         targeted: the results of targeted attacks, whose WER says little of a system's worst case.
-        audited: None for an undefended recognizer.
+        audited: what the audit found, of recognizers without a defense too.
     """
 
     model: str
@@ -31,7 +31,7 @@ class System:
     seed: int
     benign: Result | None
     attacked: tuple[Result, ...]
-    audited: Audited | None = None
+    audited: Audited
     targeted: tuple[Result, ...] = ()
 
     @property
@@ -52,11 +52,11 @@ class System:
     @property
     def suspect(self) -> bool:
         """Whether the audit found a sign of a false sense of security."""
-        return self.audited is not None and self.audited.verdict == "suspect"
+        return self.audited.verdict == "suspect"
 
 
 def systems(results: Sequence[Result], audited: Sequence[Audited]) -> list[System]:
-    """The systems of a run, in its order."""
+    """The systems of a run, in its order, each of which was ``audited``."""
     verdicts = {(a.model, a.defense, a.data, a.seed): a for a in audited}
     found = []
     for place in dict.fromkeys(r.system for r in results):
@@ -64,7 +64,7 @@ def systems(results: Sequence[Result], audited: Sequence[Audited]) -> list[Syste
         benign = next((r for r in own if r.cell.attack == "none"), None) or _unattacked(own)
         attacked = tuple(r for r in own if r.cell.attack != "none" and not r.targeted)
         targeted = tuple(r for r in own if r.targeted)
-        found.append(System(*place, benign, attacked, verdicts.get(place), targeted))
+        found.append(System(*place, benign, attacked, verdicts[place], targeted))
     return found
 
 

@@ -103,7 +103,8 @@ def write_report(folder: Path, options: Options = Options()) -> tuple[Path, Path
 def render(folder: Path, options: Options = Options()) -> tuple[str, str, int]:
     """HTML, Markdown, and how many utterances with audio were left out."""
     results = read_results(folder)
-    audited = audit(results)
+    everything = audit(results, bare=True)
+    audited = [row for row in everything if row.defense != "none"]
     measured = [r for r in results if r.rows]
     heard, left_out = listen(folder, measured, options.megabytes)
     kept = {h.result.key for h in heard}
@@ -116,7 +117,7 @@ def render(folder: Path, options: Options = Options()) -> tuple[str, str, int]:
         "title": folder.resolve().name,
         "folder": called(folder),
         "run": run,
-        "tables": tables(systems(results, audited)),
+        "tables": tables(systems(results, everything)),
         "audited": audited,
         "heard": [(r, [h for h in heard if h.result is r]) for r in measured if r.key in kept],
         "left_out": left_out,

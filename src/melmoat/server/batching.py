@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -136,6 +137,7 @@ class Batcher(Generic[T]):
         except BaseException as error:  # somebody's own defense may raise anything
             if len(requests) == 1:
                 known = isinstance(error, Exception)
+                traceback.clear_frames(error.__traceback__)  # which hold what the work computed
                 failure = error if known else RuntimeError(f"the work raised {error!r}")
                 requests[0].answer.set_exception(failure)
                 return

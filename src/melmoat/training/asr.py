@@ -36,7 +36,7 @@ from melmoat.models.base import frames_needed, spelled
 from melmoat.models.deepspeech2 import DeepSpeech2, DeepSpeech2Config
 from melmoat.text import TextError
 from melmoat.training import loop, students
-from melmoat.training.adversarial import Adversary
+from melmoat.training.adversarial import Adversary, adversary
 from melmoat.training.augment import FASTEST, SLOWEST, perturb
 from melmoat.training.average import follow
 from melmoat.training.speech import combine, provenance, split_speakers
@@ -178,9 +178,10 @@ class ASRTask:
         self, waves: Sequence[Tensor], name: str, adversary: Adversary | None = None
     ) -> dict[str, float]:
         edits = words = 0
-        for i in range(0, len(self.held_out), 16):
-            batch = self.held_out[i : i + 16]
-            audio = Audio.of([_floats(wave) for wave in waves[i : i + 16]]).to(self.device)
+        size = min(16, self.recipe.batch) if adversary is not None else 16
+        for i in range(0, len(self.held_out), size):
+            batch = self.held_out[i : i + size]
+            audio = Audio.of([_floats(wave) for wave in waves[i : i + size]]).to(self.device)
             if adversary is not None:
                 texts = [utterance.text for utterance in batch]
                 audio = adversary(
@@ -293,7 +294,7 @@ def train_asr(
         defense: spec of the front-end to fine-tune for.
         device: where it is computed, such as ``cuda``; a run may go on on another.
         attack: spec of the attack to train against; no defense can be given then.
-        attacked: share of the utterances that are attacked.
+        attacked: share of the examples that are attacked.
 
     Returns:
         ``out/model.safetensors``, or the folder ``out/model`` of an hf-ctc model, and its card:
@@ -315,7 +316,7 @@ def train_asr(
         origin["start"] = identity(MODELS.parse(start))
     if defense:
         origin["defense"] = identity(DEFENSES.parse(defense))
-    adversary = Adversary(ATTACKS.build(attack), attacked) if attack else None
+    against = adversary(attack, attacked) if attack else None
     if attack:
         origin |= {"attack": identity(ATTACKS.parse(attack)), "attacked": attacked}
     settings = {
@@ -329,7 +330,7 @@ def train_asr(
     own, more, unheard = (
         utterances(list(cuts), model, front, device) for cuts in (kept, added, held)
     )
-    task = ASRTask(model, own, more, unheard, recipe, device, adversary)
+    task = ASRTask(model, own, more, unheard, recipe, device, against)
     loop.run(task, task.steps, out, task.steps_an_epoch, settings)
     card = {
         "trained_on": settings["trained_on"],
@@ -343,7 +344,7 @@ def train_asr(
     task.average = students.reopen(path)
     scores = task.validate()
     card["held_out_wer"] = scores.get("wer")
-    if adversary is not None:
+    if against is not None:
         card["held_out_attacked_wer"] = scores.get("attacked_wer")
     return students.export(task.average, out, card, half), card
 
