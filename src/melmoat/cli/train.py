@@ -57,7 +57,7 @@ def asr(
     ] = 0.7,
     attack: Annotated[
         str | None,
-        typer.Option(help="Attack to train against, off the truth: pgd:db=23,steps=4,step=0.4."),
+        typer.Option(help="Attack to train against, such as pgd:db=23,steps=4."),
     ] = None,
     attacked: Annotated[
         float, typer.Option(min=0, max=1, help="Share of examples that --attack attacks.")
