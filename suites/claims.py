@@ -16,10 +16,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import baselines
+import effort
 import gradients
 import paper_table1
 import paper_table2
 import paper_table3
+from baselines import UNAWARE
+from effort import APGD
 from lab import COLUMNS, EOT, HOME
 
 from melmoat.bench.results import Result, compare, read_results, speakers_of
@@ -31,8 +35,15 @@ from melmoat.report.findings import comparison_cells
 L2, MIDDLE, WEAK, LONG = "l2 20 dB", "l2 23.5 dB", "l2 29.5 dB", "l2 20 dB, 250 it."
 LINF, WEAK_LINF = "linf 20 dB", "linf 26 dB"
 PGD, FAINT, CW, CONFIRMED = "20 dB", "40 dB", paper_table2.CW, paper_table2.CONFIRMED
-ROWS = {r.label: r for r in [*paper_table1.ROWS, *paper_table3.ROWS, *gradients.ROWS]}
-ATTACKS = {**COLUMNS, **paper_table2.COLUMNS}
+TABLES = [paper_table1.ROWS, paper_table3.ROWS, gradients.ROWS, baselines.ROWS]
+ROWS = {row.label: row for rows in TABLES for row in rows}
+ATTACKS = {
+    **COLUMNS,
+    **paper_table2.COLUMNS,
+    **effort.SUITE.columns,
+    **baselines.SUITE.columns,
+}
+MP3, OPUS = "MP3, 42 kbit/s", "Opus, 23 kbit/s"
 
 
 @dataclass(frozen=True)
@@ -99,7 +110,21 @@ CLAIMS = [
     Claim("250 iterations break more, STFT", ("STFT", LONG), ("STFT", L2)),
     Claim("250 iterations break more, STFT-flood", ("STFT-flood", LONG), ("STFT-flood", L2)),
     Claim("the exact gradient breaks more than a redrawn one", ("exact", L2), ("resampled", L2)),
+    Claim(
+        "the exact gradient breaks more than a redrawn one, weak l2",
+        ("exact", WEAK),
+        ("resampled", WEAK),
+    ),
     Claim("the exact gradient breaks more than none of it", ("exact", L2), ("bpda", L2)),
+    Claim("AutoPGD breaks more than PGD, no defense", ("None", APGD), ("None", L2)),
+    Claim("AutoPGD breaks more than PGD, RS", ("RS", APGD), ("RS", L2)),
+    Claim("AutoPGD breaks more than PGD, MG-MDNF", ("MG-MDNF", APGD), ("MG-MDNF", L2)),
+    Claim("MP3 has more errors than no defense under BPDA", (MP3, L2), ("None", L2)),
+    Claim("Opus has more errors than no defense under BPDA", (OPUS, L2), ("None", L2)),
+    Claim("8 bits have more errors than no defense under BPDA", ("8 bits", L2), ("None", L2)),
+    Claim("the unaware attack breaks more than BPDA, MP3", (MP3, UNAWARE), (MP3, L2)),
+    Claim("the unaware attack breaks more than BPDA, Opus", (OPUS, UNAWARE), (OPUS, L2)),
+    Claim("the unaware attack breaks more than BPDA, 8 bits", ("8 bits", UNAWARE), ("8 bits", L2)),
     Claim("STFT alone does something", ("STFT", L2), ("None", L2)),
     Claim("flooding helps STFT", ("STFT-flood", L2), ("STFT", L2), -26.3),
     Claim("noise in training alone does as much", ("WGN control", L2), ("MG-MDNF", L2)),

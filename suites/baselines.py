@@ -1,0 +1,38 @@
+"""Transformations of the waveform as defenses: what they stop of attacks on the bare recognizer,
+and of attacks on the defended one.
+
+    melmoat bench --suite baselines --out results/an4
+
+The unaware attacker crafts on the bare recognizer. All others attack the defended one: through its
+exact gradient where it has one, and straight through (BPDA) a codec and coarser samples, which have
+none. MP3's last row is attacked through its own gradient, which is zero.
+"""
+
+from lab import COLUMNS, DATA, run
+
+from melmoat.bench.suite import Row, Suite
+
+ROWS = [
+    Row("None", "ds2-an4", "none"),
+    Row("MP3, 42 kbit/s", "ds2-an4", "codec:kind=mp3,gradient=bpda"),
+    Row("Opus, 23 kbit/s", "ds2-an4", "codec:kind=opus,quality=0.05,gradient=bpda"),
+    Row("8 bits", "ds2-an4", "quantize:step=256,gradient=bpda"),
+    Row("median of 5", "ds2-an4", "median:width=5"),
+    Row("8 kHz", "ds2-an4", "downsample:rate=8000"),
+    Row("MP3, its own gradient", "ds2-an4", "codec:kind=mp3"),
+]
+SHOWN = ("benign", "noise 20 dB", "l2 20 dB")
+PGD = COLUMNS["l2 20 dB"]
+UNAWARE = "l2 20 dB, unaware"
+
+SUITE = Suite(
+    "baselines",
+    ROWS,
+    {column: COLUMNS[column] for column in SHOWN}
+    | {UNAWARE: f"transfer:model=ds2-an4,attack=({PGD})"},
+    limit=40,
+    data=DATA,
+)
+
+if __name__ == "__main__":
+    run(__file__)
