@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from melmoat.bench.audit import CHECKS, Audited, audit, exit_code, systems
-from melmoat.bench.evidence import large, setting, siblings
+from melmoat.bench.evidence import large
 from melmoat.bench.results import Result
+from melmoat.bench.settings import setting, siblings
 from tests.bench.hand_made import result, run
 
 NONE, NOISE, BLACK = "none", "noise:db=20", "kenansville"

@@ -15,8 +15,9 @@ from typing import Any, Literal
 
 from melmoat import defenses
 from melmoat.bench import evidence
-from melmoat.bench.evidence import Finding, Setting, setting, siblings
+from melmoat.bench.evidence import Finding
 from melmoat.bench.results import Result
+from melmoat.bench.settings import Setting, setting, siblings
 from melmoat.defenses import FrontEnd, Own
 from melmoat.errors import MelmoatError
 

@@ -11,17 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
-from melmoat.attacks import ATTACKS
 from melmoat.attacks.budgets import SNR, Budget, LinfSNR
 from melmoat.bench.results import Comparison, Result, compare
-from melmoat.defenses import DEFENSES
-from melmoat.errors import MelmoatError
-from melmoat.spec import SpecError, show, without
-from melmoat.vocoders import VOCODERS
+from melmoat.bench.settings import ACCESS, Setting, setting
 
 Status = Literal["ok", "sign", "open", "missing", "n/a"]
 MARGIN = 5.0  # points of WER that count as nothing
@@ -29,14 +25,6 @@ ENOUGH = 20  # fewer utterances cannot show that there is nothing
 BROKEN = 80.0  # WER % at which a recognizer is of no use to anybody
 LARGE_DB = 10.0  # SNR at which a perturbation is as loud as a voice in the room
 AT = 0.1  # files keep to a budget of so many dB from its inner side: 10 dB measures 10.001
-CONTROLS = ("none", "noise")
-ACCESS = {  # what attackers without the defended system's gradient have; all others have it
-    "kenansville": "black-box",
-    "genetic": "black-box",
-    "nes": "black-box",
-    "transfer": "transfer",
-    "universal": "transfer",
-}
 _SEVERITY: tuple[Status, ...] = ("n/a", "ok", "missing", "open", "sign")
 
 
@@ -56,59 +44,7 @@ class Finding:
     figures: tuple[Comparison, ...] = ()
 
 
-@dataclass(frozen=True)
-class Setting:
-    """An attack taken apart; of one that is unknown here ``args`` is the text, ``budget`` None."""
-
-    name: str
-    args: dict[str, Any] = field(default_factory=dict)
-    budget: Budget | None = None
-
-    @property
-    def white(self) -> bool:
-        """Whether it follows the gradient of the very system that it attacks."""
-        return self.name not in CONTROLS and self.name not in ACCESS
-
-    def but(self, *keys: str) -> tuple[Any, ...]:
-        """Everything except some options, to find attacks that differ in those alone."""
-        rest = {k: v for k, v in self.args.items() if k not in (*keys, "chunk")}
-        return self.name, tuple(sorted(rest.items(), key=lambda pair: pair[0]))
-
-
 Measured = Sequence[tuple[Setting, Result]]
-
-
-def setting(attack: str) -> Setting:
-    """Take an attack's spec apart."""
-    try:
-        spec = ATTACKS.parse(attack)
-        return Setting(spec.name, dict(spec.args), ATTACKS.build(attack).budget)
-    except MelmoatError:  # an attack of another version, or a file of its that is gone
-        return Setting(attack.partition(":")[0], {"spec": attack})
-
-
-def siblings(defense: str) -> tuple[str, str]:
-    """The gradient that a defense's spec gives attackers, and its spec with the exact one.
-
-    It is another one by ``gradient=``, or where a vocoder's own runs through a part of it only
-    (``griffin-lim:through=2``, called "through=2" here).
-    """
-    try:
-        spec = DEFENSES.parse(defense)
-    except SpecError:
-        return "exact", defense
-    gradient, text = str(spec.args.get("gradient", "exact")), without(spec, "gradient")
-    vocoder = str(spec.args.get("vocoder", ""))
-    try:
-        inner = VOCODERS.parse(vocoder)
-    except SpecError:
-        return gradient, text
-    through = inner.args.get("through")
-    if through is None:
-        return gradient, text
-    own, whole = f"vocoder={show(vocoder)}", f"vocoder={show(without(inner, 'through'))}"
-    text = str(DEFENSES.parse(text.replace(own, whole)))
-    return (gradient if gradient != "exact" else f"through={through}"), text
 
 
 def _gain(check: str, gains: Iterable[Comparison], well: str, bad: str, none: str) -> Finding:

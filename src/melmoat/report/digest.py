@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from melmoat.bench.audit import Audited
-from melmoat.bench.evidence import CONTROLS, setting
 from melmoat.bench.results import MIN_SPEAKERS, Result, speakers_of
+from melmoat.bench.settings import CONTROLS, setting
 from melmoat.metrics.intervals import bootstrap, rate
 from melmoat.report.tables import rate_text, target_text
 

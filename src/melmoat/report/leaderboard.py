@@ -14,8 +14,8 @@ from pathlib import Path
 from melmoat.attacks.budgets import SNR, LinfSNR
 from melmoat.bench.audit import audit
 from melmoat.bench.cell import Cell
-from melmoat.bench.evidence import setting, siblings
 from melmoat.bench.results import Result, read_results
+from melmoat.bench.settings import setting, siblings
 from melmoat.bench.store import write_text
 from melmoat.errors import MelmoatError
 from melmoat.report.digest import System, place_text, ranked, strongest, systems, wer_text
