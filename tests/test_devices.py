@@ -46,6 +46,17 @@ def test_a_device_that_cannot_be_used_says_so(name: str) -> None:
         usable(name)
 
 
+def test_audio_that_moves_is_heard_in_whole_single_precision(
+    ragged: Audio, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    ragged.to(device)
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+    with torch.backends.cudnn.flags(enabled=True):  # as transformers does: it reads all switches
+        pass
+
+
 def test_a_network_follows_the_audio_there_and_back(device: str) -> None:
     network = nn.Linear(3, 2)
     assert beside(network, torch.ones(3).to(device))(torch.ones(3).to(device)).shape == (2,)

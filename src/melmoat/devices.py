@@ -7,7 +7,7 @@ Random numbers are drawn on the processor whatever the device, so that they are 
 from __future__ import annotations
 
 from itertools import chain
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -43,13 +43,8 @@ def full_precision() -> None:
     By default a GPU rounds the operands of convolutions and recurrent layers to 10 bits (TF32), and
     an utterance would be another in another batch.
     """
-    cudnn, cuda = torch.backends.cudnn, torch.backends.cuda
-    if hasattr(cudnn, "conv"):  # PyTorch 2.9 and later
-        parts: tuple[Any, ...] = cuda.matmul, cudnn.conv, cudnn.rnn
-        for part in parts:
-            part.fp32_precision = "ieee"
-    else:
-        cuda.matmul.allow_tf32 = cudnn.allow_tf32 = False
+    # PyTorch's newer switches (fp32_precision) break libraries that read these.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 
 
 def beside(module: ModuleT, like: Tensor) -> ModuleT:
