@@ -14,8 +14,8 @@ from melmoat.bench.suite import Row, Suite
 
 ROWS = [
     Row("None", "ds2-an4", "none"),
-    Row("MP3, 42 kbit/s", "ds2-an4", "codec:kind=mp3,gradient=bpda"),
-    Row("Opus, 23 kbit/s", "ds2-an4", "codec:kind=opus,quality=0.05,gradient=bpda"),
+    Row("MP3", "ds2-an4", "codec:kind=mp3,gradient=bpda"),
+    Row("Opus, quality 0.05", "ds2-an4", "codec:kind=opus,quality=0.05,gradient=bpda"),
     Row("8 bits", "ds2-an4", "quantize:step=256,gradient=bpda"),
     Row("median of 5", "ds2-an4", "median:width=5"),
     Row("8 kHz", "ds2-an4", "downsample:rate=8000"),

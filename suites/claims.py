@@ -43,7 +43,7 @@ ATTACKS = {
     **effort.SUITE.columns,
     **baselines.SUITE.columns,
 }
-MP3, OPUS = "MP3, 42 kbit/s", "Opus, 23 kbit/s"
+MP3, OPUS = "MP3", "Opus, quality 0.05"
 
 
 @dataclass(frozen=True)

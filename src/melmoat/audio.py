@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from melmoat.devices import full_precision
+from melmoat.devices import CPU, full_precision
 from melmoat.errors import MelmoatError
 
 RATE = 16_000
@@ -124,7 +124,8 @@ class Audio:
     def to(self, device: str | torch.device) -> Audio:
         """The same batch on another device, and so whatever hears it, in whole single precision
         (:func:`melmoat.devices.full_precision`)."""
-        full_precision()
+        if torch.device(device).type != CPU:
+            full_precision()
         return replace(self, wav=self.wav.to(device), lengths=self.lengths.to(device))
 
     def quantized(self) -> Audio:

@@ -69,7 +69,6 @@ def asr(
     device: DeviceOption = "cpu",
 ) -> None:
     """Train a DeepSpeech2 or fine-tune a recognizer; killed, the same command goes on."""
-    from melmoat.errors import MelmoatError
     from melmoat.models.deepspeech2 import DeepSpeech2Config
     from melmoat.training.asr import Recipe, train_asr
     from melmoat.training.students import peak_rate, spec_of
@@ -80,11 +79,6 @@ def asr(
         refuse_idle(context, ["extra_share"], "needs --extra")
     if attack is None:
         refuse_idle(context, ["attacked"], "needs --attack")
-    elif defense is not None:
-        raise MelmoatError(
-            "--attack and --defense do not go together: utterances are defended once, before "
-            "training, and attacked anew at every step"
-        )
     if start is not None:
         refuse_idle(context, ["hidden", "layers", "channels"], "are those of --start")
     config = DeepSpeech2Config(hidden=hidden, layers=layers, channels=channels)

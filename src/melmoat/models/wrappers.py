@@ -37,7 +37,7 @@ def kept(front_end: FrontEnd, audio: Audio, heard: Audio) -> Audio:
     """``heard``, what ``front_end`` made of ``audio``.
 
     Raises:
-        MelmoatError: an utterance's length or the rate is another.
+        MelmoatError: an utterance's length, the rate or the device is another.
     """
     if heard.wav.device != audio.wav.device:
         raise MelmoatError(

@@ -164,15 +164,15 @@ class ASRTask:
         With a defense they are heard through it, and ``clean_wer`` is without it. With an adversary
         ``attacked_wer`` is that of all of them under its attack.
         """
+        waves = [u.wave for u in self.held_out]
         defended = [u.defended for u in self.held_out if u.defended is not None]
+        if defended:
+            return self._wer(defended, "wer") | self._wer(waves, "clean_wer")
+        found = self._wer(waves, "wer")
         if self.adversary is not None:
-            clean = self._wer([u.wave for u in self.held_out], "wer")
             everyone = replace(self.adversary, share=1.0)
-            return clean | self._wer([u.wave for u in self.held_out], "attacked_wer", everyone)
-        if not defended:
-            return self._wer([u.wave for u in self.held_out], "wer")
-        clean = self._wer([u.wave for u in self.held_out], "clean_wer")
-        return self._wer(defended, "wer") | clean
+            found |= self._wer(waves, "attacked_wer", everyone)
+        return found
 
     def _wer(
         self, waves: Sequence[Tensor], name: str, adversary: Adversary | None = None
@@ -302,6 +302,11 @@ def train_asr(
         not fit into their frames, and ``held_out_wer``, the greedy WER in percent of that very file
         on the held-out speakers (None without any words of theirs).
     """
+    if attack and defense:
+        raise MelmoatError(
+            "--attack and --defense do not go together: utterances are defended once, before "
+            "training, and attacked anew at every step"
+        )
     usable(device)
     model = students.take(start, half) if start else _random(config, recipe.seed)
     names = model.card.get("held_out_speakers") if start else None

@@ -58,6 +58,7 @@ def measure_shaping(
     Raises:
         AudioError: an utterance too short for the spectrogram, named before any is attacked.
     """
+    usable(device)
     recognizer, made = models.load(model), attacks.build(attack)
     cuts = choose(list(data.load(corpus)), limit)
     fewest = mel.shortest / mel.rate
@@ -72,7 +73,7 @@ def measure_shaping(
         truth = [spelled(recognizer, data.written(cut)) for cut in group]
         draws = Draws(derive(seed, cut.id) for cut in group)
         share = len(group) / (made.evaluations + 1)
-        audio = data.read(group, recognizer.rate).to(usable(device))
+        audio = data.read(group, recognizer.rate).to(device)
         out = judge(recognizer, audio, made, truth, draws, partial(tick, share))
         differences, frames = difference(out.clean, out.adversarial, mel, scale)
         total, frames_seen = total + differences, frames_seen + frames

@@ -94,25 +94,19 @@ class GriffinLim(Vocoder):
     def _analyse(self, wave: Tensor) -> Tensor:
         """Spectra of all frames that lie wholly in ``wave``. Shape: of :meth:`_overlap`, back."""
         frames = wave.unfold(1, self.mel.n_fft, self.hop)
-        return _spectrum(frames * _window(self.mel, wave.dtype, wave.device))
+        return _spectrum(frames * _window(self.mel, wave))
 
     def _overlap(self, spectrum: Tensor, weight: Tensor) -> Tensor:
         """The waveform whose spectra are nearest to ``spectrum`` (Griffin & Lim 1984, eq. 6).
 
         Shape: ``[B, F, bins]`` -> ``[B, (F - 1) * hop + n_fft]``.
         """
-        frames = torch.fft.irfft(spectrum, n=self.mel.n_fft) * _window(
-            self.mel, weight.dtype, weight.device
-        )
+        frames = torch.fft.irfft(spectrum, n=self.mel.n_fft) * _window(self.mel, weight)
         return self._add(frames) / weight
 
     def _weight(self, amplitude: Tensor) -> Tensor:
         """What overlapping squared windows add up to. Shape: ``[1, samples]``."""
-        squares = (
-            _window(self.mel, amplitude.dtype, amplitude.device)
-            .square()
-            .expand(1, amplitude.shape[1], -1)
-        )
+        squares = _window(self.mel, amplitude).square().expand(1, amplitude.shape[1], -1)
         # At the outer ends windows fade out: without the bound their noise would be blown up.
         return self._add(squares).clamp(min=1e-3)
 
@@ -193,8 +187,12 @@ def _first_phasor(spec: MelSpec, amplitude: Tensor) -> Tensor:
     return torch.polar(torch.ones_like(phase), phase).expand(len(amplitude), -1, -1)
 
 
+def _window(spec: MelSpec, like: Tensor) -> Tensor:
+    return _hann(spec, like.dtype, like.device)
+
+
 @lru_cache(maxsize=8)
-def _window(spec: MelSpec, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _hann(spec: MelSpec, dtype: torch.dtype, device: torch.device) -> Tensor:
     left = (spec.n_fft - spec.win) // 2
     window = torch.hann_window(spec.win, dtype=torch.float64)
     return F.pad(window, (left, spec.n_fft - spec.win - left)).to(device, dtype)
