@@ -67,7 +67,7 @@ def test_reading_leaves_a_level_that_16_bits_hold(level: int, tmp_path: Path) ->
     found = audio.read(tmp_path / "a.wav")
     assert found.gain == 1 or np.log2(found.gain) % 1 == 0  # exact in floats
     assert np.allclose(found.audio.wav[0].numpy(), wave * found.gain, rtol=1e-6)
-    assert snr(wave * found.gain, found.audio.quantized().wav[0].numpy()) > 60
+    assert snr(wave * found.gain, found.audio.quantized().wav[0].numpy()) > 50
     if level == 0:
         assert found.gain == 1
 
@@ -76,7 +76,7 @@ def test_reading_leaves_a_level_that_16_bits_hold(level: int, tmp_path: Path) ->
 def test_defend_keeps_it(level: int, tmp_path: Path) -> None:
     wave = written(tmp_path / "a.wav", level)
     run("defend", tmp_path / "a.wav", tmp_path / "b.wav", "--defense", "none")
-    assert snr(wave, soundfile.read(tmp_path / "b.wav")[0]) > 60
+    assert snr(wave, soundfile.read(tmp_path / "b.wav")[0]) > 50
 
 
 @pytest.mark.parametrize("level", [-60, 0, 30])
@@ -111,7 +111,7 @@ def test_encoded_answers_keep_it(level: int, kind: str, tmp_path: Path) -> None:
     content = audio.encode(found.audio, kind, found.gain)
     left = kept_gain(kind, found.gain)
     assert (left == 1) == (kind == "wav" or level == 0)
-    assert snr(wave * left, soundfile.read(io.BytesIO(content))[0]) > 60
+    assert snr(wave * left, soundfile.read(io.BytesIO(content))[0]) > 50
 
 
 def test_what_flac_cannot_hold_is_said(tmp_path: Path) -> None:

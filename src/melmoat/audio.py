@@ -31,7 +31,7 @@ from melmoat.devices import CPU, full_precision
 RATE = 16_000
 PCM16 = 32_768  # quantisation steps per unit of amplitude in a 16-bit file
 LOUDEST = 100.0  # no recording is 40 dB over full scale; one of integers kept as floats is
-KEPT = 60.0  # dB that a recording must lie above its rounding to 16 bits
+KEPT = 50.0  # dB of a recording over its rounding to 16 bits: 10 more than the least attack has
 FAINTEST = 2.0**12  # most that a quiet recording is amplified; what is fainter is noise
 
 
