@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from melmoat import data
 from melmoat.bench.cell import Cell
 from melmoat.bench.runner import Runner
-from melmoat.bench.work import Unit, Worker, told
+from melmoat.bench.work import Unit, Worker
 from melmoat.draws import Draws
+from melmoat.errors import told
 from melmoat.models.base import heard, spelled
 from melmoat.models.wrappers import Watched
 

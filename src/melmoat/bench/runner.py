@@ -93,7 +93,7 @@ class Runner:
             for done in self.executor(units, lambda unit, amount: tick(unit.cell, amount)):
                 cell = done.unit.cell
                 self._write(done)
-                left[cell] -= 1
+                left[cell] -= len(done.unit.missing)
                 if not left[cell]:
                     claimed.pop(cell).close()
         finally:
@@ -142,7 +142,8 @@ class Runner:
             if rest:
                 tick(cell, rest)
             if units:
-                left[cell], claimed[cell] = len(units), claim.pop_all()
+                left[cell] = sum(len(unit.missing) for unit in units)
+                claimed[cell] = claim.pop_all()
         return units
 
     def require_whole(self, cells: Iterable[Cell]) -> None:

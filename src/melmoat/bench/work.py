@@ -21,6 +21,7 @@ from melmoat.bench.judge import Outcome, Row, judge, rows_of
 from melmoat.defenses import Defense, function_of_audio, through
 from melmoat.devices import CPU, usable
 from melmoat.draws import Draws
+from melmoat.errors import told
 from melmoat.memory import keep_freed_memory
 from melmoat.models.base import Recognizer, heard, spelled
 
@@ -200,12 +201,15 @@ def _kinds(outcome: Outcome, defense: Defense, draws: Draws) -> dict[str, Audio]
     return kinds
 
 
-def told(error: BaseException) -> str:
-    """An error as one line."""
-    return f"{type(error).__name__}: {error}"
+def alone(unit: Unit) -> list[Unit]:
+    """``unit`` in units of one utterance, those that are missing; none if it is one already."""
+    if len(unit.batch) == 1:
+        return []
+    wanted = [cut for cut in unit.batch if cut.id in unit.missing]
+    return [replace(unit, batch=(cut,), missing=frozenset([cut.id])) for cut in wanted]
 
 
 def lost(unit: Unit, how: str) -> Measured:
     """What becomes of ``unit`` when its process died ``TRIES`` times."""
-    error = f"its process died {TRIES} times ({how}); out of memory? Smaller batches take less"
+    error = f"its process died {TRIES} times ({how}); out of memory? Shorter audio takes less"
     return Measured(unit, failed=dict.fromkeys(sorted(unit.missing), error))
