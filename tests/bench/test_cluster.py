@@ -76,7 +76,7 @@ def test_the_address_in_the_environment_is_named(
 
 @pytest.mark.parametrize("address", ["nowhere", "ray://", "host:port"])
 def test_what_is_no_address_is_refused(address: str) -> None:
-    with pytest.raises(MelmoatError, match="HOST:PORT|no Ray cluster at"):
+    with pytest.raises(MelmoatError, match=r"HOST:PORT|no Ray cluster at"):
         cluster._join(Spy(), address)
 
 
