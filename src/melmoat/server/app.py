@@ -11,11 +11,9 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Annotated, Literal
 
 import anyio
-import torch
 from fastapi import FastAPI, Form, Request, Response, UploadFile
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
@@ -25,6 +23,7 @@ from starlette.exceptions import HTTPException
 from melmoat import __version__
 from melmoat import audio as files
 from melmoat.audio import AudioError
+from melmoat.decoding import decode
 from melmoat.devices import CPU
 from melmoat.server.edge import Bounded, Counted, told, while_there
 from melmoat.server.figures import Figures
@@ -67,13 +66,16 @@ def create_app(
     for kind in (AudioError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _refused)
 
-    async def read(file: UploadFile) -> torch.Tensor:
+    async def read(file: UploadFile) -> files.Recording:
         name = file.filename or "file"
         if not file.size:
             raise AudioError(f"{name}: the file is empty (0 bytes)")
-        work = partial(files.decode, file.file, name, service.rate, limits.longest)
-        audio = await anyio.to_thread.run_sync(work, limiter=decoding)
-        return audio.wav[0]
+
+        def work() -> files.Recording:
+            decoded = decode(file.file, name, longest=limits.longest)
+            return files.usable(decoded, name, service.rate)
+
+        return await anyio.to_thread.run_sync(work, limiter=decoding)
 
     @app.api_route("/health", methods=["GET", "HEAD"])
     async def health() -> dict[str, object]:
@@ -94,9 +96,9 @@ def create_app(
             format: Annotated[Literal["wav", "flac"], Form()] = "flac",
         ) -> Response:
             """The recording through the defense: mono, 16 bits, of the same duration."""
-            wave = await read(file)
-            out = await while_there(request, defending(wave))
-            body = await run_in_threadpool(files.encode, out, format)
+            recording = await read(file)
+            out = await while_there(request, defending(recording.audio.wav[0]))
+            body, _ = await run_in_threadpool(files.encode, out, format, recording.gain)
             return Response(body, media_type=TYPES[format])
 
     else:
@@ -112,8 +114,8 @@ def create_app(
         ) -> Response:
             """What the defended recognizer hears. The other fields of OpenAI's interface are not
             looked at: what is served was chosen when the server was started."""
-            wave = await read(file)
-            text = await while_there(request, transcribing(wave))
+            recording = await read(file)
+            text = await while_there(request, transcribing(recording.audio.wav[0]))
             plain = response_format == "text"
             return PlainTextResponse(text + "\n") if plain else JSONResponse({"text": text})
 
