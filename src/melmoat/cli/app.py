@@ -96,15 +96,18 @@ def data(
         bool, typer.Option(help="Fetch it first (librispeech:DIR/LibriSpeech/PART only).")
     ] = False,
 ) -> None:
-    """List the known corpora, or describe one."""
-    from melmoat.data import describe, fetch
+    """List the known corpora, or describe one; utterances that cannot be heard are named."""
+    from melmoat.data import describe, fetch, listed, whole
     from melmoat.errors import MelmoatError
 
     if download:
         if spec is None:
             raise MelmoatError("--download takes a corpus: librispeech:DIR/LibriSpeech/PART")
         fetch(spec)
-    typer.echo(describe(spec))
+    cuts = None if spec is None else listed(spec)
+    typer.echo(describe(spec, cuts))
+    if spec is not None and cuts is not None:
+        whole(cuts, spec)
 
 
 @app.command()
@@ -117,32 +120,49 @@ def transcribe(
     device: DeviceOption = "cpu",
 ) -> None:
     """Print what a recognizer hears in each file, behind a defense with noise that is another at
-    each call. A file that cannot be heard is named, the others are transcribed."""
+    each call.
+
+    A file that cannot be heard is named and the others are transcribed; the exit code is then 1. Of
+    a folder, audio is what has a suffix of audio, or none and audio in it; what else is in it is
+    named at the end and is no failure.
+    """
     from collections import Counter
 
     from melmoat import audio, defenses, models
-    from melmoat.defenses.files import audio_files, named
+    from melmoat.data.files import find, passed_over, shown, utf8
+    from melmoat.defenses.files import named
     from melmoat.devices import usable
     from melmoat.draws import Draws, derive, secret
-    from melmoat.errors import MelmoatError
+    from melmoat.errors import spared
     from melmoat.models.base import heard
 
-    seed, failed, chosen = secret() if seed is None else seed, 0, chosen_channel(channel)
+    seed, chosen = secret() if seed is None else seed, chosen_channel(channel)
     system = defenses.build(defense).wrap(models.load(model))
     usable(device)
-    files = [file for path in paths for file in audio_files(path)]
+    found = [find(path) for path in paths]
+    failed = [named(path, why) for one in found for path, why in one.failed.items()]
+    files = [file for one in found for file in one.files]
+    for line in failed:
+        typer.echo(f"error: {line}", err=True)
     met: Counter[str] = Counter()  # files of one name, in several folders, draw for themselves
     for file in files:
-        again, met[file.name] = met[file.name], met[file.name] + 1
-        draws = Draws([derive(seed, file.name, *([again] if again else []))])
-        try:
-            (text,) = heard(system, audio.load(file, system.rate, chosen).to(device), draws)
-        except (MelmoatError, RuntimeError) as error:  # such as no memory for a long one
-            failed += 1
-            typer.echo(f"error: {named(file, error)}", err=True)
-        else:
-            typer.echo(text if len(files) == 1 else f"{file}\t{text}")
-    if failed:
+        name = utf8(file.name)
+        again, met[name] = met[name], met[name] + 1
+        draws = Draws([derive(seed, name, *([again] if again else []))])
+        why: list[str] = []
+        texts: list[str] = []
+        with spared(why.append):
+            texts = heard(system, audio.load(file, system.rate, chosen).to(device), draws)
+        for text in texts:
+            typer.echo(text if len(files) == 1 else f"{shown(file)}\t{text}")
+        for reason in why:
+            failed.append(named(file, reason))
+            typer.echo(f"error: {failed[-1]}", err=True)
+    for line in passed_over(found):
+        typer.echo(line, err=True)
+    if failed or not files:
+        heard_well = len(files) + sum(len(one.failed) for one in found) - len(failed)
+        typer.echo(f"{heard_well} transcribed, {len(failed)} failed", err=True)
         raise typer.Exit(1)
 
 
@@ -161,10 +181,15 @@ def defend(
 
     One file goes to a .wav or .flac file; several files, or folders, go into a folder. The noise is
     another at each call, since an attacker who knows it attacks no stochastic defense.
+
+    A file that cannot be used is named and the others are done; the exit code is then 1. Of a
+    folder, audio is what has a suffix of audio, or none and audio in it; what else is in it is
+    named at the end and is no failure.
     """
     from melmoat import defenses
     from melmoat.cli.progress import bar
-    from melmoat.defenses.files import defend_files, jobs
+    from melmoat.data.files import find, passed_over
+    from melmoat.defenses.files import defend_files, jobs, named
     from melmoat.devices import usable
     from melmoat.errors import MelmoatError
     from melmoat.memory import keep_freed_memory
@@ -173,19 +198,23 @@ def defend(
     if not sources:
         raise MelmoatError("defend takes one or more sources and then a target")
     chosen = chosen_channel(channel)
-    files = jobs(sources, target)
+    found = [find(source) for source in sources]
+    files = jobs(sources, target, found)
     front = defenses.front_end(defense)
     usable(device)
     keep_freed_memory()
     with bar("defend", len(files)) as tick:
         passed = defend_files(front, files, seed, lambda: tick(1), device, chosen)
-    for reason in passed.failed:
-        typer.echo(reason, err=True)
+    failed = [named(path, why) for one in found for path, why in one.failed.items()]
+    failed += passed.failed
+    for line in [*failed, *passed_over(found)]:
+        typer.echo(line, err=True)
     if passed.files:
         what = f"{target}: {passed.files} files, " if len(files) > 1 else f"{target}: "
         factor = passed.real_time_factor
         typer.echo(f"{what}{passed.seconds:.2f} s, real-time factor {factor:.3f}")
-    if passed.failed:
+    if failed:
+        typer.echo(f"{len(failed)} of {passed.files + len(failed)} failed", err=True)
         raise typer.Exit(1)
 
 

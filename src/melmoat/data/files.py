@@ -47,13 +47,12 @@ def find(source: Path) -> Found:
 
 def _walk(folder: Path, above: tuple[Path, ...], found: Found) -> None:
     try:
-        names = sorted(os.listdir(folder))
+        paths = sorted(folder.iterdir())
         here = (*above, folder.resolve())
     except OSError as error:
         found.failed[folder] = f"cannot be opened ({error.strerror or error})"
         return
-    for name in names:
-        path = folder / name
+    for path in paths:
         try:
             _sort(path, here, found)
         except OSError as error:
@@ -72,7 +71,7 @@ def _sort(path: Path, here: tuple[Path, ...], found: Found) -> None:
             _walk(path, here, found)
     elif path.is_symlink() and not path.exists():
         kind = found.failed if audio or not path.suffix else found.passed
-        kind[path] = f"a dead link to {os.readlink(path)}"
+        kind[path] = f"a dead link to {path.readlink()}"
     elif not path.is_file():
         found.passed[path] = "no regular file"
     elif audio:
@@ -94,10 +93,16 @@ def _sounds(path: Path) -> bool:
     return True
 
 
+def utf8(path: Path | str) -> str:
+    """A path as text that can be written, whatever bytes its name is of."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def shown(path: Path | str) -> str:
-    """A path as one line of text, whatever bytes its name is of."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    """The same on one line."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in utf8(path)
+    )
 
 
 def passed_over(found: Sequence[Found]) -> list[str]:

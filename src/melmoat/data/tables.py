@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Literal
 
 from lhotse import CutSet
 
@@ -18,6 +19,7 @@ CLIPS = ("client_id", "path", "sentence")  # of Common Voice
 STARTS = ("start", "offset")  # columns that make an utterance a part of its file
 # Columns that seem to do so too; passed over, the whole file would be heard.
 _PART = re.compile(r"(start|begin|beg|offset|onset|end|stop)(ing)?([_ .-].*)?", re.IGNORECASE)
+MORE = "\0"  # what the fields behind the last column are under
 Row = Mapping[str, str]
 
 
@@ -169,13 +171,18 @@ def number(value: object, name: str, table: Path, where: str) -> float:
 
 
 def _rows(
-    table: Path, delimiter: str, quoting: int, needed: tuple[str, ...]
+    table: Path, delimiter: str, quoting: Literal[0, 3], needed: tuple[str, ...]
 ) -> Iterator[tuple[str, Row]]:
     """Rows and where they stand."""
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(
-                file, delimiter=delimiter, quoting=quoting, restval="", strict=True
+                file,
+                restkey=MORE,
+                restval="",
+                delimiter=delimiter,
+                quoting=quoting,
+                strict=True,
             )
             rows = [(f"line {reader.line_num}", row) for row in reader]
     except (csv.Error, UnicodeDecodeError, OSError) as error:
@@ -193,8 +200,7 @@ def _rows(
     if doubled:
         raise CorpusError(f"{table}: columns {doubled} are there twice")
     for where, row in rows:
-        more: list[str] = row.pop(None, [])  # type: ignore[call-overload]  # as csv names the rest
-        if any(map(str.strip, more)):
+        if any(map(str.strip, row.pop(MORE, []))):
             raise CorpusError(
                 f"{table}, {where}: more fields than the {len(columns)} columns; is a "
                 f"{delimiter!r} in a text?"
