@@ -98,7 +98,7 @@ def create_app(
             """The recording through the defense: mono, 16 bits, of the same duration."""
             recording = await read(file)
             out = await while_there(request, defending(recording.audio.wav[0]))
-            body, _ = await run_in_threadpool(files.encode, out, format, recording.gain)
+            body = await run_in_threadpool(files.encode, out, format, recording.gain)
             return Response(body, media_type=TYPES[format])
 
     else:
