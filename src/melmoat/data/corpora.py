@@ -49,10 +49,15 @@ def _kinds(path: Path) -> list[str]:
     if not path.is_file():
         return []
     suffixes = "".join(path.suffixes[-2:])
-    known = {".tsv": ["tsv", "commonvoice"], ".csv": ["csv"], ".json": ["manifest"]}
+    known = {
+        ".txt": ["tsv"],
+        ".tsv": ["tsv", "commonvoice"],
+        ".csv": ["csv"],
+        ".json": ["manifest"],
+    }
     if ".jsonl" in suffixes:
         return ["lhotse"] if suffixes.endswith(".gz") else ["manifest", "lhotse"]
-    return known.get(path.suffix.lower(), ["tsv", "csv", "manifest"])
+    return known.get(path.suffix.lower(), [])
 
 
 CORPORA = Corpora(
