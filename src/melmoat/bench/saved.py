@@ -18,7 +18,7 @@ def stem(utterance: str) -> str:
     added behind ``~``, which no other name has.
 
     >>> stem("demo-0001"), stem("s1/u1"), stem("s1_u1")
-    ('demo-0001', 's1_u1~7ae61fd90fd3f47f', 's1_u1')
+    ('demo-0001', 's1_u1~2c6c321f27666f87', 's1_u1')
     """
     if _PLAIN.fullmatch(utterance) and not _RESERVED.fullmatch(utterance):
         return utterance
