@@ -1,5 +1,37 @@
-"""The one base of every error that a user can cause and mend."""
+"""The one base of every error that a user can cause and mend, and errors of one input of many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 class MelmoatError(Exception):
     """Wrong input or setting. The message says what was expected, what came, and what to do."""
+
+
+def told(error: BaseException) -> str:
+    """An error as one line, with advice where memory ran out."""
+    if isinstance(error, MelmoatError):
+        return str(error)
+    kind = type(error).__name__
+    line = f"{kind}: {error}" if str(error) else kind
+    if isinstance(error, MemoryError) or kind == "OutOfMemoryError":  # torch's own
+        line += " (out of memory: shorter audio takes less, and so does a smaller --batch)"
+    return line
+
+
+@contextmanager
+def spared(note: Callable[[str], None]) -> Iterator[None]:
+    """What fails in here, whatever it is, is told to ``note``: one input never ends the others.
+
+    Ctrl-C does end them.
+
+    >>> with spared(print):
+    ...     raise MemoryError
+    MemoryError (out of memory: shorter audio takes less, and so does a smaller --batch)
+    """
+    try:
+        yield
+    except Exception as error:
+        note(told(error))

@@ -89,10 +89,35 @@ def test_a_unit_that_always_dies_is_noted(
 ) -> None:
     monkeypatch.setattr(executors, "_serve", dies)
     store = Store(tmp_path / "run")
-    Runner(store, batch=4, limit=4, executor=Processes(1, 1)).run(cells[:1], ignore)
-    (reason,) = set(store.failures(cells[0]).values())
+    Runner(store, batch=1, limit=1, executor=Processes(1, 1)).run(cells[:1], ignore)
+    (reason,) = store.failures(cells[0]).values()
     assert "died 3 times (exit code -9)" in reason
-    assert len(store.failures(cells[0])) == 4
+
+
+CULPRIT = "demo-0001-flite-slt"  # of the first three of the demo corpus the longest
+DEADLY = "python:tests.bench.deadly:Deadly"
+
+
+def test_an_utterance_that_ends_its_process_takes_no_other_with_it(tmp_path: Path) -> None:
+    (cell,) = grid([DEADLY], ["none"], ["none"], ["demo"])
+    store, total = Store(tmp_path / "run"), []
+    runner = Runner(store, batch=3, limit=3, executor=Processes(1, 1))
+    runner.run([cell], lambda _, amount: total.append(amount))
+    asked = {cut.id for cut in runner.cuts(cell)}
+    assert {row["id"] for row in store.rows(cell)} == asked - {CULPRIT}
+    assert list(store.failures(cell)) == [CULPRIT]
+    assert "exit code 3" in store.failures(cell)[CULPRIT]
+    assert sum(total) == pytest.approx(3)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_nor_on_a_cluster(tmp_path: Path) -> None:
+    (cell,) = grid([DEADLY], ["none"], ["none"], ["demo"])
+    store = Store(tmp_path / "run")
+    executor = EXECUTORS.build("ray:workers=1,threads=1")
+    Runner(store, batch=3, limit=3, executor=executor).run([cell], ignore)
+    assert len(store.rows(cell)) == 2
+    assert list(store.failures(cell)) == [CULPRIT]
 
 
 def dies(pipe: object, threads: int) -> None:

@@ -12,8 +12,9 @@ from melmoat import attacks
 from melmoat.attacks.base import Aim
 from melmoat.attacks.budgets import Linf
 from melmoat.audio import Audio, load
-from melmoat.bench import work
+from melmoat.bench import saved, work
 from melmoat.bench.cell import Cell, grid
+from melmoat.bench.estimate import estimate
 from melmoat.bench.judge import JudgeError, judge, rows_of
 from melmoat.bench.runner import Runner
 from melmoat.bench.store import Store, StoreError
@@ -22,6 +23,7 @@ from melmoat.data import load as load_corpus
 from melmoat.draws import Draws
 from melmoat.models import DeepSpeech2, checkpoints
 from melmoat.models.base import Recognizer
+from tests.data.speech import tone
 
 TRUTH = ["GO ON", "ENTER SIX", "A"]
 SEEDS = (1, 2, 3)
@@ -198,14 +200,14 @@ def test_what_fails_alone_is_noted_and_the_rest_is_measured(
 ) -> None:
     cell, store = cells_of(spec)[1], Store(tmp_path / "run")
     name = Runner(store, limit=5).cuts(cell)[-1].id
-    read, bad = work.data.read, {name}
+    recording, bad = work.data.recording, {name}
 
-    def torn(cuts: Sequence[MonoCut], rate: int) -> Audio:
-        if bad & {cut.id for cut in cuts}:
+    def torn(cut: MonoCut, rate: int) -> object:
+        if cut.id in bad:
             raise OSError("torn file")
-        return read(cuts, rate)
+        return recording(cut, rate)
 
-    monkeypatch.setattr(work.data, "read", torn)
+    monkeypatch.setattr(work.data, "recording", torn)
     total: list[float] = []
     runner = Runner(store, batch=3, limit=5)
     runner.run([cell], lambda _, n: total.append(n))
@@ -221,6 +223,65 @@ def test_what_fails_alone_is_noted_and_the_rest_is_measured(
     runner.run([cell], ignore)
     runner.require_whole([cell])
     assert len(store.rows(cell)) == 5
+
+
+def test_a_clip_that_cannot_be_heard_fails_alone(tmp_path: Path, spec: str) -> None:
+    folder = tmp_path / "corpus"
+    rows = ["u0\tGO\tempty.mp3", *(f"u{i}\tGO\ta.wav" for i in range(1, 5)), "u5\tX\tgone.wav"]
+    tone(folder / "a.wav")
+    (folder / "empty.mp3").touch()
+    (folder / "transcripts.tsv").write_text("\n".join(["id\ttext\tpath", *rows]) + "\n")
+    (cell,) = grid([spec], ["none"], ["none"], [f"tsv:{folder}"])
+    runner = Runner(Store(tmp_path / "run"), batch=4)
+    total: list[float] = []
+    runner.run([cell], lambda _, n: total.append(n))
+    assert sum(total) == pytest.approx(6)
+    assert sorted(row["id"] for row in runner.store.rows(cell)) == ["u1", "u2", "u3", "u4"]
+    with pytest.raises(StoreError, match=r"(?s)2 utterance.*u0: .*empty\.mp3.*u5: .*gone\.wav"):
+        runner.require_whole([cell])
+    (timed,) = estimate(runner, [cell])
+    assert timed.missing == 2
+    assert not timed.failed
+    before = runner.store.path(cell).read_bytes()
+    (folder / "empty.mp3").write_bytes((folder / "a.wav").read_bytes())
+    again = Runner(runner.store, batch=4)
+    again.run([cell], ignore)
+    assert runner.store.path(cell).read_bytes().startswith(before)
+    assert list(runner.store.failures(cell)) == ["u5"]
+
+
+def test_no_memory_for_one_is_a_failure_with_advice(
+    tmp_path: Path, spec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell, store = cells_of(spec)[0], Store(tmp_path / "run")
+    name = Runner(store, limit=3).cuts(cell)[0].id
+    heard = work.data.recording
+
+    def torn(cut: MonoCut, rate: int) -> object:
+        if cut.id == name:
+            raise MemoryError
+        return heard(cut, rate)
+
+    monkeypatch.setattr(work.data, "recording", torn)
+    Runner(store, batch=3, limit=3).run([cell], ignore)
+    assert len(store.rows(cell)) == 2
+    assert "out of memory: shorter audio takes less" in store.failures(cell)[name]
+
+
+def test_ids_that_are_alike_have_audio_each(tmp_path: Path, spec: str) -> None:
+    folder = tmp_path / "corpus"
+    for i, name in enumerate("abc"):
+        tone(folder / f"{name}.wav", 1 + i / 4)
+    rows = ["s1/u1\tGO\ta.wav", "s1_u1\tGO\tb.wav", "../../u\tGO\tc.wav"]
+    (folder / "transcripts.tsv").write_text("\n".join(["id\ttext\tpath", *rows]) + "\n")
+    (cell,) = grid([spec], ["none"], ["none"], [f"tsv:{folder}"])
+    runner = Runner(Store(tmp_path / "run"), save_audio=True)
+    runner.run([cell], ignore)
+    home = tmp_path / "run" / "audio" / cell.key
+    clean = [saved.kept(home, one, "clean") for one in ("s1/u1", "s1_u1", "../../u")]
+    assert [load(path).seconds.item() for path in clean if path] == [1, 1.25, 1.5]
+    assert len(list((tmp_path / "run" / "audio").rglob("*.flac"))) == 9
+    assert runner.without_audio([cell]) == 0
 
 
 def test_a_batch_whose_audio_fails_leaves_one_row_an_utterance(

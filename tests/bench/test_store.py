@@ -155,6 +155,12 @@ def test_a_damaged_line_in_the_middle_is_named_and_costs_no_other(tmp_path: Path
         store.rows(CELL)
 
 
+def test_a_row_whose_id_is_empty_is_no_damage(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.append(CELL, [row(""), row("a")])
+    assert [r["id"] for r in store.rows(CELL)] == ["", "a"]
+
+
 @pytest.mark.parametrize("name", ["run.json", "summary.json"])
 @pytest.mark.parametrize("text", ["{", "[1]", '{"cells": 1}', '{"cells": [{"model": 3}]}'])
 def test_a_damaged_run_is_an_error(tmp_path: Path, name: str, text: str) -> None:

@@ -103,10 +103,12 @@ def test_transcribe_takes_folders_and_goes_on_after_what_cannot_be_heard(
     assert result.stdout.splitlines() == [
         f"{folder / 'b.wav'}\t{run('transcribe', speech).strip()}"
     ]
-    assert [line.split(":")[1].strip() for line in result.stderr.splitlines()] == [
+    *lines, last = result.stderr.splitlines()
+    assert [line.split(":")[1].strip() for line in lines] == [
         str(tmp_path / "gone.wav"),
         str(folder / "a.wav"),
     ]
+    assert last == "1 transcribed, 2 failed"
 
 
 def test_files_of_one_name_draw_for_themselves(

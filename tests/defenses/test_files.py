@@ -55,6 +55,44 @@ def test_nothing_is_overwritten_by_accident(folder: Path, tmp_path: Path) -> Non
         jobs([tmp_path / "empty"], tmp_path / "out")
 
 
+def test_files_of_one_name_go_apart(folder: Path, tmp_path: Path) -> None:
+    wave = 0.1 * torch.sin(torch.arange(4_000) / 10)
+    for name in ("b.mp3", "b.flac"):
+        soundfile.write(folder / "sub" / name, wave.numpy(), 16_000)
+    out = tmp_path / "out"
+    assert [str(job.target.relative_to(out)) for job in jobs([folder], out)] == [
+        "a.wav",
+        "sub/b.flac",
+        "sub/b.mp3.flac",
+        "sub/b.ogg.flac",
+    ]
+
+
+def test_a_source_that_is_not_there_stops_no_other(folder: Path, tmp_path: Path) -> None:
+    gone = folder / "gone.wav"
+    assert [job.name for job in jobs([gone, folder / "a.wav"], tmp_path / "out")] == ["a.wav"]
+    with pytest.raises(AudioError, match=r"gone\.wav: no such file"):
+        jobs([gone], tmp_path / "out.wav")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RecursionError("deep"), KeyError("x")])
+def test_no_error_of_one_file_ends_the_work_on_others(
+    folder: Path, tmp_path: Path, error: Exception
+) -> None:
+    class Fails(FrontEnd):
+        def __call__(self, clean: Audio, draws: Draws) -> Audio:
+            if not seen:
+                seen.append(1)
+                raise error
+            return clean
+
+    seen: list[int] = []
+    passed = defend_files(Fails(), jobs([folder], tmp_path / "out"))
+    assert (passed.files, len(passed.failed)) == (1, 1)
+    assert passed.failed[0].startswith(f"{folder / 'a.wav'}: ")
+    assert type(error).__name__ in passed.failed[0]
+
+
 def test_a_bad_file_does_not_stop_the_others(folder: Path, tmp_path: Path) -> None:
     (folder / "broken.wav").write_bytes(b"no audio at all")
     ticks: list[int] = []

@@ -14,6 +14,7 @@ from typing import Any
 from melmoat.assets import asset
 from melmoat.attacks import ATTACKS
 from melmoat.data import CORPORA, listings
+from melmoat.data import ORIGINS as CORPUS_ORIGINS
 from melmoat.defenses import DEFENSES
 from melmoat.defenses.shaping import shaping_file
 from melmoat.draws import derive
@@ -80,8 +81,8 @@ def identity(spec: Spec) -> str:
             parts = [part for part in parts if part != named]
             curve = shaping_file(value)
             found.append(fingerprint(curve) if curve else "flat")
-    if spec.name in ORIGINS:
-        files, compared = ORIGINS[spec.name](spec.args)
+    if origin := (ORIGINS | CORPUS_ORIGINS).get(spec.name):
+        files, compared = origin(spec.args)
         parts = parts[1:]  # the name of what is digested
         found += [*(fingerprint(path) for path in files), compared]
     shipped = [asset(spec.name), asset(f"{spec.name}.safetensors")]

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from melmoat.bench.work import TRIES, Measured, Unit, Worker, lost
+from melmoat.bench.work import TRIES, Measured, Unit, Worker, alone, lost
 from melmoat.devices import CPU
 from melmoat.errors import MelmoatError
+
+ANSWER = 20.0  # seconds that a cluster has to answer; Ray itself tries for a quarter of an hour
+CONNECT = 5.0  # seconds of them until its port answers
 
 
 @dataclass(frozen=True)
@@ -20,11 +27,11 @@ class Ray:
 
     Every node needs this package and, under the same paths, the corpora and weights that the specs
     name: a shared file system. The run's folder is needed on the driver alone. A unit whose worker
-    or node dies is tried again elsewhere.
+    or node dies is tried again elsewhere; if it always dies, its utterances are tried one by one.
 
     Args:
-        address: of the cluster: ``auto`` finds the one this node belongs to, ``local`` starts one
-            on this machine; or ``ray://HOST:10001``.
+        address: of the cluster: ``auto`` is the one that RAY_ADDRESS names or this node belongs to,
+            ``local`` starts a new one on this machine; or ``HOST:6379`` or ``ray://HOST:10001``.
         workers: actors; 0 for as many as the cluster has room for.
         threads: of each, which are as many processors of the cluster.
         gpus: of each; may be a fraction.
@@ -73,11 +80,12 @@ class Ray:
             max_task_retries=TRIES - 1,
         )(_Remote)
         todo = iter(units)
+        again: list[Unit] = []
         doing: dict[Any, tuple[Any, Unit]] = {}
         idle: list[Any] = []
         while True:
             while len(doing) < workers:
-                unit = next(todo, None)
+                unit = again.pop() if again else next(todo, None)
                 if unit is None:
                     idle.clear()  # ends actors, whose room others may be waiting for
                     break
@@ -101,8 +109,13 @@ class Ray:
             except ray.exceptions.RayTaskError as error:
                 raise MelmoatError(str(error.cause)) from error
             except ray.exceptions.RayError as error:
+                if singles := alone(unit):
+                    again += singles
+                    tick(unit, len(unit.batch) - len(singles))
+                    continue
                 done = lost(unit, type(error).__name__)
-            del actor
+            finally:
+                del actor
             tick(unit, len(unit.batch))
             yield done
 
@@ -142,13 +155,58 @@ def _ray() -> Any:
 
 
 def _join(ray: Any, address: str) -> None:
+    if address == "local":
+        options: dict[str, Any] = {"include_dashboard": False}
+        advice = "Ray could not start a cluster on this machine; processes:workers=2 needs none"
+    else:
+        _answers(address)
+        options = {}
+        advice = f"no Ray cluster at {_named(address)}; {_ADVICE}"
     try:
-        ray.init(
-            address=None if address == "local" else address,
-            log_to_driver=False,
-            include_dashboard=False if address == "local" else None,
-        )
-    except (ConnectionError, ValueError) as error:
+        ray.init(address=address, log_to_driver=False, **options)
+    except (OSError, ValueError, RuntimeError) as error:  # its ConnectionError is an OSError
+        raise MelmoatError(f"{advice} ({error})") from error
+
+
+_ADVICE = (
+    "start one (ray start --head) and give its address, or use ray:address=local, which starts a "
+    "new one on this machine"
+)
+
+
+def _named(address: str) -> str:
+    """``address``, or what stands for it in the environment."""
+    told = os.environ.get("RAY_ADDRESS", "")
+    return f"{told} (RAY_ADDRESS)" if address == "auto" and told else address
+
+
+def _answers(address: str) -> None:
+    """Check that a cluster answers, which Ray itself does not do within a time.
+
+    Raises:
+        MelmoatError: it does not.
+    """
+    meant = os.environ.get("RAY_ADDRESS", "") or address if address == "auto" else address
+    if meant != "auto":
+        try:
+            parts = urlsplit(meant if "://" in meant else f"//{meant}")
+            if not parts.hostname or not parts.port:
+                raise MelmoatError(f"ray: {_named(address)} is no address; write HOST:PORT")
+            socket.create_connection((parts.hostname, parts.port), CONNECT).close()
+        except (OSError, ValueError) as error:  # ValueError: a port that is no number
+            raise MelmoatError(
+                f"no Ray cluster at {_named(address)}: {error}; {_ADVICE}"
+            ) from error
+    if "://" in meant:
+        return  # a client of Ray has a limit of its own, of 30 s
+    command = [sys.executable, "-m", "ray.scripts.scripts", "status"]
+    command += [] if meant == "auto" else ["--address", meant]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER, check=False)
+    except subprocess.TimeoutExpired as error:
         raise MelmoatError(
-            f"no Ray cluster at {address}: start one (ray start --head), or use ray:address=local"
+            f"no Ray cluster at {_named(address)}: no answer in {ANSWER:g} s; {_ADVICE}"
         ) from error
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["it does not say why"]
+        raise MelmoatError(f"no Ray cluster at {_named(address)}: {said[-1]}; {_ADVICE}")

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from melmoat import data
 from melmoat.bench.cell import Cell
 from melmoat.bench.runner import Runner
-from melmoat.bench.work import Unit, Worker, told
+from melmoat.bench.work import Unit, Worker
 from melmoat.draws import Draws
+from melmoat.errors import told
 from melmoat.models.base import heard, spelled
 from melmoat.models.wrappers import Watched
 
@@ -51,13 +52,14 @@ def estimate(
     found = []
     for cell in cells:
         units = runner.missing(cell)
+        sound = [unit for unit in units if not data.fault(unit.batch[0])]
         seconds, failed = 0.0, ""
-        if units:
-            sample = units[len(units) // 2]
+        if sound:
+            sample = sound[len(sound) // 2]
             worker.system(cell)  # what cannot be built ends the run itself too
             worker.usable(runner.device)
             try:
-                seconds = _timed(worker, sample, known) * sum(map(_audio, units)) / _audio(sample)
+                seconds = _timed(worker, sample, known) * sum(map(_audio, sound)) / _audio(sample)
             except Exception as error:  # as in the run, which notes it and goes on
                 failed = told(error)
         found.append(Estimate(cell, sum(len(unit.missing) for unit in units), seconds, failed))

@@ -20,8 +20,8 @@ from typing import Protocol
 import torch
 
 from melmoat.bench.cluster import Ray
-from melmoat.bench.work import TRIES, Measured, Unit, Worker, lost, told
-from melmoat.errors import MelmoatError
+from melmoat.bench.work import TRIES, Measured, Unit, Worker, alone, lost
+from melmoat.errors import MelmoatError, told
 from melmoat.spec import Family
 
 Tick = Callable[[Unit, float], None]
@@ -54,7 +54,7 @@ class Processes:
     """Several processes of this machine.
 
     A unit whose process dies (the system kills the largest one where memory runs out) is tried
-    again in a new process.
+    again in a new process. If it always dies, its utterances are tried one by one.
 
     Args:
         workers: processes.
@@ -101,6 +101,9 @@ class Processes:
                         job.ticked, job.tries = 0.0, job.tries + 1
                         if job.tries < TRIES:
                             again.append(job)
+                        elif singles := alone(job.unit):
+                            again += map(_Job, singles)
+                            tick(job.unit, len(job.unit.batch) - len(singles))
                         else:
                             tick(job.unit, len(job.unit.batch))
                             yield lost(job.unit, f"exit code {child.ended()}")
@@ -188,8 +191,6 @@ def _serve(pipe: Connection, threads: int) -> None:
             send("done", worker.measure(unit, partial(send, "tick")))
         except BrokenPipeError:
             return
-        except MelmoatError as error:
-            send("error", str(error))
         except Exception as error:
             send("error", told(error))
 

@@ -230,7 +230,7 @@ def speakers_of(corpus: str, ids: Iterable[str]) -> dict[str, str] | None:
 
 @lru_cache(maxsize=8)
 def _speakers(corpus: str) -> Mapping[str, str | None]:
-    return {cut.id: cut.supervisions[0].speaker for cut in data.load(corpus)}
+    return {cut.id: cut.supervisions[0].speaker for cut in data.listed(corpus)}
 
 
 def as_json(value: Any) -> str:

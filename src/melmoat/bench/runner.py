@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain
-from pathlib import Path
 
 from lhotse import MonoCut
 
 from melmoat import data
 from melmoat.audio import AudioError
 from melmoat.audio import save as save_audio
+from melmoat.bench import saved
 from melmoat.bench.cell import Cell
 from melmoat.bench.executors import Executor, Here
 from melmoat.bench.provenance import revision
@@ -51,9 +51,9 @@ class Runner:
         self._corpora: dict[str, list[MonoCut]] = {}
 
     def cuts(self, cell: Cell) -> list[MonoCut]:
-        """The utterances of ``cell``."""
+        """The utterances of ``cell``, with those that cannot be heard: they fail by themselves."""
         if cell.data not in self._corpora:
-            self._corpora[cell.data] = choose(list(data.load(cell.data)), self.limit)
+            self._corpora[cell.data] = choose(list(data.listed(cell.data)), self.limit)
         return self._corpora[cell.data]
 
     def asked(self) -> dict[str, object]:
@@ -93,7 +93,7 @@ class Runner:
             for done in self.executor(units, lambda unit, amount: tick(unit.cell, amount)):
                 cell = done.unit.cell
                 self._write(done)
-                left[cell] -= 1
+                left[cell] -= len(done.unit.missing)
                 if not left[cell]:
                     claimed.pop(cell).close()
         finally:
@@ -142,7 +142,8 @@ class Runner:
             if rest:
                 tick(cell, rest)
             if units:
-                left[cell], claimed[cell] = len(units), claim.pop_all()
+                left[cell] = sum(len(unit.missing) for unit in units)
+                claimed[cell] = claim.pop_all()
         return units
 
     def require_whole(self, cells: Iterable[Cell]) -> None:
@@ -175,7 +176,7 @@ class Runner:
     def without_audio(self, cells: Iterable[Cell]) -> int:
         """How many finished rows of ``cells`` have no audio in the run's folder."""
         return sum(
-            not _flat(self.store.folder / "audio" / cell.key, row["id"], "clean").is_file()
+            saved.kept(self.store.folder / "audio" / cell.key, row["id"], "clean") is None
             for cell in cells
             for row in self.store.each(cell)
         )
@@ -189,7 +190,7 @@ class Runner:
         for kind, audios in done.audio.items():
             for name, audio in audios.items():
                 try:
-                    save_audio(_flat(folder, name, kind), audio)
+                    save_audio(saved.file(folder, name, kind), audio)
                 except AudioError as error:  # the folder's fault, not the utterance's
                     raise StoreError(str(error)) from error
         if done.rows:
@@ -197,8 +198,3 @@ class Runner:
             self.store.append(cell, [{**row, "revision": revision(), **where} for row in done.rows])
         for name, reason in done.failed.items():
             self.store.fail(cell, name, reason)
-
-
-def _flat(folder: Path, name: str, kind: str) -> Path:
-    """An utterance's file; ids with slashes stay in the folder."""
-    return folder / f"{name.replace('/', '_')}.{kind}.flac"

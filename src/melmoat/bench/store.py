@@ -239,7 +239,7 @@ class Store:
                     value, why = None, str(error)
                 else:
                     why = "something else than a row"
-                if not isinstance(value, dict) or any(not value.get(name) for name in fields):
+                if not isinstance(value, dict) or any(value.get(name) is None for name in fields):
                     raise StoreError(
                         f"{path}: line {number} is damaged ({why}). Delete that line; the same "
                         "command measures it again"

@@ -21,6 +21,7 @@ from melmoat.bench.judge import Outcome, Row, judge, rows_of
 from melmoat.defenses import Defense, function_of_audio, through
 from melmoat.devices import CPU, usable
 from melmoat.draws import Draws
+from melmoat.errors import told
 from melmoat.memory import keep_freed_memory
 from melmoat.models.base import Recognizer, heard, spelled
 
@@ -41,20 +42,23 @@ def choose(cuts: Sequence[MonoCut], limit: int) -> list[MonoCut]:
 def plan(cuts: Sequence[MonoCut], batch: int, seconds: float = 0) -> list[list[MonoCut]]:
     """Batches of similar length, longest first, so that memory runs out at once or never.
 
+    Those that cannot be heard come last, each alone: what they are changes no other's batch.
+
     Args:
         batch: most utterances of a batch.
         seconds: most audio of a batch, padding included; a longer utterance goes alone. 0: no
             bound.
     """
     batches: list[list[MonoCut]] = []
-    for cut in sorted(cuts, key=lambda cut: (-cut.duration, cut.id)):
+    whole = [cut for cut in cuts if not data.fault(cut)]
+    for cut in sorted(whole, key=lambda cut: (-cut.duration, cut.id)):
         last = batches[-1] if batches else []
         fits = not seconds or (bool(last) and (len(last) + 1) * last[0].duration <= seconds)
         if last and len(last) < batch and fits:
             last.append(cut)
         else:
             batches.append([cut])
-    return batches
+    return batches + [[cut] for cut in cuts if data.fault(cut)]
 
 
 @dataclass(frozen=True)
@@ -192,7 +196,7 @@ class Worker:
 
 def _texts(corpus: str) -> tuple[str, ...]:
     """All that is said in a corpus, whatever part of it is measured."""
-    return tuple(cut.supervisions[0].text or "" for cut in data.load(corpus))
+    return tuple(cut.supervisions[0].text or "" for cut in data.listed(corpus))
 
 
 def _kinds(outcome: Outcome, defense: Defense, draws: Draws) -> dict[str, Audio]:
@@ -203,12 +207,15 @@ def _kinds(outcome: Outcome, defense: Defense, draws: Draws) -> dict[str, Audio]
     return kinds
 
 
-def told(error: BaseException) -> str:
-    """An error as one line."""
-    return f"{type(error).__name__}: {error}"
+def alone(unit: Unit) -> list[Unit]:
+    """``unit`` in units of one utterance, those that are missing; none if it is one already."""
+    if len(unit.batch) == 1:
+        return []
+    wanted = [cut for cut in unit.batch if cut.id in unit.missing]
+    return [replace(unit, batch=(cut,), missing=frozenset([cut.id])) for cut in wanted]
 
 
 def lost(unit: Unit, how: str) -> Measured:
     """What becomes of ``unit`` when its process died ``TRIES`` times."""
-    error = f"its process died {TRIES} times ({how}); out of memory? Smaller batches take less"
+    error = f"its process died {TRIES} times ({how}); out of memory? Shorter audio takes less"
     return Measured(unit, failed=dict.fromkeys(sorted(unit.missing), error))

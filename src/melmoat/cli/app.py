@@ -10,7 +10,14 @@ import typer
 
 from melmoat import __version__
 from melmoat.cli.endings import chosen_channel, refuse_idle
-from melmoat.cli.options import ChannelOption, DeviceOption
+from melmoat.cli.files import files
+from melmoat.cli.options import (
+    ChannelOption,
+    DefenseOption,
+    DeviceOption,
+    ModelOption,
+    SeedOption,
+)
 from melmoat.cli.reading import reading
 from melmoat.cli.serve import serving
 from melmoat.cli.train import train
@@ -28,6 +35,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(train, name="train")
+app.add_typer(files)
 app.add_typer(reading)
 app.add_typer(serving)
 
@@ -45,14 +53,6 @@ def _melmoat(
     ] = False,
 ) -> None:
     """Attack, defend and measure automatic speech recognition."""
-
-
-ModelOption = Annotated[str, typer.Option(help="Recognizer spec; `melmoat list` shows them.")]
-DefenseOption = Annotated[str, typer.Option(help="Defense spec, such as mdnf:level=0.1.")]
-SeedOption = Annotated[int, typer.Option(help="Seed of every random draw.")]
-SecretOption = Annotated[
-    int | None, typer.Option(help="Seed of every random draw, to repeat them; nobody's if not set.")
-]
 
 
 @app.command("list")
@@ -96,97 +96,18 @@ def data(
         bool, typer.Option(help="Fetch it first (librispeech:DIR/LibriSpeech/PART only).")
     ] = False,
 ) -> None:
-    """List the known corpora, or describe one."""
-    from melmoat.data import describe, fetch
+    """List the known corpora, or describe one; utterances that cannot be heard are named."""
+    from melmoat.data import describe, fetch, listed, whole
     from melmoat.errors import MelmoatError
 
     if download:
         if spec is None:
             raise MelmoatError("--download takes a corpus: librispeech:DIR/LibriSpeech/PART")
         fetch(spec)
-    typer.echo(describe(spec))
-
-
-@app.command()
-def transcribe(
-    paths: Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")],
-    model: ModelOption = "ds2-an4",
-    defense: DefenseOption = "none",
-    channel: ChannelOption = "mix",
-    seed: SecretOption = None,
-    device: DeviceOption = "cpu",
-) -> None:
-    """Print what a recognizer hears in each file, behind a defense with noise that is another at
-    each call. A file that cannot be heard is named, the others are transcribed."""
-    from collections import Counter
-
-    from melmoat import audio, defenses, models
-    from melmoat.defenses.files import audio_files, named
-    from melmoat.devices import usable
-    from melmoat.draws import Draws, derive, secret
-    from melmoat.errors import MelmoatError
-    from melmoat.models.base import heard
-
-    seed, failed, chosen = secret() if seed is None else seed, 0, chosen_channel(channel)
-    system = defenses.build(defense).wrap(models.load(model))
-    usable(device)
-    files = [file for path in paths for file in audio_files(path)]
-    met: Counter[str] = Counter()  # files of one name, in several folders, draw for themselves
-    for file in files:
-        again, met[file.name] = met[file.name], met[file.name] + 1
-        draws = Draws([derive(seed, file.name, *([again] if again else []))])
-        try:
-            (text,) = heard(system, audio.load(file, system.rate, chosen).to(device), draws)
-        except (MelmoatError, RuntimeError) as error:  # such as no memory for a long one
-            failed += 1
-            typer.echo(f"error: {named(file, error)}", err=True)
-        else:
-            typer.echo(text if len(files) == 1 else f"{file}\t{text}")
-    if failed:
-        raise typer.Exit(1)
-
-
-@app.command()
-def defend(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(metavar="SOURCE... TARGET", help="Files or folders, then where to write."),
-    ],
-    defense: DefenseOption,
-    channel: ChannelOption = "mix",
-    seed: SecretOption = None,
-    device: DeviceOption = "cpu",
-) -> None:
-    """Pass audio through a defense and write what the recognizer would hear (16 kHz mono).
-
-    One file goes to a .wav or .flac file; several files, or folders, go into a folder. The noise is
-    another at each call, since an attacker who knows it attacks no stochastic defense.
-    """
-    from melmoat import defenses
-    from melmoat.cli.progress import bar
-    from melmoat.defenses.files import defend_files, jobs
-    from melmoat.devices import usable
-    from melmoat.errors import MelmoatError
-    from melmoat.memory import keep_freed_memory
-
-    *sources, target = paths
-    if not sources:
-        raise MelmoatError("defend takes one or more sources and then a target")
-    chosen = chosen_channel(channel)
-    files = jobs(sources, target)
-    front = defenses.front_end(defense)
-    usable(device)
-    keep_freed_memory()
-    with bar("defend", len(files)) as tick:
-        passed = defend_files(front, files, seed, lambda: tick(1), device, chosen)
-    for reason in passed.failed:
-        typer.echo(reason, err=True)
-    if passed.files:
-        what = f"{target}: {passed.files} files, " if len(files) > 1 else f"{target}: "
-        factor = passed.real_time_factor
-        typer.echo(f"{what}{passed.seconds:.2f} s, real-time factor {factor:.3f}")
-    if passed.failed:
-        raise typer.Exit(1)
+    cuts = None if spec is None else listed(spec)
+    typer.echo(describe(spec, cuts))
+    if spec is not None and cuts is not None:
+        whole(cuts, spec)
 
 
 @app.command()

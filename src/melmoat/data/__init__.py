@@ -1,25 +1,22 @@
 """Corpora as Lhotse CutSets, by spec string."""
 
-from melmoat.data.corpora import (
-    CORPORA,
-    describe,
-    fetch,
-    listings,
-    load,
-    read,
-    recording,
-    same_speech,
-    written,
-)
+from melmoat.data.corpora import CORPORA, ORIGINS, describe, fetch, listed, load, same_speech
+from melmoat.data.entries import fault, whole, written
+from melmoat.data.layouts import listings
+from melmoat.data.reading import read, recording
 
 __all__ = [
     "CORPORA",
+    "ORIGINS",
     "describe",
+    "fault",
     "fetch",
+    "listed",
     "listings",
     "load",
     "read",
     "recording",
     "same_speech",
+    "whole",
     "written",
 ]

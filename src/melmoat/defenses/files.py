@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from melmoat import audio
 from melmoat.audio import AudioError
+from melmoat.data.files import Found, find, passed_over, shown, utf8
 from melmoat.decoding import Channel
 from melmoat.defenses.base import FrontEnd, through
 from melmoat.devices import CPU
 from melmoat.draws import Draws, derive, secret
-from melmoat.errors import MelmoatError
-
-SUFFIXES = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au"}
+from melmoat.errors import spared
 
 
 @dataclass
@@ -42,68 +42,74 @@ class Job:
     name: str
 
 
-def jobs(sources: Sequence[Path], target: Path) -> list[Job]:
+def jobs(sources: Sequence[Path], target: Path, found: Sequence[Found] | None = None) -> list[Job]:
     """What is to be done.
 
     One file goes to ``target`` itself if that has a suffix. Otherwise ``target`` is a folder: files
     lie in it under their own names, folders' files as they lay there, as FLAC where their own
-    format cannot be written.
+    format cannot be written: ``b.ogg`` becomes ``b.flac``, or ``b.ogg.flac`` where that name is
+    another's.
+
+    Args:
+        found: what :func:`melmoat.data.files.find` says of each source; looked up if not given.
 
     Raises:
-        AudioError: a source that does not exist, a folder without audio, two sources for one
-            target, a source that would be overwritten, or a target inside a folder of sources.
+        AudioError: no audio, two sources for one target, a source that would be overwritten, or a
+            target inside a folder of sources.
     """
-    for source in sources:
-        if not source.exists():
-            raise AudioError(f"{source}: no such file or folder")
+    found = [find(source) for source in sources] if found is None else found
+    if not any(one.files for one in found):
+        reasons = [named(path, why) for one in found for path, why in one.failed.items()]
+        reasons += [f"{source}: no audio files in it" for source in sources if source.is_dir()]
+        raise AudioError("\n".join([*reasons, *passed_over(found)]))
     if len(sources) == 1 and sources[0].is_file() and target.suffix and not target.is_dir():
         audio.check_target(target)
-        found = [Job(sources[0], target, sources[0].name)]
+        made = [Job(sources[0], target, utf8(sources[0].name))]
     else:
-        found = []
-        for source in sources:
-            if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
-                raise AudioError(f"{target} lies in {source}; choose a target outside of it")
-            files = audio_files(source)
-            base = source if source.is_dir() else source.parent
-            names = [file.relative_to(base) for file in files]
-            found += [
-                Job(file, _writable(target / name), name.as_posix())
-                for file, name in zip(files, names, strict=True)
-            ]
-    read = {job.source.resolve() for job in found}
+        made = _into(target, sources, found)
+    read = {job.source.resolve() for job in made}
     taken: dict[Path, Path] = {}
-    for job in found:
+    for job in made:
         if job.target in taken:
             raise AudioError(f"{taken[job.target]} and {job.source} would both become {job.target}")
         if job.target.resolve() in read:
             raise AudioError(f"{job.target} would be overwritten; choose another target")
         taken[job.target] = job.source
-    return found
+    return made
 
 
-def audio_files(source: Path) -> list[Path]:
-    """The audio files of a folder and those in it, sorted; of anything else, itself.
+def _into(target: Path, sources: Sequence[Path], found: Sequence[Found]) -> list[Job]:
+    """Jobs for a folder."""
+    names: list[tuple[Path, Path]] = []
+    for source, one in zip(sources, found, strict=True):
+        if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
+            raise AudioError(f"{target} lies in {source}; choose a target outside of it")
+        base = source if source.is_dir() else source.parent
+        names += [(file, file.relative_to(base)) for file in one.files]
+    wanted = Counter(_writable(name) for _, name in names)
+    return [
+        Job(
+            file,
+            target / (_writable(name) if wanted[_writable(name)] == 1 else _longer(name)),
+            utf8(name.as_posix()),
+        )
+        for file, name in names
+    ]
 
-    Raises:
-        AudioError: a folder without audio.
-    """
-    if not source.is_dir():
-        return [source]
-    files = sorted(p for p in source.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    if not files:
-        raise AudioError(f"{source}: no audio files in it ({', '.join(sorted(SUFFIXES))})")
-    return files
 
-
-def named(source: Path, error: Exception) -> str:
+def named(source: Path, error: Exception | str) -> str:
     """An error in words that name the file it is about."""
     reason = str(error)
-    return reason if str(source) in reason else f"{source}: {reason}"
+    return reason if str(source) in reason else f"{shown(source)}: {reason}"
 
 
 def _writable(path: Path) -> Path:
     return path if path.suffix.lower() in (".wav", ".flac") else path.with_suffix(".flac")
+
+
+def _longer(path: Path) -> Path:
+    """The same with the suffix that it had, so that ``b.ogg`` and ``b.mp3`` go apart."""
+    return path if _writable(path) == path else path.with_name(f"{path.name}.flac")
 
 
 def defend_files(
@@ -125,7 +131,8 @@ def defend_files(
     """
     passed, seed = Passed(), secret() if seed is None else seed
     for job in files:
-        try:
+        why: list[str] = []
+        with spared(why.append):
             job.target.parent.mkdir(parents=True, exist_ok=True)
             audio.check_target(job.target)
             recording = audio.read(job.source, channel=channel)
@@ -136,7 +143,6 @@ def defend_files(
             audio.save(job.target, heard, recording.gain)
             passed.seconds += float(clean.seconds)
             passed.files += 1
-        except (MelmoatError, OSError, RuntimeError) as error:  # such as no memory on a device
-            passed.failed.append(named(job.source, error))
+        passed.failed += [named(job.source, reason) for reason in why]
         tick()
     return passed

@@ -15,6 +15,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from melmoat.audio import Audio, load
+from melmoat.bench import saved
 from melmoat.bench.results import Result
 from melmoat.errors import MelmoatError
 from melmoat.vocoders.mel import LAB_MEL, MelSpec
@@ -59,9 +60,8 @@ def kept(folder: Path, results: Sequence[Result]) -> list[tuple[Result, str, dic
     for order, result in enumerate(results):
         home = folder / "audio" / result.key
         for number, name in enumerate(sorted(result.rows)):
-            flat = name.replace("/", "_")
-            files = {kind: home / f"{flat}.{kind}.flac" for kind in KINDS}
-            files = {kind: path for kind, path in files.items() if path.is_file()}
+            found_there = {kind: saved.kept(home, name, kind) for kind in KINDS}
+            files = {kind: path for kind, path in found_there.items() if path is not None}
             if files:
                 found.append((number, order, (result, name, files)))
     return [what for *_, what in sorted(found, key=lambda item: item[:2])]

@@ -1,0 +1,204 @@
+"""Utterances as a corpus lists them, made into cuts: ids checked, lengths read, faults named."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lhotse import AudioSource, CutSet, MonoCut, Recording, SupervisionSegment
+
+from melmoat.decoding import AudioError, Channel, Probe, channel_of, probe
+from melmoat.errors import MelmoatError, told
+from melmoat.text import normalise
+
+WRITTEN = "written"  # where a cut keeps its text as the corpus has it
+FAULT = "fault"  # where a cut keeps why it cannot be heard
+CHANNEL = "channel"  # where a cut keeps which channel is heard, if not all
+SLACK = 0.1  # seconds by which a list may round the length of a recording
+MOST = 50  # lines of one message
+_STEERS = ("Cc", "Cs", "Zl", "Zp")  # characters that break lines, steer a terminal or are halves
+
+
+class CorpusError(MelmoatError):
+    """A corpus that is missing or not laid out as its spec says, or utterances that are no use."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One utterance as it is listed.
+
+    Args:
+        id, text, speaker: as they stand there; who speaks may be unknown.
+        path: its file, if it is given.
+        where: what it is called in messages, such as ``line 3``.
+        start, seconds: the part of the file, in seconds; None is to its end.
+        channel: which one of the file; None is the corpus's choice.
+        fault: why it cannot be used, where the list itself says so.
+    """
+
+    id: str
+    text: str
+    path: Path | None
+    where: str
+    speaker: str = ""
+    start: float = 0.0
+    seconds: float | None = None
+    channel: Channel | None = None
+    fault: str = ""
+
+
+def cuts_of(
+    entries: Sequence[Entry],
+    origin: Path,
+    speakers: str | None = None,
+    shortest: float = 0.0,
+    longest: float = 0.0,
+    channel: str = "mix",
+) -> CutSet:
+    """Cuts of those that were asked for. One that cannot be heard says why, see :func:`fault`.
+
+    Args:
+        origin: the list, for messages.
+        speakers: only those named, with ``+`` between them.
+        shortest, longest: bounds of an utterance's seconds; 0: no bound. One of unknown length
+            stays.
+        channel: of files with several, where an entry says nothing: ``mix``, or a number.
+
+    Raises:
+        CorpusError: ids that no row or file can have, or that occur twice; no such speaker; no
+            utterance of these lengths; not one that can be heard.
+    """
+    chosen = channel_of(channel)
+    _check_ids(entries, origin)
+    if speakers is not None:
+        kept, known = set(speakers.split("+")), {entry.speaker for entry in entries}
+        if kept - known:
+            raise CorpusError(
+                f"{origin}: no speaker {sorted(kept - known)}; it has {sorted(known)}"
+            )
+        entries = [entry for entry in entries if entry.speaker in kept]
+    made = [_cut(entry, chosen) for entry in entries]
+    cuts = [c for c in made if fault(c) or shortest <= c.duration <= (longest or c.duration)]
+    if not cuts:
+        wanted = f"{shortest:g} to {longest:g} s" if longest else f"{shortest:g} s or more"
+        raise CorpusError(f"{origin}: no utterance of {wanted} in it")
+    if all(map(fault, cuts)):
+        whole(cuts, str(origin))
+    return CutSet.from_cuts(cuts)
+
+
+def written(cut: MonoCut) -> str:
+    """What is said in ``cut`` as its corpus writes it: with case, accents and punctuation, where it
+    has any; ``cut.supervisions[0].text`` is without."""
+    said: str = (cut.supervisions[0].custom or {})[WRITTEN]
+    return said
+
+
+def fault(cut: MonoCut) -> str:
+    """Why ``cut`` cannot be heard; empty if nothing is known against it."""
+    reason: str = (cut.custom or {}).get(FAULT, "")
+    return reason
+
+
+def whole(cuts: Iterable[MonoCut], origin: str) -> None:
+    """Check that all ``cuts`` can be heard, as far as their headers tell.
+
+    Raises:
+        CorpusError: some cannot; names them all, with the reasons.
+    """
+    cuts = list(cuts)
+    bad = [f"{cut.id}: {fault(cut)}" for cut in cuts if fault(cut)]
+    if bad:
+        raise CorpusError(
+            f"{origin}: {len(bad)} of {len(cuts)} utterances cannot be used\n{_lines(bad)}"
+        )
+
+
+def _lines(found: Sequence[str]) -> str:
+    more = [f"and {len(found) - MOST} more"] if len(found) > MOST else []
+    return "\n".join([*found[:MOST], *more])
+
+
+def _check_ids(entries: Sequence[Entry], origin: Path) -> None:
+    if not entries:
+        raise CorpusError(f"{origin}: no utterances in it")
+    bad, first = [], dict[str, str]()
+    for entry in entries:
+        if not entry.id.strip():
+            bad.append(f"{entry.where}: an utterance without an id")
+        elif any(unicodedata.category(letter) in _STEERS for letter in entry.id):
+            bad.append(f"{entry.where}: control characters in the id {entry.id!r}")
+        elif entry.id in first:
+            bad.append(f"{entry.where}: ids occur twice: {entry.id!r} is that of {first[entry.id]}")
+        else:
+            first[entry.id] = entry.where
+    if bad:
+        raise CorpusError(f"{origin}: ids that cannot be used\n{_lines(bad)}")
+
+
+def _length(path: Path) -> Probe:
+    if not path.is_file():  # a pipe or a device would be waited for
+        raise AudioError(f"{path}: {'no regular file' if path.exists() else 'no such file'}")
+    return probe(path, str(path))
+
+
+def _cut(entry: Entry, channel: Channel) -> MonoCut:
+    """One cut; only the header of its file is read, if that tells its length."""
+    if entry.fault or entry.path is None:
+        return _faulty(entry, entry.fault or "missing or not audio: no path is given")
+    try:
+        info = _length(entry.path)
+    except Exception as error:  # whatever it is, it is this utterance's
+        return _faulty(entry, f"missing or not audio: {told(error)}")
+    if not info.frames:
+        return _faulty(entry, f"{entry.path} holds no samples")
+    channel = channel if entry.channel is None else entry.channel
+    if channel != "mix" and channel >= info.channels:
+        return _faulty(entry, f"no channel {channel} in {entry.path}, which has {info.channels}")
+    length = info.frames / info.rate
+    try:
+        start, seconds = _part(entry, length)
+    except ValueError as error:
+        return _faulty(entry, f"{entry.path}: {error}")
+    recording = Recording(
+        id=entry.id,
+        sources=[AudioSource("file", list(range(info.channels)), str(entry.path))],
+        sampling_rate=info.rate,
+        num_samples=info.frames,
+        duration=length,
+    )
+    custom = None if channel == "mix" else {CHANNEL: channel}
+    said = [_said(entry, seconds)]
+    return MonoCut(entry.id, start, seconds, 0, said, recording=recording, custom=custom)
+
+
+def _part(entry: Entry, length: float) -> tuple[float, float]:
+    """Where the utterance starts in its recording, and its seconds."""
+    end = length if entry.seconds is None else entry.start + entry.seconds
+    if not (math.isfinite(end) and 0 <= entry.start < end):
+        raise ValueError(f"a part from {entry.start:g} to {end:g} s is none")
+    if end > length + SLACK:
+        raise ValueError(f"a part to {end:g} s is asked for and it ends at {length:.3f} s")
+    if not entry.start and abs(end - length) <= SLACK:
+        return 0.0, length
+    return entry.start, min(end, length) - entry.start
+
+
+def _faulty(entry: Entry, reason: str) -> MonoCut:
+    custom = {FAULT: f"{entry.where}: {reason}"}
+    return MonoCut(entry.id, 0.0, 0.0, 0, [_said(entry, 0.0)], custom=custom)
+
+
+def _said(entry: Entry, seconds: float) -> SupervisionSegment:
+    return SupervisionSegment(
+        id=entry.id,
+        recording_id=entry.id,
+        start=0.0,
+        duration=seconds,
+        text=normalise(entry.text),
+        speaker=entry.speaker,
+        custom={WRITTEN: " ".join(entry.text.split())},
+    )

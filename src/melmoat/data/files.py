@@ -1,0 +1,114 @@
+"""The audio files of a folder: each file in it is found, passed over with a reason, or a fault."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from melmoat.decoding import SUFFIXES, AudioError, probe
+from melmoat.decoding.engines import Unreadable
+
+MOST = 20  # files passed over that are named
+
+
+@dataclass
+class Found:
+    """What a folder holds.
+
+    A file is audio by its suffix; without one, by what is in it. Links are followed, also to
+    folders, but for those that lead back to where they lie. Hidden files and folders (a leading
+    dot) are passed over.
+
+    Args:
+        files: audio, sorted; whether it can be read is seen when it is.
+        passed: what is no audio, and why.
+        failed: what should be audio and is none: dead links, folders that cannot be opened.
+    """
+
+    files: list[Path] = field(default_factory=list)
+    passed: dict[Path, str] = field(default_factory=dict)
+    failed: dict[Path, str] = field(default_factory=dict)
+
+
+def find(source: Path) -> Found:
+    """The audio files of a folder and those in it; of anything else, itself."""
+    found = Found()
+    if source.is_dir():
+        _walk(source, (), found)
+        found.files.sort()
+    elif source.exists():
+        found.files.append(source)
+    else:
+        found.failed[source] = "a dead link" if source.is_symlink() else "no such file or folder"
+    return found
+
+
+def _walk(folder: Path, above: tuple[Path, ...], found: Found) -> None:
+    try:
+        paths = sorted(folder.iterdir())
+        here = (*above, folder.resolve())
+    except OSError as error:
+        found.failed[folder] = f"cannot be opened ({error.strerror or error})"
+        return
+    for path in paths:
+        try:
+            _sort(path, here, found)
+        except OSError as error:
+            found.failed[path] = f"cannot be read ({error.strerror or error})"
+
+
+def _sort(path: Path, here: tuple[Path, ...], found: Found) -> None:
+    """Say what ``path`` is, a folder with all in it."""
+    audio = path.suffix.lower() in SUFFIXES
+    if path.name.startswith("."):
+        found.passed[path] = "hidden"
+    elif path.is_dir():
+        if path.resolve() in here:
+            found.passed[path] = "a link back to a folder that it lies in"
+        else:
+            _walk(path, here, found)
+    elif path.is_symlink() and not path.exists():
+        kind = found.failed if audio or not path.suffix else found.passed
+        kind[path] = f"a dead link to {path.readlink()}"
+    elif not path.is_file():
+        found.passed[path] = "no regular file"
+    elif audio:
+        found.files.append(path)
+    elif path.suffix:
+        found.passed[path] = "no audio by its suffix"
+    elif _sounds(path):
+        found.files.append(path)
+    else:
+        found.passed[path] = "no suffix, and no audio in it"
+
+
+def _sounds(path: Path) -> bool:
+    """Whether a file without a suffix is audio, be it damaged."""
+    try:
+        probe(path, str(path))
+    except AudioError as error:
+        return not isinstance(error.__cause__, Unreadable)
+    return True
+
+
+def utf8(path: Path | str) -> str:
+    """A path as text that can be written, whatever bytes its name is of."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def shown(path: Path | str) -> str:
+    """The same on one line."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in utf8(path)
+    )
+
+
+def passed_over(found: Sequence[Found]) -> list[str]:
+    """What was passed over, in lines: the first ones by name, and how many they are."""
+    lines = [f"{shown(path)}: {why}" for one in found for path, why in one.passed.items()]
+    if not lines:
+        return []
+    more = ["..."] if len(lines) > MOST else []
+    return [f"passed over, {len(lines)} in all:", *(f"  {line}" for line in lines[:MOST]), *more]

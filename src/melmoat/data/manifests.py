@@ -1,0 +1,121 @@
+"""Corpora as other toolkits list them: manifests of NeMo, cuts of Lhotse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lhotse import CutSet, MonoCut
+from lhotse.serialization import load_manifest
+
+from melmoat.data.entries import CorpusError, Entry, cuts_of
+from melmoat.data.layouts import relative
+from melmoat.data.tables import called, number
+
+
+def manifest(
+    path: Path,
+    speakers: str | None = None,
+    shortest: float = 0.0,
+    longest: float = 0.0,
+    channel: str = "mix",
+) -> CutSet:
+    """A manifest as NeMo's: a line a JSON object with ``audio_filepath`` and ``text``.
+
+    ``offset`` and ``duration``, in seconds, are the part of the file; ``id`` and ``speaker`` are
+    read where they are there. Paths are relative to the manifest, or to the current folder. An
+    utterance without an id is called as its file, and its part. The rest is as with tsv.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorpusError(f"{path}: not a file of UTF-8 text ({error})") from error
+    found = [(f"line {i}", line) for i, line in enumerate(lines, 1) if line.strip()]
+    objects = [_object(line, path, where) for where, line in found]
+    parts: list[tuple[float, float | None]] = []
+    for (where, _), one in zip(found, objects, strict=True):
+        start = number(one.get("offset") or 0, "offset", path, where)
+        told = one.get("duration")
+        seconds = None if told is None else number(told, "duration", path, where)
+        parts.append((start, seconds))
+    places = [relative(one["audio_filepath"], path.parent) for one in objects]
+    entries = [
+        Entry(
+            str(one.get("id", name)), one["text"], place, where, str(one.get("speaker", "")), *part
+        )
+        for (where, _), one, place, part, name in zip(
+            found, objects, places, parts, called(places, parts), strict=True
+        )
+    ]
+    return cuts_of(entries, path, speakers, shortest, longest, channel)
+
+
+def _object(line: str, path: Path, where: str) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise CorpusError(f"{path}, {where}: not JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise CorpusError(f"{path}, {where}: not a JSON object")
+    odd = [key for key in ("audio_filepath", "text") if not isinstance(value.get(key), str)]
+    if odd:
+        raise CorpusError(f"{path}, {where}: no text under {odd}; it has {sorted(value)}")
+    return value
+
+
+def lhotse(
+    path: Path, speakers: str | None = None, shortest: float = 0.0, longest: float = 0.0
+) -> CutSet:
+    """Cuts of Lhotse, such as ``cuts.jsonl.gz``: each one's part and channel of its recording.
+
+    Paths are relative to the file, or to the current folder. Cuts that are mixed, padded, without a
+    text or with several are named as unusable. The rest is as with tsv.
+    """
+    try:
+        cuts = load_manifest(path)
+    except Exception as error:  # what a reader of many formats raises is anything
+        raise CorpusError(f"{path}: not cuts of Lhotse ({error})") from error
+    if not isinstance(cuts, CutSet):
+        raise CorpusError(f"{path}: {type(cuts).__name__}, where cuts of Lhotse are expected")
+    entries = [_entry(cut, f"cut {i}", path) for i, cut in enumerate(cuts, 1)]
+    return cuts_of(entries, path, speakers, shortest, longest)
+
+
+def _entry(cut: Any, where: str, path: Path) -> Entry:
+    said = cut.supervisions[0] if len(cut.supervisions) == 1 else None
+    text, speaker = ((said.text or ""), (said.speaker or "")) if said else ("", "")
+    if reason := _odd(cut):
+        return Entry(cut.id, text, None, where, speaker, fault=reason)
+    (source,) = [one for one in cut.recording.sources if cut.channel in one.channels]
+    return Entry(
+        cut.id,
+        text,
+        relative(source.source, path.parent),
+        where,
+        speaker,
+        cut.start,
+        cut.duration,
+        source.channels.index(cut.channel) if len(source.channels) > 1 else "mix",
+    )
+
+
+def _odd(cut: Any) -> str:
+    """Why the sound of a cut is more than a part of one file."""
+    if not isinstance(cut, MonoCut):
+        return f"a {type(cut).__name__}; only cuts of one recording and one channel are read"
+    if len(cut.supervisions) != 1:
+        return (
+            f"{len(cut.supervisions)} supervisions, where one is expected "
+            "(lhotse cut trim-to-supervisions makes a cut of each)"
+        )
+    if cut.supervisions[0].text is None:
+        return "no text"
+    if cut.recording is None:
+        return "no recording, features alone"
+    if cut.recording.transforms:
+        return "its recording is to be transformed; save it as a file first"
+    sources = [one for one in cut.recording.sources if cut.channel in one.channels]
+    if len(sources) != 1 or sources[0].type != "file":
+        return "its recording is no file"
+    return ""

@@ -1,0 +1,57 @@
+"""The sound of cuts."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from lhotse import MonoCut
+
+from melmoat import audio, decoding
+from melmoat.audio import RATE, Audio, AudioError, AudioWarning, Recording
+from melmoat.data.entries import CHANNEL, fault
+from melmoat.decoding import Channel, Decoded
+
+
+def recording(cut: MonoCut, rate: int = RATE) -> Recording:
+    """The sound of ``cut`` by :func:`melmoat.audio.read`: its file, or its part of that.
+
+    Raises:
+        AudioError: as there; names the utterance.
+    """
+    if reason := fault(cut):
+        raise AudioError(f"{cut.id}: {reason}")
+    channel: Channel = (cut.custom or {}).get(CHANNEL, "mix")
+    path = cut.recording.sources[0].source
+    try:
+        if not cut.start and cut.duration == cut.recording.duration:
+            return audio.read(path, rate, channel)
+        return _part(path, cut.start, cut.duration, rate, channel)
+    except AudioError as error:
+        raise AudioError(f"{cut.id}: {error}") from error
+
+
+def read(cuts: Iterable[MonoCut], rate: int = RATE) -> Audio:
+    """The sound of ``cuts`` as one batch; see :func:`recording`."""
+    return Audio.of([recording(cut, rate).audio.wav[0] for cut in cuts], rate)
+
+
+def _part(path: str, start: float, seconds: float, rate: int, channel: Channel) -> Recording:
+    try:
+        stat = Path(path).stat()
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be read ({error.strerror or error})") from error
+    found = _decoded(path, channel, stat.st_mtime_ns, stat.st_size)
+    for note in found.notes:
+        warnings.warn(f"{path}: {note}", AudioWarning, stacklevel=2)
+    first, last = round(start * found.rate), round((start + seconds) * found.rate)
+    name = f"{path} from {start:g} to {start + seconds:g} s"
+    return audio.usable(replace(found, samples=found.samples[first:last].copy()), name, rate)
+
+
+@lru_cache(maxsize=2)  # many utterances are parts of one recording
+def _decoded(path: str, channel: Channel, modified: int, size: int) -> Decoded:
+    return decoding.decode(path, path, channel=channel)

@@ -1,0 +1,208 @@
+"""Corpora that are a table: a row an utterance, with columns for its id, text and file."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+from lhotse import CutSet
+
+from melmoat.data.entries import CorpusError, Entry, cuts_of
+from melmoat.data.layouts import listings, relative
+
+COLUMNS = ("id", "text", "path")  # of transcripts.tsv; speaker is read where it is there
+CLIPS = ("client_id", "path", "sentence")  # of Common Voice
+STARTS = ("start", "offset")  # columns that make an utterance a part of its file
+# Columns that seem to do so too; passed over, the whole file would be heard.
+_PART = re.compile(r"(start|begin|beg|offset|onset|end|stop)(ing)?([_ .-].*)?", re.IGNORECASE)
+MORE = "\0"  # what the fields behind the last column are under
+Row = Mapping[str, str]
+
+
+def tsv(
+    path: Path,
+    speakers: str | None = None,
+    shortest: float = 0.0,
+    longest: float = 0.0,
+    channel: str = "mix",
+) -> CutSet:
+    """A folder (or file) with ``transcripts.tsv``: id, text, path and, if known, speaker.
+
+    Tabs are between columns, paths are relative to the folder. ``start`` and ``end`` (or
+    ``duration``) in seconds, where they are there, make an utterance a part of its file; other
+    columns are passed over. Cuts have their texts in upper case without accents and punctuation;
+    :func:`written` has them as they stand. ``speakers`` keeps only those named, with ``+`` between
+    them; ``shortest`` and ``longest`` bound an utterance's seconds (0: no bound); ``channel`` of
+    files with several is ``mix``, the mean, or a number from 0.
+    """
+    table = listings(path)[0] if path.is_dir() else path
+    if not table.is_file():
+        raise CorpusError(f"{table}: no such file; expected a folder with transcripts.tsv")
+    entries = [
+        Entry(
+            row["id"],
+            row["text"],
+            table.parent / row["path"] if row["path"] else None,
+            where,
+            row.get("speaker", ""),
+            *bounds(row, table, where),
+        )
+        for where, row in _rows(table, "\t", csv.QUOTE_NONE, COLUMNS)
+    ]
+    return cuts_of(entries, table, speakers, shortest, longest, channel)
+
+
+def comma(
+    path: Path,
+    file: str = "path",
+    text: str = "text",
+    id: str = "id",
+    speaker: str = "speaker",
+    speakers: str | None = None,
+    shortest: float = 0.0,
+    longest: float = 0.0,
+    channel: str = "mix",
+) -> CutSet:
+    """A file of commas (or semicolons or tabs) with a header and quotes, as spreadsheets write it.
+
+    ``file``, ``text``, ``id`` and ``speaker`` name its columns. Without ids and without speakers it
+    is read too: an utterance is then called as its file. The rest is as with tsv.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as opened:
+            header = opened.readline()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorpusError(f"{path}: not a table of UTF-8 text ({error})") from error
+    delimiter = max(",;\t", key=header.count)
+    found = list(_rows(path, delimiter, csv.QUOTE_MINIMAL, (file, text)))
+    places = [relative(row[file], path.parent) for _, row in found]
+    parts = [bounds(row, path, where) for where, row in found]
+    made = called(places, parts)
+    entries = [
+        Entry(row.get(id, name), row[text], place, where, row.get(speaker, ""), *part)
+        for (where, row), place, part, name in zip(found, places, parts, made, strict=True)
+    ]
+    return cuts_of(entries, path, speakers, shortest, longest, channel)
+
+
+def commonvoice(
+    path: Path,
+    speakers: str | None = None,
+    shortest: float = 0.0,
+    longest: float = 0.0,
+    channel: str = "mix",
+) -> CutSet:
+    """One part of Common Voice as published, such as ``cv-corpus/en/test.tsv``; see tsv.
+
+    Its clips lie in the folder ``clips`` beside it; a speaker is a ``client_id``.
+    """
+    if not path.is_file():
+        beside = sorted((path if path.is_dir() else path.parent).glob("*.tsv"))
+        there = ", ".join(str(one) for one in beside) or "no .tsv file is there"
+        raise CorpusError(f"{path}: no such file; name a part, such as test.tsv ({there})")
+    entries = []
+    for where, row in _rows(path, "\t", csv.QUOTE_NONE, CLIPS):
+        clip = path.parent / "clips" / row["path"]
+        if not clip.suffix:  # as in the first releases
+            clip = clip.with_name(f"{clip.name}.mp3")
+        name = Path(row["path"]).stem
+        entries.append(
+            Entry(name, row["sentence"], clip if name else None, where, row["client_id"])
+        )
+    return cuts_of(entries, path, speakers, shortest, longest, channel)
+
+
+def called(paths: list[Path | None], parts: list[tuple[float, float | None]]) -> list[str]:
+    """Ids of utterances that have none: their files under the folder that all lie in, without
+    suffixes, and what part it is. The same wherever that folder is."""
+    known = [path.absolute() for path in paths if path is not None]
+    depth = 0
+    if known:
+        together = zip(*(path.parent.parts for path in known), strict=False)
+        depth = next(
+            (i for i, step in enumerate(together) if len(set(step)) > 1),
+            min(len(path.parent.parts) for path in known),
+        )
+    found = []
+    for path, (start, seconds) in zip(paths, parts, strict=True):
+        name = "" if path is None else "/".join(path.absolute().with_suffix("").parts[depth:])
+        if start:
+            name += f"@{start:.3f}" if seconds is None else f"@{start:.3f}+{seconds:.3f}"
+        found.append(name)
+    return found
+
+
+def bounds(row: Row, table: Path, where: str) -> tuple[float, float | None]:
+    """Start and seconds of the part that a row is of its file, if it says so."""
+    odd = [c for c in row if c and _PART.fullmatch(c) and c not in (*STARTS, "end")]
+    if odd:
+        raise CorpusError(
+            f"{table}: column {odd[0]!r} looks like a part of a file; name it start or end, in "
+            "seconds, or leave it out"
+        )
+    if not any(column in row for column in (*STARTS, "end")):
+        return 0.0, None
+    start = next((row[column] for column in STARTS if row.get(column)), "0")
+    begin = number(start, "start", table, where)
+    if row.get("end"):
+        return begin, number(row["end"], "end", table, where) - begin
+    if row.get("duration"):
+        return begin, number(row["duration"], "duration", table, where)
+    return begin, None
+
+
+def number(value: object, name: str, table: Path, where: str) -> float:
+    """``value`` in seconds.
+
+    Raises:
+        CorpusError: it is no number.
+    """
+    try:
+        found = float(value)  # type: ignore[arg-type]  # what is no number raises
+    except (TypeError, ValueError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise CorpusError(f"{table}, {where}: {name} must be a number of seconds; got {value!r}")
+    return found
+
+
+def _rows(
+    table: Path, delimiter: str, quoting: Literal[0, 3], needed: tuple[str, ...]
+) -> Iterator[tuple[str, Row]]:
+    """Rows and where they stand."""
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(
+                file,
+                restkey=MORE,
+                restval="",
+                delimiter=delimiter,
+                quoting=quoting,
+                strict=True,
+            )
+            rows = [(f"line {reader.line_num}", row) for row in reader]
+    except (csv.Error, UnicodeDecodeError, OSError) as error:
+        raise CorpusError(
+            f"{table}: not a table of {'tabs' if delimiter == chr(9) else repr(delimiter)} and "
+            f"UTF-8 text ({error})"
+        ) from error
+    columns = list(reader.fieldnames or [])
+    if not rows:
+        raise CorpusError(f"{table}: no utterances in it")
+    missing = [c for c in needed if c not in columns]
+    if missing:
+        raise CorpusError(f"{table}: columns {missing} are missing; it has {columns}")
+    doubled = sorted({c for c in columns if c and columns.count(c) > 1})
+    if doubled:
+        raise CorpusError(f"{table}: columns {doubled} are there twice")
+    for where, row in rows:
+        if any(map(str.strip, row.pop(MORE, []))):
+            raise CorpusError(
+                f"{table}, {where}: more fields than the {len(columns)} columns; is a "
+                f"{delimiter!r} in a text?"
+            )
+        yield where, row

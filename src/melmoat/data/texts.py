@@ -1,0 +1,70 @@
+"""Corpora that are a folder: audio files with their texts beside them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lhotse import CutSet
+
+from melmoat.data.entries import CorpusError, Entry, cuts_of
+from melmoat.data.files import Found, find
+
+TEXTS = (".txt", ".lab")  # suffixes of a text, the first one that is there
+
+
+def folder(path: Path, shortest: float = 0.0, longest: float = 0.0, channel: str = "mix") -> CutSet:
+    """A folder of audio files, each with its text beside it: ``a.wav`` and ``a.txt`` (or ``.lab``).
+
+    Folders in it are read too. An utterance is called as its file, without the suffix; who speaks
+    is not known. Audio without a text is named as unusable. The rest is as with tsv.
+    """
+    if not path.is_dir():
+        raise CorpusError(f"{path}: no such folder")
+    found = find(path)
+    if not found.files:
+        raise CorpusError(f"{path}: no audio files in it")
+    entries = [_entry(file, path) for file in found.files]
+    entries += [
+        Entry(_name(file, path), "", None, _place(file, path), fault=why)
+        for file, why in found.failed.items()
+    ]
+    if all(entry.fault for entry in entries):
+        raise CorpusError(
+            f"{path}: no texts beside its {len(found.files)} audio files; expected a.txt beside "
+            "a.wav (melmoat transcribe needs none)"
+        )
+    return cuts_of(entries, path, None, shortest, longest, channel)
+
+
+def origin(args: Mapping[str, Any]) -> tuple[list[Path], str]:
+    """What such a corpus depends on: its files' names and texts, as a digest."""
+    path: Path = args["path"]
+    digest = hashlib.sha256()
+    for file in (find(path) if path.is_dir() else Found()).files:
+        entry = _entry(file, path)
+        digest.update(repr((file.relative_to(path).as_posix(), entry.text)).encode())
+    return [], digest.hexdigest()[:16]
+
+
+def _entry(file: Path, home: Path) -> Entry:
+    name, where = _name(file, home), _place(file, home)
+    for text in (file.with_suffix(suffix) for suffix in TEXTS):
+        if text.is_file():
+            try:
+                return Entry(name, text.read_text(encoding="utf-8-sig"), file, where)
+            except (OSError, UnicodeDecodeError) as error:
+                fault = f"{text} is not UTF-8 text ({error})"
+                return Entry(name, "", None, where, fault=fault)
+    beside = " or ".join(file.with_suffix(suffix).name for suffix in TEXTS)
+    return Entry(name, "", None, where, fault=f"no text beside it ({beside})")
+
+
+def _name(file: Path, home: Path) -> str:
+    return file.relative_to(home).with_suffix("").as_posix()
+
+
+def _place(file: Path, home: Path) -> str:
+    return file.relative_to(home).as_posix()
