@@ -64,7 +64,7 @@ class Intake:
         except MultiPartException as error:
             raise Refusal(400, f"the form cannot be read: {error.message}") from error
         except ClientDisconnect as error:
-            raise Refusal(LEFT, "the client has left") from error
+            raise Refusal(LEFT, "the connection ended before the body had arrived") from error
         except OSError as error:
             message = f"the server cannot keep the upload: {error.strerror or error}"
             raise Refusal(507, message) from error

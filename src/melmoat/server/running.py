@@ -7,6 +7,8 @@ import contextlib
 import copy
 import errno
 import logging
+import os
+import socket
 from typing import Any
 
 import uvicorn
@@ -18,13 +20,26 @@ from melmoat.server.limits import Limits
 
 GRACE = 30  # seconds that open requests have when the server is told to end
 BACKLOG = 128  # connections that are accepted at once, at most
+QUEUE = 2048  # connections that wait to be accepted
 SPARE = 64  # files that are open beside the connections: pipes, weights, the log
 log = logging.getLogger("melmoat.server")
 
 
 def run(app: FastAPI, host: str, port: int, limits: Limits, grace: int = GRACE) -> None:
     """Serve until told to end."""
-    uvicorn.Server(configured(app, host, port, limits, grace)).run()
+    Server(configured(app, host, port, limits, grace)).run()
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, with a long queue of those that the system has let in. asyncio's ``backlog`` is
+    also how many it accepts before it reads from any, so that is short (:func:`configured`)."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for server in self.servers:
+            for one in server.sockets:
+                with socket.socket(fileno=os.dup(one.fileno())) as same:
+                    same.listen(QUEUE)
 
 
 def configured(
@@ -35,6 +50,7 @@ def configured(
     backlog = max(8, min(BACKLOG, files // 16))
     # Between two closings up to eight times the backlog may be accepted; an upload has a file too.
     room = Room(limits, most=max(8, (files - SPARE - 8 * backlog) // 2))
+    backlog = max(8, min(backlog, room.each // 4))  # what came before is read between
     figures = app.state.figures
     figures.shows("connections", "Open connections", lambda: len(room))
     figures.shows("connections_closed", "Closed by the server", lambda: sum(room.cut.values()))
