@@ -11,6 +11,7 @@ HOME = Path(melmoat.__file__).parent
 LAYERS = [
     {
         "errors",
+        "decoding",
         "audio",
         "text",
         "spectral",

@@ -1,20 +1,20 @@
 """A right-padded mono batch of audio, and its files.
 
 Everything in melmoat that touches sound takes and returns :class:`Audio`. Files come in through
-soundfile (libsndfile: wav, flac, ogg, mp3 and more) and soxr (rate conversion), and anything that
-is not usable speech is refused here, with a reason, before it reaches a model.
+:mod:`melmoat.decoding` and soxr (rate conversion), at a level that 16 bits can hold, and anything
+that is not usable speech is refused here, with a reason, before it reaches a model.
 """
 
 from __future__ import annotations
 
 import math
 import os
-import re
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -23,24 +23,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from melmoat import decoding
+from melmoat.decoding import AudioError as AudioError  # also this module's own
+from melmoat.decoding import Channel, Decoded
 from melmoat.devices import CPU, full_precision
-from melmoat.errors import MelmoatError
 
 RATE = 16_000
 PCM16 = 32_768  # quantisation steps per unit of amplitude in a 16-bit file
-FASTEST = 768_000  # Hz; a file of more has a wrong header
-UNKNOWN = 2**62  # frames that libsndfile reports where a header does not say
-BLOCK = 2**20  # samples that are decoded at once, all channels together
 LOUDEST = 100.0  # no recording is 40 dB over full scale; one of integers kept as floats is
+KEPT = 60.0  # dB that a recording must lie above its rounding to 16 bits
+FAINTEST = 2.0**12  # most that a quiet recording is amplified; what is fainter is noise
 
 
-# libsndfile's log on a wav whose data chunk is longer than the file. A size of 2**32 - 1 is what
-# programs write that stream a wav and do not know its length; such a file is whole.
-_CUT_SHORT = re.compile(r"data : (?!4294967295)\d+ \(should be")
-
-
-class AudioError(MelmoatError):
-    """A file or signal that cannot be used as speech; the message says why and what to do."""
+class AudioWarning(UserWarning):
+    """Something to know about a recording that was read or written."""
 
 
 @dataclass(frozen=True)
@@ -159,12 +155,37 @@ def check(wave: Tensor, name: str) -> Tensor:
     return wave
 
 
-def load(path: str | os.PathLike[str], rate: int = RATE) -> Audio:
-    """Read one file as a batch of one: channels averaged, resampled (soxr, very high quality).
+@dataclass(frozen=True)
+class Recording:
+    """A file as it is heard.
+
+    Args:
+        audio: a batch of one.
+        gain: what its samples were multiplied by, a power of two, so that 16 bits can hold them;
+            :func:`save` undoes it. 1 for 16-bit files and for others of a usual level.
+    """
+
+    audio: Audio
+    gain: float = 1.0
+
+
+def read(path: str | os.PathLike[str], rate: int = RATE, channel: Channel = "mix") -> Recording:
+    """Read one file: its channels mixed or one of them, resampled (soxr, very high quality).
+
+    Whatever an attack or a defense makes of it is judged and written as 16 bits. A recording of
+    more bits may lie far under or over what these can hold; it is brought to full scale then, for
+    every use alike.
+
+    Args:
+        rate: wanted, Hz.
+        channel: ``mix`` is the mean of all; 0 is the first.
 
     Raises:
-        AudioError: missing, empty, truncated or non-audio file; fewer than two samples; NaN,
-            Inf or far over full scale. A truncated ogg or mp3 cannot be told from a short one.
+        AudioError: missing, empty, cut short, damaged or no audio; fewer than two samples; NaN, Inf
+            or far over full scale.
+
+    Warns:
+        AudioWarning: its channels cancel or differ, or a part of the file is no audio.
     """
     name = os.fspath(path)
     if Path(path).is_dir():
@@ -173,60 +194,42 @@ def load(path: str | os.PathLike[str], rate: int = RATE) -> Audio:
         raise AudioError(f"{name}: no such file")
     if Path(path).stat().st_size == 0:
         raise AudioError(f"{name}: the file is empty (0 bytes)")
-    return decode(path, name, rate)
+    decoded = decoding.decode(path, name, channel=channel)
+    for note in decoded.notes:
+        warnings.warn(f"{name}: {note}", AudioWarning, stacklevel=2)
+    return usable(decoded, name, rate)
 
 
-def decode(
-    source: str | os.PathLike[str] | BinaryIO,
-    name: str,
-    rate: int = RATE,
-    longest: float = math.inf,
-) -> Audio:
-    """As :func:`load`, also of an open file.
+def load(path: str | os.PathLike[str], rate: int = RATE, channel: Channel = "mix") -> Audio:
+    """The sound of one file as a batch of one; see :func:`read`."""
+    return read(path, rate, channel).audio
 
-    Args:
-        name: what errors call it.
-        longest: seconds; a longer recording is refused before it is decoded.
+
+def usable(decoded: Decoded, name: str, rate: int = RATE) -> Recording:
+    """What was decoded, at ``rate`` Hz and a level that 16 bits can hold.
+
+    Raises:
+        AudioError: it cannot be speech; ``name`` is what the error calls it.
     """
-    try:
-        with soundfile.SoundFile(source) as file:
-            promised, found_rate = file.frames, file.samplerate
-            if found_rate > FASTEST:
-                raise AudioError(f"{name}: {found_rate} samples a second, which no recording has")
-            truncated = bool(_CUT_SHORT.search(file.extra_info))
-            mono = _mixed(file, name, longest)
-    except (soundfile.LibsndfileError, TypeError) as error:  # TypeError: headerless .raw
-        reason = getattr(error, "error_string", error)
-        raise AudioError(
-            f"{name}: not readable as audio ({reason}); "
-            "wav, flac, ogg and mp3 work, other formats need converting first"
-        ) from error
-    if truncated or len(mono) < promised:
-        raise AudioError(f"{name}: the file is cut short; copy it again from its source")
+    mono = decoded.samples
     check(torch.from_numpy(mono), name)
-    if found_rate != rate:
-        mono = soxr.resample(mono, found_rate, rate, quality="VHQ")
-    return Audio.of([check(torch.from_numpy(np.ascontiguousarray(mono)), name)], rate)
+    if decoded.rate != rate:
+        mono = soxr.resample(mono, decoded.rate, rate, quality="VHQ")
+    gain = _gain(mono)
+    wave = torch.from_numpy(np.ascontiguousarray(mono))
+    return Recording(Audio.of([check(wave if gain == 1 else wave * gain, name)], rate), gain)
 
 
-def _mixed(file: soundfile.SoundFile, name: str, longest: float) -> NDArray[np.float32]:
-    """The mean of the channels, read in blocks: a small file may hold many channels of silence."""
-    if file.frames >= UNKNOWN:
-        raise AudioError(
-            f"{name}: its header does not say how long it is, as an encoder leaves it that writes "
-            "into a pipe; convert the file once more"
-        )
-    parts, got = [np.zeros(0, np.float32)], 0
-    while max(got, file.frames) <= longest * file.samplerate:
-        block = file.read(max(1, BLOCK // file.channels), dtype="float32", always_2d=True)
-        if not len(block):
-            return np.concatenate(parts)
-        parts.append(block.mean(axis=1))
-        got += len(block)
-    raise AudioError(
-        f"{name}: {max(got, file.frames) / file.samplerate:.1f} s of audio, of which {longest:g} s "
-        "are taken at most; cut it at pauses"
-    )
+def _gain(wave: NDArray[np.float32]) -> float:
+    """1 where rounding ``wave`` to 16 bits, or clipping it there, is an error ``KEPT`` dB below it;
+    else the power of two that brings its peak to between a half and one."""
+    if not len(wave) or not (peak := float(np.abs(wave).max())):
+        return 1.0
+    exact = wave.astype(np.float64)
+    error = exact - np.clip(np.round(exact * PCM16), -PCM16, PCM16 - 1) / PCM16
+    if float(np.square(error).sum()) * 10 ** (KEPT / 10) <= float(exact.var() * len(exact)):
+        return 1.0
+    return min(2.0 ** -math.ceil(math.log2(peak)), FAINTEST)
 
 
 def check_target(path: str | os.PathLike[str]) -> None:
@@ -238,30 +241,55 @@ def check_target(path: str | os.PathLike[str]) -> None:
         raise AudioError(f"{target}: cannot write, the folder {target.parent} does not exist")
 
 
-def save(path: str | os.PathLike[str], audio: Audio) -> None:
-    """Write the first (and only) utterance of ``audio`` as 16-bit mono; the suffix is the format.
+def save(path: str | os.PathLike[str], audio: Audio, gain: float = 1.0) -> None:
+    """Write the first (and only) utterance of ``audio`` as mono; the suffix is the format.
 
-    Samples are rounded as :meth:`Audio.quantized` does, so what is judged is what is written.
+    Samples are rounded to 16 bits as :meth:`Audio.quantized` does, so what is judged is what is
+    written.
+
+    Args:
+        gain: of the :class:`Recording` that it is made of, which is undone: a WAV file then holds
+            floats, a FLAC file 24 bits.
+
+    Warns:
+        AudioWarning: a FLAC file cannot hold that level.
     """
-    steps = _steps(audio)
     check_target(path)
+    kind = Path(path).suffix.lower().removeprefix(".")
+    samples, coding, left = _samples(audio, kind, gain)
     try:
-        soundfile.write(path, steps, audio.rate, subtype="PCM_16")
+        soundfile.write(path, samples, audio.rate, subtype=coding)
     except (soundfile.LibsndfileError, OSError) as error:
         raise AudioError(
             f"{os.fspath(path)}: cannot write ({error}); is the disk full or the folder read-only?"
         ) from error
+    if left != 1:
+        warnings.warn(
+            f"{os.fspath(path)}: written {abs(20 * math.log10(left)):.0f} dB "
+            f"{'louder' if left > 1 else 'quieter'} than its source, whose level FLAC cannot hold; "
+            "name it .wav to keep that",
+            AudioWarning,
+            stacklevel=2,
+        )
 
 
-def encode(audio: Audio, kind: str) -> bytes:
-    """What :func:`save` would write into a file of the suffix ``kind``, ``wav`` or ``flac``."""
+def encode(audio: Audio, kind: str, gain: float = 1.0) -> tuple[bytes, float]:
+    """What :func:`save` would write into a file of the suffix ``kind``, ``wav`` or ``flac``; and
+    what is left of ``gain`` in it, 1 where all of it could be undone."""
     file = BytesIO()
-    soundfile.write(file, _steps(audio), audio.rate, subtype="PCM_16", format=kind)
-    return file.getvalue()
+    samples, coding, left = _samples(audio, kind, gain)
+    soundfile.write(file, samples, audio.rate, subtype=coding, format=kind)
+    return file.getvalue(), left
 
 
-def _steps(audio: Audio) -> NDArray[np.int16]:
+def _samples(audio: Audio, kind: str, gain: float) -> tuple[NDArray[Any], str, float]:
+    """Samples with ``gain`` undone, how they are coded, and what is left of it."""
     if len(audio) != 1:
         raise ValueError(f"a file holds one utterance; got a batch of {len(audio)}")
     steps: NDArray[np.int16] = audio.int16[0, : int(audio.lengths[0])].detach().cpu().numpy()
-    return steps
+    if gain == 1 or (kind == "flac" and gain < 1):
+        return steps, "PCM_16", gain
+    if kind == "flac":
+        undone = min(gain, 2.0**8)  # the bits that 24 have below 16
+        return steps.astype(np.int32) * int(2**16 / undone), "PCM_24", gain / undone
+    return (steps / (PCM16 * gain)).astype(np.float32), "FLOAT", 1.0

@@ -128,11 +128,18 @@ def _figures(proposed: Audio, attack: Attack) -> tuple[list[int | None], list[in
     return [None if n == NEVER else n for n in first], queries
 
 
-def rows_of(names: Sequence[str], truth: Sequence[str], attack: Attack, out: Outcome) -> list[Row]:
+def rows_of(
+    names: Sequence[str],
+    truth: Sequence[str],
+    attack: Attack,
+    out: Outcome,
+    gains: Sequence[float] | None = None,
+) -> list[Row]:
     """One row an utterance, as the run's folder keeps it.
 
     Texts are kept as they are; errors are counted after the recognizer's normaliser, whose name the
-    row then has.
+    row then has. ``gains`` are those of the recordings (:class:`melmoat.audio.Recording`); a row
+    has its own, in dB, where it is not 1.
     """
     same = out.normaliser or str
     named = {} if out.normaliser is None else {"normaliser": out.normaliser.name}
@@ -167,9 +174,15 @@ def rows_of(names: Sequence[str], truth: Sequence[str], attack: Attack, out: Out
                 "steps": attack.evaluations,
                 "seconds": round(out.seconds / len(names), 4),
                 **named,
+                **({} if gains is None or gains[i] == 1 else {"gain_db": gain_db(gains[i])}),
             }
         )
     return rows
+
+
+def gain_db(gain: float) -> float:
+    """A factor of amplitude in dB."""
+    return round(20 * math.log10(gain), 2)
 
 
 def _counts(reference: str, hypothesis: str) -> dict[str, tuple[int, int]]:

@@ -173,12 +173,15 @@ class Worker:
         truth = [spelled(model, data.written(cut)) for cut in batch]
         draws = Draws(unit.cell.seed_of(name) for name in names)
         share = len(batch) / (attack.evaluations + 1)
-        clean = data.read(batch, model.rate).to(unit.device)
+        recordings = [data.recording(cut, model.rate) for cut in batch]
+        waves = [one.audio.wav[0] for one in recordings]
+        clean = Audio.of(waves, model.rate).to(unit.device)
         benign = self._benign(unit.cell, names, model, clean)
         goal = self.goal(unit.cell, attack, benign, truth)
         outcome = judge(model, clean, attack, truth, draws, lambda: tick(share), benign, goal)
         # All that may fail comes first: a batch that is tried again one by one has left nothing.
-        rows = rows_of(names, truth, attack, outcome)
+        gains = [one.gain for one in recordings]
+        rows = rows_of(names, truth, attack, outcome, gains)
         kinds = _kinds(outcome, defense, draws) if unit.audio else {}
         out.rows += [row for row in rows if row["id"] in unit.missing]
         for kind, audio in kinds.items():

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from melmoat import __version__
-from melmoat.cli.endings import refuse_idle
-from melmoat.cli.options import DeviceOption
+from melmoat.cli.endings import chosen_channel, refuse_idle
+from melmoat.cli.options import ChannelOption, DeviceOption
 from melmoat.cli.reading import reading
 from melmoat.cli.serve import serving
 from melmoat.cli.train import train
@@ -112,6 +112,7 @@ def transcribe(
     paths: Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")],
     model: ModelOption = "ds2-an4",
     defense: DefenseOption = "none",
+    channel: ChannelOption = "mix",
     seed: SecretOption = None,
     device: DeviceOption = "cpu",
 ) -> None:
@@ -126,7 +127,7 @@ def transcribe(
     from melmoat.errors import MelmoatError
     from melmoat.models.base import heard
 
-    seed, failed = secret() if seed is None else seed, 0
+    seed, failed, chosen = secret() if seed is None else seed, 0, chosen_channel(channel)
     system = defenses.build(defense).wrap(models.load(model))
     usable(device)
     files = [file for path in paths for file in audio_files(path)]
@@ -135,7 +136,7 @@ def transcribe(
         again, met[file.name] = met[file.name], met[file.name] + 1
         draws = Draws([derive(seed, file.name, *([again] if again else []))])
         try:
-            (text,) = heard(system, audio.load(file, system.rate).to(device), draws)
+            (text,) = heard(system, audio.load(file, system.rate, chosen).to(device), draws)
         except (MelmoatError, RuntimeError) as error:  # such as no memory for a long one
             failed += 1
             typer.echo(f"error: {named(file, error)}", err=True)
@@ -152,6 +153,7 @@ def defend(
         typer.Argument(metavar="SOURCE... TARGET", help="Files or folders, then where to write."),
     ],
     defense: DefenseOption,
+    channel: ChannelOption = "mix",
     seed: SecretOption = None,
     device: DeviceOption = "cpu",
 ) -> None:
@@ -170,12 +172,13 @@ def defend(
     *sources, target = paths
     if not sources:
         raise MelmoatError("defend takes one or more sources and then a target")
+    chosen = chosen_channel(channel)
     files = jobs(sources, target)
     front = defenses.front_end(defense)
     usable(device)
     keep_freed_memory()
     with bar("defend", len(files)) as tick:
-        passed = defend_files(front, files, seed, lambda: tick(1), device)
+        passed = defend_files(front, files, seed, lambda: tick(1), device, chosen)
     for reason in passed.failed:
         typer.echo(reason, err=True)
     if passed.files:
@@ -194,6 +197,7 @@ def attack(
     model: ModelOption = "ds2-an4",
     defense: DefenseOption = "none",
     text: Annotated[str | None, typer.Option(help="What is said, for against=truth.")] = None,
+    channel: ChannelOption = "mix",
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
 ) -> None:
@@ -210,16 +214,18 @@ def attack(
     made = attacks.build(attack)
     if getattr(made, "against", None) == "truth" and text is None:
         raise MelmoatError("against=truth needs --text, what is said in the file")
+    chosen = chosen_channel(channel)
     system = defenses.build(defense).wrap(models.load(model))
     audio.check_target(target)
-    clean = audio.load(source, system.rate).to(usable(device))
+    recording = audio.read(source, system.rate, chosen)
+    clean = recording.audio.to(usable(device))
     if target.exists() and target.samefile(source):
         raise MelmoatError(f"{source} would be overwritten; choose another target")
     draws = Draws([derive(seed, source.name)])
     with bar("attack", made.evaluations) as tick:
         out = judge(system, clean, made, [spelled(system, text or "")], draws, lambda: tick(1))
         tick(made.evaluations)  # whatever an attack that ended early left
-    audio.save(target, out.adversarial)
+    audio.save(target, out.adversarial, recording.gain)
     typer.echo(f"before: {out.benign[0]}\nafter:  {out.transcripts[0]}")
     reached = "reached" if out.reached[0] else "not reached"
     snr = float(snr_db(out.clean, out.adversarial))

@@ -4,18 +4,30 @@ would be ignored is refused."""
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from melmoat.errors import MelmoatError
 
+if TYPE_CHECKING:
+    from melmoat.decoding import Channel
+
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """A user's error is one message and exit code 1."""
+    """A user's error is one message and exit code 1; a warning about a recording is one line."""
+    full = warnings.formatwarning
+
+    def plain(message, category, *where, **line):  # type: ignore[no-untyped-def]  # as typeshed's
+        ours = category.__name__ == "AudioWarning"  # of a module that is slow to import
+        return f"warning: {message}\n" if ours else full(message, category, *where, **line)
+
+    warnings.formatwarning = plain
     try:
         yield
     except MelmoatError as error:
@@ -29,6 +41,20 @@ def plain_errors() -> Iterator[None]:
             file=sys.stderr,
         )
         sys.exit(1)
+
+
+def chosen_channel(text: str) -> Channel:
+    """What ``--channel`` asks for.
+
+    Raises:
+        MelmoatError: it is no channel.
+    """
+    from melmoat.decoding import channel_of
+
+    try:
+        return channel_of(text)
+    except ValueError as error:
+        raise MelmoatError(f"--{error}") from error
 
 
 def refuse_idle(context: typer.Context, names: Iterable[str], why: str) -> None:

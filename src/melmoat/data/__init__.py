@@ -7,8 +7,19 @@ from melmoat.data.corpora import (
     listings,
     load,
     read,
+    recording,
     same_speech,
     written,
 )
 
-__all__ = ["CORPORA", "describe", "fetch", "listings", "load", "read", "same_speech", "written"]
+__all__ = [
+    "CORPORA",
+    "describe",
+    "fetch",
+    "listings",
+    "load",
+    "read",
+    "recording",
+    "same_speech",
+    "written",
+]

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from lhotse import AudioSource, CutSet, MonoCut, Recording, SupervisionSegment
 from lhotse.recipes import download_librispeech
 
 from melmoat import audio
 from melmoat.assets import asset
 from melmoat.audio import RATE, Audio, AudioError
+from melmoat.decoding import probe
 from melmoat.errors import MelmoatError
 from melmoat.spec import Family
 from melmoat.text import normalise
@@ -134,19 +134,21 @@ def load(spec: str) -> CutSet:
     return CORPORA.build(spec)
 
 
-def read(cuts: Iterable[MonoCut], rate: int = RATE) -> Audio:
-    """Read the audio of ``cuts``, whole files, by :func:`melmoat.audio.load` as one batch.
+def recording(cut: MonoCut, rate: int = RATE) -> audio.Recording:
+    """The whole file of ``cut``, by :func:`melmoat.audio.read`.
 
     Raises:
         AudioError: as there; names the utterance.
     """
-    waves = []
-    for cut in cuts:
-        try:
-            waves.append(audio.load(cut.recording.sources[0].source, rate).wav[0])
-        except AudioError as error:
-            raise AudioError(f"{cut.id}: {error}") from error
-    return Audio.of(waves, rate)
+    try:
+        return audio.read(cut.recording.sources[0].source, rate)
+    except AudioError as error:
+        raise AudioError(f"{cut.id}: {error}") from error
+
+
+def read(cuts: Iterable[MonoCut], rate: int = RATE) -> Audio:
+    """The audio of ``cuts`` as one batch; see :func:`recording`."""
+    return Audio.of([recording(cut, rate).audio.wav[0] for cut in cuts], rate)
 
 
 def same_speech(spec: str, other: str) -> bool:
@@ -230,16 +232,16 @@ def _cuts(
 def _cut(name: str, speaker: str, text: str, path: Path) -> MonoCut:
     """A whole file as one cut; only its header is read."""
     try:
-        info = soundfile.info(path)
-    except (soundfile.LibsndfileError, OSError, TypeError) as error:  # TypeError: headerless .raw
-        raise CorpusError(f"{name}: {path} is missing or not audio ({error})") from error
+        info = probe(path, str(path))
+    except AudioError as error:
+        raise CorpusError(f"{name}: missing or not audio: {error}") from error
     if not info.frames:
         raise CorpusError(f"{name}: {path} holds no samples")
-    seconds = info.frames / info.samplerate
+    seconds = info.frames / info.rate
     recording = Recording(
         id=name,
         sources=[AudioSource("file", list(range(info.channels)), str(path))],
-        sampling_rate=info.samplerate,
+        sampling_rate=info.rate,
         num_samples=info.frames,
         duration=seconds,
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from melmoat import audio
 from melmoat.audio import AudioError
+from melmoat.decoding import Channel
 from melmoat.defenses.base import FrontEnd, through
 from melmoat.devices import CPU
 from melmoat.draws import Draws, derive, secret
@@ -111,6 +112,7 @@ def defend_files(
     seed: int | None = None,
     tick: Callable[[], None] = lambda: None,
     device: str = CPU,
+    channel: Channel = "mix",
 ) -> Passed:
     """Pass every file through ``front_end``; one that cannot be used does not stop the others.
 
@@ -119,17 +121,19 @@ def defend_files(
         seed: with a job's name, it decides what is drawn for that file; None: nobody knows it.
         tick: called after each file.
         device: where it is computed, such as ``cuda``.
+        channel: which one of each file; ``mix`` is the mean of all.
     """
     passed, seed = Passed(), secret() if seed is None else seed
     for job in files:
         try:
             job.target.parent.mkdir(parents=True, exist_ok=True)
             audio.check_target(job.target)
-            clean = audio.load(job.source)
+            recording = audio.read(job.source, channel=channel)
+            clean = recording.audio
             began = time.perf_counter()
             heard = through(front_end, clean.to(device), Draws([derive(seed, job.name)]))
             passed.spent += time.perf_counter() - began
-            audio.save(job.target, heard)
+            audio.save(job.target, heard, recording.gain)
             passed.seconds += float(clean.seconds)
             passed.files += 1
         except (MelmoatError, OSError, RuntimeError) as error:  # such as no memory on a device

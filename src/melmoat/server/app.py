@@ -8,11 +8,11 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 
-import torch
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, PlainTextResponse
@@ -86,12 +86,12 @@ def create_app(
     for kind in (AudioError, HTTPException):
         app.add_exception_handler(kind, _refused)
 
-    async def read(form: FormData) -> tuple[torch.Tensor, dict[str, str]]:
+    async def read(form: FormData) -> tuple[files.Recording, tuple[str, ...]]:
         file = recording(form)
-        wave, notes = await decoder(file.file, file.filename or "file")
-        if refusal := places.refusal(len(wave) / service.rate, placed=True):
+        found, notes = await decoder(file.file, file.filename or "file")
+        if refusal := places.refusal(float(found.audio.seconds), placed=True):
             raise refusal
-        return wave, {NOTE: ascii("; ".join(notes))[1:-1]} if notes else {}
+        return found, notes
 
     @app.api_route("/health", methods=["GET", "HEAD"])
     async def health() -> dict[str, object]:
@@ -111,10 +111,12 @@ def create_app(
             async with intake.form(request) as form:
                 kind = kind_asked(form)
                 with places.one():
-                    wave, notes = await read(form)
-                    out = await while_there(request, defending(wave))
-                    body = await run_in_threadpool(files.encode, out, kind)
-            return Response(body, media_type=TYPES[kind], headers=notes)
+                    found, notes = await read(form)
+                    out = await while_there(request, defending(found.audio.wav[0]))
+                    body, left = await run_in_threadpool(files.encode, out, kind, found.gain)
+            if left != 1:
+                notes += (f"{20 * math.log10(left):+.0f} dB, since {kind} cannot hold its level",)
+            return Response(body, media_type=TYPES[kind], headers=_noting(notes))
 
     else:
         _absent(app, "/defend", f"{defense} is no function of audio; ask for transcripts")
@@ -136,17 +138,21 @@ def create_app(
             async with intake.form(request) as form:
                 asked = transcript_asked(form, served)
                 with places.one():
-                    wave, notes = await read(form)
-                    text = await while_there(request, transcribing(wave))
+                    found, notes = await read(form)
+                    text = await while_there(request, transcribing(found.audio.wav[0]))
             if asked.stream:
-                return events(text, notes)
+                return events(text, _noting(notes))
             if asked.plain:
-                return PlainTextResponse(text + "\n", headers=notes)
-            return JSONResponse({"text": text}, headers=notes)
+                return PlainTextResponse(text + "\n", headers=_noting(notes))
+            return JSONResponse({"text": text}, headers=_noting(notes))
 
     else:
         _absent(app, TRANSCRIPTIONS, "no recognizer is served: start with --model")
     return app
+
+
+def _noting(notes: Sequence[str]) -> dict[str, str]:
+    return {NOTE: ascii("; ".join(notes))[1:-1]} if notes else {}
 
 
 def _absent(app: FastAPI, route: str, why: str) -> None:

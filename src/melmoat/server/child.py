@@ -15,8 +15,8 @@ import os
 import sys
 from typing import Any, BinaryIO
 
+from melmoat.decoding import decode
 from melmoat.errors import MelmoatError
-from melmoat.server.soundfiles import decode
 
 RATES = 192_000  # Hz, most
 CHANNELS = 8  # most
@@ -45,9 +45,8 @@ def main() -> None:
 def answer(file: BinaryIO, asked: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """What the parent gets: the samples, or why there are none."""
     try:
-        found = decode(
-            file, asked["name"], longest=asked["longest"], rates=RATES, channels=CHANNELS
-        )
+        longest = asked["longest"]
+        found = decode(file, asked["name"], longest=longest, fastest=RATES, widest=CHANNELS)
     except MelmoatError as error:
         return {"refused": str(error), "bytes": 0}, b""
     except MemoryError:

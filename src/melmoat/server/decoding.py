@@ -16,17 +16,14 @@ import signal
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
 from typing import BinaryIO
 
 import anyio
 import anyio.to_thread
 import numpy as np
-import soxr
-import torch
-from numpy.typing import NDArray
 
-from melmoat.audio import AudioError, check
+from melmoat.audio import Recording, usable
+from melmoat.decoding import AudioError, Decoded
 from melmoat.server.answers import busy
 from melmoat.server.child import RATES
 from melmoat.server.limits import Limits
@@ -40,15 +37,6 @@ log = logging.getLogger("melmoat.server")
 
 class Overrun(Exception):
     """A file took more time than it had."""
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """Of one channel. Shape of ``samples``: ``[L]``; ``notes`` say what is odd about the file."""
-
-    samples: NDArray[np.float32]
-    rate: int
-    notes: tuple[str, ...]
 
 
 class Decoder:
@@ -77,8 +65,8 @@ class Decoder:
         self._quick.close()
         self._patient.close()
 
-    async def __call__(self, file: BinaryIO, name: str) -> tuple[torch.Tensor, tuple[str, ...]]:
-        """The recording at the rate of the service, and what is odd about the file. Shape: ``[L]``.
+    async def __call__(self, file: BinaryIO, name: str) -> tuple[Recording, tuple[str, ...]]:
+        """The recording at the rate of the service, and what is to be known about the file.
 
         Raises:
             AudioError: it cannot be used.
@@ -88,7 +76,8 @@ class Decoder:
             found = await self._quick(file, name, self._longest)
         except Overrun:
             found = await self._patiently(file, name)
-        return await anyio.to_thread.run_sync(self._resampled, found, name), found.notes
+        made = await anyio.to_thread.run_sync(usable, found, name, self._rate)
+        return made, found.notes
 
     async def _patiently(self, file: BinaryIO, name: str) -> Decoded:
         if self._slow >= SLOW:
@@ -102,12 +91,6 @@ class Decoder:
             ) from error
         finally:
             self._slow -= 1
-
-    def _resampled(self, found: Decoded, name: str) -> torch.Tensor:
-        samples = check(torch.from_numpy(found.samples), name).numpy()
-        if found.rate != self._rate:
-            samples = soxr.resample(samples, found.rate, self._rate, quality="VHQ")
-        return check(torch.from_numpy(np.ascontiguousarray(samples)), name)
 
 
 class _Pool:

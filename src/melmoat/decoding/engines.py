@@ -1,0 +1,145 @@
+"""The two libraries that decode: libsndfile (through soundfile) and FFmpeg's (through PyAV).
+
+libsndfile reads uncompressed containers and, part by part, Ogg and counted MP3; FFmpeg reads the
+rest: MP3 without a count, which libsndfile stops early, FLAC of unknown length, which it does not
+read, and AAC, AMR, MP4, WebM and others, which it does not know. PyAV's wheels carry FFmpeg under
+the LGPL 3; miniaudio has no AAC, and torchcodec wants FFmpeg to be installed beside it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+Samples = NDArray[np.float32]
+BLOCK = 2**20  # samples that libsndfile decodes at once, all channels together
+
+
+class Unreadable(Exception):
+    """A library cannot read it; says why."""
+
+
+@dataclass
+class Stream:
+    """Sound as it is decoded.
+
+    Attributes:
+        rate: Hz.
+        channels: at its start.
+        declared: frames by the header, where it tells.
+        blocks: the samples, full scale 1. Shape: ``[n, channels]``.
+        lost: packets that could not be decoded, counted as the blocks are read.
+        packets: all of them, likewise.
+    """
+
+    rate: int
+    channels: int
+    declared: int | None
+    blocks: Iterator[Samples] = field(default_factory=lambda: iter(()))
+    lost: int = 0
+    packets: int = 0
+
+
+def sndfile(source: str | os.PathLike[str] | BinaryIO) -> Stream:
+    """``source`` by libsndfile.
+
+    Raises:
+        Unreadable: it cannot be.
+    """
+    try:
+        file = soundfile.SoundFile(source)
+    except (soundfile.LibsndfileError, TypeError, OSError) as error:  # TypeError: headerless .raw
+        raise Unreadable(str(getattr(error, "error_string", error))) from error
+
+    def blocks() -> Iterator[Samples]:
+        with file:
+            while True:
+                try:
+                    block = file.read(max(1, BLOCK // file.channels), "float32", always_2d=True)
+                except (soundfile.LibsndfileError, ValueError) as error:
+                    raise Unreadable(str(error)) from error
+                if not len(block):
+                    return
+                yield block
+
+    return Stream(file.samplerate, file.channels, file.frames, blocks())
+
+
+def ffmpeg(source: str | os.PathLike[str] | BinaryIO) -> Stream:
+    """The first track of sound in ``source`` by FFmpeg.
+
+    Raises:
+        Unreadable: it cannot be read, or has no sound.
+    """
+    import av  # takes a tenth of a second, which most files need not wait for
+
+    opened: Any = source if hasattr(source, "read") else os.fspath(source)
+    try:
+        container: Any = av.open(opened, metadata_errors="ignore")
+    except (av.error.FFmpegError, ValueError) as error:
+        raise Unreadable(_told(error)) from error
+    if not container.streams.audio:
+        container.close()
+        raise Unreadable("there is no sound in it")
+    track = container.streams.audio[0]
+    stream = Stream(track.rate, track.channels, _declared(container, track))
+
+    def blocks() -> Iterator[Samples]:
+        with container:
+            for packet in container.demux(track):
+                stream.packets += 1
+                try:
+                    frames = packet.decode()
+                except av.error.FFmpegError:
+                    stream.lost += 1
+                    continue
+                for frame in frames:
+                    if frame.sample_rate != stream.rate:
+                        raise Unreadable(
+                            f"its rate changes from {stream.rate} to {frame.sample_rate} Hz on the "
+                            "way; split it there"
+                        )
+                    yield _floats(frame.to_ndarray(), frame.format.is_planar, _channels(frame))
+
+    def guarded() -> Iterator[Samples]:
+        try:
+            yield from blocks()
+        except av.error.FFmpegError as error:
+            raise Unreadable(_told(error)) from error
+
+    stream.blocks = guarded()
+    return stream
+
+
+def _told(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
+
+
+def _channels(frame: Any) -> int:
+    return int(frame.layout.nb_channels)
+
+
+def _declared(container: Any, track: Any) -> int | None:
+    """Frames by the header, for formats whose length is no estimate from the bit rate."""
+    known = container.format.name.split(",")[0]
+    if known in ("mov", "flac") and track.duration:
+        return round(float(track.duration * track.time_base * track.rate))
+    if known == "matroska" and container.duration:
+        return int(container.duration * track.rate / 1_000_000)
+    return None
+
+
+def _floats(samples: NDArray[Any], planar: bool, channels: int) -> Samples:
+    """What FFmpeg decoded, as floats. Shape: ``[channels, n]`` or ``[1, n * channels]``."""
+    samples = samples.T if planar else samples.reshape(-1, channels)
+    if samples.dtype == np.uint8:
+        return ((samples.astype(np.float32) - 128) / 128).astype(np.float32)
+    if samples.dtype.kind == "i":
+        return (samples / float(2 ** (8 * samples.dtype.itemsize - 1))).astype(np.float32)
+    return np.ascontiguousarray(samples, dtype=np.float32)
