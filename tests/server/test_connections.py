@@ -21,7 +21,7 @@ from melmoat.audio import Audio
 from melmoat.server import Limits, create_app
 from tests.server.serving import Served, form, head, rest, served, until
 
-SECOND = audio.encode(Audio.of([0.1 * torch.ones(16_000)]), "wav")[0]
+SECOND = audio.encode(Audio.of([0.1 * torch.ones(16_000)]), "wav")
 
 
 def defended(one: Served, content: bytes = SECOND) -> httpx.Response:
@@ -123,7 +123,7 @@ def test_a_body_that_pauses_or_drips_is_told_so(strict: Served) -> None:
 
 def test_a_client_that_does_not_read_its_answer_is_cut_off(strict: Served) -> None:
     """Many answers asked for, each of megabytes, so that they stand in no buffer of the system."""
-    long = audio.encode(Audio.of([torch.zeros(16_000 * 55)]), "wav")[0]
+    long = audio.encode(Audio.of([torch.zeros(16_000 * 55)]), "wav")
     body = form(long) + b""
     before = figure(strict, "connections_closed")
     wav = form(b"wav", 'name="format"')[: -len(b"--b--\r\n")] + body
