@@ -256,14 +256,14 @@ def save(path: str | os.PathLike[str], audio: Audio, gain: float = 1.0) -> None:
     """
     check_target(path)
     kind = Path(path).suffix.lower().removeprefix(".")
-    samples, coding, left = _samples(audio, kind, gain)
+    samples, coding = _samples(audio, kind, gain)
     try:
         soundfile.write(path, samples, audio.rate, subtype=coding)
     except (soundfile.LibsndfileError, OSError) as error:
         raise AudioError(
             f"{os.fspath(path)}: cannot write ({error}); is the disk full or the folder read-only?"
         ) from error
-    if left != 1:
+    if (left := kept_gain(kind, gain)) != 1:
         warnings.warn(
             f"{os.fspath(path)}: written {abs(20 * math.log10(left)):.0f} dB "
             f"{'louder' if left > 1 else 'quieter'} than its source, whose level FLAC cannot hold; "
@@ -273,23 +273,30 @@ def save(path: str | os.PathLike[str], audio: Audio, gain: float = 1.0) -> None:
         )
 
 
-def encode(audio: Audio, kind: str, gain: float = 1.0) -> tuple[bytes, float]:
-    """What :func:`save` would write into a file of the suffix ``kind``, ``wav`` or ``flac``; and
-    what is left of ``gain`` in it, 1 where all of it could be undone."""
+def encode(audio: Audio, kind: str, gain: float = 1.0) -> bytes:
+    """What :func:`save` would write into a file of the suffix ``kind``, ``wav`` or ``flac``."""
     file = BytesIO()
-    samples, coding, left = _samples(audio, kind, gain)
+    samples, coding = _samples(audio, kind, gain)
     soundfile.write(file, samples, audio.rate, subtype=coding, format=kind)
-    return file.getvalue(), left
+    return file.getvalue()
 
 
-def _samples(audio: Audio, kind: str, gain: float) -> tuple[NDArray[Any], str, float]:
-    """Samples with ``gain`` undone, how they are coded, and what is left of it."""
+def kept_gain(kind: str, gain: float) -> float:
+    """What a file of the suffix ``kind`` keeps of ``gain``; 1 where all of it can be undone.
+
+    A WAV file can hold any level. A FLAC file holds none over full scale, and 8 bits below 16.
+    """
+    return 1.0 if kind != "flac" else max(gain / 2**8, 1.0) if gain >= 1 else gain
+
+
+def _samples(audio: Audio, kind: str, gain: float) -> tuple[NDArray[Any], str]:
+    """Samples with ``gain`` undone as far as that can be, and how they are coded."""
     if len(audio) != 1:
         raise ValueError(f"a file holds one utterance; got a batch of {len(audio)}")
     steps: NDArray[np.int16] = audio.int16[0, : int(audio.lengths[0])].detach().cpu().numpy()
-    if gain == 1 or (kind == "flac" and gain < 1):
-        return steps, "PCM_16", gain
-    if kind == "flac":
-        undone = min(gain, 2.0**8)  # the bits that 24 have below 16
-        return steps.astype(np.int32) * int(2**16 / undone), "PCM_24", gain / undone
-    return (steps / (PCM16 * gain)).astype(np.float32), "FLOAT", 1.0
+    undone = gain / kept_gain(kind, gain)
+    if undone == 1:
+        return steps, "PCM_16"
+    if kind == "flac":  # libsndfile takes the upper 24 of 32 bits
+        return steps.astype(np.int32) * int(2**16 / undone), "PCM_24"
+    return (steps / (PCM16 * undone)).astype(np.float32), "FLOAT"

@@ -113,8 +113,8 @@ def create_app(
                 with places.one():
                     found, notes = await read(form)
                     out = await while_there(request, defending(found.audio.wav[0]))
-                    body, left = await run_in_threadpool(files.encode, out, kind, found.gain)
-            if left != 1:
+                    body = await run_in_threadpool(files.encode, out, kind, found.gain)
+            if (left := files.kept_gain(kind, found.gain)) != 1:
                 notes += (f"{20 * math.log10(left):+.0f} dB, since {kind} cannot hold its level",)
             return Response(body, media_type=TYPES[kind], headers=_noting(notes))
 
