@@ -78,7 +78,7 @@ def create_app(
         await run_in_threadpool(service.close)
 
     app = FastAPI(title="melmoat", version=__version__, lifespan=life, openapi_url=None)
-    app.state.figures = figures
+    app.state.figures, app.state.service = figures, service
     app.add_middleware(Bounded, size=int(limits.megabytes * 1e6), places=places)
     if hosts:
         app.add_middleware(Hosts, names=hosts)

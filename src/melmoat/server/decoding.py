@@ -28,9 +28,9 @@ from melmoat.server.answers import busy
 from melmoat.server.child import RATES
 from melmoat.server.limits import Limits
 
-QUICK, PATIENT = 1, 8  # seconds of CPU for a file
+QUICK, PATIENT = 1.0, 8.0  # seconds of CPU for a file
 SLOW = 4  # files at once that take long, at most
-MOST = 4  # children, where there are so many CPUs
+MOST = 4  # children that have little time
 GIB = 2**30  # bytes of address space that a child has before any audio
 log = logging.getLogger("melmoat.server")
 
@@ -51,7 +51,7 @@ class Decoder:
         self._rate, self._longest = rate, limits.longest
         audio = min(limits.longest, 24 * 3600) * RATES * 4
         memory = GIB + int(4 * audio + 4e6 * limits.megabytes)
-        self._quick = _Pool(min(MOST, max(2, os.cpu_count() or 1)), QUICK, memory, niceness=0)
+        self._quick = _Pool(MOST, QUICK, memory, niceness=0)
         self._patient = _Pool(1, PATIENT, memory, niceness=10)
         self._slow = 0
 
@@ -87,7 +87,7 @@ class Decoder:
             return await self._patient(file, name, self._longest)
         except Overrun as error:
             raise AudioError(
-                f"{name}: decoding it takes more than {PATIENT} s; convert it to wav or flac"
+                f"{name}: decoding it takes more than {PATIENT:g} s; convert it to wav or flac"
             ) from error
         finally:
             self._slow -= 1
@@ -96,7 +96,7 @@ class Decoder:
 class _Pool:
     """At most ``most`` children, each with ``cpu`` seconds of CPU for a file."""
 
-    def __init__(self, most: int, cpu: int, memory: int, niceness: int) -> None:
+    def __init__(self, most: int, cpu: float, memory: int, niceness: int) -> None:
         self._limits = cpu, memory, niceness
         self._limiter, self._lock = anyio.CapacityLimiter(most), threading.Lock()
         self._open = False
@@ -160,7 +160,7 @@ class _Pool:
 class _Child:
     """A process, warm as soon as it may be."""
 
-    def __init__(self, cpu: int, memory: int, niceness: int) -> None:
+    def __init__(self, cpu: float, memory: int, niceness: int) -> None:
         self._cpu, self._wall = cpu, 5 + 4 * cpu  # others want the machine too
         path = os.pathsep.join(one for one in sys.path if one)
         alone = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -205,7 +205,7 @@ class _Child:
         except (OSError, EOFError, ValueError) as error:  # ValueError: what came is no answer
             self._process.kill()
             status = self._process.wait()
-            if late.is_set() or status == -getattr(signal, "SIGXCPU", 0):
+            if late.is_set() or status == -getattr(signal, "SIGPROF", 0):
                 raise Overrun from error
             log.warning("a decoder ended with status %s at %s", status, ascii(name))
             raise AudioError(
