@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -22,6 +23,7 @@ from fastapi.testclient import TestClient
 
 from melmoat import audio, data, models
 from melmoat.audio import Audio
+from melmoat.decoding import decode
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.server import Limits, create_app
@@ -222,6 +224,18 @@ def test_a_level_that_16_bits_cannot_hold_comes_back_or_is_told(plain: TestClien
     assert "x-melmoat-note" not in answer.headers
     answer = plain.post("/defend", files=sent(wav(loud)), data={"format": "flac"})
     assert "dB, since flac cannot hold its level" in answer.headers["x-melmoat-note"]
+
+
+def test_small_files_of_many_channels_are_decoded_in_blocks() -> None:
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros((655_350 * 5, 8), np.int16), 655_350, format="flac")
+    assert len(file.getvalue()) < 100_000
+    tracemalloc.start()
+    found = decode(io.BytesIO(file.getvalue()), "a.flac", longest=20)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.samples.shape == (655_350 * 5,)
+    assert peak < 655_350 * 5 * 8 * 4 / 2
 
 
 OWN = """

@@ -234,7 +234,7 @@ def _cut(name: str, speaker: str, text: str, path: Path) -> MonoCut:
     try:
         info = probe(path, str(path))
     except AudioError as error:
-        raise CorpusError(f"{name}: missing or not audio: {error}") from error
+        raise CorpusError(f"{name}: {path} is missing or not audio ({error})") from error
     if not info.frames:
         raise CorpusError(f"{name}: {path} holds no samples")
     seconds = info.frames / info.rate

@@ -81,13 +81,16 @@ def ffmpeg(source: str | os.PathLike[str] | BinaryIO) -> Stream:
 
     opened: Any = source if hasattr(source, "read") else os.fspath(source)
     try:
-        container: Any = av.open(opened, metadata_errors="ignore")
+        container: Any = av.open(opened, "r", metadata_errors="ignore")
     except (av.error.FFmpegError, ValueError) as error:
         raise Unreadable(_told(error)) from error
     if not container.streams.audio:
         container.close()
         raise Unreadable("there is no sound in it")
     track = container.streams.audio[0]
+    if not track.rate or not track.channels:
+        container.close()
+        raise Unreadable("its header is broken")
     stream = Stream(track.rate, track.channels, _declared(container, track))
 
     def blocks() -> Iterator[Samples]:
