@@ -27,7 +27,7 @@ from melmoat.models.load import MODELS
 from melmoat.server.answers import Refusal, events, told
 from melmoat.server.decoding import Decoder
 from melmoat.server.edge import Bounded, Hosts, Places, while_there
-from melmoat.server.fields import Served, kind_asked, recording, transcript_asked
+from melmoat.server.fields import Served, channel_asked, kind_asked, recording, transcript_asked
 from melmoat.server.figures import Figures
 from melmoat.server.intake import Intake
 from melmoat.server.limits import Limits
@@ -87,8 +87,8 @@ def create_app(
         app.add_exception_handler(kind, _refused)
 
     async def read(form: FormData) -> tuple[files.Recording, tuple[str, ...]]:
-        file = recording(form)
-        found, notes = await decoder(file.file, file.filename or "file")
+        file, channel = recording(form), channel_asked(form)
+        found, notes = await decoder(file.file, file.filename or "file", channel)
         if refusal := places.refusal(float(found.audio.seconds), placed=True):
             raise refusal
         return found, notes

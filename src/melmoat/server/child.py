@@ -48,8 +48,14 @@ def main() -> None:
 def answer(file: BinaryIO, asked: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """What the parent gets: the samples, or why there are none."""
     try:
-        longest = asked["longest"]
-        found = decode(file, asked["name"], longest=longest, fastest=RATES, widest=CHANNELS)
+        found = decode(
+            file,
+            asked["name"],
+            channel=asked["channel"],
+            longest=asked["longest"],
+            fastest=RATES,
+            widest=CHANNELS,
+        )
     except MelmoatError as error:
         return {"refused": str(error), "bytes": 0}, b""
     except MemoryError:

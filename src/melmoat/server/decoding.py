@@ -16,14 +16,14 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import anyio
 import anyio.to_thread
 import numpy as np
 
 from melmoat.audio import Recording, usable
-from melmoat.decoding import AudioError, Decoded
+from melmoat.decoding import AudioError, Channel, Decoded
 from melmoat.server.answers import busy
 from melmoat.server.child import RATES
 from melmoat.server.limits import Limits
@@ -65,30 +65,32 @@ class Decoder:
         self._quick.close()
         self._patient.close()
 
-    async def __call__(self, file: BinaryIO, name: str) -> tuple[Recording, tuple[str, ...]]:
+    async def __call__(
+        self, file: BinaryIO, name: str, channel: Channel = "mix"
+    ) -> tuple[Recording, tuple[str, ...]]:
         """The recording at the rate of the service, and what is to be known about the file.
 
         Raises:
             AudioError: it cannot be used.
             Refusal: too many files wait that take long to decode.
         """
+        asked = {"name": name, "longest": self._longest, "channel": channel}
         try:
-            found = await self._quick(file, name, self._longest)
+            found = await self._quick(file, asked)
         except Overrun:
-            found = await self._patiently(file, name)
+            found = await self._patiently(file, asked)
         made = await anyio.to_thread.run_sync(usable, found, name, self._rate)
         return made, found.notes
 
-    async def _patiently(self, file: BinaryIO, name: str) -> Decoded:
+    async def _patiently(self, file: BinaryIO, asked: dict[str, Any]) -> Decoded:
         if self._slow >= SLOW:
             raise busy(f"{SLOW} files wait already that take long to decode", SLOW * PATIENT)
         self._slow += 1
         try:
-            return await self._patient(file, name, self._longest)
+            return await self._patient(file, asked)
         except Overrun as error:
-            raise AudioError(
-                f"{name}: decoding it takes more than {PATIENT:g} s; convert it to wav or flac"
-            ) from error
+            message = f"decoding it takes more than {PATIENT:g} s; convert it to wav or flac"
+            raise AudioError(f"{asked['name']}: {message}") from error
         finally:
             self._slow -= 1
 
@@ -117,14 +119,13 @@ class _Pool:
                 child.end()
             self._all, self._idle = [], []
 
-    async def __call__(self, file: BinaryIO, name: str, longest: float) -> Decoded:
-        work = self._work
-        return await anyio.to_thread.run_sync(work, file, name, longest, limiter=self._limiter)
+    async def __call__(self, file: BinaryIO, asked: dict[str, Any]) -> Decoded:
+        return await anyio.to_thread.run_sync(self._work, file, asked, limiter=self._limiter)
 
-    def _work(self, file: BinaryIO, name: str, longest: float) -> Decoded:
+    def _work(self, file: BinaryIO, asked: dict[str, Any]) -> Decoded:
         child = self._taken()
         try:
-            return child.ask(file, name, longest)
+            return child.ask(file, asked)
         finally:
             self._back(child)
 
@@ -189,19 +190,19 @@ class _Child:
                 pass
         self._process.wait()
 
-    def ask(self, file: BinaryIO, name: str, longest: float) -> Decoded:
-        """What it decodes.
+    def ask(self, file: BinaryIO, asked: dict[str, Any]) -> Decoded:
+        """What it decodes; ``asked`` has its name, channel and longest seconds.
 
         Raises:
             AudioError: the file cannot be decoded, or the child ended of it.
             Overrun: it took too long.
         """
-        self._whole = False
+        self._whole, name = False, asked["name"]
         late = threading.Event()
         timer = threading.Timer(self._wall, self._stop, [late])
         timer.start()
         try:
-            found = self._asked(file, name, longest)
+            found = self._asked(file, asked)
         except (OSError, EOFError, ValueError) as error:  # ValueError: what came is no answer
             self._process.kill()
             status = self._process.wait()
@@ -219,13 +220,13 @@ class _Child:
         late.set()
         self._process.kill()
 
-    def _asked(self, file: BinaryIO, name: str, longest: float) -> Decoded:
+    def _asked(self, file: BinaryIO, asked: dict[str, Any]) -> Decoded:
         questions, answers = self._process.stdin, self._process.stdout
         assert questions is not None
         assert answers is not None
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
-        asked = {"name": name, "longest": longest, "cpu": self._cpu, "size": size}
+        asked = {**asked, "cpu": self._cpu, "size": size}
         questions.write(json.dumps(asked).encode() + b"\n")
         shutil.copyfileobj(file, questions)
         questions.flush()
@@ -238,8 +239,8 @@ class _Child:
             raise EOFError
         self._whole = True
         if "failed" in told:
-            log.error("decoding %s failed: %s", ascii(name), told["failed"])
-            raise AudioError(f"{name}: not readable as audio; convert it to wav or flac")
+            log.error("decoding %s failed: %s", ascii(asked["name"]), told["failed"])
+            raise AudioError(f"{asked['name']}: not readable as audio; convert it to wav or flac")
         if "refused" in told:
             raise AudioError(told["refused"])
         return Decoded(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from starlette.datastructures import FormData, UploadFile
 
+from melmoat.decoding import Channel, channel_of
 from melmoat.server.answers import Refusal
 from melmoat.server.intake import MISSING
 
@@ -47,8 +48,16 @@ def recording(form: FormData) -> UploadFile:
 
 def kind_asked(form: FormData) -> str:
     """The field ``format`` of ``/defend``."""
-    kind = _texts(form, ("format",)).get("format", "flac")
+    kind = _texts(form, ("channel", "format")).get("format", "flac")
     return _one_of("format", kind, KINDS)
+
+
+def channel_asked(form: FormData) -> Channel:
+    """The field ``channel``: which of the recording is heard."""
+    try:
+        return channel_of(str(form.get("channel", "mix")))
+    except ValueError as error:
+        raise Refusal(400, str(error)[:200], "channel", "unsupported_value") from error
 
 
 def transcript_asked(form: FormData, served: Served) -> Asked:
@@ -57,7 +66,7 @@ def transcript_asked(form: FormData, served: Served) -> Asked:
     Raises:
         Refusal: something that is not served.
     """
-    known = ("model", "language", "prompt", "response_format", "stream", "temperature")
+    known = ("channel", "model", "language", "prompt", "response_format", "stream", "temperature")
     given = _texts(form, (*known, "timestamp_granularities[]"))
     if (model := given.get("model", served.model)) not in (served.model, *ALIASES):
         message = f"model: {model[:100]!r} is not served; {served.model} is, also as {ALIASES[0]}"
