@@ -202,7 +202,9 @@ def _sphere(file: BinaryIO, end: int) -> Extent | None:
     try:
         start = int(file.read(16)[8:])
         file.seek(0)
-        fields = dict(re.findall(rb"(?m)^(\w+) -i (\d+)\s*$", file.read(min(start, SHARE))))
+        fields = dict(
+            re.findall(rb"(?m)^(\w+) -(?:i|s\d+) (\d+)\s*$", file.read(min(start, SHARE)))
+        )
         frames, width = int(fields[b"sample_count"]), int(fields[b"sample_n_bytes"])
     except (ValueError, KeyError):  # a decoder will say whether it can be read
         return None

@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import math
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
-from melmoat.decoding import containers, joined, mp3, ogg
+from melmoat.decoding import boxes, containers, mp3, ogg
 from melmoat.decoding.engines import Samples, Stream, Unreadable, ffmpeg, sndfile
 from melmoat.decoding.mixing import Channel, Mixer
 from melmoat.errors import MelmoatError
@@ -19,7 +21,9 @@ from melmoat.errors import MelmoatError
 SLOWEST, FASTEST = 2_000, 768_000  # Hz; a file of less or more has a wrong header
 LEFT = 2048  # bytes after a container's end that may be some program's mark
 LOST = 0.01  # share of packets that may be damaged
-SHORT = 0.25  # seconds by which a header of MP4 or Matroska may be off
+SHORT = 0.1  # seconds by which a header of MP4 or Matroska may be off
+
+_FLAC = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # and the head of its first block
 
 SUFFIXES = frozenset(
     f".{kind}"
@@ -169,13 +173,22 @@ def _parts(file: BinaryIO, place: Source, name: str, notes: list[str]) -> Iterat
     elif head[:4] == b"OggS":
         yield from _ogg(file.read(), name, notes)
     elif head[:4] == b"fLaC":
-        yield _Part(ffmpeg(place), exact=True)
+        yield from _flac(file, place)
     elif _is_mp3(file, head):
         file.seek(0)
         yield from _mp3(file.read(), name, notes)
     else:
-        if left := joined.left(file):
-            raise AudioError(f"{name}: {left:,} bytes follow its end, as of joined files; split it")
+        end = file.seek(0, 2)
+        said = boxes.end(file) or end
+        if said < end:
+            raise AudioError(
+                f"{name}: {end - said:,} bytes follow its end, as of joined files; split it"
+            )
+        if said > end:
+            raise AudioError(
+                f"{name}: the file is cut short: it ends {said - end:,} bytes before its header "
+                "says; copy it again from its source"
+            )
         file.seek(0)
         yield _any(place)
 
@@ -206,6 +219,18 @@ def _plain(found: containers.Extent, place: Source, name: str, engines: Engines)
 def _rewind(place: Source) -> None:
     if not isinstance(place, (str, os.PathLike)):
         place.seek(0)
+
+
+def _flac(file: BinaryIO, place: Source) -> Iterator[_Part]:
+    """Joined ones apart: FFmpeg drops a frame where they meet."""
+    starts = [match.start() for match in _FLAC.finditer(file.read())]
+    file.seek(0)
+    if len(starts) == 1:
+        yield _Part(ffmpeg(place), exact=True)
+        return
+    data = file.read()
+    for start, end in pairwise([*starts, len(data)]):
+        yield _Part(ffmpeg(io.BytesIO(data[start:end])), exact=True)
 
 
 def _ogg(data: bytes, name: str, notes: list[str]) -> Iterator[_Part]:

@@ -88,7 +88,7 @@ def ffmpeg(source: str | os.PathLike[str] | BinaryIO) -> Stream:
         container.close()
         raise Unreadable("there is no sound in it")
     track = container.streams.audio[0]
-    if not track.rate or not track.channels:
+    if not getattr(track, "rate", 0) or not track.channels:  # none where no coder is known
         container.close()
         raise Unreadable("its header is broken")
     stream = Stream(track.rate, track.channels, _declared(container, track))

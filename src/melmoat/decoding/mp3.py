@@ -86,7 +86,8 @@ def layout(data: bytes) -> Layout:
             at, fresh = at + skipped, True
             continue
         found = header(data, at)
-        if found is None or not _goes_on(data, at + found.size):
+        follows = bool(segments) and segments[-1].end == at  # else it may be junk by chance
+        if found is None or not (follows or _goes_on(data, at + found.size)):
             at, junk = at + 1, junk + 1
             if (following := data.find(b"\xff", at)) != at:
                 tags = [n for mark in (b"ID3", b"TAG") if (n := data.find(mark, at)) >= 0]
