@@ -14,7 +14,7 @@ import asyncio
 import statistics
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import httpx
@@ -73,9 +73,10 @@ def main() -> None:
     recordings = [data.read([cut]) for cut in data.load("demo")]
     seconds = sum(float(one.seconds) for one in recordings)
     contents = [audio.encode(one, "wav") for one in recordings]
-    front = defenses.front_end(asked.defense)
+    front = defenses.function_of_audio(defenses.build(asked.defense))
 
     def bare() -> list[float]:
+        assert front is not None
         waits = []
         for one in recordings:
             began = time.perf_counter()
@@ -92,17 +93,10 @@ def main() -> None:
         f"{seconds / len(recordings):.1f} s on average, torch {torch.__version__}, "
         f"{torch.get_num_threads()} threads, {asked.rounds} rounds"
     )
-    cuts, pairs = list(data.load("demo")), []
-    batches = [data.read(cuts[i : i + 8]) for i in range(0, len(cuts), 8)]
-    for _ in range(asked.rounds + 1):
-        began = time.perf_counter()
-        with torch.no_grad():
-            for batch in batches:
-                front(batch, Draws(range(len(batch))))
-        pairs.append((time.perf_counter() - began, sum(bare())))
-    print(f"bare defense: batches of 8 / one by one {ratio(pairs[1:])}")
+    if front:
+        batched(front, asked.rounds, bare)
     with served(asked, 8) as gathering, served(asked, 1) as singly:
-        for clients in (1, 8):
+        for clients in (1, 8) if front else ():
             pairs, waits = [], []
             for _ in range(asked.rounds + 1):
                 alone = bare()
@@ -123,6 +117,18 @@ def main() -> None:
                 f"/v1/audio/transcriptions, {clients} clients: one by one / gathering "
                 f"{ratio(pairs[1:])}, {told(waits)}"
             )
+
+
+def batched(front: defenses.FrontEnd, rounds: int, bare: Callable[[], list[float]]) -> None:
+    cuts, pairs = list(data.load("demo")), []
+    batches = [data.read(cuts[i : i + 8]) for i in range(0, len(cuts), 8)]
+    for _ in range(rounds + 1):
+        began = time.perf_counter()
+        with torch.no_grad():
+            for batch in batches:
+                front(batch, Draws(range(len(batch))))
+        pairs.append((time.perf_counter() - began, sum(bare())))
+    print(f"bare defense: batches of 8 / one by one {ratio(pairs[1:])}")
 
 
 def ratio(pairs: list[tuple[float, float]]) -> str:

@@ -11,7 +11,7 @@ import torch
 
 from melmoat.audio import Audio, AudioError
 from melmoat.draws import Draws
-from melmoat.server.batching import Batcher
+from melmoat.server.batching import Batcher, Pace
 
 RATE = 100
 
@@ -77,16 +77,72 @@ def test_a_batch_is_bounded_by_its_audio_padding_included(work: Work) -> None:
     batcher = Batcher(work, RATE, batch=8, seconds=0.3)
     batcher.start()
     assert ask(batcher, work, 10, 10, 10, 10, 50, 9) == [10, 10, 10, 10, 50, 9]
-    assert work.batches == [[5], [10, 10, 10], [10, 9], [50]]
+    assert work.batches == [[5], [9, 10, 10], [10, 10], [50]]
     batcher.close()
 
 
-def test_the_oldest_is_next_with_those_of_its_length(work: Work) -> None:
+def test_of_those_that_come_together_the_shortest_is_next_with_those_of_its_length(
+    work: Work,
+) -> None:
     batcher = Batcher(work, RATE, batch=3, seconds=100)
     batcher.start()
     assert ask(batcher, work, 40, 90, 41, 100, 39, 42, 95) == [40, 90, 41, 100, 39, 42, 95]
-    assert work.batches == [[5], [40, 41, 39], [90, 95, 100], [42]]
+    assert work.batches == [[5], [39, 40, 41], [42], [90, 95, 100]]
     batcher.close()
+
+
+class Clock:
+    """Each look takes a step."""
+
+    def __init__(self, step: float) -> None:
+        self.now, self.step = 0.0, step
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now
+
+
+@pytest.mark.parametrize(("step", "before"), [(0.05, [1, 2, 3]), (0.3, [1])])
+def test_a_long_one_is_passed_by_those_that_come_within_its_length(
+    work: Work, step: float, before: list[int]
+) -> None:
+    """0.5 s of audio, then three short ones, ``step`` seconds apart."""
+    batcher = Batcher(work, RATE, batch=1, seconds=100, clock=Clock(step))
+    batcher.start()
+    ask(batcher, work, 50, 1, 2, 3)
+    assert work.batches[0] == [5]
+    order = [length for (length,) in work.batches[1:]]
+    assert order[: order.index(50)] == before
+    batcher.close()
+
+
+def test_what_is_ahead_is_predicted_from_the_pace(work: Work) -> None:
+    batcher = Batcher(work, RATE, 1, 100, pace=Pace(audio=1.0, work=2.0), clock=lambda: 0.0)
+    assert batcher.ahead(1) == 0
+    batcher.start()
+    found: list[float] = []
+
+    async def waiting() -> None:
+        asked = [asyncio.ensure_future(batcher(torch.ones(5)))]
+        await asyncio.to_thread(work.begun.wait, 10)
+        asked += [asyncio.ensure_future(batcher(torch.ones(n))) for n in (10, 400)]
+        await asyncio.sleep(0)
+        found.extend(batcher.ahead(seconds) for seconds in (0.05, 1, 9))
+        work.gate.set()
+        await asyncio.gather(*asked)
+
+    asyncio.run(waiting())
+    # What is computed (0.05 s of audio), then 0.1 s and 4 s of it: two seconds of work for each.
+    assert found == pytest.approx([0.1, 0.3, 8.3])
+    batcher.close()
+
+
+def test_the_pace_follows_what_was_measured_of_late() -> None:
+    pace = Pace()
+    assert pace.of(10) == 0
+    for work in [1.0] * 40 + [3.0] * 40:
+        pace.note(2.0, work)
+    assert pace.of(10) == pytest.approx(15, rel=1e-3)
 
 
 def test_one_that_fails_does_not_take_the_others_with_it(work: Work) -> None:

@@ -1,11 +1,32 @@
 """The production front-end: a defense, and if wanted the recognizer behind it, over HTTP.
 
-``melmoat serve`` runs it. The parts: what gathers requests into batches
-(:mod:`melmoat.server.batching`), what is served (:mod:`melmoat.server.service`), the routes
-(:mod:`melmoat.server.app`) and what stands around them (:mod:`melmoat.server.edge`).
+``melmoat serve`` runs it. The parts: what is served (:mod:`melmoat.server.service`) and gathers
+requests into batches (:mod:`melmoat.server.batching`), the routes (:mod:`melmoat.server.app`), how
+a request is read (:mod:`melmoat.server.intake`, :mod:`melmoat.server.fields`) and decoded
+(:mod:`melmoat.server.decoding`), and what stands around it all: :mod:`melmoat.server.edge`,
+:mod:`melmoat.server.log` and :mod:`melmoat.server.connections`.
 """
 
-from melmoat.server.app import create_app
-from melmoat.server.service import Limits
+from __future__ import annotations
 
-__all__ = ["Limits", "create_app"]
+from typing import TYPE_CHECKING, Any
+
+from melmoat.server.limits import Limits
+
+if TYPE_CHECKING:
+    from melmoat.server.app import create_app
+    from melmoat.server.running import run
+
+__all__ = ["Limits", "create_app", "run"]
+
+
+def __getattr__(name: str) -> Any:  # the process that decodes is in here, and needs no torch
+    if name == "create_app":
+        from melmoat.server.app import create_app
+
+        return create_app
+    if name == "run":
+        from melmoat.server.running import run
+
+        return run
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,34 +3,41 @@
 - ``POST /defend``: a recording in, the same through the defense out.
 - ``POST /v1/audio/transcriptions``: a recording in, its transcript out. It is OpenAI's interface,
   so that a client of that one needs only another address.
-- ``GET /health``: what is served. ``GET /metrics``: figures for Prometheus.
+- ``GET /v1/models``, ``GET /health``: what is served. ``GET /metrics``: figures for Prometheus.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator
+import math
+import time
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
-from typing import Annotated, Literal
 
-import anyio
-from fastapi import FastAPI, Form, Request, Response, UploadFile
+from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
 from melmoat import __version__
 from melmoat import audio as files
 from melmoat.audio import AudioError
-from melmoat.decoding import decode
 from melmoat.devices import CPU
-from melmoat.server.edge import Bounded, Counted, told, while_there
+from melmoat.models.load import MODELS
+from melmoat.server.answers import Refusal, events, told
+from melmoat.server.decoding import Decoder
+from melmoat.server.edge import Bounded, Hosts, Places, while_there
+from melmoat.server.fields import Served, channel_asked, kind_asked, recording, transcript_asked
 from melmoat.server.figures import Figures
-from melmoat.server.service import Limits, Service
+from melmoat.server.intake import Intake
+from melmoat.server.limits import Limits
+from melmoat.server.log import Logged
+from melmoat.server.service import Service
 
 TYPES = {"wav": "audio/wav", "flac": "audio/flac"}
-ROUTES = {"/defend", "/v1/audio/transcriptions", "/health", "/metrics"}
+TRANSCRIPTIONS = "/v1/audio/transcriptions"
+ROUTES = {"/defend", TRANSCRIPTIONS, "/v1/models", "/health", "/metrics"}
+NOTE = "X-Melmoat-Note"  # what is odd about the recording
 
 
 def create_app(
@@ -38,6 +45,8 @@ def create_app(
     model: str | None = None,
     limits: Limits | None = None,
     device: str = CPU,
+    hosts: Collection[str] = (),
+    language: str | None = None,
 ) -> FastAPI:
     """The application, with everything loaded, and run once on noise.
 
@@ -45,6 +54,8 @@ def create_app(
         defense: spec of the defense.
         model: spec of the recognizer behind it; without one, only ``/defend`` is served.
         device: where it is computed, such as ``cuda``.
+        hosts: names of the server that requests may call it by; none: any.
+        language: that clients may name; by default that of ``model``'s spec, or English.
 
     Raises:
         MelmoatError: an unknown spec or device, missing weights; without a model, a defense that is
@@ -52,30 +63,35 @@ def create_app(
     """
     limits, figures = limits or Limits(), Figures()
     service = Service(defense, model, limits, figures, device)
-    decoding = anyio.CapacityLimiter(os.cpu_count() or 1)
+    decoder, intake = Decoder(service.rate, limits), Intake(limits)
+    places = Places(limits.waiting, limits.queue, service.wait)
+    figures.shows("uploads", "Requests whose body arrives", lambda: intake.uploads)
+    figures.shows("taken", "Requests between body and answer", lambda: places.taken)
+    figures.shows("wait_seconds", "Work waiting, predicted", lambda: service.wait(float("inf")))
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
+        decoder.start()
         service.start()
         yield
+        decoder.close()
         await run_in_threadpool(service.close)
 
-    app = FastAPI(title="melmoat", version=__version__, lifespan=life)
-    app.add_middleware(Bounded, size=int(limits.megabytes * 1e6), at_once=limits.waiting)
-    app.add_middleware(Counted, count=figures.count, known=ROUTES)
-    for kind in (AudioError, HTTPException, RequestValidationError, Exception):
+    app = FastAPI(title="melmoat", version=__version__, lifespan=life, openapi_url=None)
+    app.state.figures, app.state.service = figures, service
+    app.add_middleware(Bounded, size=int(limits.megabytes * 1e6), places=places)
+    if hosts:
+        app.add_middleware(Hosts, names=hosts)
+    app.add_middleware(Logged, count=figures.count, known=ROUTES)
+    for kind in (AudioError, HTTPException):
         app.add_exception_handler(kind, _refused)
 
-    async def read(file: UploadFile) -> files.Recording:
-        name = file.filename or "file"
-        if not file.size:
-            raise AudioError(f"{name}: the file is empty (0 bytes)")
-
-        def work() -> files.Recording:
-            decoded = decode(file.file, name, longest=limits.longest)
-            return files.usable(decoded, name, service.rate)
-
-        return await anyio.to_thread.run_sync(work, limiter=decoding)
+    async def read(form: FormData) -> tuple[files.Recording, tuple[str, ...]]:
+        file, channel = recording(form), channel_asked(form)
+        found, notes = await decoder(file.file, file.filename or "file", channel)
+        if refusal := places.refusal(float(found.audio.seconds), placed=True):
+            raise refusal
+        return found, notes
 
     @app.api_route("/health", methods=["GET", "HEAD"])
     async def health() -> dict[str, object]:
@@ -89,56 +105,66 @@ def create_app(
 
     if defending := service.defend:
 
-        @app.post("/defend", response_class=Response)
-        async def defend(
-            request: Request,
-            file: UploadFile,
-            format: Annotated[Literal["wav", "flac"], Form()] = "flac",
-        ) -> Response:
+        @app.post("/defend")
+        async def defend(request: Request) -> Response:
             """The recording through the defense: mono, 16 bits, of the same duration."""
-            recording = await read(file)
-            out = await while_there(request, defending(recording.audio.wav[0]))
-            body = await run_in_threadpool(files.encode, out, format, recording.gain)
-            return Response(body, media_type=TYPES[format])
+            async with intake.form(request) as form:
+                kind = kind_asked(form)
+                with places.one():
+                    found, notes = await read(form)
+                    out = await while_there(request, defending(found.audio.wav[0]))
+                    body = await run_in_threadpool(files.encode, out, kind, found.gain)
+            if (left := files.kept_gain(kind, found.gain)) != 1:
+                notes += (f"{20 * math.log10(left):+.0f} dB, since {kind} cannot hold its level",)
+            return Response(body, media_type=TYPES[kind], headers=_noting(notes))
 
     else:
         _absent(app, "/defend", f"{defense} is no function of audio; ask for transcripts")
 
-    if transcribing := service.transcribe:
+    if (transcribing := service.transcribe) and model:
+        own = MODELS.parse(model).args.get("language")
+        served = Served(model, language or own or (None if service.chooses else "en"))
+        began = int(time.time())
 
-        @app.post("/v1/audio/transcriptions")
-        async def transcribe(
-            request: Request,
-            file: UploadFile,
-            response_format: Annotated[Literal["json", "text"], Form()] = "json",
-        ) -> Response:
-            """What the defended recognizer hears. The other fields of OpenAI's interface are not
-            looked at: what is served was chosen when the server was started."""
-            recording = await read(file)
-            text = await while_there(request, transcribing(recording.audio.wav[0]))
-            plain = response_format == "text"
-            return PlainTextResponse(text + "\n") if plain else JSONResponse({"text": text})
+        @app.get("/v1/models")
+        async def served_models() -> dict[str, object]:
+            """The recognizer that is served."""
+            one = {"id": model, "object": "model", "created": began, "owned_by": "melmoat"}
+            return {"object": "list", "data": [one]}
+
+        @app.post(TRANSCRIPTIONS)
+        async def transcribe(request: Request) -> Response:
+            """What the defended recognizer hears."""
+            async with intake.form(request) as form:
+                asked = transcript_asked(form, served)
+                with places.one():
+                    found, notes = await read(form)
+                    text = await while_there(request, transcribing(found.audio.wav[0]))
+            if asked.stream:
+                return events(text, _noting(notes))
+            if asked.plain:
+                return PlainTextResponse(text + "\n", headers=_noting(notes))
+            return JSONResponse({"text": text}, headers=_noting(notes))
 
     else:
-        _absent(app, "/v1/audio/transcriptions", "no recognizer is served: start with --model")
+        _absent(app, TRANSCRIPTIONS, "no recognizer is served: start with --model")
     return app
 
 
+def _noting(notes: Sequence[str]) -> dict[str, str]:
+    return {NOTE: ascii("; ".join(notes))[1:-1]} if notes else {}
+
+
 def _absent(app: FastAPI, route: str, why: str) -> None:
-    @app.post(route, include_in_schema=False)
+    @app.post(route)
     async def absent() -> Response:
         return told(why, 404)
 
 
 async def _refused(_: Request, error: Exception) -> Response:
-    """422 is the recording's fault; what is the server's is also raised, so that its log has it."""
+    """422 is the recording's fault."""
+    if isinstance(error, Refusal):
+        return error.answer()
     if isinstance(error, HTTPException):
         return told(str(error.detail), error.status_code, dict(error.headers or {}))
-    if isinstance(error, RequestValidationError):
-        wrong = {".".join(map(str, one["loc"][1:])): str(one["msg"]) for one in error.errors()}
-        if "file" in wrong:
-            wrong["file"] = "send the recording as a multipart field: curl -F file=@call.wav"
-        return told("; ".join(f"{field}: {message}" for field, message in wrong.items()), 422)
-    if isinstance(error, AudioError):
-        return told(str(error), 422)
-    return told("the server failed; its log says why", 500)
+    return told(str(error), 422, param="file")

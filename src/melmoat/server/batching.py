@@ -3,6 +3,9 @@
 While one batch is computed, others come in; the next batch is made of those that wait, so a lone
 request waits for nobody and many share their passes. An utterance's result is the same alone and in
 any batch, up to its own noise, so nobody's answer depends on who else asks.
+
+A recording's turn is its arrival plus its own length, the least first. So a short one passes a long
+one that came a little earlier, and none is passed for longer than it lasts itself.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from melmoat.audio import Audio
 from melmoat.draws import Draws, secret
 
 PADDED = 1.25  # most seconds that a batch computes for a second of audio
+FADE = 0.8  # what a batch weighs in the pace, against the next one
 T = TypeVar("T")
 
 
@@ -30,6 +34,24 @@ T = TypeVar("T")
 class _Request:
     wave: Tensor
     answer: Future[Any]
+    seconds: float
+    turn: float
+
+
+@dataclass
+class Pace:
+    """Seconds of work for a second of audio, of late: the real-time factor."""
+
+    audio: float = 0.0
+    work: float = 0.0
+
+    def note(self, audio: float, work: float) -> None:
+        """A batch was computed."""
+        self.audio, self.work = FADE * self.audio + audio, FADE * self.work + work
+
+    def of(self, audio: float) -> float:
+        """The work that so much audio will be; 0 where nothing is known yet."""
+        return audio * self.work / self.audio if self.audio else 0.0
 
 
 class Batcher(Generic[T]):
@@ -41,6 +63,8 @@ class Batcher(Generic[T]):
         batch: most recordings of a batch.
         seconds: most audio of a batch, padding included; a longer recording goes alone.
         watch: told of each batch: recordings, seconds of audio, seconds of work.
+        pace: what is known of the work.
+        clock: seconds.
     """
 
     def __init__(
@@ -50,10 +74,14 @@ class Batcher(Generic[T]):
         batch: int,
         seconds: float,
         watch: Callable[[int, float, float], None] = lambda recordings, audio, work: None,
+        pace: Pace | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._work, self._rate, self._watch = work, rate, watch
         self._batch, self._seconds = batch, seconds
+        self._pace, self._clock = pace or Pace(), clock
         self._waiting: list[_Request] = []  # the oldest first
+        self._running = self._since = 0.0  # seconds of audio computed now, and since when
         self._changed, self._open = threading.Condition(), False
 
     def start(self) -> None:
@@ -70,7 +98,8 @@ class Batcher(Generic[T]):
         Raises:
             RuntimeError: nobody answers (any more).
         """
-        request = _Request(wave, Future())
+        seconds = len(wave) / self._rate
+        request = _Request(wave, Future(), seconds, self._clock() + seconds)
         with self._changed:
             if not self._open:
                 raise RuntimeError("a batcher that is not open gives no answers")
@@ -90,6 +119,13 @@ class Batcher(Generic[T]):
         """Recordings that wait."""
         return len(self._waiting)
 
+    def ahead(self, seconds: float) -> float:
+        """Seconds of work, predicted, before a recording of so many seconds that comes now."""
+        turn = self._clock() + seconds
+        audio = sum(one.seconds for one in list(self._waiting) if one.turn <= turn)
+        running = self._pace.of(self._running) - (self._clock() - self._since)
+        return self._pace.of(audio) + (max(0.0, running) if self._running else 0.0)
+
     def close(self) -> None:
         """Answer what waits, then end."""
         with self._changed:
@@ -100,16 +136,19 @@ class Batcher(Generic[T]):
     def _run(self) -> None:
         while batch := self._gathered():
             if running := [one for one in batch if one.answer.set_running_or_notify_cancel()]:
+                self._since = self._clock()
+                self._running = sum(one.seconds for one in running)
                 self._answer(running)
+                self._running = 0.0
 
     def _gathered(self) -> list[_Request]:
-        """The oldest that waits and, while they fit, those nearest to it in length. Waits for the
-        first; empty at the end."""
+        """The one whose turn it is and, while they fit, those nearest to it in length. Waits for
+        the first; empty at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or not self._open)
             if not self._waiting:
                 return []
-            first, *others = self._waiting
+            first, *others = sorted(self._waiting, key=lambda one: one.turn)
             found, longest, total = [first], len(first.wave), len(first.wave)
             for one in sorted(others, key=lambda one: abs(len(one.wave) - len(first.wave))):
                 longest, total = max(longest, len(one.wave)), total + len(one.wave)
@@ -145,6 +184,8 @@ class Batcher(Generic[T]):
             for one in requests:  # traceback, which held the memory of all, is gone
                 self._answer([one])
             return
-        self._watch(len(requests), float(audio.seconds.sum()), spent)
+        seconds = sum(one.seconds for one in requests)
+        self._pace.note(seconds, spent)
+        self._watch(len(requests), seconds, spent)
         for one, answer in zip(requests, answers, strict=True):
             one.answer.set_result(answer)

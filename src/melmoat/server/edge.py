@@ -1,36 +1,70 @@
-"""What stands around the routes: bounds on what is taken, and counting."""
+"""What stands around the routes: what is refused before a body is read, and who has left."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Container
+import re
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from melmoat.server.answers import LEFT, Refusal, busy, told
+
 T = TypeVar("T")
-LEFT = 499  # as nginx counts clients that did not wait for their answer
+PORT = re.compile(r":\d*$")
 
 
-def told(message: str, status: int, headers: dict[str, str] | None = None) -> JSONResponse:
-    """An error, in the form of OpenAI's interface."""
-    return JSONResponse({"error": {"message": message}}, status, headers)
+class Places:
+    """So many requests at once, from the arrival of their body to their answer.
+
+    Args:
+        most: requests.
+        queue: seconds of work that may stand before one.
+        wait: how many there are before a recording of so many seconds.
+    """
+
+    def __init__(self, most: int, queue: float, wait: Callable[[float], float]) -> None:
+        self.most, self.queue, self.wait, self.taken = most, queue, wait, 0
+
+    def refusal(self, seconds: float = 0, placed: bool = False) -> Refusal | None:
+        """Why there is no place for a recording of so many seconds, if there is none; of one that
+        is ``placed``, why it may not wait for its turn."""
+        if self.taken >= self.most and not placed:
+            return busy(f"{self.taken} requests wait already", self.wait(float("inf")))
+        if (wait := self.wait(seconds)) > self.queue:
+            return busy(f"about {wait:.0f} s of work wait already", wait)
+        return None
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """A place.
+
+        Raises:
+            Refusal: there is none.
+        """
+        if refusal := self.refusal():
+            raise refusal
+        self.taken += 1
+        try:
+            yield
+        finally:
+            self.taken -= 1
 
 
 class Bounded:
-    """Takes so many uploads at once, and of each so many bytes.
+    """Takes so many bytes of a request, and none where there is no place for it.
 
     What is refused is refused as early as it can be told: before its body is read, if its length is
     declared.
     """
 
-    def __init__(self, app: ASGIApp, size: int, at_once: int) -> None:
-        self.app, self.size, self.at_once = app, size, at_once
-        self._taken = 0
+    def __init__(self, app: ASGIApp, size: int, places: Places) -> None:
+        self.app, self.size, self.places = app, size, places
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST":
@@ -41,9 +75,8 @@ class Bounded:
         if declared.isdigit() and int(declared) > self.size:
             await told(message, 413)(scope, receive, send)
             return
-        if self._taken >= self.at_once:
-            busy = told(f"{self._taken} requests wait already", 503, {"Retry-After": "1"})
-            await busy(scope, receive, send)
+        if refusal := self.places.refusal():
+            await refusal.answer()(scope, receive, send)
             return
         got = 0
 
@@ -55,40 +88,27 @@ class Bounded:
                 raise HTTPException(413, message)
             return part
 
-        self._taken += 1
-        try:
-            await self.app(scope, bounded, send)
-        finally:
-            self._taken -= 1
+        await self.app(scope, bounded, send)
 
 
-class Counted:
-    """Tells ``count`` the route, the status and the seconds of each answer; 500 where there was
-    none, "none" where it is no route of ``known``."""
+class Hosts:
+    """Answers only requests to hosts of these names; a page of another site, whose name was made to
+    point here, gets nothing. Those that name no host (HTTP/1.0) come from no browser."""
 
-    def __init__(
-        self, app: ASGIApp, count: Callable[[str, int, float], None], known: Container[str]
-    ) -> None:
-        self.app, self.count, self.known = app, count, known
+    def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
+        self.app, self.names = app, {name.lower() for name in names}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        status, began = 500, time.perf_counter()
-
-        async def noted(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self.app(scope, receive, noted)
-        finally:
-            path = scope["path"]
-            route = path if path in self.known else "none"
-            self.count(route, status, time.perf_counter() - began)
+        if scope["type"] == "http":
+            host = Headers(scope=scope).get("host")
+            if host is not None and PORT.sub("", host).strip("[]").lower() not in self.names:
+                message = (
+                    f"this server does not answer to the host {host[:100]!r}; start it with "
+                    "--allowed-host NAME"
+                )
+                await told(message, 400)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
 
 
 async def while_there(request: Request, answer: Awaitable[T]) -> T:

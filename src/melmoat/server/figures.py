@@ -41,6 +41,10 @@ class Figures:
             registry=self._all,
         )
 
+    def shows(self, name: str, meaning: str, value: Callable[[], float]) -> None:
+        """A figure that is to be asked."""
+        Gauge(f"melmoat_{name}", meaning, registry=self._all).set_function(value)
+
     def count(self, route: str, status: int, seconds: float) -> None:
         """A request was answered, after so long."""
         self._requests.labels(route, status).inc()

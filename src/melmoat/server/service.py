@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -17,30 +17,11 @@ from melmoat.devices import CPU, usable
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.models.base import heard
-from melmoat.server.batching import Batcher
+from melmoat.server.batching import Batcher, Pace
 from melmoat.server.figures import Figures
+from melmoat.server.limits import Limits
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the server takes.
-
-    Args:
-        batch: recordings transcribed together, at most. Defended they are one by one, since a batch
-            takes a CPU no less time (``benchmarks/serving.py``).
-        seconds: audio of a batch, padding included.
-        longest: seconds of one recording.
-        megabytes: of one request.
-        waiting: requests at once; the next is told to come again, before its body is read.
-    """
-
-    batch: int = 8
-    seconds: float = 120
-    longest: float = 60
-    megabytes: float = 25
-    waiting: int = 64
 
 
 class Service:
@@ -51,6 +32,7 @@ class Service:
 
     Attributes:
         rate: of what it takes and gives, Hz.
+        chooses: whether the recognizer itself finds out the language.
         defend: audio through the defense; None where that is no function of audio.
         transcribe: what the defended recognizer hears; None without one.
     """
@@ -69,7 +51,9 @@ class Service:
             raise MelmoatError(
                 f"{defense} is no function of audio: serve it with a --model behind it"
             )
-        system = made.wrap(models.load(model)) if model else None
+        recognizer = models.load(model) if model else None
+        self.chooses = bool(getattr(recognizer, "languages", ()))
+        system = made.wrap(recognizer) if recognizer else None
         self.rate = system.rate if system else RATE
         self._limits, self._figures, self._device = limits, figures, usable(device)
         self._turn = threading.Lock()  # both kinds of work at once would each be half as fast
@@ -87,13 +71,21 @@ class Service:
                 return work(audio.to(self._device), draws)
 
         noise = 0.1 * torch.randn(self.rate, generator=torch.Generator().manual_seed(0))
+        pace = Pace()
         with torch.no_grad():  # the first pass costs more than the others, and may fail
             alone(Audio.of([noise], self.rate), Draws([0]))
+            began = time.perf_counter()
+            alone(Audio.of([noise], self.rate), Draws([0]))
+            pace.note(1.0, time.perf_counter() - began)
         watch = partial(self._figures.batch, name)
-        made = Batcher(alone, self.rate, batch, self._limits.seconds, watch)
+        made = Batcher(alone, self.rate, batch, self._limits.seconds, watch, pace)
         self._figures.waits(name, lambda: made.waiting)
         self._batchers.append(made)
         return made
+
+    def wait(self, seconds: float) -> float:
+        """Seconds of work, predicted, before a recording of so many seconds that comes now."""
+        return sum(one.ahead(seconds) for one in self._batchers)
 
     def start(self) -> None:
         """Begin to answer."""

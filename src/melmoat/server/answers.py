@@ -1,0 +1,73 @@
+"""The form of what is answered: errors as OpenAI's interface has them, and its events."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+LEFT = 499  # as nginx counts clients that did not wait for their answer
+LONGEST = 600  # seconds; nobody is told to stay away longer
+
+
+class Refusal(HTTPException):
+    """A request that is not served.
+
+    Args:
+        status: of the answer.
+        message: what was expected, what came, what to do.
+        param: the field at fault.
+        code: a word for programs, such as ``model_not_found``.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, message, dict(headers or {}))
+        self.param, self.code = param, code
+
+    def answer(self) -> Response:
+        """What the client gets."""
+        return told(
+            str(self.detail), self.status_code, dict(self.headers or {}), self.param, self.code
+        )
+
+
+def busy(message: str, wait: float) -> Refusal:
+    """503 with the seconds of ``wait`` as ``Retry-After``."""
+    seconds = min(LONGEST, max(1, math.ceil(wait)))
+    return Refusal(
+        503, f"{message}; come again in {seconds} s", headers={"Retry-After": str(seconds)}
+    )
+
+
+def told(
+    message: str,
+    status: int,
+    headers: Mapping[str, str] | None = None,
+    param: str | None = None,
+    code: str | None = None,
+) -> JSONResponse:
+    """An error, in the form of OpenAI's interface."""
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    error = {"message": message, "type": kind, "param": param, "code": code}
+    return JSONResponse({"error": error}, status, headers)
+
+
+def events(text: str, headers: Mapping[str, str]) -> Response:
+    """The transcript as server-sent events: all of it in one delta, then the end."""
+    sent = [
+        {"type": "transcript.text.delta", "delta": text},
+        {"type": "transcript.text.done", "text": text},
+    ]
+    body = "".join(f"data: {json.dumps(one)}\n\n" for one in sent)
+    headers = {"Cache-Control": "no-cache", **headers}
+    return Response(body, media_type="text/event-stream", headers=headers)

@@ -1,0 +1,76 @@
+"""The process that decodes: a recording in, samples out, one after another.
+
+Files come from anybody, and a decoder is a large C library. Here it may hang, crash or eat memory
+and nobody else notices: this process has nothing but numpy and the decoder, no output but its
+answers, and limits on its time and memory. :mod:`melmoat.server.decoding` starts it and speaks
+with it: a line of JSON and the file's bytes in, a line of JSON and float32 samples out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import signal
+import sys
+from typing import Any, BinaryIO
+
+from melmoat.decoding import decode
+from melmoat.errors import MelmoatError
+
+RATES = 192_000  # Hz, most
+CHANNELS = 8  # most
+
+
+def main() -> None:
+    """Answer until nobody asks any more."""
+    memory, niceness = int(sys.argv[1]), int(sys.argv[2])
+    questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints goes nowhere, and not between the answers
+    with contextlib.suppress(ImportError, OSError, ValueError):  # not on every system
+        import resource
+
+        os.nice(niceness)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    while line := questions.readline():
+        asked = json.loads(line)
+        file = io.BytesIO(questions.read(asked["size"]))
+        _time(asked["cpu"])
+        head, samples = answer(file, asked)
+        _time(0)
+        answers.write(json.dumps(head).encode() + b"\n")
+        answers.write(samples)
+        answers.flush()
+
+
+def answer(file: BinaryIO, asked: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """What the parent gets: the samples, or why there are none."""
+    try:
+        found = decode(
+            file,
+            asked["name"],
+            channel=asked["channel"],
+            longest=asked["longest"],
+            fastest=RATES,
+            widest=CHANNELS,
+        )
+    except MelmoatError as error:
+        return {"refused": str(error), "bytes": 0}, b""
+    except MemoryError:
+        return {"refused": f"{asked['name']}: decoding it takes too much memory", "bytes": 0}, b""
+    except Exception as error:  # of the decoder, at a file that nobody foresaw
+        return {"failed": repr(error), "bytes": 0}, b""
+    samples = found.samples.astype("<f4").tobytes()
+    return {"rate": found.rate, "notes": list(found.notes), "bytes": len(samples)}, samples
+
+
+def _time(seconds: float) -> None:
+    """So many seconds of CPU from now on, then the system ends this process; 0: no limit."""
+    with contextlib.suppress(AttributeError):  # not on every system
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+if __name__ == "__main__":
+    main()

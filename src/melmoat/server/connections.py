@@ -1,0 +1,163 @@
+"""Connections: how many there are, and how long each may wait for its client.
+
+uvicorn closes a connection that is idle between two requests, and that is its only deadline. Here a
+connection waits for its client in three ways, each with a deadline: for the head of a request, for
+its body, and for the client to read the answer. Where there is no room for a new connection, the
+one that has waited longest gives way, of the address that has most. So sockets that send nothing
+keep nobody out, and a request that is being worked on is never cut off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from functools import partial
+from typing import Any, cast
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from melmoat.server.limits import Limits
+
+LATER = 5.0  # seconds after which a body is given up here; the application tells its client before
+OFTEN = 60.0  # seconds between two lines of the log about the same trouble
+log = logging.getLogger("melmoat.server")
+
+
+class Room:
+    """The connections of one server.
+
+    Args:
+        limits: of the server.
+        most: connections that the system's limit of open files allows.
+
+    Attributes:
+        cut: how many were closed, by the reason.
+    """
+
+    def __init__(self, limits: Limits, most: int) -> None:
+        self.most = min(limits.connections, most)
+        self.each = min(limits.each, self.most)
+        self.deadlines = {
+            "head": limits.idle,
+            "body": limits.upload + LATER,
+            "reading": limits.upload,
+        }
+        self.cut: Counter[str] = Counter()
+        self._all: dict[Watched, None] = {}
+        self._addresses: Counter[str] = Counter()
+        self._told = -OFTEN
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def enter(self, one: Watched) -> None:
+        """Take ``one`` in, in another's place if need be."""
+        self._all[one] = None
+        self._addresses[one.address] += 1
+        crowd = ""
+        if self._addresses[one.address] > self.each:
+            crowd = one.address
+        elif len(self._all) > self.most:
+            crowd = self._addresses.most_common(1)[0][0]
+        if crowd:
+            found = [other for other in self._all if other.address == crowd and other.waits]
+            self.cut_off(min(found, key=lambda other: other.since, default=one), "room")
+
+    def leave(self, one: Watched) -> None:
+        """``one`` is closed."""
+        if one in self._all:
+            del self._all[one]
+            self._addresses[one.address] -= 1
+            self._addresses += Counter()  # without those of none
+
+    def cut_off(self, one: Watched, why: str) -> None:
+        """Close ``one`` at once. The log has one line a minute of it, the figures have each."""
+        self.leave(one)
+        self.cut[why] += 1
+        one.transport.abort()
+        now = asyncio.get_running_loop().time()
+        if now >= self._told + OFTEN:
+            self._told = now
+            log.warning(
+                "closed a connection of %s: %s; %d closed so far, %d open",
+                one.address,
+                REASONS[why],
+                sum(self.cut.values()),
+                len(self._all),
+            )
+
+    @property
+    def protocol(self) -> type[asyncio.Protocol]:
+        """For ``uvicorn.Config(http=...)``."""
+        return cast("type[asyncio.Protocol]", partial(Watched, room=self))
+
+
+REASONS = {
+    "head": "it sent no whole head of a request in time",
+    "body": "it sent no whole request in time",
+    "reading": "it did not read its answer in time",
+    "room": "there was no room for a new one, and it had waited longest",
+}
+
+
+class Watched(H11Protocol):
+    """uvicorn's protocol, with deadlines."""
+
+    def __init__(self, *args: Any, room: Room, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.room, self.address = room, ""
+        self.waits, self.since = "", 0.0  # for what, and since when
+        self._unread = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        self.address = str(peer[0]) if isinstance(peer, tuple) else ""
+        self._look()
+        self.room.enter(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.room.leave(self)
+        if self._timer:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._look()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._look()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = True
+        self._look()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._unread = False
+        self._look()
+
+    def _look(self) -> None:
+        """Start the clock anew where the connection waits for something else than before."""
+        waits = ""
+        if self._unread or self.transport.is_closing():
+            waits = "reading"
+        elif self.conn.their_state is h11.IDLE:
+            waits = "head"
+        elif self.conn.their_state is h11.SEND_BODY:
+            waits = "body"
+        if waits == self.waits:
+            return
+        self.waits, self.since = waits, self.loop.time()
+        if self._timer:
+            self._timer.cancel()
+        self._timer = None
+        if waits:
+            after = self.room.deadlines[waits]
+            self._timer = self.loop.call_later(after, self.room.cut_off, self, waits)

@@ -1,0 +1,248 @@
+"""Uploads are decoded in processes of their own (:mod:`melmoat.server.child`).
+
+A file that crashes the decoder, or keeps it busy, costs its own request alone. A few children wait,
+warm; most files take one of them some hundredths of a second. One that takes more than
+:data:`QUICK` seconds of CPU loses its child, and is tried once more in another with more time,
+where such files wait for each other and for nobody else.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from typing import Any, BinaryIO
+
+import anyio
+import anyio.to_thread
+import numpy as np
+
+from melmoat.audio import Recording, usable
+from melmoat.decoding import AudioError, Channel, Decoded
+from melmoat.server.answers import busy
+from melmoat.server.child import RATES
+from melmoat.server.limits import Limits
+
+QUICK, PATIENT = 1.0, 8.0  # seconds of CPU for a file
+SLOW = 4  # files at once that take long, at most
+MOST = 4  # children that have little time
+GIB = 2**30  # bytes of address space that a child has before any audio
+log = logging.getLogger("melmoat.server")
+
+
+class Overrun(Exception):
+    """A file took more time than it had."""
+
+
+class Decoder:
+    """Decodes uploads, from :meth:`start` to :meth:`close`.
+
+    Args:
+        rate: of what it gives, Hz.
+        limits: of the server.
+    """
+
+    def __init__(self, rate: int, limits: Limits) -> None:
+        self._rate, self._longest = rate, limits.longest
+        audio = min(limits.longest, 24 * 3600) * RATES * 4
+        memory = GIB + int(4 * audio + 4e6 * limits.megabytes)
+        self._quick = _Pool(MOST, QUICK, memory, niceness=0)
+        self._patient = _Pool(1, PATIENT, memory, niceness=10)
+        self._slow = 0
+
+    def start(self) -> None:
+        """Begin to decode."""
+        self._quick.open(warm=1)
+        self._patient.open(warm=0)
+
+    def close(self) -> None:
+        """End all children, whatever they do."""
+        self._quick.close()
+        self._patient.close()
+
+    async def __call__(
+        self, file: BinaryIO, name: str, channel: Channel = "mix"
+    ) -> tuple[Recording, tuple[str, ...]]:
+        """The recording at the rate of the service, and what is to be known about the file.
+
+        Raises:
+            AudioError: it cannot be used.
+            Refusal: too many files wait that take long to decode.
+        """
+        asked = {"name": name, "longest": self._longest, "channel": channel}
+        try:
+            found = await self._quick(file, asked)
+        except Overrun:
+            found = await self._patiently(file, asked)
+        made = await anyio.to_thread.run_sync(usable, found, name, self._rate)
+        return made, found.notes
+
+    async def _patiently(self, file: BinaryIO, asked: dict[str, Any]) -> Decoded:
+        if self._slow >= SLOW:
+            raise busy(f"{SLOW} files wait already that take long to decode", SLOW * PATIENT)
+        self._slow += 1
+        try:
+            return await self._patient(file, asked)
+        except Overrun as error:
+            message = f"decoding it takes more than {PATIENT:g} s; convert it to wav or flac"
+            raise AudioError(f"{asked['name']}: {message}") from error
+        finally:
+            self._slow -= 1
+
+
+class _Pool:
+    """At most ``most`` children, each with ``cpu`` seconds of CPU for a file."""
+
+    def __init__(self, most: int, cpu: float, memory: int, niceness: int) -> None:
+        self._limits = cpu, memory, niceness
+        self._limiter, self._lock = anyio.CapacityLimiter(most), threading.Lock()
+        self._open = False
+        self._idle: list[_Child] = []
+        self._all: list[_Child] = []
+
+    def open(self, warm: int) -> None:
+        """Start, with so many children; the others when they are needed."""
+        with self._lock:
+            self._open = True
+            self._idle = [self._new() for _ in range(warm)]
+
+    def close(self) -> None:
+        """End the children."""
+        with self._lock:
+            self._open = False
+            for child in self._all:
+                child.end()
+            self._all, self._idle = [], []
+
+    async def __call__(self, file: BinaryIO, asked: dict[str, Any]) -> Decoded:
+        return await anyio.to_thread.run_sync(self._work, file, asked, limiter=self._limiter)
+
+    def _work(self, file: BinaryIO, asked: dict[str, Any]) -> Decoded:
+        child = self._taken()
+        try:
+            return child.ask(file, asked)
+        finally:
+            self._back(child)
+
+    def _new(self) -> _Child:
+        child = _Child(*self._limits)
+        self._all.append(child)
+        return child
+
+    def _taken(self) -> _Child:
+        with self._lock:
+            if not self._open:
+                raise RuntimeError("a decoder that is not open decodes nothing")
+            while self._idle:
+                if (child := self._idle.pop()).alive:
+                    return child
+                self._lost(child)  # as the system does that needs memory
+            return self._new()
+
+    def _back(self, child: _Child) -> None:
+        with self._lock:
+            if not self._open:
+                return
+            if not child.alive:
+                self._lost(child)
+                child = self._new()
+            self._idle.append(child)
+
+    def _lost(self, child: _Child) -> None:
+        child.end()
+        self._all.remove(child)
+
+
+class _Child:
+    """A process, warm as soon as it may be."""
+
+    def __init__(self, cpu: float, memory: int, niceness: int) -> None:
+        self._cpu, self._wall = cpu, 5 + 4 * cpu  # others want the machine too
+        path = os.pathsep.join(one for one in sys.path if one)
+        alone = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "melmoat.server.child", str(memory), str(niceness)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **alone},
+            start_new_session=True,  # Ctrl+C is for the server, which answers what it has
+        )
+        self._whole = True  # nothing is left in its pipes
+
+    @property
+    def alive(self) -> bool:
+        return self._whole and self._process.poll() is None
+
+    def end(self) -> None:
+        """At once."""
+        self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            try:
+                if pipe:
+                    pipe.close()
+            except OSError:  # what could not be written
+                pass
+        self._process.wait()
+
+    def ask(self, file: BinaryIO, asked: dict[str, Any]) -> Decoded:
+        """What it decodes; ``asked`` has its name, channel and longest seconds.
+
+        Raises:
+            AudioError: the file cannot be decoded, or the child ended of it.
+            Overrun: it took too long.
+        """
+        self._whole, name = False, asked["name"]
+        late = threading.Event()
+        timer = threading.Timer(self._wall, self._stop, [late])
+        timer.start()
+        try:
+            found = self._asked(file, asked)
+        except (OSError, EOFError, ValueError) as error:  # ValueError: what came is no answer
+            self._process.kill()
+            status = self._process.wait()
+            if late.is_set() or status == -getattr(signal, "SIGPROF", 0):
+                raise Overrun from error
+            log.warning("a decoder ended with status %s at %s", status, ascii(name))
+            raise AudioError(
+                f"{name}: not readable as audio (the decoder broke down); convert it to wav or flac"
+            ) from error
+        finally:
+            timer.cancel()
+        return found
+
+    def _stop(self, late: threading.Event) -> None:
+        late.set()
+        self._process.kill()
+
+    def _asked(self, file: BinaryIO, asked: dict[str, Any]) -> Decoded:
+        questions, answers = self._process.stdin, self._process.stdout
+        assert questions is not None
+        assert answers is not None
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        asked = {**asked, "cpu": self._cpu, "size": size}
+        questions.write(json.dumps(asked).encode() + b"\n")
+        shutil.copyfileobj(file, questions)
+        questions.flush()
+        line = answers.readline()
+        if not line.endswith(b"\n"):
+            raise EOFError
+        told = json.loads(line)
+        content = answers.read(told["bytes"])
+        if len(content) < told["bytes"]:
+            raise EOFError
+        self._whole = True
+        if "failed" in told:
+            log.error("decoding %s failed: %s", ascii(asked["name"]), told["failed"])
+            raise AudioError(f"{asked['name']}: not readable as audio; convert it to wav or flac")
+        if "refused" in told:
+            raise AudioError(told["refused"])
+        return Decoded(
+            np.frombuffer(content, np.float32).copy(), told["rate"], tuple(told["notes"])
+        )

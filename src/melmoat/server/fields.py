@@ -1,0 +1,135 @@
+"""The fields of a form. What cannot be honoured is refused, not passed over."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from starlette.datastructures import FormData, UploadFile
+
+from melmoat.decoding import Channel, channel_of
+from melmoat.server.answers import Refusal
+from melmoat.server.intake import MISSING
+
+ALIASES = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe")  # what clients always send
+KINDS = ("wav", "flac")
+TRUTHS = {"true": True, "1": True, "false": False, "0": False, "": False}
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a client may ask for: the spec of the recognizer, and the language that it hears."""
+
+    model: str
+    language: str | None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a transcript is wanted."""
+
+    plain: bool = False
+    stream: bool = False
+
+
+def recording(form: FormData) -> UploadFile:
+    """The field ``file``.
+
+    Raises:
+        Refusal: it is missing, or empty.
+    """
+    file = form.get("file")
+    if not isinstance(file, UploadFile):
+        raise Refusal(400, f"file: {MISSING}", "file")
+    if not file.size:
+        raise Refusal(422, f"{file.filename or 'file'}: the file is empty (0 bytes)", "file")
+    return file
+
+
+def kind_asked(form: FormData) -> str:
+    """The field ``format`` of ``/defend``."""
+    kind = _texts(form, ("channel", "format")).get("format", "flac")
+    return _one_of("format", kind, KINDS)
+
+
+def channel_asked(form: FormData) -> Channel:
+    """The field ``channel``: which of the recording is heard."""
+    try:
+        return channel_of(str(form.get("channel", "mix")))
+    except ValueError as error:
+        raise Refusal(400, str(error)[:200], "channel", "unsupported_value") from error
+
+
+def transcript_asked(form: FormData, served: Served) -> Asked:
+    """What the fields of OpenAI's interface ask for.
+
+    Raises:
+        Refusal: something that is not served.
+    """
+    known = ("channel", "model", "language", "prompt", "response_format", "stream", "temperature")
+    given = _texts(form, (*known, "timestamp_granularities[]"))
+    if (model := given.get("model", served.model)) not in (served.model, *ALIASES):
+        message = f"model: {model[:100]!r} is not served; {served.model} is, also as {ALIASES[0]}"
+        raise Refusal(404, message, "model", "model_not_found")
+    if language := given.get("language"):
+        _check_language(language, served.language)
+    if given.get("prompt", "").strip():
+        raise _not("prompt", "the recognizer takes no prompt; leave it out")
+    try:
+        if float(given.get("temperature") or 0) != 0:
+            raise ValueError
+    except ValueError:
+        raise _not(
+            "temperature",
+            f"{given['temperature'][:100]!r} is not possible; only 0 is, the likeliest transcript",
+        ) from None
+    if given.get("timestamp_granularities[]"):
+        raise _not("timestamp_granularities[]", "there are no timestamps; leave it out")
+    form_of_it = _one_of("response_format", given.get("response_format", "json"), ("json", "text"))
+    stream = given.get("stream", "").lower()
+    if stream not in TRUTHS:
+        raise _not("stream", f"expected true or false, got {stream[:100]!r}")
+    asked = Asked(form_of_it == "text", TRUTHS[stream])
+    if asked.plain and asked.stream:
+        raise _not("stream", "events are JSON; leave out stream or response_format=text")
+    return asked
+
+
+def _check_language(language: str, served: str | None) -> None:
+    if served is None:
+        raise _not("language", "the recognizer chooses the language itself; leave it out")
+    same = language.lower() == served.lower() or {language.lower(), served.lower()} == {
+        "en",
+        "english",
+    }
+    if not same:
+        raise _not("language", f"{language[:100]!r} is not served, only {served!r}")
+
+
+def _texts(form: FormData, known: Collection[str]) -> dict[str, str]:
+    """The other fields: each known, text, and sent once."""
+    found: dict[str, str] = {}
+    for name, value in form.multi_items():
+        if name not in ("file", *known):
+            names = ", ".join(("file", *known))
+            raise Refusal(
+                400, f"{name[:100]!r} is no field here; known: {names}", name, "unknown_parameter"
+            )
+        if name in found or (name == "file" and len(form.getlist("file")) > 1):
+            raise _not(name, "sent more than once; which one is meant?")
+        if name != "file":
+            if not isinstance(value, str):
+                raise _not(name, "sent as a file; send it as text")
+            found[name] = value
+    return found
+
+
+def _one_of(name: str, value: str, known: Collection[str]) -> str:
+    if value not in known:
+        names = " or ".join(map(repr, known))
+        raise _not(name, f"Input should be {names}; got {value[:100]!r}")
+    return value
+
+
+def _not(name: str, message: str) -> Refusal:
+    return Refusal(400, f"{name}: {message}", name, "unsupported_value")

@@ -1,0 +1,115 @@
+"""The server around the application: uvicorn, with bounds on its connections, and its log."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import errno
+import logging
+import os
+import socket
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.config import LOGGING_CONFIG
+
+from melmoat.server.connections import OFTEN, Room
+from melmoat.server.limits import Limits
+
+GRACE = 30  # seconds that open requests have when the server is told to end
+BACKLOG = 128  # connections that are accepted at once, at most
+QUEUE = 2048  # connections that wait to be accepted
+SPARE = 64  # files that are open beside the connections: pipes, weights, the log
+log = logging.getLogger("melmoat.server")
+
+
+def run(app: FastAPI, host: str, port: int, limits: Limits, grace: int = GRACE) -> None:
+    """Serve until told to end."""
+    Server(configured(app, host, port, limits, grace)).run()
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, with a long queue of those that the system has let in. asyncio's ``backlog`` is
+    also how many it accepts before it reads from any, so that is short (:func:`configured`)."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for server in self.servers:
+            for one in server.sockets:
+                with socket.socket(fileno=os.dup(one.fileno())) as same:
+                    same.listen(QUEUE)
+
+
+def configured(
+    app: FastAPI, host: str, port: int, limits: Limits, grace: int = GRACE
+) -> uvicorn.Config:
+    """uvicorn's settings for ``app``."""
+    files = _open_files()
+    backlog = max(8, min(BACKLOG, files // 16))
+    # Between two closings up to eight times the backlog may be accepted; an upload has a file too.
+    room = Room(limits, most=max(8, (files - SPARE - 8 * backlog) // 2))
+    backlog = max(8, min(backlog, room.each // 4))  # what came before is read between
+    figures = app.state.figures
+    figures.shows("connections", "Open connections", lambda: len(room))
+    figures.shows("connections_closed", "Closed by the server", lambda: sum(room.cut.values()))
+    return uvicorn.Config(
+        _Quiet(app),
+        host=host,
+        port=port,
+        http=room.protocol,
+        ws="none",
+        backlog=backlog,
+        log_config=_log_config(),
+        access_log=False,  # the application's line says more
+        server_header=False,
+        timeout_graceful_shutdown=grace,
+    )
+
+
+def _open_files() -> int:
+    """How many files this process may have open, after asking for all that it may ask for."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return 1024
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+    return 65_536 if soft == resource.RLIM_INFINITY else soft
+
+
+def _log_config() -> dict[str, Any]:
+    config = copy.deepcopy(LOGGING_CONFIG)
+    config["formatters"]["default"]["fmt"] = "%(asctime)s %(levelprefix)s %(message)s"
+    config["loggers"]["melmoat.server"] = {
+        "handlers": ["default"],
+        "level": "INFO",
+        "propagate": False,
+    }
+    return config
+
+
+class _Quiet:
+    """Keeps asyncio from writing a traceback for each connection that it cannot accept."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self.app, self._told = app, -OFTEN
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            asyncio.get_running_loop().set_exception_handler(self._failed)
+        await self.app(scope, receive, send)
+
+    def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        full = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+        if not (isinstance(error, OSError) and error.errno in full):
+            loop.default_exception_handler(context)
+        elif loop.time() >= self._told + OFTEN:
+            self._told = loop.time()
+            log.error("no connection can be accepted for now: %s", error.strerror)
