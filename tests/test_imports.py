@@ -13,6 +13,8 @@ LAYERS = [
         "errors",
         "audio",
         "text",
+        "scripts",
+        "normalisers",
         "spectral",
         "devices",
         "draws",
