@@ -41,8 +41,10 @@ def letters(text: str) -> tuple[int, int]:
 
 def mostly(counts: Iterable[tuple[int, int]]) -> bool:
     """Whether more than half of all letters are of scripts without spaces; of :func:`letters`."""
-    several = list(counts)
-    return 2 * sum(some for some, _ in several) > sum(all_ for _, all_ in several)
+    share = 0
+    for some, every in counts:
+        share += 2 * some - every
+    return share > 0
 
 
 def tight(text: str) -> str:
