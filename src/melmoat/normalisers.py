@@ -71,6 +71,7 @@ def basic(text: str) -> str:
 
 def _small(text: str) -> str:
     """Small letters; a sigma is the same wherever it stands."""
+    text = unicodedata.normalize("NFC", text)  # a capital I and its dot may stand apart
     return text.replace("\u0130", "i").lower().replace("\u03c2", "\u03c3")
 
 

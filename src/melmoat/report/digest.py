@@ -149,8 +149,8 @@ def metrics(results: Iterable[Result]) -> str:
 
 
 def wer_text(result: Result | None, most: int = 0) -> str:
-    """Error rate with its interval over utterances, that of a targeted attack against its target, and
-    the number of utterances where it is below ``most``."""
+    """Error rate with its interval over utterances, that of a targeted attack against its
+    target, and the number of utterances where it is below ``most``."""
     if result is None:
         return "-"
     more = ""

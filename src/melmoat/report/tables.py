@@ -163,7 +163,8 @@ def _paper(wer: float | None, target: float | None) -> str:
 
 def wer(cell: Mapping[str, Any] | None, most: int = 0) -> str:
     """A cell's WER (or CER) with its interval; of a targeted attack that against the target and
-    the share of transcripts that are the target; its n below ``most``; "-" where it is not measured.
+    the share of transcripts that are the target; its n below ``most``; "-" where it is not
+    measured.
 
     >>> low_high = {"wer_low": 3.04, "wer_high": 9.2}
     >>> wer({"wer": 5.91, **low_high, "n": 20}, 40), wer(None)
