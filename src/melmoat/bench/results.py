@@ -12,8 +12,9 @@ from typing import Any
 
 from melmoat import data
 from melmoat.bench.cell import Cell
-from melmoat.bench.store import METRICS, Store, StoreError, unit_of
+from melmoat.bench.store import Store, StoreError
 from melmoat.errors import MelmoatError
+from melmoat.metrics.errors import METRICS, unit_of
 from melmoat.metrics.intervals import FLIPS, Difference, bootstrap, needed, paired, rate
 from melmoat.scripts import letters
 from melmoat.text import same_text

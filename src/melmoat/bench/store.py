@@ -33,11 +33,11 @@ from melmoat.bench.provenance import machine, revision, versions
 from melmoat.data import same_speech
 from melmoat.devices import CPU
 from melmoat.errors import MelmoatError
+from melmoat.metrics.errors import unit_of
 from melmoat.metrics.intervals import bootstrap, rate
-from melmoat.scripts import letters, mostly
+from melmoat.scripts import letters
 
 _BREAKS = ("Cc", "Zl", "Zp")  # of lines, and other characters that steer a terminal
-METRICS = {"words": "WER", "chars": "CER"}  # the rate of errors in a unit
 NEEDED = ("id", "counts")  # what every row has
 # What a summary averages over the rows that have it.
 FIGURES = ("reached", "snr_db", "audible", "first", "queries", "seconds")
@@ -375,12 +375,6 @@ def summary_of(cell: Cell, rows: Iterable[Row], key: str = "") -> dict[str, Any]
             "target_cer": rate(*counts("target", unit)),
         }
     return summary
-
-
-def unit_of(counts: Iterable[tuple[int, int]]) -> str:
-    """What errors are counted in, by the letters of what is said (:func:`melmoat.scripts.letters`):
-    words, or characters where most are of scripts without spaces between words."""
-    return "chars" if mostly(counts) else "words"
 
 
 def _numbers(rows: Iterable[Row]) -> tuple[dict[str, NDArray[np.float64]], str]:
