@@ -41,7 +41,8 @@ def tsv(
 
     Tabs are between columns, paths are relative to the folder, other columns are passed over.
     Cuts have their texts in upper case without punctuation and Latin accents; :func:`written` has
-    them as they stand. ``speakers`` keeps only those named, with ``+`` between them; ``shortest`` and ``longest`` bound an utterance's seconds (0: no bound).
+    them as they stand. ``speakers`` keeps only those named, with ``+`` between them;
+    ``shortest`` and ``longest`` bound an utterance's seconds (0: no bound).
     """
     table = listings(path)[0] if path.is_dir() else path
     if not table.is_file():
