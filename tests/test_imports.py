@@ -14,6 +14,8 @@ LAYERS = [
         "decoding",
         "audio",
         "text",
+        "scripts",
+        "normalisers",
         "spectral",
         "devices",
         "draws",

@@ -4,32 +4,62 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from melmoat.errors import MelmoatError
+from melmoat.scripts import tight
 
 LABELS = "_'ABCDEFGHIJKLMNOPQRSTUVWXYZ "  # deepspeech.pytorch: blank 0, apostrophe 1, A 2, space 28
 
-
-_BREAK = re.compile(r"[-\u2010-\u2015/_]")
+BREAK = re.compile(r"[-\u2010-\u2015/_]")  # what may stand between two words, as a space does
+JOINERS = "\u200c\u200d"  # not seen, but they shape letters of Persian, Sinhala and others
+# Scripts whose letters are the same ones without their marks, as far as spelling goes: accents, and
+# the points of Arabic and Hebrew. Elsewhere a mark is a vowel, or makes another letter.
+_ACCENTED = ("LATIN", "GREEK", "CYRILLIC", "ARABIC", "HEBREW")
+_FOREIGN = frozenset("\u00df\u00e6\u00f8\u00e5\u00f0\u00fe\u0142\u0111\u0151\u00f5\u00e3")
 
 
 class TextError(MelmoatError):
-    """A text that a recognizer's labels cannot write."""
+    """A text that a recognizer's labels cannot write, or a text where several are expected."""
+
+
+def listed(texts: Sequence[str]) -> Sequence[str]:
+    """``texts``, which is one text an utterance and not one text.
+
+    Raises:
+        TextError: it is a single text, which Python takes for a sequence of letters.
+    """
+    if isinstance(texts, str | bytes):
+        raise TextError(
+            f"expected a list of one text an utterance, got the single text {texts!r}; "
+            f"write [{texts!r}] for one utterance, [{texts!r}] * len(audio) for a batch"
+        )
+    return texts
 
 
 def normalise(text: str) -> str:
-    """Upper case, accents removed, hyphens to spaces, other punctuation dropped, spaces collapsed.
+    """Upper case, accents of Latin letters removed, hyphens to spaces, other punctuation dropped,
+    spaces collapsed. Other scripts keep their marks, which are vowels, or make other letters.
 
     >>> normalise("It\u2019s  a caf\u00e9\u2014well-known!")
     "IT'S A CAFE WELL KNOWN"
     """
-    text = unicodedata.normalize("NFKD", text).replace("\u2019", "'").upper()
-    text = _BREAK.sub(" ", text)
-    kept = "".join(c for c in text if c.isalnum() or c in "' ")
-    return " ".join(kept.split())
+    text = BREAK.sub(" ", unicodedata.normalize("NFKD", text).replace("\u2019", "'").upper())
+    kept, base = [], ""
+    for c in text:
+        if is_mark(c):
+            kept.append(c if base and not _is_of(base, "LATIN") else "")
+        elif c.isalnum():
+            kept.append(c)
+            base = c
+        elif unicodedata.category(c) != "Cf":
+            kept.append("'" if c == "'" else " " if c.isspace() else "")
+            base = ""
+    return " ".join(unicodedata.normalize("NFC", "".join(kept)).split())
 
 
 def same_text(text: str, other: str) -> bool:
@@ -38,14 +68,65 @@ def same_text(text: str, other: str) -> bool:
     >>> same_text("It\u2019s a caf\u00e9.", "ITS A CAFE")
     True
     """
-    return normalise(text).replace("'", "") == normalise(other).replace("'", "")
+    one, two = (tight(normalise(t).replace("'", "")) for t in (text, other))
+    return one == two
+
+
+def canonical(text: str) -> str:
+    """``text`` in the one spelling of all that Unicode holds for the same letters, and without
+    spaces where its script has none: what texts are compared in, where nothing else is said."""
+    return tight(" ".join(unicodedata.normalize("NFC", text).split()))
+
+
+def capitals(text: str) -> str:
+    """``text`` in capitals, punctuation dropped, with all that tells words apart: a letter whose
+    capital is that of another one, or two letters, stays small.
+
+    >>> capitals("\u00d6ffne die Stra\u00dfe, schnell!")
+    '\u00d6FFNE DIE STRA\u00dfE SCHNELL'
+    """
+    text = BREAK.sub(" ", unicodedata.normalize("NFC", text).replace("\u2019", "'"))
+    return words_of("".join(map(_capital, text)), keep=f"'{JOINERS}")
+
+
+def _capital(letter: str) -> str:
+    upper = letter.upper()
+    return upper if len(upper) == 1 and upper.lower() == letter else letter
+
+
+def words_of(text: str, keep: str = "", instead: str = "") -> str:
+    """Letters, digits, their marks and what is in ``keep``; ``instead`` of punctuation and signs.
+    What is not seen, such as joiners and marks of direction, goes."""
+    kept, based = [], False
+    for c in text:
+        kind = unicodedata.category(c)
+        if c.isalnum() or c in keep:
+            kept.append(c)
+            based = True
+        elif kind[0] == "M":  # one without a letter, as emoji have, is none
+            kept.append(c if based else "")
+        elif kind != "Cf":
+            kept.append(" " if c.isspace() else instead)
+            based = False
+    return " ".join("".join(kept).split())
+
+
+def is_mark(letter: str) -> bool:
+    """Whether it is a vowel sign, an accent or another mark of the letter before it."""
+    return unicodedata.category(letter)[0] == "M"
+
+
+def _is_of(letter: str, *scripts: str) -> bool:
+    return unicodedata.name(letter, "").startswith(scripts)
 
 
 def spell(text: str, labels: str) -> str:
-    """``text`` in the characters of ``labels``: a letter in the case, and with the accents, that
-    they have it in; hyphens as spaces and other punctuation dropped where they have none.
+    """``text`` in the characters of ``labels``: a letter in the case, with the accents, and in the
+    one or several code points that they have it in; hyphens as spaces and other punctuation dropped
+    where they have none.
 
-    Letters and digits that they cannot write in any form stay, for :func:`encode` to name.
+    Letters, digits and vowel signs that they cannot write in any form stay, for :func:`encode` to
+    name.
 
     >>> spell("Caf\u00e9-Bar!", "_ABCEFR\u00c9 ")
     'CAF\u00c9 BAR'
@@ -54,21 +135,99 @@ def spell(text: str, labels: str) -> str:
     """
     known = set(labels[1:])
     written = unicodedata.normalize("NFC", " ".join(text.split()))
-    return " ".join("".join(_spelled(c, known) for c in written).split())
+    if _dotless(known):
+        written = _turkic_case(written, known)
+    if "\u03c2" in known and "\u03a3" not in known:  # a small sigma at the end of a word
+        written = re.sub(r"(?<=\w)\u03a3(?!\w)", "\u03c2", written)
+    forms = _by_base(labels)
+    return " ".join("".join(_spelled(c, known, forms) for c in _clusters(written)).split())
 
 
-def _spelled(letter: str, known: set[str]) -> str:
-    plain = "".join(
-        c for c in unicodedata.normalize("NFKD", letter) if not unicodedata.combining(c)
-    )
-    other = {"\u2019": "'", "'": "\u2019"}.get(letter, "")  # either may be the apostrophe
-    forms = (letter, letter.upper(), letter.lower(), plain.upper(), plain.lower(), other)
-    for form in forms:
-        if form and set(form) <= known:
-            return form
+def _dotless(known: set[str]) -> bool:
+    """Whether labels are of a language with a dotless i (Turkish and its kin), not of many."""
+    apart = {"\u0131", "i"} <= known or {"\u0130", "I"} <= known
+    return apart and not {c.lower() for c in known} & _FOREIGN
+
+
+def _turkic_case(text: str, known: set[str]) -> str:
+    """The i's of ``text`` in the case of the labels: other letters find theirs on their own."""
+    if {"\u0130", "I"} <= known and "\u0131" not in known:
+        return text.replace("i", "\u0130").replace("\u0131", "I")
+    if "I" in known:
+        return text
+    return text.replace("I", "\u0131").replace("\u0130", "i")
+
+
+def _clusters(text: str) -> Iterator[str]:
+    """Each letter with the marks behind it."""
+    cluster = ""
+    for c in text:
+        if cluster and not is_mark(c):
+            yield cluster
+            cluster = ""
+        cluster += c
+    if cluster:
+        yield cluster
+
+
+@lru_cache(maxsize=16)
+def _by_base(labels: str) -> dict[str, list[tuple[str, str]]]:
+    """Labels, and the marks in each, by the letter that they begin with; most marks first."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for label in labels[1:]:
+        base, marks = (parts := unicodedata.normalize("NFD", label))[0], parts[1:]
+        found.setdefault(base, []).append((label, marks))
+    for several in found.values():
+        several.sort(key=lambda one: -len(one[1]))
+    return found
+
+
+def _spelled(cluster: str, known: set[str], forms: dict[str, list[tuple[str, str]]]) -> str:
+    letter = cluster[0]
+    cases = (cluster, cluster.upper(), cluster.lower())
+    folded = unicodedata.normalize("NFKD", cluster)
+    if any(map(is_mark, folded)) and _is_of(letter, *_ACCENTED):
+        folded = "".join(c for c in folded if not is_mark(c))
+    other = {"\u2019": "'", "'": "\u2019", "\u03c2": "\u03c3"}.get(letter, "")
+    for form in (*cases, folded.upper(), folded.lower(), other):
+        if form and (found := _in_labels(form, known, forms)) is not None:
+            return found
     if letter.isalnum():
-        return letter
-    return " " if _BREAK.fullmatch(letter) else ""
+        # A letter that is known without its marks, such as one more vowel sign than they have.
+        return cluster
+    return " " if BREAK.fullmatch(letter) else ""
+
+
+def _in_labels(text: str, known: set[str], forms: dict[str, list[tuple[str, str]]]) -> str | None:
+    """``text`` written with labels, in as few of them as can be; None if they cannot."""
+    if set(text) <= known:
+        return text
+    parts = unicodedata.normalize("NFD", text)
+    if set(composed := unicodedata.normalize("NFC", text)) <= known:
+        return composed
+    written = ""
+    while parts:
+        end = next((i for i, c in enumerate(parts) if i and not is_mark(c)), len(parts))
+        found = _cluster_in_labels(parts[0], parts[1:end], known, forms)
+        if found is None:
+            return None
+        written, parts = written + found, parts[end:]
+    return written
+
+
+def _cluster_in_labels(
+    base: str, marks: str, known: set[str], forms: dict[str, list[tuple[str, str]]]
+) -> str | None:
+    for label, own in forms.get(base, ()):
+        rest = list(marks)
+        try:
+            for mark in own:
+                rest.remove(mark)
+        except ValueError:
+            continue
+        if set(rest) <= known:
+            return label + "".join(rest)
+    return None
 
 
 def encode(text: str, labels: str = LABELS) -> Tensor:
@@ -85,3 +244,23 @@ def encode(text: str, labels: str = LABELS) -> Tensor:
             "(spell numbers as words)"
         )
     return torch.tensor([index[c] for c in text], dtype=torch.long)
+
+
+def single(token: str) -> str:
+    """The one code point that a token of a vocabulary is; the token itself where it is none.
+
+    >>> single("\u0921\u093c") == "\u095c", single("e\u0301"), single("th")
+    (True, '\u00e9', 'th')
+    """
+    composed = unicodedata.normalize("NFC", token)
+    if len(composed) == 1:
+        return composed
+    return token if len(token) == 1 else _uncomposed().get(composed, token)
+
+
+@lru_cache(maxsize=1)
+def _uncomposed() -> dict[str, str]:
+    """Letters of one code point that Unicode never composes, by how it writes them."""
+    plane: Iterable[str] = map(chr, range(0x340, 0xFFFF))
+    pairs = ((unicodedata.normalize("NFC", c), c) for c in plane if not c.isascii())
+    return {text: c for text, c in pairs if len(text) > 1}

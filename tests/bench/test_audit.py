@@ -222,7 +222,7 @@ def test_noise_that_does_more_by_chance_is_no_sign() -> None:
         for row in made.rows.values():
             row["counts"]["adversarial"]["words"][0] = int(rng.integers(0, 11))
     found = only([result("rs", NONE, 5.0, n=24), attacked, noisy])
-    assert (attacked.wer or 0) < (noisy.wer or 0)
+    assert (attacked.error_rate or 0) < (noisy.error_rate or 0)
     assert status(found)["noise of the same size"] == "open"
 
 

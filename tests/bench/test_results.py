@@ -16,7 +16,7 @@ def test_a_run_comes_back_in_its_order(tmp_path: Path) -> None:
     write_run(tmp_path, made)
     found = read_results(tmp_path)
     assert [(r.cell, r.rows) for r in found] == [(r.cell, r.rows) for r in made]
-    assert found[0].wer == made[0].wer
+    assert found[0].error_rate == made[0].error_rate
 
 
 def test_a_run_is_read_by_the_keys_it_names_wherever_its_corpus_is(tmp_path: Path) -> None:

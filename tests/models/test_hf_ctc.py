@@ -290,3 +290,19 @@ def test_the_adapter_of_a_language(tmp_path: Path, ragged: Audio) -> None:
     save_file(short, tmp_path / "mms" / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(WeightsError, match=f"{lost} have other sizes"):
         models.load(f"hf-ctc:{tmp_path / 'mms'},language=fra")
+
+
+@pytest.mark.parametrize("letter", ["\u095c", "\u0921\u093c"])
+def test_a_letter_that_is_never_composed_is_a_character(tmp_path: Path, letter: str) -> None:
+    letters = ["\u0938", "\u0915", "\u0921", "\u093e", letter]
+    tokens = ["<pad>", "<s>", "</s>", "<unk>", "|", *letters]
+    made = tokenizer(tmp_path, {token: i for i, token in enumerate(tokens)})
+    labels, columns = alphabet(made, len(tokens), 0)
+    assert labels == "_ \u0938\u0915\u0921\u093e\u095c"
+    assert columns == [0, *range(4, 10)]
+
+
+def test_small_letters_whose_capitals_are_one_stay_small(tmp_path: Path) -> None:
+    tokens = ["<pad>", "<s>", "</s>", "<unk>", "|", *"abi\u0131\u011f"]
+    made = tokenizer(tmp_path, {token: i for i, token in enumerate(tokens)})
+    assert alphabet(made, len(tokens), 0)[0] == "_ abi\u0131\u011f"

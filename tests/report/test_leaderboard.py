@@ -111,7 +111,7 @@ def test_clean_speech_is_known_from_attacked_rows_too() -> None:
     (board,) = boards([result("none", "pgd:db=20", 90.0)])
     (entry,) = board.entries
     assert entry.system.benign is not None
-    assert entry.system.benign.wer == pytest.approx(1.0, abs=0.5)
+    assert entry.system.benign.error_rate == pytest.approx(1.0, abs=0.5)
 
 
 def test_of_a_cell_that_several_runs_have_the_largest_counts(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_every_row_system_and_attack_is_there(folder: Path) -> None:
     rows = [a for a in found.all("tr") if "data-attack" in a]
     assert len(rows) == 28
     for measured in read_results(folder):
-        assert f"{measured.wer:.1f} [" in page
+        assert f"{measured.error_rate:.1f} [" in page
     for words in ("n = 4", "first success at iteration 3", "12 queries"):
         assert words in page
     for words in ("| ds2-an4 / rs |", "n = 4", "incomplete", "```sh"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from torch import Tensor
@@ -13,8 +13,8 @@ from melmoat.audio import Audio
 from melmoat.draws import Draws, derive
 from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import char_edits, word_edits
-from melmoat.models.base import Recognizer
-from melmoat.text import normalise, same_text
+from melmoat.models.base import Recognizer, compared, spelled
+from melmoat.text import canonical, listed, normalise, same_text
 
 MATCHED = "matched"
 
@@ -48,10 +48,16 @@ class Untargeted:
     """Any transcript but the reference; the attacker raises the reference's loss.
 
     ``same`` brings to one spelling what counts as the same text (a recognizer's normaliser).
+
+    Raises:
+        TextError: a single text, where one for each utterance is expected.
     """
 
     references: Sequence[str]
-    same: Callable[[str], str] = str
+    same: Callable[[str], str] = canonical
+
+    def __post_init__(self) -> None:
+        listed(self.references)
 
     def loss(self, model: Recognizer, audio: Audio, draws: Draws) -> Tensor:
         """Minus the recognizer's loss of the references. Shape: ``[B]``."""
@@ -74,10 +80,15 @@ class Untargeted:
 
 @dataclass(frozen=True)
 class Targeted:
-    """One given transcript; the attacker lowers its loss. ``same`` as for :class:`Untargeted`."""
+    """One given transcript; the attacker lowers its loss. ``same`` and errors as for
+    :class:`Untargeted`; ``asked`` are the targets before a recognizer's spelling of them."""
 
     targets: Sequence[str]
-    same: Callable[[str], str] = str
+    same: Callable[[str], str] = canonical
+    asked: Sequence[str] | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        listed(self.targets)
 
     def loss(self, model: Recognizer, audio: Audio, draws: Draws) -> Tensor:
         """The recognizer's loss of the targets. Shape: ``[B]``."""
@@ -95,7 +106,19 @@ class Targeted:
 
     def pick(self, rows: Sequence[int]) -> Targeted:
         """The same for some of the utterances."""
-        return Targeted([self.targets[i] for i in rows], self.same)
+        asked = None if self.asked is None else [self.asked[i] for i in rows]
+        return Targeted([self.targets[i] for i in rows], self.same, asked)
+
+
+def aimed(goal: Goal, model: Recognizer) -> Goal:
+    """``goal`` for ``model``: targets as it would write them, and reached where it compares them
+    as the same text."""
+    if isinstance(goal, Targeted):
+        asked = goal.targets if goal.asked is None else goal.asked
+        goal = replace(goal, targets=[spelled(model, text) for text in asked], asked=asked)
+    if isinstance(goal, Untargeted | Targeted):
+        goal = replace(goal, same=compared(model))
+    return goal
 
 
 class Attack(Protocol):
@@ -141,8 +164,9 @@ class Aim:
     Args:
         against: an untargeted attack moves away from the recognizer's own ``benign`` transcript
             (as in the paper), or from the ``truth``.
-        target: the transcript that a targeted attack wants: a text, the same for every utterance,
-            or ``matched``, for each another text of the corpus (:func:`matched`).
+        target: the transcript that a targeted attack wants: a text as it is to be written, the same
+            for every utterance, or ``matched``, for each another text of the corpus
+            (:func:`matched`).
     """
 
     against: Literal["benign", "truth"] = "benign"
@@ -158,14 +182,21 @@ class Aim:
         """The goal for a batch with these transcripts; see :class:`Attack`."""
         if self.target == MATCHED:
             texts = corpus()
-            return Targeted([matched(normalise(text), texts, seed) for text in truth])
+            return Targeted([matched(normalise(text), texts, seed) for text in listed(truth)])
         if self.target is not None:
-            return Targeted([normalise(self.target)] * len(benign))
-        return Untargeted(list(benign if self.against == "benign" else truth))
+            return Targeted([_asked(self.target)] * len(listed(benign)))
+        return Untargeted(list(listed(benign if self.against == "benign" else truth)))
+
+
+def _asked(text: str) -> str:
+    """A target as it stands; small letters of ASCII alone, which say nothing of how it is written,
+    in capitals, as corpora have their texts."""
+    return normalise(text) if text.isascii() and text == text.lower() else text
 
 
 def matched(text: str, corpus: Sequence[str], seed: int = 0) -> str:
-    """A target for an utterance of ``text``: another text of the corpus, about as long.
+    """A target for an utterance of ``text``: another text of the corpus, about as long, as the
+    corpus writes it.
 
     It is drawn from those whose length differs by at most a tenth, or else from the nearest. It
     depends on the text, the seed and the set of the corpus's texts alone, so an utterance has the
@@ -177,16 +208,17 @@ def matched(text: str, corpus: Sequence[str], seed: int = 0) -> str:
     >>> matched("GO ON", ["STOP IT", "GO ON", "YES", "NO WAY"])
     'NO WAY'
     """
-    others = {other for other in corpus if other and not same_text(text, other)}
+    others = {other for other in corpus if normalise(other) and not same_text(text, other)}
     if not others:
         raise AttackError(
             f"target={MATCHED} takes another text of the corpus, and there is none; give a corpus "
             "of several texts (`melmoat bench --data`), or say the target: target=TEXT"
         )
-    far = {other: abs(len(other) - len(text)) for other in others}
+    plain = {other: normalise(other) for other in others}
+    far = {other: abs(len(plain[other]) - len(text)) for other in others}
     enough = max(len(text) // 10, min(far.values()))
     near = [other for other in others if far[other] <= enough]
-    return min(near, key=lambda other: derive("target", seed, text, other))
+    return _asked(min(near, key=lambda other: (derive("target", seed, text, plain[other]), other)))
 
 
 @dataclass(frozen=True)

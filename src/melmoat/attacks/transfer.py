@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from melmoat import defenses, models
-from melmoat.attacks.base import Attack, AttackError, Goal, Targeted, Untargeted
+from melmoat.attacks.base import Attack, AttackError, Goal, Untargeted, aimed
 from melmoat.attacks.budgets import Budget
 from melmoat.attacks.probe import Crafted
 from melmoat.audio import Audio
@@ -74,23 +74,19 @@ class Transfer:
             )
         if isinstance(model, Watched):  # progress is that of the crafting
             own = Watched(own, model.tick)
-        wav = self.attack(own, audio, _spelled(goal, own), draws).wav
+        wav = self.attack(own, audio, _own(goal, own), draws).wav
         return Crafted(wav, audio.lengths, audio.rate, None, torch.zeros_like(audio.lengths))
 
 
-def _spelled(goal: Goal, model: Recognizer) -> Goal:
-    """``goal`` with its texts in the characters that ``model`` writes: Whisper hears small letters
-    and points, a CTC recognizer of capitals knows neither. What it cannot write at all is left
-    out."""
-    labels = getattr(model, "labels", None)
-    if labels is None:
+def _own(goal: Goal, model: Recognizer) -> Goal:
+    """``goal`` for the system that it is crafted on: Whisper hears small letters and points, a CTC
+    recognizer of capitals knows neither. What that one cannot write of a reference is left out; a
+    target it has to write whole."""
+    goal, labels = aimed(goal, model), getattr(model, "labels", None)
+    if labels is None or not isinstance(goal, Untargeted):
         return goal
 
     def known(text: str) -> str:
         return " ".join("".join(c for c in spell(text, labels) if c in labels).split())
 
-    if isinstance(goal, Untargeted):
-        return replace(goal, references=[known(text) for text in goal.references])
-    if isinstance(goal, Targeted):
-        return replace(goal, targets=[known(text) for text in goal.targets])
-    return goal
+    return replace(goal, references=[known(text) for text in goal.references])

@@ -87,7 +87,7 @@ def _whites(own: Measured) -> list[tuple[Setting, Result]]:
 
 
 def _strongest(pool: Iterable[Result]) -> Result | None:
-    return max(pool, key=lambda r: r.wer or 0.0, default=None)
+    return max(pool, key=lambda r: r.error_rate or 0.0, default=None)
 
 
 def adaptive(own: Measured) -> Finding:
@@ -245,11 +245,11 @@ def weaker(own: Measured, others: Sequence[tuple[str, Setting, Result]]) -> Find
 def large(own: Measured) -> Finding:
     """Whether a large budget breaks the defense, as it must."""
     name = "large budget"
-    whites = [(s, r) for s, r in _whites(own) if r.wer is not None]
+    whites = [(s, r) for s, r in _whites(own) if r.error_rate is not None]
     best = _strongest(r for _, r in whites)
     if best is None:
         return Finding(name, "missing", "no gradient attack")
-    if (best.wer or 0.0) >= BROKEN:
+    if (best.error_rate or 0.0) >= BROKEN:
         return Finding(name, "ok", f"broken by {best.cell.attack}: {_wer(best)}")
     loud = _strongest(r for s, r in whites if _db(s, r) <= LARGE_DB + AT)
     if loud is not None:
@@ -337,7 +337,11 @@ def fresh(own: Measured, stochastic: bool | None) -> Finding:
 
 
 def _wer(result: Result) -> str:
-    text = f"WER {result.wer:.1f} %" if result.wer is not None else "nothing to count"
+    text = (
+        f"{result.metric} {result.error_rate:.1f} %"
+        if result.error_rate is not None
+        else "nothing to count"
+    )
     if result.interval is not None:
         text += f" [{result.interval[0]:.1f}, {result.interval[1]:.1f}]"
     return text

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from melmoat.attacks.base import Attack, Goal, Targeted, Untargeted
+from melmoat.attacks.base import Attack, Goal, Targeted, aimed
 from melmoat.attacks.budgets import to_pcm16
 from melmoat.attacks.masking import Masking
 from melmoat.attacks.probe import NEVER, Crafted
@@ -23,9 +23,10 @@ from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.metrics import distortion
 from melmoat.metrics.errors import char_edits, word_edits
-from melmoat.models.base import Recognizer, heard, spelled
-from melmoat.models.whisper_text import Normaliser
+from melmoat.models.base import Recognizer, heard, normaliser_of
 from melmoat.models.wrappers import Watched
+from melmoat.normalisers import Normaliser
+from melmoat.text import canonical, listed
 
 Row = dict[str, Any]
 
@@ -40,7 +41,7 @@ class Outcome:
 
     ``first`` and ``queries`` are the attack's own figures (:class:`Crafted`); None where it has
     none, or never saw its goal reached.
-    ``normaliser`` is what the recognizer wants texts compared by; None compares them as they are.
+    ``normaliser`` is what the recognizer wants texts compared by; None compares what it writes.
     """
 
     clean: Audio
@@ -80,12 +81,7 @@ def judge(
     clean = audio.quantized()
     if benign is None:
         benign = heard(model, clean, draws.fork("benign"))
-    goal = goal or attack.goal(benign, truth)
-    if isinstance(goal, Targeted):
-        goal = replace(goal, targets=[spelled(model, text) for text in goal.targets])
-    normaliser = getattr(model, "normaliser", None)
-    if normaliser is not None and isinstance(goal, Untargeted | Targeted):
-        goal = replace(goal, same=normaliser)
+    goal = aimed(goal or attack.goal(benign, listed(truth)), model)
     began = time.perf_counter()
     proposed = attack(Watched(model, tick), clean, goal, draws.fork("attack"))
     seconds = time.perf_counter() - began
@@ -114,7 +110,7 @@ def judge(
         first,
         queries,
         seconds,
-        normaliser,
+        normaliser_of(model),
     )
 
 
@@ -141,7 +137,7 @@ def rows_of(
     row then has. ``gains`` are those of the recordings (:class:`melmoat.audio.Recording`); a row
     has its own, in dB, where it is not 1.
     """
-    same = out.normaliser or str
+    same = out.normaliser or canonical
     named = {} if out.normaliser is None else {"normaliser": out.normaliser.name}
     snr = distortion.snr_db(out.clean, out.adversarial).tolist()
     linf = distortion.linf(out.clean, out.adversarial).tolist()

@@ -14,7 +14,9 @@ from melmoat import data
 from melmoat.bench.cell import Cell
 from melmoat.bench.store import Store, StoreError
 from melmoat.errors import MelmoatError
+from melmoat.metrics.errors import METRICS, unit_of
 from melmoat.metrics.intervals import FLIPS, Difference, bootstrap, needed, paired, rate
+from melmoat.scripts import letters
 from melmoat.text import same_text
 
 SEP = " / "  # between model, defense and attack in the name of a row
@@ -51,20 +53,32 @@ class Result:
         """Whether the attack wants one given transcript."""
         return any(row.get("target") is not None for row in self.rows.values())
 
-    def words(self, which: str = "adversarial") -> tuple[list[int], list[int]]:
-        """Word errors and words of each utterance, in the order of the rows."""
-        found = [c[which]["words"] for c in (r["counts"] for r in self.rows.values()) if c[which]]
+    @cached_property
+    def unit(self) -> str:
+        """What errors are counted in: ``words``, or ``chars`` where what is said is written without
+        spaces between words."""
+        return unit_of(letters(str(row.get("reference", ""))) for row in self.rows.values())
+
+    @property
+    def metric(self) -> str:
+        """WER or CER, the rate of errors in that unit."""
+        return METRICS[self.unit]
+
+    def errors(self, which: str = "adversarial") -> tuple[list[int], list[int]]:
+        """Errors and words (or characters) of each utterance, in the order of the rows."""
+        counts = [row["counts"][which] for row in self.rows.values() if row["counts"][which]]
+        found = [count[self.unit] for count in counts]
         return [edits for edits, _ in found], [total for _, total in found]
 
     @cached_property
-    def wer(self) -> float | None:
-        """Word error rate of what the judge heard, in percent."""
-        return rate(*self.words())
+    def error_rate(self) -> float | None:
+        """Word (or character) error rate of what the judge heard, in percent."""
+        return rate(*self.errors())
 
     @cached_property
     def interval(self) -> tuple[float, float] | None:
         """Its 95 % bootstrap interval over utterances."""
-        return bootstrap(*self.words())
+        return bootstrap(*self.errors())
 
     @cached_property
     def snr_db(self) -> float | None:
@@ -92,11 +106,11 @@ def read_results(folder: Path) -> list[Result]:
 
 @dataclass(frozen=True)
 class Comparison:
-    """WER of one result minus that of another on the utterances that both have.
+    """Error rate of one result minus that of another on the utterances that both have.
 
     Attributes:
         ours, other: the two, in words.
-        against: the text that the WER is against, ``reference`` or ``target``.
+        against: the text that the rate is against, ``reference`` or ``target``.
         n: utterances that both have.
         difference: over utterances; None below two of them.
         speakers: how many different ones; None where they are not known.
@@ -104,6 +118,7 @@ class Comparison:
         needed: utterances like these that such a difference needs to be told from none (95 %,
             power 80 %).
         among: how many comparisons were made, this one included.
+        metric: whether the rate is the WER or the CER.
     """
 
     ours: str
@@ -115,6 +130,7 @@ class Comparison:
     by_speaker: Difference | None = None
     needed: int | None = None
     among: int = 1
+    metric: str = "WER"
 
     @property
     def stands(self) -> bool:
@@ -141,7 +157,8 @@ def p_text(p: float) -> str:
 
 
 def same_words(ours: Result, other: Result, target: bool = False) -> bool:
-    """Whether errors are counted against as many words in each utterance that both have.
+    """Whether errors are counted against as many words (or characters) in each utterance that both
+    have.
 
     They are not where two recognizers spell, or normalise, the same text differently.
 
@@ -151,11 +168,11 @@ def same_words(ours: Result, other: Result, target: bool = False) -> bool:
     which = "target" if target else "adversarial"
 
     def count(result: Result, name: str) -> int:
-        words: int = result.rows[name]["counts"][which]["words"][1]
+        words: int = result.rows[name]["counts"][which][ours.unit][1]
         return words
 
     both = ours.rows.keys() & other.rows.keys()
-    return all(count(ours, name) == count(other, name) for name in both)
+    return ours.unit == other.unit and all(count(ours, name) == count(other, name) for name in both)
 
 
 def compare(
@@ -183,7 +200,7 @@ def compare(
     both = sorted(ours.rows.keys() & other.rows.keys())
     one, two = (replace(r, rows={i: r.rows[i] for i in both}) for r in (ours, other))
     against, counts = ("target", "target") if target else ("reference", "adversarial")
-    (edits, words), (others, theirs) = one.words(counts), two.words(counts)
+    (edits, words), (others, theirs) = one.errors(counts), two.errors(counts)
     if min(len(words), len(theirs)) < len(both):
         raise StoreError(f"{ours.label}, {other.label}: not both are targeted attacks")
     pairs = [(str(one.rows[i].get(against)), str(two.rows[i].get(against))) for i in both]
@@ -206,6 +223,7 @@ def compare(
         paired(edits, others, words, flips=flips, groups=groups) if enough else None,
         needed(edits, others, words, points),
         among,
+        ours.metric,
     )
 
 

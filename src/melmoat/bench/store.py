@@ -33,7 +33,9 @@ from melmoat.bench.provenance import machine, revision, versions
 from melmoat.data import same_speech
 from melmoat.devices import CPU
 from melmoat.errors import MelmoatError
+from melmoat.metrics.errors import unit_of
 from melmoat.metrics.intervals import bootstrap, rate
+from melmoat.scripts import letters
 
 _BREAKS = ("Cc", "Zl", "Zp")  # of lines, and other characters that steer a terminal
 NEEDED = ("id", "counts")  # what every row has
@@ -323,9 +325,13 @@ def _cell(told: Mapping[str, Any]) -> Cell:
 def summary_of(cell: Cell, rows: Iterable[Row], key: str = "") -> dict[str, Any]:
     """Figures of one cell, rates in percent with 95 % bootstrap intervals over utterances.
 
+    Where most of what is said is written without spaces between words, errors are those in
+    characters: ``headline`` is then ``cer``, which has an interval, and is that of clean speech and
+    that against the target, too.
+
     ``first``, the steps until an attack first saw its goal reached, is the mean of those that did.
     """
-    numbers = _numbers(rows)
+    numbers, unit = _numbers(rows)
 
     def column(name: str) -> list[float]:
         return [value for value in numbers[name].tolist() if not math.isnan(value)]
@@ -342,7 +348,7 @@ def summary_of(cell: Cell, rows: Iterable[Row], key: str = "") -> dict[str, Any]
         return math.fsum(values) / len(values) if values else None  # in any order
 
     audible = mean("audible")
-    return {
+    summary = {
         **asdict(cell),
         "key": key or cell.key,
         "n": len(numbers["seconds"]),
@@ -359,15 +365,28 @@ def summary_of(cell: Cell, rows: Iterable[Row], key: str = "") -> dict[str, Any]
         "queries": mean("queries"),
         "seconds_per_utterance": mean("seconds"),
     }
+    if unit == "chars":
+        low, high = bootstrap(*counts("adversarial", unit)) or (None, None)
+        summary |= {
+            "headline": "cer",
+            "cer_low": low,
+            "cer_high": high,
+            "benign_cer": rate(*counts("benign", unit)),
+            "target_cer": rate(*counts("target", unit)),
+        }
+    return summary
 
 
-def _numbers(rows: Iterable[Row]) -> dict[str, NDArray[np.float64]]:
-    """The numbers of all rows by name; NaN for what is missing."""
+def _numbers(rows: Iterable[Row]) -> tuple[dict[str, NDArray[np.float64]], str]:
+    """The numbers of all rows by name, NaN for what is missing, and the unit of errors."""
+    said = array("q"), array("q")
     found = {name: array("d") for name in FIGURES}
     for which in ("benign", "adversarial", "target"):
         for unit in ("words", "chars"):
             found |= {f"{which} {unit}": array("d"), f"{which} {unit} of": array("d")}
     for row in rows:
+        for own, number in zip(said, letters(str(row.get("reference", ""))), strict=True):
+            own.append(number)
         for name in FIGURES:
             value = row.get(name)  # rows of an earlier version lack some
             found[name].append(math.nan if value is None else value)
@@ -376,4 +395,5 @@ def _numbers(rows: Iterable[Row]) -> dict[str, NDArray[np.float64]]:
                 edits, total = units[unit] if units else (math.nan, math.nan)
                 found[f"{which} {unit}"].append(edits)
                 found[f"{which} {unit} of"].append(total)
-    return {name: np.array(values, dtype=np.float64) for name, values in found.items()}
+    unit = unit_of(zip(*said, strict=True))
+    return {name: np.array(values, dtype=np.float64) for name, values in found.items()}, unit

@@ -196,7 +196,7 @@ class Worker:
 
 def _texts(corpus: str) -> tuple[str, ...]:
     """All that is said in a corpus, whatever part of it is measured."""
-    return tuple(cut.supervisions[0].text or "" for cut in data.listed(corpus))
+    return tuple(data.written(cut) for cut in data.listed(corpus))
 
 
 def _kinds(outcome: Outcome, defense: Defense, draws: Draws) -> dict[str, Audio]:

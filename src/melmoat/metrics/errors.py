@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import jiwer
+
+from melmoat.scripts import mostly
+
+METRICS = {"words": "WER", "chars": "CER"}  # the rate of errors in a unit
 
 
 def word_edits(reference: str, hypothesis: str) -> tuple[int, int]:
@@ -23,6 +29,12 @@ def char_edits(reference: str, hypothesis: str) -> tuple[int, int]:
     (2, 2)
     """
     return _edits(list(reference), list(hypothesis))
+
+
+def unit_of(counts: Iterable[tuple[int, int]]) -> str:
+    """What errors are counted in, by the letters of what is said (:func:`melmoat.scripts.letters`):
+    words, or characters where most are of scripts without spaces between words."""
+    return "chars" if mostly(counts) else "words"
 
 
 def _edits(reference: list[str], hypothesis: list[str]) -> tuple[int, int]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -13,7 +13,8 @@ from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.models.decoding import Decoder, greedy
-from melmoat.text import TextError, encode, normalise, spell
+from melmoat.normalisers import Normaliser, named, of
+from melmoat.text import TextError, canonical, capitals, encode, listed, spell
 
 
 class Recognizer(Protocol):
@@ -50,14 +51,34 @@ def spelled(model: Recognizer, text: str) -> str:
     """What is said, as ``model`` would write it if it were right.
 
     In its labels, if it has some; as it stands, where a ``normaliser`` compares texts; else in
-    capitals without accents and punctuation.
+    capitals without punctuation.
     """
-    inner: object = model
-    while inner is not None and not hasattr(inner, "labels"):
-        if getattr(inner, "normaliser", None) is not None:
-            return text
-        inner = getattr(inner, "model", None)  # a vote over words hides its recognizer's labels
-    return normalise(text) if inner is None else spell(text, inner.labels)
+    labels = _within(model, "labels")
+    if labels is not None:
+        return spell(text, labels)
+    return text if _within(model, "normaliser") is not None else capitals(text)
+
+
+def normaliser_of(model: Recognizer) -> Normaliser | None:
+    """What ``model``'s texts are compared by: its own; None where its labels say how it writes;
+    else ``plain``, to which case and punctuation are no difference."""
+    given = _within(model, "normaliser")
+    if given is not None:
+        return of(given)
+    return None if _within(model, "labels") is not None else named("plain")
+
+
+def compared(model: Recognizer) -> Callable[[str], str]:
+    """The function of a text after which ``model``'s texts are compared, wherever they are."""
+    return normaliser_of(model) or canonical
+
+
+def _within(model: object, name: str) -> Any:
+    """What ``model``, or the one it wraps, has of this name: a vote over words hides its
+    recognizer's labels."""
+    while model is not None and getattr(model, name, None) is None:
+        model = getattr(model, "model", None)
+    return getattr(model, name, None)
 
 
 class CTCRecognizer(Recognizer, Protocol):
@@ -144,7 +165,7 @@ def check_frames(frames: Tensor, texts: Sequence[str]) -> None:
     Raises:
         TextError: a text is too long.
     """
-    if len(texts) != len(frames):
+    if len(listed(texts)) != len(frames):
         raise ValueError(f"{len(texts)} texts for a batch of {len(frames)}")
     for text, available in zip(texts, frames.tolist(), strict=True):
         if frames_needed(text) > available:

@@ -9,7 +9,6 @@ labels (blank first).
 
 from __future__ import annotations
 
-import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -26,6 +25,8 @@ from melmoat.devices import beside
 from melmoat.draws import Draws
 from melmoat.models.base import CTC
 from melmoat.models.decoding import Decoder, greedy
+from melmoat.normalisers import Normaliser
+from melmoat.text import single
 from melmoat.weights import WeightsError, unwritable
 
 LONGEST_SECONDS = 120  # attention needs memory of the square of it
@@ -50,6 +51,7 @@ class HFCTC(CTC, nn.Module):
 
     network: Any
     config: Any
+    normaliser: Normaliser | None = None
 
     def __init__(self, network: Any, extractor: Any, tokenizer: Any) -> None:
         super().__init__()
@@ -214,7 +216,7 @@ def alphabet(tokenizer: Any, size: int, blank: int) -> tuple[str, list[int]]:
             written[" "] = index
         elif index in special or index >= size or token[:1] + token[-1:] in ("<>", "[]"):
             continue
-        elif len(text := unicodedata.normalize("NFC", token)) == 1:
+        elif len(text := single(token)) == 1:
             written.setdefault(text, index)
         else:
             long.append(token)

@@ -14,6 +14,7 @@ from melmoat.models.base import Recognizer
 from melmoat.models.decoding import beam as beam_decoder
 from melmoat.models.deepspeech2 import DeepSpeech2
 from melmoat.models.hf_ctc import written
+from melmoat.normalisers import Choice, WhisperChoice, named
 from melmoat.spec import Family
 
 
@@ -59,20 +60,31 @@ def deepspeech_pytorch(
     return _decoded(checkpoints.load_deepspeech_pytorch(path, pad), beam)
 
 
-def hf_ctc(name: str, beam: int = 0, language: str | None = None) -> Recognizer:
+def hf_ctc(
+    name: str, beam: int = 0, language: str | None = None, normaliser: Choice = "auto"
+) -> Recognizer:
     """A CTC model of Hugging Face transformers, by hub name or folder (extra ``hf``).
 
-    ``language`` chooses the adapter of a multilingual MMS model, such as ``fra``.
+    ``language`` chooses the adapter of a multilingual MMS model, such as ``fra``. Texts are
+    compared in its labels, letter for letter, unless another ``normaliser`` is named.
     """
     model = hf_load.load(name, language)
+    if normaliser != "auto":
+        model.normaliser = named(normaliser)
     if beam:
         model.decoder = written(beam_decoder(beam))
     return model
 
 
-def python(target: str) -> Recognizer:
-    """Your own: ``python:MODULE:FACTORY`` imports MODULE and calls FACTORY()."""
-    return own_recognizer.load(target)
+def python(target: str, normaliser: Choice = "auto") -> Recognizer:
+    """Your own: ``python:MODULE:FACTORY`` imports MODULE and calls FACTORY().
+
+    ``normaliser`` takes the place of its own.
+    """
+    model = own_recognizer.load(target)
+    if normaliser != "auto":
+        vars(model)["normaliser"] = named(normaliser)
+    return model
 
 
 def whisper(
@@ -81,15 +93,17 @@ def whisper(
     task: Literal["transcribe", "translate"] = "transcribe",
     beam: int = 0,
     pad: float = 1.0,
+    normaliser: WhisperChoice = "auto",
 ) -> Recognizer:
     """Whisper, by hub name, folder, or ``ct2:`` and a folder or package (extra ``hf``).
 
     ``language`` such as ``de`` or ``german``; where none is given it is the checkpoint's own (of
     ``generation_config.json``), or found out in each utterance. ``beam`` is the width of a beam
     search; 0 decodes greedily. Windows are rounded up to multiples of ``pad`` seconds; 30 is the
-    reference's.
+    reference's. ``normaliser`` is what texts are compared by: ``whisper``'s own in English, else
+    ``basic``, which keeps vowel signs and accents.
     """
-    return whisper_load.load(name, language, task, beam, pad)
+    return whisper_load.load(name, language, task, beam, pad, normaliser)
 
 
 MODELS: Family[Recognizer] = Family(
@@ -113,7 +127,9 @@ MODELS: Family[Recognizer] = Family(
 ORIGINS: dict[str, Callable[[Mapping[str, Any]], tuple[Sequence[Path], str]]] = {
     "hf-ctc": lambda args: hf_load.origin(args["name"]),
     "python": lambda args: own.origin(args["target"]),
-    "whisper": lambda args: whisper_load.origin(args["name"], args["language"], args["task"]),
+    "whisper": lambda args: whisper_load.origin(
+        *(args[key] for key in ("name", "language", "task", "normaliser"))
+    ),
 }
 
 

@@ -7,6 +7,7 @@ from typing import cast
 from melmoat import own
 from melmoat.errors import MelmoatError
 from melmoat.models.base import Recognizer
+from melmoat.normalisers import of
 
 
 def load(target: str) -> Recognizer:
@@ -42,4 +43,9 @@ def faults(model: object) -> list[str]:
     labels = getattr(model, "labels", "_")
     if not isinstance(labels, str):
         wrong.append(f"labels must be a string of single characters, got {type(labels).__name__}")
+    if (given := getattr(model, "normaliser", None)) is not None:
+        try:
+            of(given)
+        except MelmoatError as error:
+            wrong.append(str(error))
     return wrong

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from melmoat.text import listed
+
 # As in NIST's scoring tools: a word in a slot of others costs more than a gap, less than two gaps.
 # A gap is cheaper in a slot where an earlier hypothesis has one.
 SUBSTITUTION, GAP, SHARED_GAP = 4, 3, 2
@@ -24,7 +26,7 @@ def vote(hypotheses: Sequence[str]) -> str:
     >>> vote(["THE CAT SAT", "THE CAT", "A CAT SAT DOWN"])
     'THE CAT SAT'
     """
-    if not hypotheses:
+    if not listed(hypotheses):
         raise ValueError("a vote needs at least one hypothesis")
     slots: list[list[str]] = []
     for number, hypothesis in enumerate(hypotheses):

@@ -19,7 +19,7 @@ from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.models.base import Recognizer
-from melmoat.text import TextError
+from melmoat.text import TextError, listed
 
 PARTS = 8  # of a long utterance that are heard at once, to bound memory
 
@@ -150,7 +150,7 @@ class Seq2Seq:
         Raises:
             TextError: a text of too many tokens.
         """
-        if len(texts) != len(audio):
+        if len(listed(texts)) != len(audio):
             raise ValueError(f"{len(texts)} texts for a batch of {len(audio)}")
         targets = [self._target(text) for text in texts]
         device = audio.wav.device

@@ -23,7 +23,7 @@ from melmoat.devices import beside
 from melmoat.draws import Draws
 from melmoat.models.seq2seq import Seq2Seq, Vocabulary
 from melmoat.models.whisper_mel import LONGEST, STRIDE, log_mel, pieces
-from melmoat.models.whisper_text import Normaliser
+from melmoat.normalisers import Normaliser
 
 QUIET = -0.8  # a bin at the floor, 8 decades below the loudest of usual speech
 Pair = tuple[Tensor, Tensor]  # keys and values, [B, heads, N, width]

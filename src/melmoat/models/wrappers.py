@@ -21,6 +21,7 @@ from melmoat.models.base import CTC, CTCRecognizer, Recognizer, require_ctc
 from melmoat.models.decoding import greedy
 from melmoat.models.rover import vote
 from melmoat.models.seq2seq import Averaged, Heard, Seq2Seq, TokenRecognizer, require_tokens
+from melmoat.text import listed
 
 if TYPE_CHECKING:
     from melmoat.defenses.base import FrontEnd
@@ -197,7 +198,7 @@ class Expected:
         self, audio: Audio, texts: Sequence[str], draws: Draws, numbers: Sequence[int]
     ) -> Tensor:
         many, streams = _repeat(audio, draws, numbers)
-        losses = self.model.loss(many, list(texts) * len(numbers), streams)
+        losses = self.model.loss(many, list(listed(texts)) * len(numbers), streams)
         return losses.view(len(numbers), len(audio)).sum(0)
 
 

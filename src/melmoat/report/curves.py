@@ -12,7 +12,7 @@ from markupsafe import Markup
 from melmoat.bench.results import Result
 from melmoat.bench.settings import setting
 from melmoat.report.charts import Axis, Point, Series, chart, rates
-from melmoat.report.digest import System, wer_text
+from melmoat.report.digest import System, metrics, wer_text
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ def trade_off(systems: Sequence[System]) -> Drawn | None:
         if s.benign is None or s.worst is None:
             continue
         point = Point(
-            s.benign.wer or 0.0,
-            s.worst.wer or 0.0,
+            s.benign.error_rate or 0.0,
+            s.worst.error_rate or 0.0,
             s.worst.interval,
             s.benign.interval,
             label=f"{wer_text(s.benign)} on clean speech, {wer_text(s.worst)} by "
@@ -48,15 +48,17 @@ def trade_off(systems: Sequence[System]) -> Drawn | None:
     if not series:
         return None
     points = [p for one in series for p in one.points]
+    metric = metrics([s.worst for s in systems if s.worst])
     x = rates(
-        "WER % on clean speech", [v for p in points for v in (p.x, p.across[1] if p.across else 0)]
+        f"{metric} % on clean speech",
+        [v for p in points for v in (p.x, p.across[1] if p.across else 0)],
     )
-    y = rates("WER % in the worst case", [v for p in points for v in (p.y, p.up[1] if p.up else 0)])
+    y = rates(
+        f"{metric} % in the worst case", [v for p in points for v in (p.y, p.up[1] if p.up else 0)]
+    )
     title = "Clean speech against the worst case"
-    about = (
-        "Each system's WER without an attack and under the attack that hurts it most, with 95 % "
-    )
-    about += "intervals. Low and left is better. The numbers are in the table of systems."
+    about = f"Each system's {metric} without an attack and under the attack that hurts it most, "
+    about += "with 95 % intervals. Low and left is better. The numbers are in the table of systems."
     return Drawn(title, chart(title, about, series, x, y), tuple(one.name for one in series))
 
 
@@ -79,7 +81,7 @@ def curves(systems: Sequence[System]) -> list[Drawn]:
 
 def _curve(systems: Sequence[System], family: dict[int, list[Result]]) -> Drawn:
     measured = [r for results in family.values() for r in results]
-    levels = [r.snr_db or 0.0 for r in measured]
+    levels, metric = [r.snr_db or 0.0 for r in measured], metrics(measured)
     quiet, loud = max(levels), min(levels)
     space = max(5.0, (quiet - loud) / 4)
     clean = quiet + space
@@ -97,17 +99,18 @@ def _curve(systems: Sequence[System], family: dict[int, list[Result]]) -> Drawn:
     ticks = [(clean, "no attack"), *((float(v), f"{v} dB") for v in rounded)]
     x = Axis("SNR of the perturbation; louder to the right", clean + 2, loud - 2, ticks)
     y = rates(
-        "WER %", [v for one in series for p in one.points for v in (p.y, p.up[1] if p.up else 0)]
+        f"{metric} %",
+        [v for one in series for p in one.points for v in (p.y, p.up[1] if p.up else 0)],
     )
-    title = f"WER against SNR: {_spelled(measured[0].cell.attack)}"
-    about = "WER of each system with 95 % intervals, from no attack on the left to the loudest one "
-    about += "on the right. The numbers are in the table of attacks."
+    title = f"{metric} against SNR: {_spelled(measured[0].cell.attack)}"
+    about = f"{metric} of each system with 95 % intervals, from no attack on the left to the "
+    about += "loudest one on the right. The numbers are in the table of attacks."
     return Drawn(title, chart(title, about, series, x, y), tuple(one.name for one in series))
 
 
 def _point(result: Result, x: float) -> Point:
     label = f"{wer_text(result)} under {result.cell.attack}"
-    return Point(x, result.wer or 0.0, result.interval, label=label)
+    return Point(x, result.error_rate or 0.0, result.interval, label=label)
 
 
 def _spelled(attack: str) -> str:

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import jiwer
 
+from melmoat.scripts import unspaced
+
 
 class Piece(NamedTuple):
     """Words that agree (``said == heard``), were left out, put in, or replaced."""
@@ -21,6 +23,18 @@ class Piece(NamedTuple):
         if not self.heard:
             return "left out"
         return "replaced" if self.said else "put in"
+
+
+def text_diff(reference: str, hypothesis: str) -> list[Piece]:
+    """:func:`word_diff`, or the same character by character where texts have no words to see.
+
+    >>> [tuple(p) for p in text_diff("\u6253\u5f00\u95e8", "\u6253\u5f00\u7a97")]
+    [('\u6253\u5f00', '\u6253\u5f00'), ('\u95e8', '\u7a97')]
+    """
+    if not unspaced(reference):
+        return word_diff(reference, hypothesis)
+    apart = word_diff(*(" ".join("".join(text.split())) for text in (reference, hypothesis)))
+    return [Piece(*("".join(part.split()) for part in piece)) for piece in apart]
 
 
 def word_diff(reference: str, hypothesis: str) -> list[Piece]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from melmoat.bench.audit import Audited
@@ -60,7 +60,7 @@ def systems(results: Sequence[Result], audited: Sequence[Audited]) -> list[Syste
     verdicts = {(a.model, a.defense, a.data, a.seed): a for a in audited}
     found = []
     for place in dict.fromkeys(r.system for r in results):
-        own = [r for r in results if r.system == place and r.rows and r.wer is not None]
+        own = [r for r in results if r.system == place and r.rows and r.error_rate is not None]
         benign = next((r for r in own if r.cell.attack == "none"), None) or _unattacked(own)
         attacked = tuple(r for r in own if r.cell.attack != "none" and not r.targeted)
         targeted = tuple(r for r in own if r.targeted)
@@ -86,11 +86,11 @@ def _unattacked(own: Sequence[Result]) -> Result | None:
 
 
 def strongest(pool: Sequence[Result], most: int = 0) -> Result | None:
-    """The result of the highest WER, among those that have most utterances (at least ``most``, if
-    any do): what few utterances show cannot be compared."""
+    """The result of the highest error rate, among those that have most utterances (at least
+    ``most``, if any do): what few utterances show cannot be compared."""
     full = max([most, *(len(r.rows) for r in pool)])
     whole = [r for r in pool if len(r.rows) == full] or pool
-    return max(whole, key=lambda r: r.wer or 0.0, default=None)
+    return max(whole, key=lambda r: r.error_rate or 0.0, default=None)
 
 
 def ranked(
@@ -104,7 +104,7 @@ def ranked(
     whole = []
     for s, pool in pools:
         full = [r for r in pool if len(r.rows) == most and not s.suspect]
-        whole.append({r.cell.attack: r for r in sorted(full, key=lambda r: r.wer or 0.0)})
+        whole.append({r.cell.attack: r for r in sorted(full, key=lambda r: r.error_rate or 0.0)})
     met = [set(results) for results in whole if results]
     common = set.intersection(*met) if met else set()
     worst = [strongest([r for a, r in results.items() if a in common]) for results in whole]
@@ -143,17 +143,22 @@ def place_text(place: tuple[int, int] | None) -> str:
     return str(place[0]) if place[0] == place[1] else f"{place[0]} to {place[1]}"
 
 
+def metrics(results: Iterable[Result]) -> str:
+    """What the rates of ``results`` are: WER, CER, or both."""
+    return " / ".join(dict.fromkeys(r.metric for r in results)) or "WER"
+
+
 def wer_text(result: Result | None, most: int = 0) -> str:
-    """WER with its interval over utterances, that of a targeted attack against its target, and the
-    number of utterances where it is below ``most``."""
+    """Error rate with its interval over utterances, that of a targeted attack against its
+    target, and the number of utterances where it is below ``most``."""
     if result is None:
         return "-"
     more = ""
     if result.targeted:
         reached = [bool(row["reached"]) for row in result.rows.values()]
-        target, share = rate(*result.words("target")), rate(reached, [1] * len(reached))
+        target, share = rate(*result.errors("target")), rate(reached, [1] * len(reached))
         more = f", {target_text(target or 0.0, share or 0.0)}"
-    return rate_text(result.wer, result.interval, len(result.rows), most, more)
+    return rate_text(result.error_rate, result.interval, len(result.rows), most, more)
 
 
 def by_speaker(result: Result | None) -> tuple[Interval, int] | None:
@@ -163,5 +168,5 @@ def by_speaker(result: Result | None) -> tuple[Interval, int] | None:
     known = speakers_of(result.cell.data, result.rows)
     if known is None or len(set(known.values())) < MIN_SPEAKERS:
         return None
-    found = bootstrap(*result.words(), groups=[known[i] for i in result.rows])
+    found = bootstrap(*result.errors(), groups=[known[i] for i in result.rows])
     return (found, len(set(known.values()))) if found else None

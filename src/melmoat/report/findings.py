@@ -101,7 +101,7 @@ def _differences(model: str, attack: str, rows: Sequence[tuple[str, Comparison]]
         table.add_row(*(Text(text) for text in [pair, *(line[i] for i in known)]))
     where = ", ".join(part for part in (model, f"attack {attack}" if attack else "") if part)
     against = " against the target" if rows[0][1].against == "target" else ""
-    title = f"WER{against}, first minus second, percentage points"
+    title = f"{rows[0][1].metric}{against}, first minus second, percentage points"
     return Group(Text(f"{where}: {title}" if where else title, style="bold"), table)
 
 

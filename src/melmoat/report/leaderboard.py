@@ -18,7 +18,7 @@ from melmoat.bench.results import Result, read_results
 from melmoat.bench.settings import setting, siblings
 from melmoat.bench.store import write_text
 from melmoat.errors import MelmoatError
-from melmoat.report.digest import System, place_text, ranked, strongest, systems, wer_text
+from melmoat.report.digest import System, metrics, place_text, ranked, strongest, systems, wer_text
 from melmoat.report.page import shell, templates
 
 LEVELS = (20.0, 30.0)  # dB of SNR
@@ -51,6 +51,7 @@ class Board:
     """The systems measured on one corpus with one seed.
 
     Attributes:
+        metric: of its rates: WER, or CER where the texts have no spaces between words.
         columns: for each of ``LEVELS``, the level that stands for it; None where there is none.
     """
 
@@ -59,6 +60,7 @@ class Board:
     utterances: int
     columns: tuple[float | None, ...]
     entries: tuple[Entry, ...]
+    metric: str = "WER"
 
 
 def boards(results: Sequence[Result]) -> list[Board]:
@@ -113,7 +115,8 @@ def _board(found: Sequence[System]) -> Board:
         for s, pool, place in zip(found, pools, ranks, strict=True)
     ]
     entries.sort(key=_order)
-    return Board(found[0].data, found[0].seed, most, tuple(columns), tuple(entries))
+    place = found[0].data, found[0].seed
+    return Board(*place, most, tuple(columns), tuple(entries), metrics(results))
 
 
 def _near(tried: Sequence[Result], column: float | None) -> list[Result]:
@@ -126,7 +129,7 @@ def _near(tried: Sequence[Result], column: float | None) -> list[Result]:
 def _order(entry: Entry) -> tuple[bool, bool, float]:
     """Ranked ones first, then the others, then what was not attacked."""
     worst = entry.worst[0]
-    return worst is None, entry.system.suspect, (worst.wer if worst else None) or 0.0
+    return worst is None, entry.system.suspect, (worst.error_rate if worst else None) or 0.0
 
 
 def write_leaderboard(results: Path, out: Path) -> list[Path]:

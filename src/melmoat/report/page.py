@@ -28,10 +28,11 @@ from melmoat.bench.store import Store, write_text
 from melmoat.devices import CPU
 from melmoat.report import charts
 from melmoat.report.curves import Drawn, drawings
-from melmoat.report.diffs import word_diff
+from melmoat.report.diffs import text_diff
 from melmoat.report.digest import (
     System,
     by_speaker,
+    metrics,
     place_text,
     ranked,
     systems,
@@ -79,6 +80,7 @@ class Table:
     data: str
     seed: int
     utterances: int
+    metric: str
     attacks: tuple[str, ...]
     lines: tuple[Line, ...]
     drawn: tuple[Drawn, ...]
@@ -118,6 +120,7 @@ def render(folder: Path, options: Options = Options()) -> tuple[str, str, int]:
         "folder": called(folder),
         "run": run,
         "tables": tables(systems(results, everything)),
+        "measures": metrics(measured),
         "audited": audited,
         "heard": [(r, [h for h in heard if h.result is r]) for r in measured if r.key in kept],
         "left_out": left_out,
@@ -158,7 +161,8 @@ def tables(found: Sequence[System]) -> list[Table]:
         most = max((len(r.rows) for r in results), default=0)
         ranks = ranked([(s, s.tried) for s in here], most)
         lines = [_line(s, attacks, most, place_text(p)) for s, p in zip(here, ranks, strict=True)]
-        made.append(Table(data, seed, most, tuple(attacks), tuple(lines), drawings(here)))
+        metric = metrics(results)
+        made.append(Table(data, seed, most, metric, tuple(attacks), tuple(lines), drawings(here)))
     return made
 
 
@@ -251,6 +255,6 @@ def templates() -> tuple[Environment, Environment]:
             lstrip_blocks=True,
         )
         made.filters |= {"md": md, "number": number, "figure": figure_text, "system": name}
-        made.globals |= {"diff": word_diff, "key": charts.key, "marks": MARKS}
+        made.globals |= {"diff": text_diff, "key": charts.key, "marks": MARKS}
         found.append(made)
     return found[0], found[1]

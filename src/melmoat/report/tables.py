@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group
@@ -74,7 +74,8 @@ def _table(cells: Summary) -> Group:
     counted = sorted({c["n"] for c in cells})
     count = " to ".join(str(n) for n in dict.fromkeys([counted[0], counted[-1]]))
     models = list(dict.fromkeys(c["model"] for c in cells))
-    title = f"WER %, {', '.join(models)} on {first['data']}, {count} utterances"
+    metrics = metric_of(cells)
+    title = f"{metrics} %, {', '.join(models)} on {first['data']}, {count} utterances"
     table = Table()
     if len(models) > 1:
         table.add_column("model", overflow="fold")
@@ -91,17 +92,38 @@ def _table(cells: Summary) -> Group:
     notes += [
         f"{c['model']} / {c['defense']} / {c['attack']}: {_target(c)}"
         for c in cells
-        if c["target_wer"] is not None
+        if _rate(c, "target") is not None
     ]
     return Group(Text(title, style="bold"), table, Text("\n".join(notes), style="dim"))
 
 
+def headline(cell: Mapping[str, Any]) -> str:
+    """The key of a summary's main rate: ``wer``, or ``cer`` where that is said."""
+    return str(cell.get("headline", "wer"))
+
+
+def metric_of(cells: Iterable[Mapping[str, Any]]) -> str:
+    """What the rates of a table are: WER, CER, or both where its texts are of several scripts.
+
+    >>> metric_of([{}, {"headline": "cer"}]), metric_of([])
+    ('WER / CER', 'WER')
+    """
+    return " / ".join(dict.fromkeys(headline(cell).upper() for cell in cells)) or "WER"
+
+
+def _rate(cell: Mapping[str, Any], which: str) -> float | None:
+    """The main rate of a summary against another text."""
+    found: float | None = cell.get(f"{which}_{headline(cell)}")
+    return found
+
+
 def _cell(cell: Mapping[str, Any] | None, most: int) -> Text:
-    if cell is None or cell["wer"] is None:
+    if cell is None or cell[headline(cell)] is None:
         return Text("-")
-    lines = [f"{cell['wer']:.1f}"]
-    if cell["wer_low"] is not None:
-        lines.append(f"[{cell['wer_low']:.1f}, {cell['wer_high']:.1f}]")
+    name = headline(cell)
+    lines = [f"{cell[name]:.1f}"]
+    if cell[f"{name}_low"] is not None:
+        lines.append(f"[{cell[f'{name}_low']:.1f}, {cell[f'{name}_high']:.1f}]")
     if cell["n"] < most:
         lines.append(f"n = {cell['n']}")
     return Text("\n".join(lines))
@@ -109,6 +131,7 @@ def _cell(cell: Mapping[str, Any] | None, most: int) -> Text:
 
 def markdown(suite: Suite, measured: Mapping[tuple[str, str], Mapping[str, Any]]) -> str:
     """WER in percent with 95 % bootstrap intervals over utterances; the paper's in italics.
+    CER where the texts are written without spaces between words.
 
     Behind a targeted attack's WER stands that against its target, which a defense wants high, and
     how many transcripts are the target itself: a few that repeat it many times have a high WER. A
@@ -116,7 +139,10 @@ def markdown(suite: Suite, measured: Mapping[tuple[str, str], Mapping[str, Any]]
     """
     most = max((cell["n"] for cell in measured.values()), default=0)
     columns = list(suite.columns)
-    lines = [f"| WER % | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    lines = [
+        f"| {metric_of(measured.values())} % | {' | '.join(columns)} |",
+        "|---" * (len(columns) + 1) + "|",
+    ]
     for row in suite.rows:
         ours = [
             wer(measured.get((row.label, column)), most) if suite.faces(row, column) else ""
@@ -136,8 +162,9 @@ def _paper(wer: float | None, target: float | None) -> str:
 
 
 def wer(cell: Mapping[str, Any] | None, most: int = 0) -> str:
-    """A cell's WER with its interval; of a targeted attack the WER against the target and the share
-    of transcripts that are the target; its n below ``most``; "-" where it is not measured.
+    """A cell's WER (or CER) with its interval; of a targeted attack that against the target and
+    the share of transcripts that are the target; its n below ``most``; "-" where it is not
+    measured.
 
     >>> low_high = {"wer_low": 3.04, "wer_high": 9.2}
     >>> wer({"wer": 5.91, **low_high, "n": 20}, 40), wer(None)
@@ -147,18 +174,19 @@ def wer(cell: Mapping[str, Any] | None, most: int = 0) -> str:
     """
     if cell is None:
         return "-"
-    low, high = cell["wer_low"], cell["wer_high"]
+    name = headline(cell)
+    low, high = cell[f"{name}_low"], cell[f"{name}_high"]
     interval = None if low is None else (low, high)
-    text = "" if cell.get("target_wer") is None else f", {_target(cell)}"
-    return rate_text(cell["wer"], interval, cell["n"], most, text)
+    text = "" if _rate(cell, "target") is None else f", {_target(cell)}"
+    return rate_text(cell[name], interval, cell["n"], most, text)
 
 
 def _target(cell: Mapping[str, Any]) -> str:
-    return target_text(cell["target_wer"], cell["success"])
+    return target_text(_rate(cell, "target") or 0.0, cell["success"])
 
 
 def target_text(wer: float, share: float) -> str:
-    """WER against the target, and how many percent of transcripts are the target to the letter."""
+    """Error rate against the target, and how many percent of transcripts are the target itself."""
     return f"target {wer:.1f} (reached: {share:.0f} %)"
 
 

@@ -32,7 +32,7 @@ from melmoat.draws import Draws, derive
 from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import word_edits
 from melmoat.models import MODELS
-from melmoat.models.base import frames_needed, spelled
+from melmoat.models.base import compared, frames_needed, spelled
 from melmoat.models.deepspeech2 import DeepSpeech2, DeepSpeech2Config
 from melmoat.text import TextError
 from melmoat.training import loop, students
@@ -178,6 +178,7 @@ class ASRTask:
         self, waves: Sequence[Tensor], name: str, adversary: Adversary | None = None
     ) -> dict[str, float]:
         edits = words = 0
+        same = compared(self.average)
         size = min(16, self.recipe.batch) if adversary is not None else 16
         for i in range(0, len(self.held_out), size):
             batch = self.held_out[i : i + size]
@@ -189,7 +190,7 @@ class ASRTask:
                 )
             hypotheses = self.average.transcribe(audio, Draws([0] * len(batch)))
             for utterance, hypothesis in zip(batch, hypotheses, strict=True):
-                wrong, total = word_edits(utterance.text, hypothesis)
+                wrong, total = word_edits(same(utterance.text), same(hypothesis))
                 edits, words = edits + wrong, words + total
         return {name: 100 * edits / words} if words else {}
 

@@ -10,7 +10,7 @@ import torch
 
 from melmoat import __version__, data, defenses, models
 from melmoat.attacks import ATTACKS, Ball
-from melmoat.attacks.base import MATCHED, AttackError
+from melmoat.attacks.base import MATCHED, AttackError, Goal, aimed
 from melmoat.attacks.probe import Probe
 from melmoat.attacks.universal import Pattern
 from melmoat.bench.cell import identity
@@ -86,7 +86,10 @@ def train_universal(
         draws = Draws(derive(seed, epoch, cut.id) for cut in group)
         truth = [spelled(system, data.written(cut)) for cut in group]
         own = ball.target is None and ball.against == "benign"
-        goal = ball.goal(system.transcribe(audio, draws.fork("benign")) if own else truth, truth)
+        goal: Goal = ball.goal(
+            system.transcribe(audio, draws.fork("benign")) if own else truth, truth
+        )
+        goal = aimed(goal, system)
         loud = (ball.budget.radius(audio) > 0).nonzero().flatten().tolist()
         if loud:  # silence has no room for a perturbation
             audio, goal, draws = audio.pick(loud), goal.pick(loud), draws.pick(loud)

@@ -1,0 +1,160 @@
+"""What brings a reference and a transcript to one spelling before errors are counted.
+
+Which one a recognizer has is its choice, and stands in every row by its name. All of them but
+``none`` and Whisper's published two make one text of all that Unicode has for the same letters, and
+leave out spaces where the script has none (:mod:`melmoat.scripts`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from melmoat.errors import MelmoatError
+from melmoat.text import BREAK, canonical, words_of
+
+# Points of Hebrew, vowels and other points of Arabic (not the marks that make a letter another),
+# and the stroke that only makes a word longer.
+_POINTS = re.compile(
+    "[\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640\u064b-\u0652"
+    "\u0656-\u065f\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed]"
+)
+
+Choice = Literal[
+    "auto", "basic", "none", "plain", "turkish", "unpointed", "whisper-basic", "whisper-english"
+]
+WhisperChoice = Literal[Choice, "whisper"]  # of the two, the one of its language
+
+
+@dataclass(frozen=True)
+class Normaliser:
+    """Brings a reference and a transcript to one spelling before errors are counted.
+
+    Args:
+        name: says which it is, in result files and in the key of a cell.
+        rule: from text to text.
+    """
+
+    name: str
+    rule: Callable[[str], str]
+
+    def __call__(self, text: str) -> str:
+        return " ".join(self.rule(text).split())
+
+
+def plain(text: str) -> str:
+    """Case and punctuation removed, hyphens as spaces; apostrophes and all marks stay.
+
+    >>> plain("It's a caf\u00e9\u2014WELL-known!")
+    "it's a caf\u00e9 well known"
+    """
+    text = BREAK.sub(" ", _small(unicodedata.normalize("NFKC", text)).replace("\u2019", "'"))
+    return canonical(words_of(text, keep="'"))
+
+
+def basic(text: str) -> str:
+    """As Whisper's normaliser for other languages than English, with the marks of letters kept.
+
+    Case, brackets with what they hold, and punctuation go; each sign is a space.
+
+    >>> basic("L'\u00e9t\u00e9 (bis)!")
+    'l \u00e9t\u00e9'
+    """
+    text = re.sub(r"[<\[][^>\]]*[>\]]|\(([^)]+?)\)", "", _small(text))
+    return canonical(words_of(_small(unicodedata.normalize("NFKC", text)), instead=" "))
+
+
+def _small(text: str) -> str:
+    """Small letters; a sigma is the same wherever it stands."""
+    text = unicodedata.normalize("NFC", text)  # a capital I and its dot may stand apart
+    return text.replace("\u0130", "i").lower().replace("\u03c2", "\u03c3")
+
+
+def turkish(text: str) -> str:
+    """As :func:`basic`, with the i's of Turkish and its kin: with a dot or without in both cases.
+
+    >>> turkish("ISPARTA \u0130L\u0130") == turkish("\u0131sparta ili")
+    True
+    """
+    text = unicodedata.normalize("NFC", text)
+    return basic(text.replace("I", "\u0131").replace("\u0130", "i"))
+
+
+def unpointed(text: str) -> str:
+    """As :func:`basic`, without the points of Arabic and Hebrew, which most texts leave out.
+
+    >>> unpointed("\u05e9\u05c1\u05dc\u05d5\u05b9\u05dd") == "\u05e9\u05dc\u05d5\u05dd"
+    True
+    """
+    return canonical(_POINTS.sub("", unicodedata.normalize("NFC", basic(text))))
+
+
+RULES: dict[str, Callable[[str], str]] = {
+    "basic": basic,
+    "none": str,
+    "plain": plain,
+    "turkish": turkish,
+    "unpointed": unpointed,
+}
+PUBLISHED = ("whisper-basic", "whisper-english")
+
+
+def full_name(name: str, spelling: Mapping[str, str]) -> str:
+    """The name of what :func:`named` gives: the British spellings that it maps count by content."""
+    if name != "whisper-english" or not spelling:
+        return name
+    text = json.dumps(dict(spelling), sort_keys=True)
+    return f"{name}+spelling-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def named(name: str, spelling: Mapping[str, str] | None = None) -> Normaliser:
+    """The normaliser of this name.
+
+    Those of Whisper are as transformers ships them (Radford et al. 2022, appendix C).
+    ``whisper-english`` writes contractions, numbers and titles one way; ``whisper-basic`` makes a
+    space of every mark that has no letter of its own, which takes words of Hindi or Thai apart.
+
+    Args:
+        spelling: American for British spellings, for ``whisper-english``.
+
+    Raises:
+        MelmoatError: an unknown name, or transformers is not installed.
+    """
+    if name in RULES:
+        return Normaliser(name, RULES[name])
+    if name not in PUBLISHED:
+        known = ", ".join(sorted([*RULES, *PUBLISHED]))
+        raise MelmoatError(f"unknown normaliser {name!r}; known: {known}")
+    try:
+        from transformers.models.whisper import english_normalizer as published
+    except ImportError as error:
+        raise MelmoatError(
+            f'the normaliser {name} needs transformers: pip install "melmoat[hf]"'
+        ) from error
+    if name == "whisper-basic":
+        return Normaliser(name, published.BasicTextNormalizer())
+    rule = published.EnglishTextNormalizer(dict(spelling or {}))
+    return Normaliser(full_name(name, spelling or {}), rule)
+
+
+def of(given: Any) -> Normaliser:
+    """The normaliser that a recognizer gives: a name, one of these, or a function of a text.
+
+    Raises:
+        MelmoatError: it is none of them.
+    """
+    if isinstance(given, Normaliser):
+        return given
+    if isinstance(given, str):
+        return named(given)
+    if not callable(given):
+        raise MelmoatError(
+            f"a normaliser is a name or a function of a text, got a {type(given).__name__} "
+            "(docs/recognizers.md)"
+        )
+    return Normaliser(getattr(given, "name", getattr(given, "__name__", "own")), given)

@@ -1,0 +1,105 @@
+"""Right to the letter is no error in any language, and other words are errors."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from melmoat.errors import MelmoatError
+from melmoat.metrics.errors import char_edits, word_edits
+from melmoat.models.whisper_text import normaliser, normaliser_name
+from melmoat.normalisers import RULES, Normaliser, named, of
+from melmoat.text import capitals
+from tests.languages import APART, SAID
+
+WHISPER = {"english": "en", "hindi": "hi", "turkish": "tr"}
+TEXT = st.text(st.characters(categories=["L", "M", "N", "Zs"]), max_size=12)
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+@pytest.mark.parametrize("language", SAID)
+def test_a_text_is_itself_however_unicode_writes_it(name: str, language: str) -> None:
+    same, said = named(name), SAID[language]
+    assert same(said)
+    if name == "none":
+        return
+    for form in ("NFC", "NFD"):
+        other = unicodedata.normalize(form, said)
+        assert char_edits(same(said), same(other))[0] == 0
+        assert same(same(other)) == same(said)
+    assert len(same(said).split()) <= len(said.replace("-", " ").replace("'", " ").split())
+
+
+@pytest.mark.parametrize("language", APART)
+def test_two_words_are_two(language: str) -> None:
+    one, two = APART[language]
+    turkic = language == "turkish"
+    for name in ("plain", "turkish" if turkic else "basic", "none"):
+        assert word_edits(named(name)(one), named(name)(two)) == (1, 1)
+    own = normaliser(False, {}, "tr" if turkic else None)
+    assert word_edits(own(one), own(two)) == (1, 1)
+
+
+@pytest.mark.parametrize("language", sorted(SAID))
+def test_case_and_punctuation_are_no_errors_of_capitals(language: str) -> None:
+    plain = named("plain")
+    assert plain(capitals(SAID[language])) == plain(SAID[language])
+
+
+@given(TEXT)
+def test_capitals_lose_nothing_that_plain_keeps(text: str) -> None:
+    plain = named("plain")
+    assert plain(capitals(text)) == plain(unicodedata.normalize("NFC", text))
+
+
+@given(TEXT)
+def test_normalising_twice_changes_nothing(text: str) -> None:
+    for name in ("plain", "basic"):
+        once = named(name)(text)
+        assert named(name)(once) == once
+
+
+def test_the_i_of_turkish() -> None:
+    same = named("turkish")
+    assert same("ISPARTA \u0130L\u0130") == same("\u0131sparta ili") != same("isparta ili")
+    assert named("basic")("\u0130stanbul") == "istanbul"
+
+
+def test_points_are_a_choice() -> None:
+    for language in ("arabic", "hebrew"):
+        bare, pointed = SAID[language], SAID[f"{language}, pointed"]
+        assert word_edits(named("basic")(bare), named("basic")(pointed)) == (2, 2)
+        assert named("unpointed")(bare) == named("unpointed")(pointed)
+
+
+def test_spaces_are_no_errors_where_a_script_has_none() -> None:
+    one, two = "\u6253\u5f00\u95e8\uff0c\u8c22\u8c22", "\u6253\u5f00 \u95e8 \u8c22\u8c22\u3002"
+    assert named("basic")(one) == named("basic")(two) == "\u6253\u5f00\u95e8\u8c22\u8c22"
+
+
+def test_the_default_of_whisper_is_by_language() -> None:
+    assert normaliser_name(True, {}, "en") == "whisper-english"
+    assert normaliser_name(False, {}, "hi") == normaliser_name(False, {}) == "basic"
+    assert normaliser_name(False, {}, "tr") == "turkish"
+    assert normaliser_name(False, {}, "hi", "whisper") == "whisper-basic"
+    assert normaliser_name(True, {}, "en", "whisper") == "whisper-english"
+    assert normaliser_name(True, {}, "en", "none") == "none"
+
+
+def test_basic_is_whispers_where_no_mark_stands_alone() -> None:
+    pytest.importorskip("transformers", reason="needs the extra hf")
+    published = named("whisper-basic")
+    for language in ("english", "german", "russian", "vietnamese", "arabic", "hebrew", "korean"):
+        assert named("basic")(SAID[language]) == published(SAID[language])
+    assert len(published(SAID["hindi"]).split()) > len(SAID["hindi"].split())
+
+
+def test_what_a_recognizer_may_give() -> None:
+    assert of("basic").name == "basic"
+    assert of(str.lower)("A  B") == "a b"
+    assert of(Normaliser("x", str)).name == "x"
+    with pytest.raises(MelmoatError, match=r"unknown normaliser 'basics'; known: basic, none"):
+        of("basics")
+    with pytest.raises(MelmoatError, match="a name or a function of a text, got a int"):
+        of(3)
