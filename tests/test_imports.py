@@ -18,6 +18,8 @@ LAYERS = [
         "draws",
         "spec",
         "assets",
+        "files",
+        "inert",
         "weights",
         "memory",
         "own",
