@@ -81,15 +81,20 @@ def whisper(
     task: Literal["transcribe", "translate"] = "transcribe",
     beam: int = 0,
     pad: float = 1.0,
+    no_speech_threshold: float | None = None,
+    logprob_threshold: float | None = None,
+    compression_ratio_threshold: float | None = None,
 ) -> Recognizer:
     """Whisper, by hub name, folder, or ``ct2:`` and a folder or package (extra ``hf``).
 
     ``language`` such as ``de`` or ``german``; where none is given it is the checkpoint's own (of
     ``generation_config.json``), or found out in each utterance. ``beam`` is the width of a beam
     search; 0 decodes greedily. Windows are rounded up to multiples of ``pad`` seconds; 30 is the
-    reference's.
+    reference's. The thresholds say when a text is not believed (``docs/recognizers.md``): none by
+    default; ``no_speech_threshold=0.6,compression_ratio_threshold=2.4`` leaves silence empty.
     """
-    return whisper_load.load(name, language, task, beam, pad)
+    thresholds = (no_speech_threshold, logprob_threshold, compression_ratio_threshold)
+    return whisper_load.load(name, language, task, beam, pad, thresholds)
 
 
 MODELS: Family[Recognizer] = Family(

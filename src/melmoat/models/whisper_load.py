@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 
 from melmoat.errors import MelmoatError
 from melmoat.models import ctranslate2
+from melmoat.models.guards import Guards
 from melmoat.models.seq2seq import Vocabulary
 from melmoat.models.whisper import Whisper
 from melmoat.models.whisper_text import normaliser, normaliser_name, written
@@ -212,13 +213,22 @@ def _compared(files: Files, language: str | None, task: Task) -> tuple[bool, dic
     return english, files.json("normalizer.json")
 
 
-def load(name: str, language: str | None, task: Task, beam: int, pad: float) -> Whisper:
+def load(
+    name: str,
+    language: str | None,
+    task: Task,
+    beam: int,
+    pad: float,
+    thresholds: tuple[float | None, float | None, float | None] = (None, None, None),
+) -> Whisper:
     """The recognizer that ``name`` stands for; see :func:`find` and :class:`Whisper`.
+
+    ``thresholds`` are those of :class:`Guards`, in its order.
 
     Raises:
         MelmoatError: transformers is not installed.
         WeightsError: no such weights, or of another network.
-        ValueError: a language or a task that it does not know.
+        ValueError: a language or a task that it does not know, or thresholds out of range.
     """
     hf = _transformers()
     files = find(name)
@@ -245,6 +255,7 @@ def load(name: str, language: str | None, task: Task, beam: int, pad: float) -> 
         beam,
         pad,
         files.origin,
+        Guards(_silence(tokenizer), *thresholds) if thresholds != (None, None, None) else None,
     )
 
 
@@ -300,6 +311,12 @@ def _id(tokenizer: Any, token: str) -> int:
     if found is None:
         raise WeightsError(f"its tokenizer has no {token}; is it Whisper's?")
     return found
+
+
+def _silence(tokenizer: Any) -> int:
+    """The token that says that nobody speaks, which transformers used to call otherwise."""
+    found: int | None = tokenizer.token_to_id("<|nospeech|>")
+    return _id(tokenizer, "<|nocaptions|>") if found is None else found
 
 
 def _vocabulary(tokenizer: Any, network: Any, settings: Mapping[str, Any]) -> Vocabulary:
