@@ -110,6 +110,8 @@ def folder(tmp_path: Path) -> Path:
     pytest.importorskip("transformers", reason="needs the extra hf")
     tiny = pytest.importorskip("tests.models.tiny_whisper")
     made: Path = tiny.save(tmp_path / "tiny", tiny.network())
+    file = made / "tokenizer.json"  # of English alone, so nothing asks for this token
+    file.write_text(file.read_text().replace("<|translate|>", "<|nospeech|>"))
     return made
 
 
@@ -122,8 +124,8 @@ def test_a_batch_equals_its_singles(folder: Path, ragged: Audio, beam: int, defe
     audio = Audio.of([*ragged, long])
     spec = f"whisper:{folder},beam={beam}"
     plain = defenses.build(defense).wrap(models.load(spec))
-    likely = models.load(spec).hear(ragged, Draws(range(3))).opening(263)  # type: ignore[attr-defined]
-    bar = float(likely.sort().values[1])  # between the likeliest and the others, or near it
+    likely = models.load(spec).hear(ragged, Draws(range(3))).opening(261)  # type: ignore[attr-defined]
+    bar = float(likely.sort().values[1:].mean())  # between the likeliest and the others
     model = models.load(f"{spec},no_speech_threshold={bar},compression_ratio_threshold=1e9")
     guarded = defenses.build(defense).wrap(model)
     free, heard = (system.transcribe(audio, draws) for system in (plain, guarded))
