@@ -21,6 +21,8 @@ LAYERS = [
         "draws",
         "spec",
         "assets",
+        "files",
+        "inert",
         "weights",
         "memory",
         "own",

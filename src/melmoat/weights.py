@@ -1,7 +1,7 @@
 """Files of weights, ours and foreign.
 
 Ours are safetensors with a JSON card (architecture, config and origin) in the header. Foreign ones
-are PyTorch checkpoints, read with ``weights_only=True``: a pickle that would run code is refused.
+are PyTorch checkpoints, read without running their pickles (:mod:`melmoat.inert`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,14 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from melmoat import files, inert
 from melmoat.devices import CPU
 from melmoat.errors import MelmoatError
+
+RESAVE = (
+    "if you trust its origin, load it in its own project and save {'state_dict': "
+    "model.state_dict(), ...} with torch.save"
+)
 
 
 class WeightsError(MelmoatError):
@@ -63,6 +69,8 @@ def read_header(path: Path) -> dict[str, Any]:
     """The header of a file written by :func:`write`."""
     if not path.is_file():
         raise WeightsError(f"{path}: no such weights file")
+    if wrong := files.obstacle(path):
+        raise WeightsError(f"{path}: {wrong}")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -83,29 +91,61 @@ def read(path: Path) -> dict[str, Tensor]:
 def read_pickle(path: Path) -> Mapping[str, Any]:
     """Load a foreign checkpoint without executing anything.
 
+    What other libraries would have made of its settings comes as :class:`melmoat.inert.Inert`. A
+    safetensors file under any name is the dictionary of its tensors.
+
     Raises:
         WeightsError: missing, not a checkpoint, or it needs code to unpickle.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such weights file")
+    if wrong := files.obstacle(path):
+        raise WeightsError(f"{path}: {wrong}")
+    if files.is_safetensors(path):
+        return _bare(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            package = torch.load(path, map_location="cpu", weights_only=True)
+            package = inert.load(path)
     except pickle.UnpicklingError as error:
-        found = re.search(r"(GLOBAL|operand|class) \S+", str(error))
-        raise WeightsError(
-            f"{path}: refused, not a checkpoint of plain tensors, numbers and strings "
-            f"({found[0] if found else 'pickle'}); unpickling it could run code. If you trust its "
-            "origin, load it in its own project and save {'state_dict': model.state_dict(), ...}"
-        ) from error
+        raise WeightsError(_refused(path, str(error))) from error
     except OSError:
         raise
     except Exception as error:  # torch answers foreign bytes with errors of many kinds
         raise WeightsError(f"{path}: not a readable PyTorch checkpoint ({error})") from error
+    if isinstance(package, inert.Inert):
+        raise WeightsError(
+            f"{path}: holds a whole {inert.name_of(package)}, which only its own code can read; "
+            f"{RESAVE}"
+        )
     if not isinstance(package, Mapping):
         raise WeightsError(f"{path}: holds a {type(package).__name__}, expected a dictionary")
     return package
+
+
+def _refused(path: Path, reason: str) -> str:
+    if "Unsupported operand" in reason and files.is_torch(path):
+        return f"{path}: its pickle is of a protocol above 2, which is not read here; {RESAVE}"
+    found = re.search(r"(GLOBAL|operand|class) \S+", reason)
+    return (
+        f"{path}: refused, not a checkpoint of plain tensors, numbers and strings "
+        f"({found[0] if found else 'pickle'}); unpickling it could run code. {RESAVE}"
+    )
+
+
+def _bare(path: Path) -> dict[str, Tensor]:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            ours = "melmoat" in (file.metadata() or {})
+        state: dict[str, Tensor] = safetensors.torch.load_file(path)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: not whole safetensors ({error}); fetch it again") from error
+    if ours:
+        raise WeightsError(
+            f"{path}: weights that melmoat wrote; a recognizer is deepspeech2:{path}, a vocoder "
+            f"trained:{path}"
+        )
+    return state
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:

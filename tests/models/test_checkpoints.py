@@ -1,6 +1,8 @@
+import enum
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,8 +11,15 @@ from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.models import DeepSpeech2, checkpoints
 from melmoat.spec import SpecError
+from melmoat.text import LABELS
 from melmoat.weights import WeightsError
 from tests.conftest import tiny_config
+
+
+class SpectrogramWindow(enum.Enum):
+    """As the V3 project has it."""
+
+    hamming = "hamming"
 
 
 def published(model: DeepSpeech2) -> dict[str, torch.Tensor]:
@@ -87,6 +96,91 @@ def test_windows_are_those_of_the_published_code(tmp_path: Path) -> None:
         assert mirrored == (layout == "v2")
 
 
+@pytest.mark.parametrize("holder", [list, "".join, tuple])
+@pytest.mark.parametrize("place", [1, 13, 28])
+def test_the_blank_may_stand_anywhere(
+    tmp_path: Path, tiny: DeepSpeech2, ragged: Audio, holder: Any, place: int
+) -> None:
+    labels = LABELS[1 : place + 1] + "_" + LABELS[place + 1 :]
+    state = published(tiny)
+    rows = [LABELS.index(label) for label in labels]
+    state["fc.0.module.1.weight"] = state["fc.0.module.1.weight"][rows]
+    conf = {"audio_conf": {"sample_rate": 16_000}}
+    torch.save({"state_dict": state, "labels": holder(labels), **conf}, tmp_path / "moved.pth")
+    torch.save({"state_dict": published(tiny), "labels": LABELS, **conf}, tmp_path / "first.pth")
+    moved, first = (
+        models.load(f"deepspeech.pytorch:{tmp_path / n}.pth") for n in ("moved", "first")
+    )
+    draws, texts = Draws(range(3)), ["GO ON", "A", ""]
+    assert torch.equal(moved.loss(ragged, texts, draws), first.loss(ragged, texts, draws))
+    assert moved.transcribe(ragged, draws) == first.transcribe(ragged, draws)
+    assert any(moved.transcribe(ragged, draws))
+    assert isinstance(moved, DeepSpeech2)
+    assert moved.labels == "_" + labels.replace("_", "")
+
+
+def test_settings_of_the_v3_trainer(tmp_path: Path, ragged: Audio) -> None:
+    """Lightning keeps OmegaConf's objects, with members of the project's own enums in them."""
+    omegaconf = pytest.importorskip("omegaconf", reason="only writes what is read here")
+    model = DeepSpeech2(tiny_config(rate=8_000, window=200, hop=80, symmetric=False)).eval()
+    spect = {"sample_rate": 8_000, "window_size": 0.025, "window_stride": 0.01}
+    hyper = {
+        "labels": omegaconf.OmegaConf.create(list(model.labels)),
+        "spect_cfg": omegaconf.OmegaConf.create({**spect, "window": SpectrogramWindow.hamming}),
+        "model_cfg": omegaconf.OmegaConf.create({"hidden_size": 1}),
+    }
+    trainer = {
+        "callbacks": {SpectrogramWindow: {"best_score": np.float64(3), "dirpath": tmp_path}},
+        "hparams_type": omegaconf.DictConfig,
+        "optimizer_states": [{"state": {0: {"step": torch.tensor(1)}}, "param_groups": []}],
+    }
+    path = tmp_path / "epoch=1.ckpt"
+    for hyper_parameters in (hyper, omegaconf.OmegaConf.create(hyper)):
+        package = {"state_dict": published(model), "hyper_parameters": hyper_parameters, **trainer}
+        torch.save(package, path)
+        loaded = models.load(f"deepspeech.pytorch:path={path}")
+        assert isinstance(loaded, DeepSpeech2)
+        assert loaded.config == model.config
+        draws = Draws(range(3))
+        slow = Audio(ragged.wav, ragged.lengths, 8_000)
+        assert torch.equal(loaded.log_probs(slow, draws)[0], model.log_probs(slow, draws)[0])
+
+
+@pytest.mark.parametrize("outer", ["module.", "model.", "model.module."])
+def test_weights_inside_another_module(
+    tmp_path: Path, tiny: DeepSpeech2, ragged: Audio, outer: str
+) -> None:
+    state = {f"{outer}{k}": v for k, v in published(tiny).items()}
+    torch.save({"state_dict": state | {"criterion.x": torch.zeros(1)}}, tmp_path / "a.pth")
+    loaded = models.load(f"deepspeech.pytorch:{tmp_path / 'a.pth'}")
+    assert same(loaded, tiny, ragged)
+
+
+def test_keys_before_v2(tmp_path: Path, tiny: DeepSpeech2, ragged: Audio) -> None:
+    """No module around the convolutions and no biases in the recurrent layers, which are zeros."""
+    for key, value in tiny.state_dict().items():
+        if "rnns" in key and "bias_" in key:
+            value.zero_()
+    state = {k.replace(".seq_module.", "."): v for k, v in published(tiny).items()}
+    state = {k: v for k, v in state.items() if ".rnn.bias_" not in k}
+    torch.save({"state_dict": state}, tmp_path / "a.pth")
+    assert same(models.load(f"deepspeech.pytorch:{tmp_path / 'a.pth'}"), tiny, ragged)
+    state["rnns.0.rnn.weight_ih_l0"] = torch.zeros(4 * 24, 4 * 21)
+    torch.save({"state_dict": state}, tmp_path / "a.pth")
+    with pytest.raises(
+        WeightsError, match=r"release 1, whose convolutions are not padded.*release 2"
+    ):
+        models.load(f"deepspeech.pytorch:{tmp_path / 'a.pth'}")
+
+
+def test_one_missing_bias_is_no_old_file(tmp_path: Path, tiny: DeepSpeech2) -> None:
+    state = published(tiny)
+    del state["rnns.1.rnn.bias_ih_l0"]
+    torch.save({"state_dict": state}, tmp_path / "a.pth")
+    with pytest.raises(WeightsError, match=r"differing: \['rnns\.1\.ahead\.bias_ih_l0'\]"):
+        models.load(f"deepspeech.pytorch:{tmp_path / 'a.pth'}")
+
+
 def test_our_own_files_come_back(tmp_path: Path, tiny: DeepSpeech2, ragged: Audio) -> None:
     path = tmp_path / "a.safetensors"
     checkpoints.save(path, tiny, {"origin": "a test"})
@@ -114,7 +208,7 @@ def test_missing_foreign_and_ill_fitting_weights(tmp_path: Path, tiny: DeepSpeec
     state = published(tiny)
     del state["fc.0.module.1.weight"]
     torch.save({"state_dict": state}, tmp_path / "part.pth")
-    with pytest.raises(WeightsError, match=r"differing: \['head\.weight'\]"):
+    with pytest.raises(WeightsError, match=r"'fc\.0\.module\.1\.weight' is missing"):
         models.load(f"deepspeech.pytorch:{tmp_path / 'part.pth'}")
 
 
@@ -122,7 +216,12 @@ def test_missing_foreign_and_ill_fitting_weights(tmp_path: Path, tiny: DeepSpeec
     ("changes", "message"),
     [
         ({"audio_conf": {"window": "hann"}}, "only the published hamming window"),
-        ({"hyper_parameters": None, "labels": 7}, "settings that cannot be used"),
+        ({"hyper_parameters": None, "labels": 7}, "labels must be characters, got 7"),
+        ({"labels": ["_", "ch", *"abc"]}, "labels of several characters or none, such as 'ch'"),
+        ({"labels": LABELS[:-1]}, "28 labels for a network of 29 outputs"),
+        ({"labels": LABELS.replace("Z", "A")}, r"labels \['A'\] occur twice"),
+        ({"labels": LABELS.replace("_", "#")}, r"no '_' among its labels .* put '_' in its place"),
+        ({"hyper_parameters": {"spect_cfg": {"sample_rate": 8_000}}}, "is not what it was trained"),
         ({"state_dict": {"rnns.0.rnn.weight_hh_l0": 3}}, "other things than tensors"),
         ({"state_dict": {"conv": torch.zeros(1)}}, r"'rnns\.0\.rnn\.weight_hh_l0' is missing"),
     ],

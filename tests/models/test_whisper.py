@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from melmoat import attacks, data, defenses, models
@@ -396,7 +397,7 @@ def test_errors_say_what_to_do(
     monkeypatch.syspath_prepend(folder.parent)
     fails("whisper:ct2:of-two", r"only of_two_part2 of its two packages .*offline-base")
     fails(f"whisper:{tmp_path / 'none'}", "no such folder")
-    fails(f"whisper:{tmp_path}", "expected config.json, model.safetensors and tokenizer.json")
+    fails(f"whisper:{tmp_path}", r"expected config.json, model.safetensors .*and tokenizer.json")
     fails("whisper:openai/whisper-huge", "the hub cannot be reached .no network in tests")
     fails(
         "whisper:huge", "hf download openai/whisper-huge --local-dir FOLDER`.* give whisper:FOLDER"
@@ -424,6 +425,50 @@ def test_a_missing_extra_prints_the_pip_line(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
     with pytest.raises(MelmoatError, match=r'pip install "melmoat\[hf\]"'):
         models.load("whisper:tiny.en")
+
+
+def slow_files(folder: Path) -> None:
+    """vocab.json, merges.txt and the rest in place of tokenizer.json, and a PyTorch file."""
+    made = json.loads((folder / "tokenizer.json").read_text())
+    state = load_file(folder / "model.safetensors")
+    (folder / "vocab.json").write_text(json.dumps(made["model"]["vocab"]))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    added = {token["content"]: token["id"] for token in made["added_tokens"]}
+    (folder / "added_tokens.json").write_text(json.dumps(added))
+    torch.save(state, folder / "pytorch_model.bin")
+    for name in ("tokenizer.json", "model.safetensors"):
+        (folder / name).unlink()
+
+
+def test_files_as_older_recipes_left_them(
+    tmp_path: Path, folder: Path, ragged: Audio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = tiny_whisper.save(tmp_path / "old", tiny_whisper.network())
+    slow_files(old)
+    new, found = load(f"whisper:{folder}"), load(f"whisper:{old}")
+    assert torch.equal(found.loss(ragged, TEXTS, DRAWS), new.loss(ragged, TEXTS, DRAWS))
+    assert found.transcribe(ragged, DRAWS) == new.transcribe(ragged, DRAWS)
+    ids = [257, *new.vocabulary.encode(" Größe"), 263]
+    assert found.vocabulary.decode(ids) == new.vocabulary.decode(ids) == "  Größe"
+    first = Cell(f"whisper:{old}", "none", "none", "demo").key
+    (old / "merges.txt").write_text("#version: 0.2\nh e\n")
+    assert Cell(f"whisper:{old}", "none", "none", "demo").key != first
+
+
+def test_files_that_are_no_weights_say_what_they_are(tmp_path: Path, folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    whole = weights.read_bytes()
+    torch.save(load_file(weights), tmp_path / "small.pt")
+    for content, message in (
+        (b"version https://git-lfs.github.com/spec/v1\n", "git-lfs pull|`git lfs pull`"),
+        (whole[:-9], "cut short: safetensors"),
+        ((tmp_path / "small.pt").read_bytes(), "call it pytorch_model.bin"),
+    ):
+        weights.write_bytes(content)
+        with pytest.raises(WeightsError, match=message):
+            models.load(f"whisper:{folder}")
+    with pytest.raises(WeightsError, match="a file of openai/whisper, which is not read here"):
+        models.load(f"whisper:{tmp_path / 'small.pt'}")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import shutil
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import yaml
-from torch import Tensor
+from torch import Tensor, nn
 
 from melmoat import vocoders
 from melmoat.errors import MelmoatError
@@ -163,6 +164,62 @@ def test_weight_norm_is_folded() -> None:
     folded = fold_weight_norm(weight_normed(weights))
     assert folded.keys() == weights.keys()
     assert all(torch.allclose(folded[k], weights[k]) for k in weights)
+
+
+def parametrized(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The same with weight norm as ``nn.utils.parametrizations`` keeps it."""
+    names = {"weight_g": "original0", "weight_v": "original1"}
+    out = {}
+    for key, value in state.items():
+        stem, _, last = key.rpartition(".")
+        name = f"{stem}.parametrizations.weight.{names[last]}" if last in names else key
+        out[name] = value
+    return out
+
+
+def test_weight_norm_is_pytorchs_own() -> None:
+    for norm in (nn.utils.parametrizations.weight_norm, old_weight_norm):
+        for axis in (0, 1, 2):
+            for layer in (nn.Conv1d(3, 4, 5), nn.ConvTranspose1d(3, 4, 5)):
+                made = norm(layer, dim=axis)
+                for parameter in made.parameters():
+                    parameter.data = torch.rand_like(parameter) + 0.1
+                x = normal(1, 3, 9).float()
+                made(x)  # computes the weight
+                folded = fold_weight_norm(made.state_dict())
+                assert folded.keys() == {"weight", "bias"}
+                assert torch.equal(folded["weight"], made.weight)
+
+
+def old_weight_norm(layer: nn.Module, dim: int) -> nn.Module:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        made: nn.Module = nn.utils.weight_norm(layer, dim=dim)
+    return made
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (1, 4, 1), (3, 1, 2)])
+def test_gains_along_no_axis_are_refused(shape: tuple[int, ...]) -> None:
+    state = {"a.weight_g": torch.ones(shape), "a.weight_v": torch.ones(3, 5, 2)}
+    with pytest.raises(ValueError, match=r"a\.weight_g is .* no gains of weights \[3, 5, 2\]"):
+        fold_weight_norm(state)
+
+
+@pytest.mark.parametrize("form", ["parametrized", "plain"])
+def test_every_generator_in_every_form_of_weight_norm(tmp_path: Path, form: str) -> None:
+    change = parametrized if form == "parametrized" else fold_weight_norm
+    ours = melgan_of(MELGANS[0])
+    torch.save(change(renamed(ours, "descriptinc")), tmp_path / "netG.pt")
+    assert same(vocoders.load(f"descriptinc-melgan:{tmp_path / 'netG.pt'}"), ours)
+    pwg = small_pwg()
+    for generator, params, more in (
+        (pwg, PARAMS, {}),
+        (ours, {}, {"generator_type": "MelGANGenerator"}),
+    ):
+        package = kan_bayashi(tmp_path, generator, params, **more)
+        package["model"]["generator"] = change(package["model"]["generator"])
+        torch.save(package, tmp_path / "checkpoint-400000steps.pkl")
+        assert same(from_folder(tmp_path), generator)
 
 
 # kan-bayashi: config.yml and statistics
@@ -447,6 +504,31 @@ def test_hifigan_of_any_size(tmp_path: Path, config: HiFiGANConfig) -> None:
     assert torch.allclose(loaded.double()(mel), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("config", HIFIGANS[1:], ids=str)
+@pytest.mark.parametrize("wrap", ["generator", "state_dict", None])
+def test_hifigan_however_it_was_saved(
+    tmp_path: Path, config: HiFiGANConfig, wrap: str | None
+) -> None:
+    state = hifigan_folder(tmp_path, config)
+    path = tmp_path / "g_02500000"
+    expected = vocoders.load(f"hifigan:{path}")
+    for form in (parametrized(state), fold_weight_norm(state), state):
+        form = {f"module.{key}": value for key, value in form.items()}
+        torch.save({wrap: form} if wrap else form, path)
+        assert same(vocoders.load(f"hifigan:{path}"), expected)
+
+
+def test_the_configuration_may_have_another_name(tmp_path: Path) -> None:
+    hifigan_folder(tmp_path, HIFIGANS[0])
+    (tmp_path / "config.json").rename(tmp_path / "config_v1.json")
+    spec = f"hifigan:{tmp_path / 'g_02500000'}"
+    assert vocoders.load(spec).config == HIFIGANS[0]
+    assert published.side_files(tmp_path / "g_02500000") == [tmp_path / "config_v1.json"]
+    shutil.copy(tmp_path / "config_v1.json", tmp_path / "config_v2.json")
+    with pytest.raises(WeightsError, match=r"of config_v1\.json, config_v2\.json take the one"):
+        vocoders.load(spec)
+
+
 def test_published_hifigan_settings_are_the_default() -> None:
     state = official(HIFIGANS[0], MEL)
     loaded = hifigan_module.from_published(state)
@@ -461,7 +543,13 @@ def test_published_hifigan_settings_are_the_default() -> None:
         ({"upsample_rates": [8]}, "got 2 for 1"),
         ({"resblock_dilation_sizes": [[1, 3, 5]]}, "1 for 3"),
         ({"resblock_dilation_sizes": [[1, 3]] * 3}, "weights do not fit HiFiGAN"),
-        ({"num_mels": 80}, "weights do not fit HiFiGAN"),
+        ({"num_mels": 80}, "num_mels 80 is not that of the weights, 6: it belongs to another"),
+        ({"resblock": "2"}, "resblock 2 is not that of the weights, 1"),
+        ({"upsample_initial_channel": 16}, "upsample_initial_channel 16 is not"),
+        ({"upsample_kernel_sizes": [8, 5]}, r"upsample_kernel_sizes \[8, 5\] is not"),
+        ({"resblock_kernel_sizes": [3, 5, 7]}, r"resblock_kernel_sizes \[3, 5, 7\] is not"),
+        ({"upsample_rates": [8, 1], "hop_size": 8}, "kernel of 4 does not make 1 samples of each"),
+        ({"hop_size": 20}, "makes 8 samples a frame, its mel has 20"),
         ({"sampling_rate": "fast"}, r"config\.json: not usable as its configuration"),
     ],
 )
@@ -542,7 +630,7 @@ def test_files_that_are_no_such_checkpoint(tmp_path: Path, spec: str) -> None:
         vocoders.load(f"{spec}:{tmp_path}")
     for content in (b"", b"text", b"PK\x03\x04 torn"):
         path.write_bytes(content)
-        with pytest.raises(WeightsError, match=r"not (a|usable)"):
+        with pytest.raises(WeightsError, match=r"not (a|usable)|is empty|cut short"):
             vocoders.load(f"{spec}:{path}")
     foreign: list[dict[str, Any]] = [
         {},

@@ -34,10 +34,10 @@ def tsv(
 
     Tabs are between columns, paths are relative to the folder. ``start`` and ``end`` (or
     ``duration``) in seconds, where they are there, make an utterance a part of its file; other
-    columns are passed over. Cuts have their texts in upper case without punctuation and Latin accents;
-    :func:`written` has them as they stand. ``speakers`` keeps only those named, with ``+`` between
-    them; ``shortest`` and ``longest`` bound an utterance's seconds (0: no bound); ``channel`` of
-    files with several is ``mix``, the mean, or a number from 0.
+    columns are passed over. Cuts have their texts in upper case without punctuation and Latin
+    accents; :func:`written` has them as they stand. ``speakers`` keeps only those named, with ``+``
+    between them; ``shortest`` and ``longest`` bound an utterance's seconds (0: no bound);
+    ``channel`` of files with several is ``mix``, the mean, or a number from 0.
     """
     table = listings(path)[0] if path.is_dir() else path
     if not table.is_file():

@@ -50,6 +50,11 @@ class DeepSpeech2Config:
         """Frequency bins of the spectrogram."""
         return self.window // 2 + 1
 
+    @property
+    def inputs(self) -> int:
+        """Inputs of the first recurrent layer: what the convolutions leave of the bins."""
+        return self.channels * (((self.bins + 1) // 2 + 1) // 2)
+
 
 class MaskedConv(nn.Module):
     """Conv2d, batch norm, Hardtanh(0, 20), with frames beyond each utterance held at zero.
@@ -158,9 +163,8 @@ class DeepSpeech2(CTC, nn.Module):
                 MaskedConv(nn.Conv2d(c, c, (21, 11), stride=(2, 1), padding=(10, 5))),
             ]
         )
-        inputs = c * (((config.bins + 1) // 2 + 1) // 2)
         self.rnns = nn.ModuleList(
-            SumRNN(config.rnn, h if i else inputs, h, config.bidirectional, norm=i > 0)
+            SumRNN(config.rnn, h if i else config.inputs, h, config.bidirectional, norm=i > 0)
             for i in range(config.layers)
         )
         self.lookahead = None if config.bidirectional else Lookahead(h, config.lookahead)

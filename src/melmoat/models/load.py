@@ -94,6 +94,9 @@ def whisper(
     beam: int = 0,
     pad: float = 1.0,
     normaliser: WhisperChoice = "auto",
+    no_speech_threshold: float | None = None,
+    logprob_threshold: float | None = None,
+    compression_ratio_threshold: float | None = None,
 ) -> Recognizer:
     """Whisper, by hub name, folder, or ``ct2:`` and a folder or package (extra ``hf``).
 
@@ -101,9 +104,12 @@ def whisper(
     ``generation_config.json``), or found out in each utterance. ``beam`` is the width of a beam
     search; 0 decodes greedily. Windows are rounded up to multiples of ``pad`` seconds; 30 is the
     reference's. ``normaliser`` is what texts are compared by: ``whisper``'s own in English, else
-    ``basic``, which keeps vowel signs and accents.
+    ``basic``, which keeps vowel signs and accents. The thresholds say when a text is not believed
+    (``docs/recognizers.md``): none by default;
+    ``no_speech_threshold=0.6,compression_ratio_threshold=2.4`` leaves silence empty.
     """
-    return whisper_load.load(name, language, task, beam, pad, normaliser)
+    thresholds = (no_speech_threshold, logprob_threshold, compression_ratio_threshold)
+    return whisper_load.load(name, language, task, beam, pad, normaliser, thresholds)
 
 
 MODELS: Family[Recognizer] = Family(

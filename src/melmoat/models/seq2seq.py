@@ -19,6 +19,7 @@ from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.models.base import Recognizer
+from melmoat.models.guards import Guards
 from melmoat.text import TextError, listed
 
 PARTS = 8  # of a long utterance that are heard at once, to bound memory
@@ -45,6 +46,14 @@ class Vocabulary:
     never: tuple[int, ...] = ()
     not_first: tuple[int, ...] = ()
 
+    def allowed(self, logs: Tensor, first: bool) -> Tensor:
+        """Log probabilities ``[..., V]``, minus infinity where decoding may not choose."""
+        logs = logs.clone()
+        logs[..., list(self.never)] = -math.inf
+        if first:
+            logs[..., list(self.not_first)] = -math.inf
+        return logs
+
 
 class Heard(Protocol):
     """A batch that was heard, and the tokens read so far."""
@@ -60,6 +69,13 @@ class Heard(Protocol):
 
     def pick(self, rows: Sequence[int]) -> Heard:
         """Some of the utterances, a row perhaps several times, with what each has read."""
+        ...
+
+    def opening(self, token: int) -> Tensor:
+        """Probability of ``token`` right behind what starts every text; only for guards.
+
+        Shape: ``[B]``.
+        """
         ...
 
 
@@ -98,6 +114,7 @@ class Seq2Seq:
     rate: int
     vocabulary: Vocabulary
     beam: int = 0
+    guards: Guards | None = None
 
     def hear(self, audio: Audio, draws: Draws) -> Heard:
         """The batch, with nothing read yet."""
@@ -135,10 +152,12 @@ class Seq2Seq:
         for some, own in batches:
             with torch.no_grad():
                 heard = self.hear(some, own)
+                unread = heard.pick(range(len(some))) if self.guards else heard
                 if self.beam:
-                    written += _beam(heard, len(some), v, self.beam, device)
+                    found = _beam(heard, len(some), v, self.beam, device)
                 else:
-                    written += _greedy(heard, len(some), v, device)
+                    found = _greedy(heard, len(some), v, device)
+                written += self.guards.kept(unread, found, v) if self.guards else found
         texts: list[list[str]] = [[] for _ in parts]
         for owner, tokens in zip(owners, written, strict=True):
             texts[owner].append(v.decode(tokens).strip())
@@ -171,21 +190,13 @@ class Seq2Seq:
         return torch.tensor(tokens)
 
 
-def _allowed(logs: Tensor, vocabulary: Vocabulary, first: bool) -> Tensor:
-    logs = logs.clone()
-    logs[..., list(vocabulary.never)] = -math.inf
-    if first:
-        logs[..., list(vocabulary.not_first)] = -math.inf
-    return logs
-
-
 def _greedy(heard: Heard, count: int, v: Vocabulary, device: torch.device) -> list[list[int]]:
     """The likeliest token after another. Utterances that have ended are not computed on."""
     written: list[list[int]] = [[] for _ in range(count)]
     active = list(range(count))
     tokens = torch.zeros(count, 0, dtype=torch.long, device=device)
     for n in range(v.longest):
-        best = _allowed(heard.read(tokens)[:, -1], v, n == 0).argmax(-1).tolist()
+        best = v.allowed(heard.read(tokens)[:, -1], n == 0).argmax(-1).tolist()
         kept = [row for row, token in enumerate(best) if token != v.end]
         for row in kept:
             written[active[row]].append(best[row])
@@ -248,7 +259,7 @@ def _beam(
     active = searches
     tokens = torch.zeros(count, 0, dtype=torch.long, device=device)
     for n in range(v.longest):
-        logs = _allowed(heard.read(tokens)[:, -1], v, n == 0)
+        logs = v.allowed(heard.read(tokens)[:, -1], n == 0)
         rows: list[int] = []
         going: list[_Search] = []
         first = 0
@@ -290,3 +301,7 @@ class Averaged:
         """Some of the utterances, with all their votes."""
         chosen = [vote * self.size + row for vote in range(self.count) for row in rows]
         return Averaged(self.votes.pick(chosen), self.count, len(rows))
+
+    def opening(self, token: int) -> Tensor:
+        """Mean probability over votes, as :meth:`Heard.opening`."""
+        return self.votes.opening(token).view(self.count, -1).mean(0)

