@@ -12,6 +12,7 @@ LAYERS = [
     {
         "errors",
         "audio",
+        "levels",
         "text",
         "spectral",
         "devices",
