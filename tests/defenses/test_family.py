@@ -17,6 +17,7 @@ from melmoat.spec import SpecError
 FRONT_ENDS = [
     "none",
     "wgn:snr=15",
+    "wgn:snr=15,level=file",
     "resynth:vocoder={melgan}",
     "resynth:vocoder={melgan22k}",
     "resynth:vocoder={pwg}",
@@ -187,6 +188,51 @@ def test_noise_has_the_snr_it_says(ragged: Audio) -> None:
     noise = front_end("wgn:snr=15")(long, Draws(SEEDS)).wav - long.wav
     snr = 10 * torch.log10(long.wav.square().sum(1) / noise.square().sum(1))
     assert torch.allclose(snr, torch.full((3,), 15.0), atol=0.1)
+
+
+def spread(front: FrontEnd, wave: torch.Tensor, begin: int) -> float:
+    """Level in dB of what differs between draws in the middle of the speech, which begins there."""
+    heard = [front(Audio.of([wave]), Draws([seed])).wav[0] for seed in range(12)]
+    middle = torch.stack(heard)[:, begin + 3_000 : begin + 13_000]
+    return float(10 * torch.log10(middle.var(0).mean()))
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-4])
+@pytest.mark.parametrize("spec", FRONT_ENDS)
+def test_silence_around_speech_does_not_weaken_its_noise(
+    spec: str, size: float, build: Build
+) -> None:
+    front = build(spec)
+    if not front.stochastic:
+        pytest.skip("has no noise")
+    torch.manual_seed(0)
+    speech = 0.1 * torch.randn(16_000)
+    around = [size * torch.randn(length) for length in (0, 16_384, 32_768)]
+    alone = spread(front, speech, 0)
+    behind = spread(front, torch.cat([speech, around[2]]), 0)
+    before = spread(front, torch.cat([around[1], speech]), len(around[1]))
+    assert (min(behind, before) < alone - 1.5) == front.dilutes
+
+
+@pytest.mark.parametrize("spec", ["wgn:snr=15", "wgn:snr=15,level=file", "stft-flood:level=0.2"])
+def test_a_tone_with_an_offset_gets_the_noise_of_the_tone_and_keeps_its_offset(
+    spec: str, build: Build
+) -> None:
+    tone = 0.01 * torch.sin(torch.arange(16_000) * 2 * torch.pi / 40).double()
+    made = [build(spec)(Audio.of([tone + dc]), Draws([1])).wav[0] - tone for dc in (0, 0.05, -0.3)]
+    assert torch.allclose(made[1] - 0.05, made[0], atol=1e-6)
+    assert torch.allclose(made[2] + 0.3, made[0], atol=1e-6)
+
+
+def test_noise_of_the_loudest_is_that_of_the_speech_and_of_the_file_less() -> None:
+    torch.manual_seed(0)
+    tone = torch.sin(torch.arange(16_000) * 0.1)
+    wave = torch.cat([tone, torch.zeros(48_000)])
+    for spec, expected in (("wgn:snr=15", 15.0), ("wgn:snr=15,level=file", 15 + 6.02)):
+        noise = front_end(spec)(Audio.of([wave]), Draws([0])).wav[0] - wave
+        assert float(-10 * torch.log10(2 * noise.square().mean())) == pytest.approx(
+            expected, abs=0.1
+        )
 
 
 def test_smoothing_is_not_a_front_end_and_says_what_is() -> None:

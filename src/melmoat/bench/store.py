@@ -104,7 +104,7 @@ class Store:
         if self.folder.exists() and not self.folder.is_dir():
             raise StoreError(f"{self.folder} is a file; give the run a folder")
         try:
-            asking = {_cell(asdict(cell)): cell.key for cell in cells}
+            asking = {_cell(_told(cell)): cell.key for cell in cells}
         except TypeError as error:
             raise StoreError(f"a run cannot keep {error}") from error
         limits = dict.fromkeys(asking, asked.get("limit"))
