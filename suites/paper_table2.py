@@ -44,7 +44,7 @@ ROWS = [
     Row(
         "RS",
         "ds2-an4",
-        "rs:snr=15,votes=5",
+        "rs:snr=15,votes=5,level=file",
         stochastic=True,
         paper=paper(15.7, 72.9, 24.9, 18.1, 43.8),
         target={CW: 100.0},

@@ -32,7 +32,7 @@ COLUMNS = {
 }
 ROWS = [
     Row("None", MODEL, "none"),
-    Row("RS", MODEL, "rs:snr=15,votes=5"),  # its loss is that of five draws already
+    Row("RS", MODEL, "rs:snr=15,votes=5,level=file"),  # its loss is that of five draws already
     Row("MG", MODEL, "resynth:vocoder=melgan-lab"),
     Row("MG-MDNF", MODEL, f"{MDNF},vocoder=melgan-lab", stochastic=True),
     Row("Griffin-Lim-MDNF", MODEL, f"{MDNF},vocoder={GRIFFIN_LIM}", stochastic=True),

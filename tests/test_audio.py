@@ -22,8 +22,11 @@ def test_padding_is_zeroed_and_items_come_back() -> None:
 
 
 def test_rms_is_over_the_true_length() -> None:
-    batch = Audio.of([torch.full((4,), 0.5), torch.full((8,), 0.25)])
+    signs = torch.tensor([1.0, -1.0]).repeat(4)
+    batch = Audio.of([0.5 * signs[:4] + 0.2, 0.25 * signs - 0.7])
     assert torch.allclose(batch.rms, torch.tensor([0.5, 0.25]))
+    assert batch.centred[0, 4:].eq(0).all()
+    assert Audio.of([torch.full((999,), 0.1)]).centred.eq(0).all()
 
 
 def test_rms_of_silence_has_a_zero_gradient() -> None:

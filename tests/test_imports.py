@@ -13,6 +13,7 @@ LAYERS = [
         "errors",
         "decoding",
         "audio",
+        "levels",
         "text",
         "scripts",
         "normalisers",

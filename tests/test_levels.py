@@ -1,151 +1,98 @@
-"""Whatever the level of a recording: what is written keeps its SNR, and its level."""
+"""The loudest window: what it is, and that nothing around the speech lowers it."""
 
-from __future__ import annotations
+import math
 
-import io
-import json
-from pathlib import Path
-
-import numpy as np
 import pytest
-import soundfile
 import torch
-from numpy.typing import NDArray
-from typer.testing import CliRunner
+from torch import Tensor
 
-from melmoat import audio, data
-from melmoat.audio import Audio, AudioWarning, kept_gain
-from melmoat.cli.app import app
+from melmoat.audio import Audio
+from melmoat.levels import loudest
 
-LEVELS = [-60, -42, -30, 0, 12, 30]  # dB against a usual recording
-OWN = """
-class Ear:
-    rate = 16_000
-    def transcribe(self, audio, draws):
-        return [f"{wave.abs().max():.4f}" for wave in audio]
-    def loss(self, audio, texts, draws):
-        return audio.wav.square().sum(1)
-
-def load():
-    return Ear()
-"""
+RATE = 1_000  # a window is 400 samples
+TONE = 0.2 * torch.sin(2 * torch.pi * 50 / RATE * torch.arange(2_000).double())
 
 
-def run(*words: object) -> None:
-    result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
+def level(wave: Tensor) -> float:
+    return float(loudest(Audio.of([wave], RATE)))
 
 
-@pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A recognizer that hears how loud it is."""
-    (tmp_path / "loudness_ear.py").write_text(OWN)
-    monkeypatch.syspath_prepend(tmp_path)
-    return "python:loudness_ear:load"
+def noise(length: int, size: float, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return size * torch.randn(length, generator=generator, dtype=torch.float64)
 
 
-def speech(seconds: float = 1.0) -> NDArray[np.float64]:
-    """Noise that rises and falls, as loud as speech, of more bits than 16."""
-    t = np.arange(round(16_000 * seconds)) / 16_000
-    noise = np.random.default_rng(0).standard_normal(len(t))
-    return 0.05 * noise * np.abs(np.sin(2 * np.pi * 3 * t))
+def test_of_a_steady_tone_it_is_the_root_mean_square() -> None:
+    assert level(TONE) == pytest.approx(0.2 / math.sqrt(2), rel=1e-9)
 
 
-def written(path: Path, level: float, coding: str = "FLOAT") -> NDArray[np.float64]:
-    wave = speech() * 10 ** (level / 20)
-    soundfile.write(path, wave, 16_000, subtype=coding)
-    return soundfile.read(path)[0]
+@pytest.mark.parametrize("length", [3, 150, 400, 401, 1_234])
+def test_it_is_the_largest_of_all_windows(length: int) -> None:
+    wave = noise(length, 0.1) * torch.linspace(0, 1, length).sin() + 0.3
+    windows = wave.unfold(0, min(400, length), 1)
+    sums = (windows - windows.mean(1, keepdim=True)).square().sum(1)
+    assert level(wave) == pytest.approx(math.sqrt(float(sums.max()) / 400), rel=1e-9)
 
 
-def snr(clean: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    return float(10 * np.log10(np.square(clean).sum() / np.square(clean - other).sum()))
+def test_half_a_window_has_the_level_that_it_has_in_silence() -> None:
+    half = TONE[:200]
+    assert level(half) == pytest.approx(0.2 / 2, rel=1e-9)  # 3 dB less than a whole one
+    silence = torch.zeros(700, dtype=torch.float64)
+    assert level(torch.cat([silence, half, silence])) == pytest.approx(0.1, rel=1e-9)
 
 
-@pytest.mark.parametrize("level", LEVELS)
-def test_reading_leaves_a_level_that_16_bits_hold(level: int, tmp_path: Path) -> None:
-    wave = written(tmp_path / "a.wav", level)
-    found = audio.read(tmp_path / "a.wav")
-    assert found.gain == 1 or np.log2(found.gain) % 1 == 0  # exact in floats
-    assert np.allclose(found.audio.wav[0].numpy(), wave * found.gain, rtol=1e-6)
-    assert snr(wave * found.gain, found.audio.quantized().wav[0].numpy()) > 50
-    if level == 0:
-        assert found.gain == 1
+AROUND = {
+    "nothing": torch.zeros(0, dtype=torch.float64),
+    "a little silence": torch.zeros(130, dtype=torch.float64),
+    "much silence": torch.zeros(20_000, dtype=torch.float64),
+    "noise at -60 dB": noise(5_000, 0.001, 1),
+    "a murmur that P.56 takes for speech": noise(20_000, 0.16 * 0.15, 2),
+    "as loud": noise(3_000, 0.1, 3),
+    "a burst": torch.cat([noise(50, 3.0, 4), torch.zeros(900)]),
+    "an offset": torch.full((3_000,), -0.4, dtype=torch.float64),
+}
 
 
-@pytest.mark.parametrize("level", LEVELS)
-def test_defend_keeps_it(level: int, tmp_path: Path) -> None:
-    wave = written(tmp_path / "a.wav", level)
-    run("defend", tmp_path / "a.wav", tmp_path / "b.wav", "--defense", "none")
-    assert snr(wave, soundfile.read(tmp_path / "b.wav")[0]) > 50
+@pytest.mark.parametrize("before", AROUND)
+@pytest.mark.parametrize("behind", AROUND)
+@pytest.mark.parametrize("length", [1, 90, 399, 1_500])
+def test_nothing_around_the_speech_lowers_it(before: str, behind: str, length: int) -> None:
+    speech = noise(length, 0.2, 5) * torch.sin(torch.arange(length) / 200).abs() + 0.05
+    found = level(torch.cat([AROUND[before], speech, AROUND[behind]]))
+    assert found >= level(speech) * (1 - 1e-9)
 
 
-@pytest.mark.parametrize("level", [-60, 0, 30])
-def test_attack_keeps_it(level: int, tmp_path: Path, own: str) -> None:
-    wave = written(tmp_path / "a.wav", level)
-    attack = ["attack", tmp_path / "a.wav", tmp_path / "b.wav", "--attack", "noise:norm=snr,db=40"]
-    run(*attack, "--model", own)
-    assert snr(wave, soundfile.read(tmp_path / "b.wav")[0]) == pytest.approx(40, abs=0.1)
+def test_a_mean_is_no_part_of_it() -> None:
+    assert level(TONE + 0.7) == pytest.approx(level(TONE), rel=1e-9)
+    assert level(TONE[:90] - 0.7) == pytest.approx(level(TONE[:90]), rel=1e-9)
 
 
-@pytest.mark.parametrize("level", [-60, 0, 30])
-def test_the_bench_keeps_it_and_says_so(level: int, tmp_path: Path, own: str) -> None:
-    written(tmp_path / "a.wav", level)
-    (tmp_path / "transcripts.tsv").write_text("id\ttext\tpath\nu1\tGO\ta.wav\n")
-    out = tmp_path / "run"
-    bench = ["bench", "--data", f"tsv:{tmp_path}", "--model", own, "--out", out]
-    run(*bench, "--attack", "noise:norm=snr,db=40")
-    (cell,) = (out / "cells").iterdir()
-    row = json.loads(cell.read_text())
-    gain = audio.read(tmp_path / "a.wav").gain
-    assert row.get("gain_db", 0) == pytest.approx(20 * np.log10(gain), abs=0.01)
-    assert row["snr_db"] == pytest.approx(40, abs=0.1)
-    peak = float(np.abs(speech()).max()) * 10 ** (level / 20) * gain
-    assert float(row["benign"]) == pytest.approx(peak, rel=0.01)  # neither clipped nor lost
+@pytest.mark.parametrize("value", [0.0, 0.3])
+@pytest.mark.parametrize("length", [1, 2, 1_000])
+def test_what_makes_no_sound_has_no_level_and_no_gradient(value: float, length: int) -> None:
+    wav = torch.full((1, length), value, requires_grad=True)
+    found = loudest(Audio(wav, torch.tensor([length]), RATE))
+    found.sum().backward()
+    assert found.item() == 0
+    assert wav.grad is not None
+    assert wav.grad.eq(0).all()
 
 
-@pytest.mark.parametrize("level", [-60, 0, 30])
-@pytest.mark.parametrize("kind", ["wav", "flac"])
-def test_encoded_answers_keep_it(level: int, kind: str, tmp_path: Path) -> None:
-    wave = written(tmp_path / "a.wav", level)
-    found = audio.read(tmp_path / "a.wav")
-    content = audio.encode(found.audio, kind, found.gain)
-    left = kept_gain(kind, found.gain)
-    assert (left == 1) == (kind == "wav" or level == 0)
-    assert snr(wave * left, soundfile.read(io.BytesIO(content))[0]) > 50
+def test_a_batch_equals_its_singles_whatever_the_padding() -> None:
+    waves = [noise(length, 0.1, length) + 0.2 for length in (1, 50, 400, 3_000)]
+    batch = Audio.of(waves, RATE)
+    more = Audio(torch.nn.functional.pad(batch.wav, (0, 555)), batch.lengths, RATE)
+    alone = torch.tensor([level(wave) for wave in waves], dtype=torch.float64)
+    assert torch.allclose(loudest(batch), alone, rtol=1e-9, atol=0)
+    assert torch.allclose(loudest(more), alone, rtol=1e-9, atol=0)
 
 
-def test_what_flac_cannot_hold_is_said(tmp_path: Path) -> None:
-    written(tmp_path / "a.wav", 30)
-    found = audio.read(tmp_path / "a.wav")
-    with pytest.warns(AudioWarning, match=r"written \d+ dB quieter than its source"):
-        audio.save(tmp_path / "b.flac", found.audio, found.gain)
-    written(tmp_path / "a.wav", -30)
-    found = audio.read(tmp_path / "a.wav")
-    assert found.gain > 1
-    audio.save(tmp_path / "b.flac", found.audio, found.gain)
-    assert np.array_equal(
-        soundfile.read(tmp_path / "b.flac", dtype="float32")[0],
-        found.audio.quantized().wav[0].numpy() / found.gain,
-    )
+@pytest.mark.parametrize("lengths", [[60, 13], [20, 45]])  # windows are of 20 samples at 50 Hz
+def test_its_gradient_is_exact(lengths: list[int]) -> None:
+    waves = [noise(length, 1.0, length) for length in lengths]
+    audio = Audio.of(waves, 50)
 
+    def through(wav: Tensor) -> Tensor:
+        return loudest(Audio(wav * audio.mask, audio.lengths, 50))
 
-@pytest.mark.parametrize("coding", ["PCM_U8", "PCM_16", "ULAW"])
-def test_recordings_of_16_bits_or_less_are_as_they_are(coding: str, tmp_path: Path) -> None:
-    written(tmp_path / "a.wav", -50, coding)
-    assert audio.read(tmp_path / "a.wav").gain == 1
-
-
-def test_silence_and_a_peak_of_one_are_as_they_are(tmp_path: Path) -> None:
-    for wave in (np.zeros(1_000), speech() / np.abs(speech()).max()):
-        soundfile.write(tmp_path / "a.wav", wave, 16_000, subtype="FLOAT")
-        assert audio.read(tmp_path / "a.wav").gain == 1
-
-
-def test_a_corpus_tells_the_gain(tmp_path: Path) -> None:
-    written(tmp_path / "a.wav", 30)
-    (tmp_path / "transcripts.tsv").write_text("id\ttext\tpath\nu1\tGO\ta.wav\n")
-    (cut,) = data.load(f"tsv:{tmp_path}")
-    found = data.recording(cut)
-    assert found.gain < 1
-    assert torch.equal(data.read([cut]).wav, found.audio.wav)
-    assert isinstance(found.audio, Audio)
+    assert torch.autograd.gradcheck(through, audio.wav.requires_grad_())

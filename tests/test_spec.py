@@ -1,7 +1,7 @@
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 
@@ -9,7 +9,7 @@ from melmoat.attacks import ATTACKS
 from melmoat.data import CORPORA
 from melmoat.defenses import DEFENSES
 from melmoat.models import MODELS
-from melmoat.spec import Family, SpecError
+from melmoat.spec import Before, Family, SpecError
 
 
 @dataclass
@@ -95,6 +95,30 @@ def test_every_part_can_be_written(family: Family[object]) -> None:
         assert family.usage(name).startswith(name)
         with pytest.raises(SpecError):
             family.parse(f"{name}:no_such_key=1")
+
+
+def of_late(path: Path, level: Annotated[Literal["new", "old"], Before("old")] = "new") -> Part:
+    return Part(norm="l2" if level == "new" else "linf")
+
+
+@pytest.mark.parametrize(
+    ("written", "text", "lasting", "dated", "undated"),
+    [
+        ("late:a", "late:a", "late:a,level=new", "late:a,level=new", "late:a,level=old"),
+        ("late:a,level=new", "late:a", "late:a,level=new", "late:a,level=new", "late:a"),
+        ("late:a,level=old", "late:a,level=old", "late:a", "late:a,level=old", "late:a,level=old"),
+        ("file:a", "file:a", "file:a", "file:a", "file:a"),
+    ],
+)
+def test_an_option_that_came_late(
+    written: str, text: str, lasting: str, dated: str, undated: str
+) -> None:
+    family: Family[Part] = Family("part", {"late": of_late, "file": from_path})
+    spec = family.parse(written)
+    assert (spec.text, spec.lasting, spec.dated) == (text, lasting, dated)
+    assert family.undated(written) == undated
+    assert family.undated(family.dated(written)) == text
+    assert family.dated("gone:x=1") == family.undated("gone:x=1") == "gone:x=1"
 
 
 def test_floats_keep_all_their_digits() -> None:

@@ -100,9 +100,20 @@ class Audio:
         return self.lengths / self.rate
 
     @property
+    def centred(self) -> Tensor:
+        """The samples without each utterance's mean, which nobody hears. Shape: ``[B, T]``.
+
+        Every signal-to-noise ratio, budget and level is of these (:mod:`melmoat.levels`). The mean
+        is over the true length, in double precision: of a constant nothing at all is left.
+        """
+        mean = self.wav.double().sum(1).div(self.lengths).to(self.wav.dtype)
+        return (self.wav - mean[:, None]) * self.mask
+
+    @property
     def rms(self) -> Tensor:
-        """Root mean square of each utterance; its gradient at silence is 0. Shape: ``[B]``."""
-        return self.wav.square().sum(1).div(self.lengths).clamp(min=1e-30).sqrt()
+        """Root mean square of each utterance without its mean. Its gradient at silence is 0.
+        Shape: ``[B]``."""
+        return self.centred.square().sum(1).div(self.lengths).clamp(min=1e-30).sqrt()
 
     def with_wav(self, wav: Tensor) -> Audio:
         """The same utterances with other samples; the padding is zeroed."""

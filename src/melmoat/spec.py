@@ -21,7 +21,17 @@ import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Generic,
+    Literal,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from melmoat.errors import MelmoatError
 
@@ -34,12 +44,27 @@ class SpecError(MelmoatError):
 
 
 @dataclass(frozen=True)
+class Before:
+    """Marks an option that came late: what its part did before the option existed.
+
+    ``level: Annotated[Literal["loudest", "file"], Before("file")] = "loudest"`` says that a spec
+    without ``level`` now means ``loudest`` and that one written earlier meant ``file``. What was
+    measured then keeps its key (:attr:`Spec.lasting`), and is read as what it was
+    (:meth:`Family.undated`).
+    """
+
+    value: Any
+
+
+@dataclass(frozen=True)
 class Spec:
     """A parsed spec with every default filled in: equal specs mean equal parts."""
 
     name: str
     args: Mapping[str, Any]
     text: str  # the canonical spelling: defaults left out, keys in the signature's order
+    lasting: str  # the same, but options that came late are left out where they say Before's value
+    dated: str  # the same as text, but options that came late are always written out
 
     def __str__(self) -> str:
         return self.text
@@ -58,8 +83,12 @@ class Family(Generic[T]):
         self.kind = kind
         self.table = dict(table)
 
-    def parse(self, text: str) -> Spec:
+    def parse(self, text: str, earlier: bool = False) -> Spec:
         """Check ``text`` against the table; nothing is built.
+
+        Args:
+            text: the spec.
+            earlier: take it as written before options that it leaves out existed.
 
         Raises:
             SpecError: unknown name or key, missing or ill-typed value; lists what is known.
@@ -73,20 +102,41 @@ class Family(Generic[T]):
         first = next(iter(parameters), "")
         positional = bool(first) and parameters[first].default is inspect.Parameter.empty
         given = self._split(text, rest, list(parameters), positional)
+        late = _late(factory)
         args: dict[str, Any] = {}
-        short = []
+        short, lasting, dated = [], [], []
         for key, parameter in parameters.items():
             if key in given:
                 args[key] = _convert(f"{text!r}: {key}", given[key], hints.get(key, str))
-                if args[key] != parameter.default:
-                    short.append(f"{key}={show(args[key])}")
             elif parameter.default is parameter.empty:
                 raise SpecError(f"{text!r}: {self.kind} {name!r} needs {key}: {self.usage(name)}")
             else:
-                args[key] = parameter.default
-        if positional and not _KEY.fullmatch(show(args[first])):
-            short[0] = short[0].partition("=")[2]
-        return Spec(name, args, ":".join([name, ",".join(short)]) if short else name)
+                args[key] = late.get(key, parameter.default) if earlier else parameter.default
+            written = f"{key}={show(args[key])}"
+            if positional and key == first and not _KEY.fullmatch(show(args[first])):
+                written = show(args[first])
+            new = args[key] != parameter.default
+            short += [written] if new else []
+            lasting += [written] if (args[key] != late[key] if key in late else new) else []
+            dated += [written] if new or key in late else []
+        spellings = (f"{name}:{','.join(s)}" if s else name for s in (short, lasting, dated))
+        return Spec(name, args, *spellings)
+
+    def dated(self, text: str) -> str:
+        """How a file keeps a spec: options that came late are written out, so that it means the
+        same to whoever reads it later. What is not known stays as it is."""
+        return self.parse(text).dated if self._came_late(text) else text
+
+    def undated(self, text: str) -> str:
+        """The canonical spelling of a spec that a file keeps: where an option that came late is not
+        written, the file is older than the option."""
+        return str(self.parse(text, earlier=True)) if self._came_late(text) else text
+
+    def _came_late(self, text: str) -> bool:
+        try:
+            return bool(_late(self.table[self.parse(text).name]))
+        except SpecError:
+            return False
 
     def build(self, text: str) -> T:
         """The part that ``text`` names.
@@ -137,6 +187,13 @@ class Family(Generic[T]):
 def _hints(factory: Callable[..., Any]) -> dict[str, Any]:
     # For a class, its own and its bases' fields, each resolved in the module that wrote it.
     return get_type_hints(factory)
+
+
+def _late(factory: Callable[..., Any]) -> dict[str, Any]:
+    """What each option that came late meant before, by its key."""
+    hints = get_type_hints(factory, include_extras=True).items()
+    marked = [(key, get_args(hint)[1:]) for key, hint in hints if get_origin(hint) is Annotated]
+    return {key: m.value for key, marks in marked for m in marks if isinstance(m, Before)}
 
 
 def _convert(where: str, value: str, hint: Any) -> Any:

@@ -57,6 +57,19 @@ def test_a_box_of_20_db_is_20_db_when_used_whole(ragged: Audio) -> None:
     assert ball.radius(Audio.of([torch.zeros(50)])).eq(0).all()
 
 
+@pytest.mark.parametrize("ball", BUDGETS, ids=str)
+def test_an_offset_changes_no_radius(ball: Budget) -> None:
+    tone = 0.01 * torch.sin(torch.arange(4_000) * 2 * torch.pi / 40)
+    radii = [ball.radius(Audio.of([tone + dc, tone[:400] + dc])) for dc in (0, 0.05, -0.4)]
+    assert torch.allclose(radii[1], radii[0], rtol=1e-4)
+    assert torch.allclose(radii[2], radii[0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("ball", [SNR(20.0), LinfSNR(20.0)], ids=str)
+def test_an_offset_alone_is_silence(ball: Budget) -> None:
+    assert ball.radius(Audio.of([torch.full((999,), 0.1)])).eq(0).all()
+
+
 def test_a_power_ratio_of_20_is_13_db() -> None:
     made = budget("snr", None, None, 20.0)
     assert isinstance(made, SNR)

@@ -23,6 +23,15 @@ def test_the_nyquist_bin_counts_once() -> None:
     assert weakest(tone + nyquist, 0.0195).abs().max() < 1e-9
 
 
+@pytest.mark.parametrize("dc", [0.001, 3.0])
+def test_an_offset_stays_and_is_no_power(dc: float) -> None:
+    t = torch.arange(1600, dtype=torch.float64)
+    strong = 0.5 * torch.sin(2 * torch.pi * 40 / 1600 * t)
+    weak = 0.05 * torch.sin(2 * torch.pi * 300 / 1600 * t + 1)
+    assert torch.allclose(weakest(strong + weak + dc, 10**-2.0), weak, atol=1e-9)
+    assert weakest(strong + weak + dc, 10**-2.1).abs().max() < 1e-9
+
+
 def test_it_cannot_aim() -> None:
     with pytest.raises(SpecError, match="cannot aim"):
         attacks.build("kenansville:target=HELP")

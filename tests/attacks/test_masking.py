@@ -35,6 +35,13 @@ def masking() -> Masking:
     return Masking(Audio.of([tone(TONE, 0.5)]))
 
 
+def test_an_offset_hides_nothing() -> None:
+    wave, other = tone(TONE, 0.01), tone(300, 0.001)
+    plain, offset = (Masking(Audio.of([wave + dc])) for dc in (0.0, 0.3))
+    assert torch.allclose(offset.threshold, plain.threshold, rtol=1e-6)
+    assert torch.allclose(offset.level(other[None]), plain.level(other[None]), rtol=1e-6)
+
+
 MIDDLE = 4 * WINDOW // HOP  # a frame that the whole tone fills
 
 

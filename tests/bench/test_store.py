@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,41 @@ def test_keys_of_committed_rows_stay() -> None:
     """Rows of results/an4 are found by such keys; a change here orphans them."""
     cell = Cell("ds2-an4", "none", "pgd:db=20,steps=50", "tsv:gone/test")
     assert cell.key == "fe0ce48f7ca074aa"
+
+
+OLDER = {  # keys of before rs and wgn had level=, when they meant what is level=file now
+    ("rs:snr=15,votes=5,level=file", "none"): "9aff450cdb5acb6e",
+    ("wgn:snr=20,level=file", "none"): "77e6924ecd26e960",
+    (
+        "none",
+        "transfer:model=ds2-an4,defense=(wgn:level=file),attack=(pgd:db=20,steps=5)",
+    ): "3721199d57aec86d",
+}
+
+
+@pytest.mark.parametrize(("parts", "key"), OLDER.items())
+def test_an_option_that_came_late_leaves_older_keys_and_makes_new_ones(
+    parts: tuple[str, str], key: str
+) -> None:
+    later = [spec.replace("level=file", "level=loudest") for spec in parts]
+    (now,), (then,) = (grid(["ds2-an4"], [d], [a], ["demo"]) for d, a in (later, parts))
+    assert then.key == key != now.key
+    assert grid(["ds2-an4"], ["rs:level=loudest"], ["none"], ["demo"])[0].defense == "rs"
+
+
+def test_a_run_of_before_an_option_is_read_as_what_it_was(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    old = Cell("ds2-an4", "wgn:snr=20", "none", "demo")
+    told = {**asdict(old), "key": "77e6924ecd26e960", "limit": 0}
+    (tmp_path / "run.json").write_text(json.dumps({"cells": [told]}))
+    then = Cell("ds2-an4", "wgn:snr=20,level=file", "none", "demo")
+    assert store.keys() == {then: then.key}
+    store.begin([old], {})
+    assert store.keys() == {then: "77e6924ecd26e960", old: old.key}
+    assert [cell["defense"] for cell in store.run()["cells"]] == [
+        "wgn:snr=20,level=file",
+        "wgn:snr=20,level=loudest",
+    ]
 
 
 def test_a_key_is_of_the_vocoder_and_the_curve_that_a_defense_names(tmp_path: Path) -> None:

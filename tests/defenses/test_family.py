@@ -17,6 +17,7 @@ from melmoat.spec import SpecError
 FRONT_ENDS = [
     "none",
     "wgn:snr=15",
+    "wgn:snr=15,level=file",
     "resynth:vocoder={melgan}",
     "resynth:vocoder={melgan22k}",
     "resynth:vocoder={pwg}",
@@ -187,6 +188,62 @@ def test_noise_has_the_snr_it_says(ragged: Audio) -> None:
     noise = front_end("wgn:snr=15")(long, Draws(SEEDS)).wav - long.wav
     snr = 10 * torch.log10(long.wav.square().sum(1) / noise.square().sum(1))
     assert torch.allclose(snr, torch.full((3,), 15.0), atol=0.1)
+
+
+def weakening_db(front: FrontEnd) -> float:
+    """By how much silence, or noise at -60 dB, around speech weakens what draws differ in, on the
+    speech, at most."""
+    torch.manual_seed(0)
+    speech, long = 0.1 * torch.randn(6_400), 12_288
+    waves, begins = [speech], [0]
+    for size in (0.0, 1e-4):
+        around = size * torch.randn(long)
+        waves += [torch.cat([speech, around]), torch.cat([around, speech])]
+        begins += [0, long]
+    audio = Audio.of(waves)
+    heard = torch.stack([front(audio, Draws([seed] * len(audio))).wav for seed in range(3)])
+    middle = torch.stack([heard[:, i, b + 1_600 :][:, :3_200] for i, b in enumerate(begins)])
+    alone, *others = (10 * torch.log10(middle.var(1).mean(1))).tolist()
+    return float(alone - min(others))
+
+
+@pytest.mark.parametrize("spec", FRONT_ENDS)
+def test_silence_around_speech_does_not_weaken_its_noise(spec: str, build: Build) -> None:
+    front = build(spec)
+    if not front.stochastic or front.dilutes:
+        pytest.skip("has no noise" if not front.stochastic else "says that it does")
+    assert weakening_db(front) < 1.5
+
+
+@pytest.mark.parametrize(
+    "spec",
+    ["wgn:snr=15,level=file", "mdnf:vocoder={melgan},level=20,norm=utterance,shaping=flat"],
+)
+def test_what_silence_weakens_says_so(spec: str, build: Build) -> None:
+    front = build(spec)
+    assert front.dilutes
+    assert weakening_db(front) > 2
+
+
+@pytest.mark.parametrize("spec", ["wgn:snr=15", "wgn:snr=15,level=file", "stft-flood:level=0.2"])
+def test_a_tone_with_an_offset_gets_the_noise_of_the_tone_and_keeps_its_offset(
+    spec: str, build: Build
+) -> None:
+    tone = 0.01 * torch.sin(torch.arange(16_000) * 2 * torch.pi / 40).double()
+    made = [build(spec)(Audio.of([tone + dc]), Draws([1])).wav[0] - tone for dc in (0, 0.05, -0.3)]
+    assert torch.allclose(made[1] - 0.05, made[0], atol=1e-6)
+    assert torch.allclose(made[2] + 0.3, made[0], atol=1e-6)
+
+
+def test_noise_of_the_loudest_is_that_of_the_speech_and_of_the_file_less() -> None:
+    torch.manual_seed(0)
+    tone = torch.sin(torch.arange(16_000) * 0.1)
+    wave = torch.cat([tone, torch.zeros(48_000)])
+    for spec, expected in (("wgn:snr=15", 15.0), ("wgn:snr=15,level=file", 15 + 6.02)):
+        noise = front_end(spec)(Audio.of([wave]), Draws([0])).wav[0] - wave
+        assert float(-10 * torch.log10(2 * noise.square().mean())) == pytest.approx(
+            expected, abs=0.1
+        )
 
 
 def test_smoothing_is_not_a_front_end_and_says_what_is() -> None:

@@ -6,10 +6,20 @@ from melmoat.metrics.distortion import l2, linf, snr_db
 
 
 def test_a_tone_times_1_1_is_20_db() -> None:
-    tone = torch.sin(torch.arange(4_000) * 0.1)
+    tone = torch.sin(torch.arange(4_000) * 2 * torch.pi / 40)  # whole periods: no mean
     clean = Audio.of([tone, tone[:1_000]])
     other = clean.with_wav(clean.wav * 1.1)
     assert snr_db(clean, other).tolist() == pytest.approx([20.0, 20.0], abs=1e-4)
+
+
+@pytest.mark.parametrize("dc", [0.05, -0.4])
+def test_an_offset_of_the_signal_is_no_signal_and_one_that_is_added_is_a_change(dc: float) -> None:
+    tone = 0.01 * torch.sin(torch.arange(4_000) * 2 * torch.pi / 40)
+    clean = Audio.of([tone + dc, tone[:1_000] + dc])
+    other = clean.with_wav(clean.wav + 0.1 * (clean.wav - dc))
+    assert snr_db(clean, other).tolist() == pytest.approx([20.0, 20.0], abs=1e-3)
+    shifted = clean.with_wav(clean.wav + 0.001 / 2**0.5)
+    assert snr_db(clean, shifted).tolist() == pytest.approx([20.0, 20.0], abs=1e-3)
 
 
 def test_norms_of_one_changed_sample() -> None:

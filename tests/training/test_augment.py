@@ -19,6 +19,17 @@ def test_perturbation_changes_speed_and_level_and_repeats_with_its_seed() -> Non
     )
 
 
+def test_noise_follows_the_sound_and_not_its_offset() -> None:
+    wave = 0.01 * torch.sin(torch.arange(16_000) * 0.2)
+
+    def noise(dc: float) -> torch.Tensor:
+        bare, noisy = (perturb(wave + dc, np.random.default_rng(5), noise=p) for p in (0.0, 1.0))
+        return noisy - bare
+
+    # The resampler rings at the ends of an offset, which is sound: a few percent.
+    assert torch.allclose(noise(0.05).std(), noise(0.0).std(), rtol=0.05)
+
+
 def test_noise_is_within_its_range() -> None:
     wave = torch.zeros(16_000)
     wave[8_000] = 1.0  # all energy in one sample: elsewhere there is only noise

@@ -1,7 +1,8 @@
 """How much an attack may change, and the geometry that goes with it.
 
 A budget gives every utterance a radius, by its own length and level, in one of two norms. ``L2``
-and ``SNR`` are the same ball with different radii.
+and ``SNR`` are the same ball with different radii. A level is of the signal without its mean
+(:attr:`melmoat.audio.Audio.centred`); a perturbation counts whole, with the mean that it adds.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ class LinfSNR(_Relative, _Box):
 
     def radius(self, clean: Audio) -> Tensor:
         """``rms(x) * 10^(-db / 20)``; 0 at silence. Shape: ``[B]``."""
-        silent = clean.wav.abs().amax(1) == 0
+        silent = clean.centred.abs().amax(1) == 0
         return (clean.rms * 10 ** (-self.db / 20)).masked_fill(silent, 0.0)
 
 
@@ -139,8 +140,8 @@ class SNR(_Relative, _Euclidean):
     """The signal-to-noise ratio over the true length is at least ``db``; silence stays silent."""
 
     def radius(self, clean: Audio) -> Tensor:
-        """``||x||_2 * 10^(-db / 20)``. Shape: ``[B]``."""
-        return self.norm(clean.wav) * 10 ** (-self.db / 20)
+        """``||x - mean(x)||_2 * 10^(-db / 20)``. Shape: ``[B]``."""
+        return self.norm(clean.centred) * 10 ** (-self.db / 20)
 
 
 def budget(

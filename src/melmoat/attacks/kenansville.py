@@ -47,16 +47,19 @@ class Kenansville(Aim):
 
 
 def weakest(wave: Tensor, share: float) -> Tensor:
-    """The weakest Fourier bins of ``wave`` that together hold at most ``share`` of its power.
+    """The weakest Fourier bins of ``wave`` that together hold at most ``share`` of its power. The
+    mean has no part in it: it is never removed and is no power.
 
     Shape: ``[L]`` -> ``[L]``.
     """
     spectrum = torch.fft.rfft(wave)
     power = spectrum.abs().double().square()
     power[1 : (len(wave) + 1) // 2] *= 2  # all but 0 Hz and Nyquist stand for two bins
+    power[0] = 0.0
     order = power.argsort(stable=True)
     removed = power[order].cumsum(0) <= share * power.sum()
     kept = torch.ones_like(removed)
     kept[order] = ~removed
+    kept[0] = True
     part: Tensor = torch.fft.irfft(spectrum.masked_fill(kept, 0), n=len(wave))
     return part

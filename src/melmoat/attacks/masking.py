@@ -53,14 +53,15 @@ class Masking:
     """The masking threshold of a batch, and how far perturbations rise above it.
 
     Levels are powers here, 10^9.6 for the loudest bin. The threshold depends on each utterance
-    alone; digital silence hides nothing but what nobody hears anyway.
+    alone; digital silence hides nothing but what nobody hears anyway, and so does a mean (DC).
 
     Args:
         clean: what masks.
     """
 
     def __init__(self, clean: Audio) -> None:
-        power, frames = _power(clean.with_wav(clean.wav.detach().double()))
+        double = clean.with_wav(clean.wav.detach().double())
+        power, frames = _power(double.with_wav(double.centred))
         self._clean = clean
         self._mask = frame_mask(frames, power.shape[2])[:, None]
         loudest = (power * self._mask).amax((1, 2)).clamp(min=FAINTEST)

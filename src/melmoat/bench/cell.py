@@ -60,10 +60,13 @@ class Cell:
 def identity(spec: Spec) -> str:
     """``spec`` with every path, and whatever its name stands for, as a digest of the contents.
 
+    An option that came late counts unless it says what specs meant before
+    (:class:`melmoat.spec.Before`).
+
     The vocoder, with the settings that lie beside it, and the shaping curve that a defense's spec
     names count in the same way, and so does the system that a transfer is crafted on.
     """
-    name, _, rest = str(spec).partition(":")
+    name, _, rest = spec.lasting.partition(":")
     parts = options(rest)
     found: list[str] = []
     for key, value in spec.args.items():

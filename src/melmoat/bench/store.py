@@ -19,7 +19,7 @@ import unicodedata
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from melmoat.bench.cell import Cell
+from melmoat.bench.cell import NAMED, Cell
 from melmoat.bench.judge import Row
 from melmoat.bench.provenance import machine, revision, versions
 from melmoat.data import same_speech
@@ -106,7 +106,7 @@ class Store:
         if self.folder.exists() and not self.folder.is_dir():
             raise StoreError(f"{self.folder} is a file; give the run a folder")
         try:
-            asking = {_cell(asdict(cell)): cell.key for cell in cells}
+            asking = {_cell(_told(cell)): cell.key for cell in cells}
         except TypeError as error:
             raise StoreError(f"a run cannot keep {error}") from error
         limits = dict.fromkeys(asking, asked.get("limit"))
@@ -120,8 +120,7 @@ class Store:
             keys = self._apart(self.keys() | asking, asking)
             limits = self.limits() | limits
             known = [
-                {**asdict(cell), "key": key, "limit": limits.get(cell)}
-                for cell, key in keys.items()
+                {**_told(cell), "key": key, "limit": limits.get(cell)} for cell, key in keys.items()
             ]
             run = self.run()
             earlier = run.pop("earlier", [])
@@ -310,7 +309,7 @@ class Store:
 
 
 def _cell(told: Mapping[str, Any]) -> Cell:
-    """A cell as a file tells of it."""
+    """A cell as a file tells of it, :func:`_told` backwards."""
     cell = Cell(**{name: told[name] for name in Cell.__annotations__})
     specs = cell.model, cell.defense, cell.attack, cell.data
     if not all(isinstance(spec, str) for spec in specs):
@@ -319,7 +318,13 @@ def _cell(told: Mapping[str, Any]) -> Cell:
         raise TypeError(f"line breaks or control characters in a cell: {specs}")
     if type(cell.seed) is not int:
         raise TypeError("a cell without a seed")
-    return cell
+    today: dict[str, Any] = {name: of.undated(told[name]) for name, of in NAMED.items()}
+    return replace(cell, **today)
+
+
+def _told(cell: Cell) -> dict[str, Any]:
+    """A cell as a file keeps it: its parts as they will be understood later."""
+    return asdict(cell) | {name: of.dated(getattr(cell, name)) for name, of in NAMED.items()}
 
 
 def summary_of(cell: Cell, rows: Iterable[Row], key: str = "") -> dict[str, Any]:

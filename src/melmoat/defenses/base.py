@@ -32,6 +32,12 @@ class FrontEnd:
     stochastic: bool = False
     differentiable: bool = True
 
+    @property
+    def dilutes(self) -> bool:
+        """Whether silence around the speech weakens what is done to the speech: such a defense's
+        strength is up to whoever sends the recording."""
+        return False
+
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
         """The defended audio: same lengths, same rate; utterance ``i`` depends on stream ``i``."""
         raise NotImplementedError
@@ -79,6 +85,11 @@ class StraightThrough(FrontEnd):
     def __init__(self, inner: FrontEnd) -> None:
         self.inner, self.stochastic = inner, inner.stochastic
 
+    @property
+    def dilutes(self) -> bool:
+        """As the inner front-end."""
+        return self.inner.dilutes
+
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
         with torch.no_grad():
             heard = kept(self.inner, audio, self.inner(audio, draws)).wav
@@ -94,6 +105,11 @@ class Resampled(FrontEnd):
 
     def __init__(self, inner: FrontEnd) -> None:
         self.inner, self.stochastic = inner, inner.stochastic
+
+    @property
+    def dilutes(self) -> bool:
+        """As the inner front-end."""
+        return self.inner.dilutes
 
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
         with torch.no_grad():

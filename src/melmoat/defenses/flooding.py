@@ -4,7 +4,8 @@ The paper's formulas, from its authors' preprocessor. Both scale shaped Gaussian
 
 * ``norm=frame``:      ``x_t + level * ||x_t|| * n_t / ||n_t||`` in every frame ``t``;
 * ``norm=utterance``:  ``x + level * n / ||n||`` over the whole utterance, so that its strength in
-  each frame falls with the utterance's length.
+  each frame falls with the utterance's length, silence included: whoever sends the recording sets
+  it. A frame's own norm nobody sets from outside that frame.
 """
 
 from __future__ import annotations

@@ -39,6 +39,11 @@ class Resynthesis(FrontEnd):
         drawn = vocoder.noisy and noise == "fresh"
         self.stochastic = drawn or (flooding is not None and flooding.level > 0)
 
+    @property
+    def dilutes(self) -> bool:
+        """Whether the noise is shared out over the utterance, silence included."""
+        return self.flooding is not None and self.flooding.norm == "utterance"
+
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
         speech = resample(audio, self.vocoder.mel.rate)
         mel, frames = self.vocoder.mel(speech)
@@ -76,7 +81,8 @@ def mdnf(
     """Mel domain noise flooding.
 
     ``shaping``: flat, a shipped curve, or a curve's file. ``level``: 0.05 a frame or 20 an
-    utterance if not given, as its authors had it.
+    utterance if not given, as its authors had it. ``norm=utterance`` is their earlier definition,
+    for comparison: silence around the speech weakens its noise, so do not deploy it.
     """
     if level is None:
         level = {"frame": 0.05, "utterance": 20.0}[norm]

@@ -3,34 +3,49 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from melmoat import levels
 from melmoat.audio import Audio, check_db
 from melmoat.defenses.base import FrontEnd
 from melmoat.draws import Draws
 from melmoat.models.base import Recognizer
 from melmoat.models.wrappers import Voted, smoothed
+from melmoat.spec import Before
+
+Level = Annotated[Literal["loudest", "file"], Before("file")]
 
 
 @dataclass(frozen=True)
 class GaussianNoise(FrontEnd):
     """White Gaussian noise at a signal-to-noise ratio.
 
-    Its level follows the utterance that comes in, over its true length, and so does its gradient.
-    Silence gets none.
+    Its level follows the utterance that comes in, and so does its gradient. Silence gets none, and
+    a mean (DC) is kept and counts for nothing.
 
     Args:
         snr: expected SNR in dB.
+        level: what the SNR is relative to. ``loudest``: the loudest 0.4 s, which nothing that
+            somebody puts around the speech can lower (:mod:`melmoat.levels`). ``file``: the whole
+            recording, the definition of the paper and of every SNR that is reported here; silence
+            around the speech weakens it, so it is for comparison, not for deployment.
     """
 
     snr: float = 15.0
+    level: Level = "loudest"
     stochastic = True
 
     def __post_init__(self) -> None:
         check_db("snr", self.snr)
 
+    @property
+    def dilutes(self) -> bool:
+        """Whether silence around the speech weakens the noise on it."""
+        return self.level == "file"
+
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
-        level = audio.rms * 10 ** (-self.snr / 20)
+        level = audio.rms if self.level == "file" else levels.loudest(audio)
+        level = level * 10 ** (-self.snr / 20)
         return audio.with_wav(audio.wav + level[:, None] * draws.normal(audio.wav))
 
 
@@ -38,16 +53,20 @@ class GaussianNoise(FrontEnd):
 class RandomizedSmoothing:
     """The paper's baseline: noise at an SNR, mean of the character (or token) probabilities.
 
+    The paper's own is ``level=file``.
+
     Args:
         snr: expected SNR in dB of each vote.
         votes: passes that are averaged.
         vote: ``mean`` of probabilities, or ``rover`` over the words of the passes, for any
             recognizer (its loss is the mean loss of the passes).
+        level: what the SNR is relative to, as in :class:`GaussianNoise`.
     """
 
     snr: float = 15.0
     votes: int = 5
     vote: Literal["mean", "rover"] = "mean"
+    level: Level = "loudest"
 
     def __post_init__(self) -> None:
         check_db("snr", self.snr)
@@ -57,4 +76,4 @@ class RandomizedSmoothing:
     def wrap(self, model: Recognizer) -> Recognizer:
         """The smoothed recognizer; ``vote=mean`` needs a CTC or a token recognizer."""
         combined = Voted if self.vote == "rover" else smoothed
-        return combined(GaussianNoise(self.snr).wrap(model), self.votes)
+        return combined(GaussianNoise(self.snr, self.level).wrap(model), self.votes)

@@ -31,8 +31,10 @@ class STFT(FrontEnd):
 
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
         # A window's length of silence after every utterance, so that each of its samples lies in
-        # as many frames alone as in a batch.
-        wav = F.pad(reflect_pad(audio, self.n_fft // 2), (0, self.n_fft))
+        # as many frames alone as in a batch. Its mean goes around it: it is no part of a frame's
+        # strength.
+        sound = audio.centred
+        wav = F.pad(reflect_pad(audio.with_wav(sound), self.n_fft // 2), (0, self.n_fft))
         window = torch.hann_window(self.n_fft, dtype=wav.dtype, device=wav.device)
         spectrum = torch.stft(
             wav, self.n_fft, self.hop, window=window, center=False, return_complex=True
@@ -42,7 +44,7 @@ class STFT(FrontEnd):
             frames = 1 + (audio.lengths + self.n_fft) // self.hop
             spectrum = torch.complex(*self.flooding(parts, frames, draws).chunk(2, dim=1))
         back = torch.istft(spectrum, self.n_fft, self.hop, window=window, length=audio.wav.shape[1])
-        return audio.with_wav(back)
+        return audio.with_wav(back + (audio.wav - sound))
 
 
 def stft(n_fft: int = 1024, hop: int = 256) -> FrontEnd:

@@ -9,11 +9,12 @@ from melmoat.audio import Audio
 
 
 def snr_db(clean: Audio, other: Audio) -> Tensor:
-    """``10 log10(sum x^2 / sum (y - x)^2)`` over the true length, in dB. Shape: ``[B]``.
+    """``10 log10(sum (x - mean(x))^2 / sum (y - x)^2)`` over the true length, in dB: the signal
+    without its mean, the change with it. Shape: ``[B]``.
 
     ``inf`` where nothing was changed, ``-inf`` where silence was.
     """
-    signal = clean.wav.double().square().sum(1)
+    signal = clean.with_wav(clean.wav.double()).centred.square().sum(1)
     noise = (other.wav.double() - clean.wav.double()).square().sum(1)
     ratio = 10 * torch.log10(signal / noise)
     return torch.where(noise == 0, torch.full_like(ratio, torch.inf), ratio)

@@ -19,7 +19,7 @@ def perturb(wave: Tensor, rng: np.random.Generator, noise: float = 0.5) -> Tenso
     samples = soxr.resample(wave.numpy(), RATE * speed, RATE, quality="HQ")
     samples *= 10 ** (rng.uniform(-8, 8) / 20)
     if rng.random() < noise:
-        level = np.sqrt(np.mean(samples**2)) * 10 ** (-rng.uniform(10, 45) / 20)
+        level = np.std(samples) * 10 ** (-rng.uniform(10, 45) / 20)
         samples = samples + level * rng.standard_normal(len(samples), dtype=np.float32)
     return torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))
 
