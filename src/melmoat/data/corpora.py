@@ -31,7 +31,7 @@ from melmoat.spec import Family, Spec, SpecError
 class Corpora(Family[CutSet]):
     """The table of corpora; a path where a name belongs is answered with specs of it."""
 
-    def parse(self, text: str) -> Spec:
+    def parse(self, text: str, earlier: bool = False) -> Spec:
         """As :meth:`Family.parse`."""
         if text.partition(":")[0] not in self.table and (kinds := _kinds(Path(text))):
             raise SpecError(
@@ -39,7 +39,7 @@ class Corpora(Family[CutSet]):
                 + " or ".join(f"{kind}:{text}" for kind in kinds)
                 + "?"
             )
-        return super().parse(text)
+        return super().parse(text, earlier)
 
 
 def _kinds(path: Path) -> list[str]:
