@@ -306,3 +306,21 @@ def test_small_letters_whose_capitals_are_one_stay_small(tmp_path: Path) -> None
     tokens = ["<pad>", "<s>", "</s>", "<unk>", "|", *"abi\u0131\u011f"]
     made = tokenizer(tmp_path, {token: i for i, token in enumerate(tokens)})
     assert alphabet(made, len(tokens), 0)[0] == "_ abi\u0131\u011f"
+
+
+def test_a_folder_as_older_recipes_left_it(tmp_path: Path) -> None:
+    """A pickle of weights, and no settings of the tokenizer; or what git left of a file."""
+    made = network("wav2vec2")
+    made.config.save_pretrained(tmp_path)
+    torch.save(made.state_dict(), tmp_path / "pytorch_model.bin")
+    tokenizer(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text('{"do_normalize": true}')
+    draws, audio = Draws([0]), Audio.of([torch.randn(4_000) * 0.1])
+    found, expected = models.load(f"hf-ctc:{tmp_path}"), tiny_hf("wav2vec2", tmp_path)
+    assert torch.equal(found.loss(audio, ["SO"], draws), expected.loss(audio, ["SO"], draws))
+    for name in ("vocab.json", "pytorch_model.bin"):
+        (tmp_path / name).write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+        with pytest.raises(
+            MelmoatError, match=r"(vocab\.json|_model\.bin): it is a git-lfs pointer"
+        ):
+            models.load(f"hf-ctc:{tmp_path}")

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from melmoat import files
 from melmoat.errors import MelmoatError
 from melmoat.models.hf_ctc import CARD, HFCTC
 from melmoat.weights import WeightsError
@@ -133,6 +134,9 @@ def _read(kind: Any, where: Path | str, source: Path | None, needs: str, **optio
                 "takes the codes in its vocab.json that have an adapter.CODE.safetensors beside it"
             ) from error
         if source:
+            for path in origin(str(source))[0]:  # transformers only says that it cannot read them
+                if wrong := files.obstacle(path):
+                    raise WeightsError(f"{path}: {wrong}") from error
             raise WeightsError(
                 f"{where} is no whole CTC model, it needs {needs} ({reason}); save model, feature "
                 "extractor and tokenizer there with save_pretrained"
