@@ -119,7 +119,7 @@ def test_what_flac_cannot_hold_is_said(tmp_path: Path) -> None:
     found = audio.read(tmp_path / "a.wav")
     with pytest.warns(AudioWarning, match=r"written \d+ dB quieter than its source"):
         audio.save(tmp_path / "b.flac", found.audio, found.gain)
-    written(tmp_path / "a.wav", -40)
+    written(tmp_path / "a.wav", -39)
     found = audio.read(tmp_path / "a.wav")
     assert found.gain > 1
     audio.save(tmp_path / "b.flac", found.audio, found.gain)
@@ -149,3 +149,17 @@ def test_a_corpus_tells_the_gain(tmp_path: Path) -> None:
     assert found.gain < 1
     assert torch.equal(data.read([cut]).wav, found.audio.wav)
     assert isinstance(found.audio, Audio)
+
+
+def test_faint_speech_on_a_large_offset_is_kept_or_refused(tmp_path: Path) -> None:
+    for offset, scale in ((0.02, 1.0), (-0.95, 0.3)):
+        wave = offset + scale * speech()
+        soundfile.write(tmp_path / "a.wav", wave, 16_000, subtype="DOUBLE")
+        found = audio.read(tmp_path / "a.wav")
+        kept = found.audio.quantized().wav[0].numpy() / found.gain
+        assert snr(wave - wave.mean(), wave - wave.mean() - (wave - kept)) > 50
+    soundfile.write(tmp_path / "a.wav", 0.9 + 0.001 * speech(), 16_000, subtype="DOUBLE")
+    with pytest.raises(audio.AudioError, match="cannot hold both its speech and its offset of"):
+        audio.read(tmp_path / "a.wav")
+    soundfile.write(tmp_path / "a.wav", np.full(16_000, 0.3), 16_000, subtype="DOUBLE")
+    assert audio.read(tmp_path / "a.wav").gain == 1  # nothing but an offset

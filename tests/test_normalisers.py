@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import char_edits, word_edits
 from melmoat.models.whisper_text import normaliser, normaliser_name
-from melmoat.normalisers import RULES, Normaliser, named, of
+from melmoat.normalisers import RULES, Normaliser, basic, named, of, plain
 from melmoat.text import capitals
 from tests.languages import APART, SAID
 
@@ -103,3 +103,11 @@ def test_what_a_recognizer_may_give() -> None:
         of("basics")
     with pytest.raises(MelmoatError, match="a name or a function of a text, got a int"):
         of(3)
+
+
+def test_words_that_only_a_mark_parts() -> None:
+    assert plain("one,two wait\u2026now a\u2212b wait...now") == "one two wait now a b wait now"
+    assert plain("\u05d1\u05d9\u05ea\u05be\u05e1\u05e4\u05e8").count(" ") == 1
+    assert plain("1,000 U.S.A.") == "1000 usa"
+    for rule in (plain, basic):
+        assert len({rule(f"\u043f{mark}\u044f\u0442\u044c") for mark in "'\u2019\u02bc"}) == 1

@@ -226,21 +226,35 @@ def usable(decoded: Decoded, name: str, rate: int = RATE) -> Recording:
     check(torch.from_numpy(mono), name)
     if decoded.rate != rate:
         mono = soxr.resample(mono, decoded.rate, rate, quality="VHQ")
-    gain = _gain(mono)
+    gain = _gain(mono, name)
     wave = torch.from_numpy(np.ascontiguousarray(mono))
     return Recording(Audio.of([check(wave if gain == 1 else wave * gain, name)], rate), gain)
 
 
-def _gain(wave: NDArray[np.float32]) -> float:
+def _gain(wave: NDArray[np.float32], name: str) -> float:
     """1 where rounding ``wave`` to 16 bits, or clipping it there, is an error ``KEPT`` dB below it;
-    else the power of two that brings its peak to between a half and one."""
-    if not len(wave) or not (peak := float(np.abs(wave).max())):
+    else the power of two that brings its peak to between a half and one.
+
+    Raises:
+        AudioError: that is not enough, as of faint speech on a large offset.
+    """
+    if not len(wave) or float(np.ptp(wave)) * PCM16 < 1 or _fits(wave):  # less than a step: silence
         return 1.0
+    peak = float(np.abs(wave).max())
+    gain = min(2.0 ** -math.ceil(math.log2(peak)), FAINTEST)
+    for tried in (gain, gain / 2):  # a half, where the peak is just full scale
+        if gain == FAINTEST or _fits(wave * np.float32(tried)):
+            return tried
+    raise AudioError(
+        f"{name}: 16 bits cannot hold both its speech and its offset of {float(wave.mean()):+.2g} "
+        "of full scale; take the offset off (sox IN OUT highpass 20)"
+    )
+
+
+def _fits(wave: NDArray[np.float32]) -> bool:
     exact = wave.astype(np.float64)
     error = exact - np.clip(np.round(exact * PCM16), -PCM16, PCM16 - 1) / PCM16
-    if float(np.square(error).sum()) * 10 ** (KEPT / 10) <= float(exact.var() * len(exact)):
-        return 1.0
-    return min(2.0 ** -math.ceil(math.log2(peak)), FAINTEST)
+    return float(np.square(error).sum()) * 10 ** (KEPT / 10) <= float(exact.var() * len(exact))
 
 
 def check_target(path: str | os.PathLike[str]) -> None:

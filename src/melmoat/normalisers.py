@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from melmoat.errors import MelmoatError
-from melmoat.text import BREAK, canonical, words_of
+from melmoat.text import APOSTROPHE, BREAK, canonical, words_of
 
 # Points of Hebrew, vowels and other points of Arabic (not the marks that make a letter another),
 # and the stroke that only makes a word longer.
@@ -53,7 +53,7 @@ def plain(text: str) -> str:
     >>> plain("It's a caf\u00e9\u2014WELL-known!")
     "it's a caf\u00e9 well known"
     """
-    text = BREAK.sub(" ", _small(unicodedata.normalize("NFKC", text)).replace("\u2019", "'"))
+    text = BREAK.sub(" ", APOSTROPHE.sub("'", _small(unicodedata.normalize("NFKC", text))))
     return canonical(words_of(text, keep="'"))
 
 
@@ -66,7 +66,8 @@ def basic(text: str) -> str:
     'l \u00e9t\u00e9'
     """
     text = re.sub(r"[<\[][^>\]]*[>\]]|\(([^)]+?)\)", "", _small(text))
-    return canonical(words_of(_small(unicodedata.normalize("NFKC", text)), instead=" "))
+    text = unicodedata.normalize("NFKC", text).replace("\u02bc", "'")  # which counts as a letter
+    return canonical(words_of(_small(text), instead=" "))
 
 
 def _small(text: str) -> str:

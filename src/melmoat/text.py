@@ -15,7 +15,12 @@ from melmoat.scripts import tight
 
 LABELS = "_'ABCDEFGHIJKLMNOPQRSTUVWXYZ "  # deepspeech.pytorch: blank 0, apostrophe 1, A 2, space 28
 
-BREAK = re.compile(r"[-\u2010-\u2015/_]")  # what may stand between two words, as a space does
+# What may stand between two words, as a space does: hyphens and dashes of several scripts, dots in
+# a row, and other marks right between two letters.
+BREAK = re.compile(
+    r"[-\u2010-\u2015\u2212\u05be\u1361\u2026/_]|\.{2,}|(?<=[^\W\d_])[,;:!?](?=[^\W\d_])"
+)
+APOSTROPHE = re.compile("[\u2019\u02bc\uff07]")
 JOINERS = "\u200c\u200d"  # not seen, but they shape letters of Persian, Sinhala and others
 # Scripts whose letters are the same ones without their marks, as far as spelling goes: accents, and
 # the points of Arabic and Hebrew. Elsewhere a mark is a vowel, or makes another letter.
@@ -48,7 +53,7 @@ def normalise(text: str) -> str:
     >>> normalise("It\u2019s  a caf\u00e9\u2014well-known!")
     "IT'S A CAFE WELL KNOWN"
     """
-    text = BREAK.sub(" ", unicodedata.normalize("NFKD", text).replace("\u2019", "'").upper())
+    text = BREAK.sub(" ", APOSTROPHE.sub("'", unicodedata.normalize("NFKD", text)).upper())
     kept, base = [], ""
     for c in text:
         if is_mark(c):
@@ -85,7 +90,7 @@ def capitals(text: str) -> str:
     >>> capitals("\u00d6ffne die Stra\u00dfe, schnell!")
     '\u00d6FFNE DIE STRA\u00dfE SCHNELL'
     """
-    text = BREAK.sub(" ", unicodedata.normalize("NFC", text).replace("\u2019", "'"))
+    text = BREAK.sub(" ", APOSTROPHE.sub("'", unicodedata.normalize("NFC", text)))
     return words_of("".join(map(_capital, text)), keep=f"'{JOINERS}")
 
 

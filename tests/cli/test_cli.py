@@ -285,4 +285,4 @@ def test_an_error_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
     )
     assert out.returncode == 1
     assert out.stdout == ""
-    assert out.stderr.strip() == f"error: {tmp_path / 'gone.wav'}: no such file"
+    assert out.stderr.strip() == f"error: {tmp_path / 'gone.wav'}: no such file or folder"

@@ -87,3 +87,13 @@ def test_what_is_no_list_of_cuts_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cuts.jsonl").write_text("no json\n")
     with pytest.raises(CorpusError, match="not cuts of Lhotse"):
         data.load(f"lhotse:{tmp_path / 'cuts.jsonl'}")
+
+
+def test_a_part_by_another_name_is_refused_and_null_is_nothing(tmp_path: Path) -> None:
+    tone(tmp_path / "a.wav")
+    one = {"audio_filepath": "a.wav", "text": "x", "speaker": None, "id": None}
+    (cut,) = data.load(manifest(tmp_path / "list.jsonl", one))
+    assert (cut.id, cut.supervisions[0].speaker) == ("a", "")
+    for odd in ({"start": 0.5, "end": 1.0}, {"segment_start": 0.5}):
+        with pytest.raises(CorpusError, match="looks like a part of a file; name it offset"):
+            data.load(manifest(tmp_path / "list.jsonl", one | odd))

@@ -7,6 +7,7 @@ import random
 import warnings
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -151,7 +152,8 @@ def test_what_is_no_sound_after_a_wav_is_passed_over() -> None:
 def test_an_empty_wav_with_more_chunks_is_empty() -> None:
     note = b"LIST" + (4).to_bytes(4, "little") + b"INFO"
     content = wav(0, np.zeros(0, np.float32)) + note
-    assert len(heard(content).samples) == 0
+    with pytest.raises(AudioError, match="there is no sound in it"):
+        heard(content)
 
 
 def test_limits_are_kept_before_decoding() -> None:
@@ -181,15 +183,109 @@ def test_channels(kind: tuple[str, str]) -> None:
 
     both = heard(stereo(left, right))
     assert np.allclose(both.samples, (left + right) / 2, atol=1e-4)
-    assert "its two channels differ" in both.notes[0]
+    assert "its channels differ" in both.notes[0]
     assert np.allclose(heard(stereo(left, right), channel=1).samples, right, atol=1e-4)
     assert not heard(stereo(left, left)).notes
     assert not heard(stereo(left, 0 * left)).notes  # one side is recorded, the other is not
     opposite = heard(stereo(left, -left))
-    assert "its 2 channels cancel: their mean is" in opposite.notes[0]
+    assert "its 2 channels cancel: their mean is far weaker" in opposite.notes[0]
     assert np.allclose(heard(stereo(left, -left), channel=0).samples, left, atol=1e-4)
     with pytest.raises(AudioError, match="no channel 2; it has 2, and 0 is the first"):
         heard(stereo(left, right), channel=2)
+
+
+def test_channels_that_cancel_in_part_or_on_an_offset() -> None:
+    left, still = signal(seconds=4), np.zeros(4 * RATE, np.float32)
+    late = np.where(np.arange(len(left)) < len(left) // 2, left, -left)
+
+    def notes(*channels: NDArray[np.float32]) -> tuple[str, ...]:
+        wave = np.stack(channels, axis=1).astype(np.float32)
+        return heard(by_sndfile("WAV", "FLOAT", wave)).notes
+
+    assert "cancel: their mean" in notes(left + 0.1, 0.1 - left)[0]
+    assert "cancel in 50 % of it" in notes(left, late)[0]
+    assert "channels differ" in notes(left + 0.1, left[::-1] + 0.1)[0]
+    assert "channels differ" in notes(left, left[::-1], still, still)[0]
+    assert not notes(left, 0.5 * left, still)
+
+
+def sound(kind: str, coding: str) -> bytes:
+    return by_sndfile(kind, coding, np.tile(signal(), 20))
+
+
+def test_damage_inside_is_named() -> None:
+    whole = sound("FLAC", "PCM_16")
+    half = bytearray(whole)  # counts too few
+    half[22:26] = (2 * RATE).to_bytes(4, "big")
+    assert np.array_equal(heard(bytes(half)).samples, heard(whole).samples)
+    flac = bytearray(whole)
+    flac[len(flac) // 2] ^= 0x55
+    unknown = bytearray(flac)
+    unknown[21] &= 0xF0
+    unknown[22:26] = bytes(4)
+    ogg = sound("OGG", "VORBIS")
+    pages = [b"OggS" + page for page in ogg.split(b"OggS")[1:]]
+    flipped = bytearray(ogg)
+    flipped[len(ogg) // 2] ^= 0x55
+    for content in (flac, unknown, flipped, b"".join(pages[:-2] + pages[-1:])):
+        with pytest.raises(AudioError):
+            heard(bytes(content))
+    assert "not marked as the last" in heard(b"".join(pages[:-1])).notes[0]
+
+
+def test_nothing_but_the_file_is_read(tmp_path: Path) -> None:
+    """Playlists would make FFmpeg read other files, session descriptions listen to the network."""
+    (tmp_path / "private.wav").write_bytes(wav(32_000))
+    for content in (
+        b"ffconcat version 1.0\nfile private.wav\n",
+        f"ffconcat version 1.0\nfile '{tmp_path}/private.wav'\n".encode(),
+        b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nprivate.wav\n#EXT-X-ENDLIST\n",
+        b"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+        b"m=audio 5004 RTP/AVP 0\r\n",
+    ):
+        (tmp_path / "list.wav").write_bytes(content)
+        with pytest.raises(AudioError, match="not readable as audio"):
+            decode(tmp_path / "list.wav", "a")
+        with pytest.raises(AudioError, match="not readable as audio"):
+            heard(content)
+
+
+def test_names_that_look_like_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("10:20:30.m4a").write_bytes(FILES["mp4 aac"])
+    assert len(decode("10:20:30.m4a", "a").samples) == len(heard(FILES["mp4 aac"]).samples)
+
+
+def test_a_tag_in_front_of_anything() -> None:
+    tag = b"ID3\x04\0\0" + bytes([0, 0, 2, 0]) + bytes(256)
+    for name in ("WAV PCM_16", "FLAC PCM_16", "adts aac", "MP3 MPEG_LAYER_III"):
+        found = heard(tag + tag + FILES[name])
+        assert np.array_equal(found.samples, heard(FILES[name]).samples), name
+
+
+def test_more_than_one_track_is_said() -> None:
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as out:
+        tracks = [out.add_stream("pcm_s16le", rate=RATE, layout="mono") for _ in range(2)]
+        for track in tracks:
+            frame = av.AudioFrame.from_ndarray(np.ones((1, 4_000), np.int16), "s16", "mono")
+            frame.sample_rate, frame.pts = RATE, 0
+            out.mux(track.encode(frame))
+    (note,) = heard(file.getvalue()).notes
+    assert note == "it has 2 tracks of sound, of which the first is heard"
+
+
+def test_a_second_run_of_samples_in_a_wav_is_named() -> None:
+    second = b"data" + (32_000).to_bytes(4, "little") + wav(32_000)[44:]
+    with pytest.raises(AudioError, match="more follow"):
+        heard(wav(32_000) + second)
+
+
+def test_rf64_whose_sizes_were_never_written() -> None:
+    content = bytearray(by_sndfile("RF64", "PCM_16", signal()))
+    at = content.find(b"ds64")
+    content[at + 8 : at + 32] = bytes(24)
+    assert np.array_equal(heard(bytes(content)).samples, signal())
 
 
 def test_a_channel_by_its_name() -> None:

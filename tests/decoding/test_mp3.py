@@ -82,10 +82,34 @@ def test_a_torn_last_frame_and_junk_are_named() -> None:
     assert heard(UNCOUNTED[:-10])[1] == ("its last frame is not whole: the file may be cut short",)
     (note,) = heard(FRAMES + b"\0" * 500 + UNCOUNTED)[1]
     assert "500 of its" in note
-    with pytest.raises(AudioError, match="bytes are no audio; it is damaged"):
+    with pytest.raises(AudioError, match="bytes are no audio: damaged"):
         decode(io.BytesIO(FRAMES + bytes(20_000)), "a")
 
 
 def test_tags_alone_are_no_audio() -> None:
     with pytest.raises(AudioError, match="not readable as audio"):
         decode(io.BytesIO(ID3 * 1_000), "a")
+
+
+def test_a_file_of_almost_frames_takes_no_longer_than_its_length() -> None:
+    """Twice the bytes, twice the work: counted in looks at headers, not in seconds."""
+    looks = 0
+    whole = mp3.header
+
+    def counted(data: bytes, at: int) -> mp3.Header | None:
+        nonlocal looks
+        looks += 1
+        return whole(data, at)
+
+    for content in (b"\xff\xfb\x90I" * 5_000 + b"x", b"TAG" * 5_000, UNCOUNTED + b"\xff" * 9_000):
+        looks = 0
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(mp3, "header", counted)
+            mp3.layout(content)
+        assert looks < len(content)
+
+
+def test_zeros_in_front_do_not_hide_a_count() -> None:
+    cut = bytes(1_000) + FRAMES[: len(FRAMES) // 2]
+    with pytest.raises(AudioError, match="cut short: its first frame counts 30"):
+        decode(io.BytesIO(cut), "a")

@@ -147,7 +147,7 @@ def test_a_missing_file_and_an_unknown_format_are_told(plain: TestClient) -> Non
 
 
 def test_noise_is_another_at_each_call() -> None:
-    with TestClient(create_app("wgn:snr=20")) as client:
+    with TestClient(create_app("wgn:snr=20,level=file")) as client:
         waves = [wave_of(client.post("/defend", files=sent(WAV)).content) for _ in range(2)]
         assert not np.array_equal(*waves)
         for wave in waves:

@@ -152,7 +152,7 @@ def test_fine_tuning_starts_from_weights_and_validates_with_and_without_the_defe
     )  # fmt: skip
     card = read_header(path)["card"]
     assert card["start"] == f"deepspeech2:{fingerprint(first)}"
-    assert card["defense"] == "wgn:snr=0"
+    assert card["defense"] == "wgn:snr=0,level=loudest"
     assert card["held_out_speakers"] == read_header(first)["card"]["held_out_speakers"]
     assert str(tmp_path) not in str(card)
     assert card == told

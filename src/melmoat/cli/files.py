@@ -70,6 +70,8 @@ def transcribe(
     for line in passed_over(found):
         typer.echo(line, err=True)
     if failed or not sources:
+        if len(found) == len(failed) == 1:  # all is said
+            raise typer.Exit(1)
         heard_well = len(sources) + sum(len(one.failed) for one in found) - len(failed)
         typer.echo(f"{heard_well} transcribed, {len(failed)} failed", err=True)
         raise typer.Exit(1)

@@ -11,7 +11,7 @@ from lhotse.serialization import load_manifest
 
 from melmoat.data.entries import CorpusError, Entry, cuts_of
 from melmoat.data.layouts import relative
-from melmoat.data.tables import called, number
+from melmoat.data.tables import called, number, refuse_parts
 
 
 def manifest(
@@ -35,20 +35,24 @@ def manifest(
     objects = [_object(line, path, where) for where, line in found]
     parts: list[tuple[float, float | None]] = []
     for (where, _), one in zip(found, objects, strict=True):
+        refuse_parts(one, ("offset",), "offset and duration", path)
         start = number(one.get("offset") or 0, "offset", path, where)
         told = one.get("duration")
         seconds = None if told is None else number(told, "duration", path, where)
         parts.append((start, seconds))
     places = [relative(one["audio_filepath"], path.parent) for one in objects]
     entries = [
-        Entry(
-            str(one.get("id", name)), one["text"], place, where, str(one.get("speaker", "")), *part
-        )
+        Entry(_told(one, "id", name), one["text"], place, where, _told(one, "speaker", ""), *part)
         for (where, _), one, place, part, name in zip(
             found, objects, places, parts, called(places, parts), strict=True
         )
     ]
     return cuts_of(entries, path, speakers, shortest, longest, channel)
+
+
+def _told(one: dict[str, Any], key: str, otherwise: str) -> str:
+    value = one.get(key)
+    return otherwise if value is None else str(value)
 
 
 def _object(line: str, path: Path, where: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +18,11 @@ COLUMNS = ("id", "text", "path")  # of transcripts.tsv; speaker is read where it
 CLIPS = ("client_id", "path", "sentence")  # of Common Voice
 STARTS = ("start", "offset")  # columns that make an utterance a part of its file
 # Columns that seem to do so too; passed over, the whole file would be heard.
-_PART = re.compile(r"(start|begin|beg|offset|onset|end|stop)(ing)?([_ .-].*)?", re.IGNORECASE)
+_PART = re.compile(
+    r"((seg|segment|clip|audio|utt|utterance)[_ .-])?(start|begin|beg|offset|onset|end|stop)(ing)?"
+    r"([_ .-].*)?",
+    re.IGNORECASE,
+)
 MORE = "\0"  # what the fields behind the last column are under
 Row = Mapping[str, str]
 
@@ -138,12 +142,7 @@ def called(paths: list[Path | None], parts: list[tuple[float, float | None]]) ->
 
 def bounds(row: Row, table: Path, where: str) -> tuple[float, float | None]:
     """Start and seconds of the part that a row is of its file, if it says so."""
-    odd = [c for c in row if c and _PART.fullmatch(c) and c not in (*STARTS, "end")]
-    if odd:
-        raise CorpusError(
-            f"{table}: column {odd[0]!r} looks like a part of a file; name it start or end, in "
-            "seconds, or leave it out"
-        )
+    refuse_parts(row, (*STARTS, "end"), "start or end", table)
     if not any(column in row for column in (*STARTS, "end")):
         return 0.0, None
     start = next((row[column] for column in STARTS if row.get(column)), "0")
@@ -153,6 +152,20 @@ def bounds(row: Row, table: Path, where: str) -> tuple[float, float | None]:
     if row.get("duration"):
         return begin, number(row["duration"], "duration", table, where)
     return begin, None
+
+
+def refuse_parts(names: Iterable[str], known: Collection[str], wanted: str, table: Path) -> None:
+    """Refuse names that look like a part of a file, and are none that is read.
+
+    Raises:
+        CorpusError: there is one; ``wanted`` says what it should be called.
+    """
+    odd = [name for name in names if name and _PART.fullmatch(name) and name not in known]
+    if odd:
+        raise CorpusError(
+            f"{table}: column {odd[0]!r} looks like a part of a file; name it {wanted}, in "
+            "seconds, or leave it out"
+        )
 
 
 def number(value: object, name: str, table: Path, where: str) -> float:

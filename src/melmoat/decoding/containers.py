@@ -95,8 +95,8 @@ def _walk(file: BinaryIO, at: int, end: int, order: str, wide: bool = False) -> 
 
 def _after(file: BinaryIO, chunks: Iterator[Chunk], at: int, end: int, pad: int) -> int:
     """Bytes that follow the last chunk, and are not padding."""
-    for _, start, size in chunks:
-        if start + size > end:  # what claims more than there is, is no chunk
+    for name, start, size in chunks:
+        if start + size > end or name == b"data":  # no chunk, or samples that nobody reads
             break
         at = start + size + (size & pad)
     return _left(file, at, end)
@@ -205,6 +205,9 @@ def _sphere(file: BinaryIO, end: int) -> Extent | None:
         fields = dict(
             re.findall(rb"(?m)^(\w+) -(?:i|s\d+) (\d+)\s*$", file.read(min(start, SHARE)))
         )
+        file.seek(0)
+        if b"shorten" in file.read(min(start, SHARE)):  # its bytes are fewer
+            return None
         frames, width = int(fields[b"sample_count"]), int(fields[b"sample_n_bytes"])
     except (ValueError, KeyError):  # a decoder will say whether it can be read
         return None
@@ -222,7 +225,7 @@ def _voc(file: BinaryIO, end: int) -> Extent | None:
         if raw[0] == 0:  # the last block, which is one byte
             return Extent(start, at - start, end, _left(file, at + 1, end))
         if raw[0] > 9:
-            return None
+            return Extent(start, at - start, end, _left(file, at, end)) if at > start else None
         if at + 4 + size > end:
             return Extent(start, None if size in (0xFFFFFF, 0) else at + 4 + size - start, end)
         at += 4 + size

@@ -18,6 +18,11 @@ import soundfile
 from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
+Source = str | os.PathLike[str] | BinaryIO
+FORMATS = (  # of FFmpeg's, files of sound that end where they say
+    *("aac", "ac3", "eac3", "aiff", "amr", "amrnb", "amrwb", "ape", "asf", "au", "caf", "flac"),
+    *("matroska", "webm", "mov", "mp3", "nistsphere", "ogg", "tta", "voc", "w64", "wav", "wv"),
+)
 BLOCK = 2**20  # samples that libsndfile decodes at once, all channels together
 
 
@@ -34,6 +39,8 @@ class Stream:
         channels: at its start.
         declared: frames by the header, where it tells.
         blocks: the samples, full scale 1. Shape: ``[n, channels]``.
+        counted: whether it can be relied on that ``declared`` counts every frame.
+        notes: what is to be known about it.
         lost: packets that could not be decoded, counted as the blocks are read.
         packets: all of them, likewise.
     """
@@ -42,11 +49,13 @@ class Stream:
     channels: int
     declared: int | None
     blocks: Iterator[Samples] = field(default_factory=lambda: iter(()))
+    counted: bool = False
+    notes: tuple[str, ...] = ()
     lost: int = 0
     packets: int = 0
 
 
-def sndfile(source: str | os.PathLike[str] | BinaryIO) -> Stream:
+def sndfile(source: Source) -> Stream:
     """``source`` by libsndfile.
 
     Raises:
@@ -68,20 +77,24 @@ def sndfile(source: str | os.PathLike[str] | BinaryIO) -> Stream:
                     return
                 yield block
 
-    return Stream(file.samplerate, file.channels, file.frames, blocks())
+    counted = not file.subtype.startswith("MPEG")  # it guesses those from their size
+    return Stream(file.samplerate, file.channels, file.frames, blocks(), counted)
 
 
-def ffmpeg(source: str | os.PathLike[str] | BinaryIO) -> Stream:
-    """The first track of sound in ``source`` by FFmpeg.
+def ffmpeg(file: BinaryIO) -> Stream:
+    """The first track of sound in ``file`` by FFmpeg.
+
+    It may open nothing but this file, and take it for nothing but one of :data:`FORMATS`: a
+    playlist or a session description would make it read other files, or listen to the network.
 
     Raises:
         Unreadable: it cannot be read, or has no sound.
     """
     import av  # takes a tenth of a second, which most files need not wait for
 
-    opened: Any = source if hasattr(source, "read") else os.fspath(source)
+    bounds = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "none"}
     try:
-        container: Any = av.open(opened, "r", metadata_errors="ignore")
+        container: Any = av.open(file, "r", options=bounds, metadata_errors="ignore")
     except (av.error.FFmpegError, ValueError) as error:
         raise Unreadable(_told(error)) from error
     if not container.streams.audio:
@@ -92,8 +105,14 @@ def ffmpeg(source: str | os.PathLike[str] | BinaryIO) -> Stream:
         container.close()
         raise Unreadable("its header is broken")
     stream = Stream(track.rate, track.channels, _declared(container, track))
+    if (tracks := len(container.streams.audio)) > 1:
+        stream.notes = (f"it has {tracks} tracks of sound, of which the first is heard",)
+    track.codec_context.options = {"err_detect": "crccheck+explode"}
+
+    numbered = container.format.name == "flac"  # whose frames say where they belong
 
     def blocks() -> Iterator[Samples]:
+        seen = 0
         with container:
             for packet in container.demux(track):
                 stream.packets += 1
@@ -103,6 +122,9 @@ def ffmpeg(source: str | os.PathLike[str] | BinaryIO) -> Stream:
                     stream.lost += 1
                     continue
                 for frame in frames:
+                    if numbered and frame.pts != seen:  # a damaged frame was passed over
+                        stream.lost += 1
+                    seen += frame.samples
                     if frame.sample_rate != stream.rate:
                         raise Unreadable(
                             f"its rate changes from {stream.rate} to {frame.sample_rate} Hz on the "
@@ -113,7 +135,7 @@ def ffmpeg(source: str | os.PathLike[str] | BinaryIO) -> Stream:
     def guarded() -> Iterator[Samples]:
         try:
             yield from blocks()
-        except av.error.FFmpegError as error:
+        except (av.error.FFmpegError, ValueError) as error:  # ValueError: 64-bit integers
             raise Unreadable(_told(error)) from error
 
     stream.blocks = guarded()

@@ -9,6 +9,7 @@ Source: ISO/IEC 11172-3 and 13818-3, 2.4.1.3 and 2.4.2.3 (header); Xing's and LA
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 _V1 = {  # kbit/s of MPEG 1, by layer
@@ -20,6 +21,7 @@ _LAYER1 = (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256)
 _OTHER = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _V2 = {1: _LAYER1, 2: _OTHER, 3: _OTHER}  # of MPEG 2 and 2.5
 _RATES = (44_100, 48_000, 32_000)  # of MPEG 1; half of it in MPEG 2, a quarter in 2.5
+_NEXT = re.compile(rb"\xff[\xe0-\xff]|ID3|TAG|APETAGEX")  # where a frame or a tag may begin
 MARKS = (b"Xing", b"Info", b"VBRI")
 
 
@@ -88,11 +90,9 @@ def layout(data: bytes) -> Layout:
         found = header(data, at)
         follows = bool(segments) and segments[-1].end == at  # else it may be junk by chance
         if found is None or not (follows or _goes_on(data, at + found.size)):
-            at, junk = at + 1, junk + 1
-            if (following := data.find(b"\xff", at)) != at:
-                tags = [n for mark in (b"ID3", b"TAG") if (n := data.find(mark, at)) >= 0]
-                following = min([n for n in (following, *tags) if n >= 0], default=len(data))
-                at, junk = following, junk + following - at
+            following = _NEXT.search(data, at + 1)
+            end = following.start() if following else len(data)
+            at, junk = end, junk + end - at
             continue
         if at + found.size > len(data):
             torn = True
@@ -115,7 +115,7 @@ def _goes_on(data: bytes, at: int) -> bool:
 
 
 def tag(data: bytes, at: int) -> int:
-    """Bytes of the ID3, APE or Lyrics tag that begins at ``at``; 0 where there is none."""
+    """Bytes of the ID3 or APE tag that begins at ``at``; 0 where there is none."""
     mark = data[at : at + 8]
     if mark[:3] == b"ID3" and len(data) >= at + 10:
         size = 0
@@ -126,9 +126,6 @@ def tag(data: bytes, at: int) -> int:
         return len(data) - at
     if mark == b"APETAGEX":
         return 32 * (data[at + 23] >> 7) + int.from_bytes(data[at + 12 : at + 16], "little")
-    if mark == b"LYRICSBE":
-        end = data.find(b"LYRICS200", at)
-        return end + 9 - at if end > 0 else 0
     return 0
 
 
