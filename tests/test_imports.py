@@ -26,6 +26,7 @@ LAYERS = [
         "inert",
         "weights",
         "memory",
+        "facts",
         "own",
         "resampling",
         "__init__",

@@ -9,11 +9,12 @@ import importlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from melmoat.errors import MelmoatError
+from melmoat.facts import Origin
 
 
 def make(target: str) -> object:
@@ -36,8 +37,9 @@ def make(target: str) -> object:
         raise MelmoatError(f"python:{target}: the factory failed, {_told(error)}") from error
 
 
-def origin(target: str) -> tuple[list[Path], str]:
+def origin(args: Mapping[str, Any]) -> Origin:
     """What a part depends on as far as is known: the file of its module, and its factory."""
+    target: str = args["target"]
     module, _, name = target.partition(":")
     _look_here()
     try:
@@ -45,11 +47,12 @@ def origin(target: str) -> tuple[list[Path], str]:
     except Exception:  # importing a parent may raise anything; loading it says what is wrong
         found = None
     if found is None or not found.has_location or found.origin is None:
-        return [], target
-    return [Path(found.origin)], name
+        return Origin(also=target, instead="target")
+    code = [Path(found.origin)]
+    return Origin(also=name, instead="target", code=code, factory=lambda: _find(module, name))
 
 
-def _find(module: str, name: str) -> Callable[[], object]:
+def _find(module: str, name: str) -> Callable[..., object]:
     _look_here()
     try:
         found = importlib.import_module(module)
@@ -67,7 +70,7 @@ def _find(module: str, name: str) -> Callable[[], object]:
         raise MelmoatError(
             f"{module} has no function or class {name!r}; it has {', '.join(public)}"
         )
-    return cast(Callable[[], object], factory)
+    return cast(Callable[..., object], factory)
 
 
 def _look_here() -> None:

@@ -115,7 +115,8 @@ def test_a_transcript_that_is_no_list_is_told(here: Path, ragged: Audio) -> None
 def test_a_package_that_fails_is_no_obstacle_to_naming_it(here: Path) -> None:
     (here / "mine_d").mkdir()
     (here / "mine_d" / "__init__.py").write_text("raise RuntimeError('no GPU')\n")
-    assert origin("mine_d.deeper:load") == ([], "mine_d.deeper:load")
+    found = origin({"target": "mine_d.deeper:load"})
+    assert (found.code, found.also) == ((), "mine_d.deeper:load")
     with pytest.raises(MelmoatError, match="RuntimeError: no GPU"):
         models.load("python:mine_d.deeper:load")
 

@@ -1,7 +1,20 @@
 """Attacks, by spec string."""
 
+from typing import Annotated, cast
+
 from melmoat.attacks.apgd import APGD
-from melmoat.attacks.base import Aim, Attack, Ball, Goal, NoAttack, Targeted, Untargeted
+from melmoat.attacks.base import (
+    ACCESSES,
+    Access,
+    Aim,
+    Attack,
+    Ball,
+    Goal,
+    NoAttack,
+    Targeted,
+    Untargeted,
+    access_of,
+)
 from melmoat.attacks.cw import CW, CW2018
 from melmoat.attacks.genetic import Genetic
 from melmoat.attacks.gradient import PGD
@@ -11,15 +24,41 @@ from melmoat.attacks.nes import NES
 from melmoat.attacks.noise import Noise
 from melmoat.attacks.transfer import Transfer
 from melmoat.attacks.universal import universal
-from melmoat.spec import Family
+from melmoat.facts import Part
+from melmoat.spec import Family, Spec
 
 
-def transfer(model: str, attack: str, defense: str = "none") -> Transfer:
+def transfer(
+    model: Annotated[str, Part("model")],
+    attack: Annotated[str, Part("attack")],
+    defense: Annotated[str, Part("defense")] = "none",
+) -> Transfer:
     """``attack`` crafted on ``model`` behind ``defense``, whatever system is judged."""
     return Transfer(model, defense, build(attack))
 
 
-ATTACKS: Family[Attack] = Family(
+class Attacks(Family[Attack]):
+    """The table of attacks, each of which says what access it has."""
+
+    def build(self, text: str) -> Attack:
+        """As :meth:`Family.build`.
+
+        Raises:
+            AttackError: an attack that declares no access.
+        """
+        made = super().build(text)
+        access_of(made)
+        return made
+
+    def access(self, spec: Spec) -> Access | None:
+        """What the attack of ``spec`` has of the judged system, without building it; None where
+        somebody's own module would have to say."""
+        if spec.foreign:
+            return cast(Access | None, spec.args.get("access"))
+        return access_of(spec.factory)
+
+
+ATTACKS = Attacks(
     "attack",
     {
         "apgd": APGD,
@@ -44,9 +83,11 @@ def build(spec: str) -> Attack:
 
 
 __all__ = [
+    "ACCESSES",
     "APGD",
     "ATTACKS",
     "PGD",
+    "Access",
     "Aim",
     "Attack",
     "Ball",
@@ -54,5 +95,6 @@ __all__ = [
     "NoAttack",
     "Targeted",
     "Untargeted",
+    "access_of",
     "build",
 ]

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from melmoat.attacks.budgets import SNR, Budget, LinfSNR
 from melmoat.bench.results import Comparison, Result, compare
-from melmoat.bench.settings import ACCESS, Setting, setting
+from melmoat.bench.settings import Setting, setting
 
 Status = Literal["ok", "sign", "open", "missing", "n/a"]
 MARGIN = 5.0  # points of WER that count as nothing
@@ -224,7 +224,7 @@ def converged(own: Measured, stochastic: bool | None) -> Finding:
 
 def weaker(own: Measured, others: Sequence[tuple[str, Setting, Result]]) -> Finding:
     """Whether an attacker who knows less breaks more: BPDA, resampled, transfer, black-box."""
-    pool = [r for s, r in own if s.name in ACCESS] + [
+    pool = [r for s, r in own if s.access in ("transfer", "black-box")] + [
         r for kind, s, r in others if kind != "exact" and s.white
     ]
     figures = []

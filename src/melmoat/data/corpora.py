@@ -7,9 +7,7 @@ Manifests hold paths, lengths and texts; audio is read when it is used, by
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from lhotse import CutSet
@@ -23,7 +21,6 @@ from melmoat.data.published import an4, demo, librispeech
 from melmoat.data.reading import read
 from melmoat.data.tables import comma, commonvoice, tsv
 from melmoat.data.texts import folder
-from melmoat.data.texts import origin as folder_origin
 from melmoat.errors import MelmoatError
 from melmoat.spec import Family, Spec, SpecError
 
@@ -74,10 +71,6 @@ CORPORA = Corpora(
         "tsv": tsv,
     },
 )
-# What decides which corpus it is, where that is no one file.
-ORIGINS: dict[str, Callable[[Mapping[str, Any]], tuple[list[Path], str]]] = {
-    "folder": folder_origin
-}
 
 
 def load(spec: str) -> CutSet:

@@ -8,9 +8,11 @@ from typing import cast
 from melmoat import own
 from melmoat.defenses.base import Defense, FrontEnd, Gradient, with_gradient
 from melmoat.errors import MelmoatError
+from melmoat.facts import rests_on
 from melmoat.models.base import Recognizer
 
 
+@rests_on(own.origin)
 class Own:
     """Your own: ``python:MODULE:FACTORY`` imports MODULE and calls FACTORY().
 
