@@ -1,5 +1,8 @@
 """Somebody's own parts: ``python:MODULE:FACTORY`` imports a module and calls a factory in it.
 
+What else stands in such a spec are the factory's own options: ``python:my:Defense,level=3`` calls
+``Defense(level=3)``, with types and defaults of its signature.
+
 The module is looked for where Python looks, then in the current folder.
 """
 
@@ -15,13 +18,14 @@ from typing import Any, cast
 
 from melmoat.errors import MelmoatError
 from melmoat.facts import Origin
+from melmoat.spec import typed
 
 
-def make(target: str) -> object:
-    """What the factory ``MODULE:FACTORY`` returns, a function or class called without arguments.
+def make(target: str, options: Mapping[str, str]) -> object:
+    """What the factory ``MODULE:FACTORY``, a function or class, makes of ``options``.
 
     Raises:
-        MelmoatError: no such module or factory, or one that fails.
+        MelmoatError: no such module or factory, options that it has not, or it fails.
     """
     module, colon, name = target.partition(":")
     if not (module and colon and name):
@@ -29,8 +33,9 @@ def make(target: str) -> object:
             f"python:{target}: expected python:MODULE:FACTORY, such as python:my:load"
         )
     factory = _find(module, name)
+    given = typed(f"python:{target}", factory, options) if options else {}
     try:
-        return factory()
+        return factory(**given)
     except MelmoatError:
         raise
     except Exception as error:

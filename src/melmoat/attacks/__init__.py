@@ -22,6 +22,7 @@ from melmoat.attacks.imperceptible import Imperceptible
 from melmoat.attacks.kenansville import Kenansville
 from melmoat.attacks.nes import NES
 from melmoat.attacks.noise import Noise
+from melmoat.attacks.own import python
 from melmoat.attacks.transfer import Transfer
 from melmoat.attacks.universal import universal
 from melmoat.facts import Part
@@ -50,6 +51,19 @@ class Attacks(Family[Attack]):
         access_of(made)
         return made
 
+    def declared(self, text: str) -> str:
+        """The canonical spelling of an attack that is about to run. Somebody's own has its access
+        in it: who reads the run later does not import its module.
+
+        Raises:
+            MelmoatError: as :meth:`build`.
+        """
+        spec = self.parse(text)
+        access = access_of(self.build(text))
+        if not spec.foreign or spec.args.get("access"):
+            return str(spec)
+        return str(self.parse(f"{spec},access={access}"))
+
     def access(self, spec: Spec) -> Access | None:
         """What the attack of ``spec`` has of the judged system, without building it; None where
         somebody's own module would have to say."""
@@ -71,6 +85,7 @@ ATTACKS = Attacks(
         "noise": Noise,
         "none": NoAttack,
         "pgd": PGD,
+        "python": python,
         "transfer": transfer,
         "universal": universal,
     },

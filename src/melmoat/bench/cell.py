@@ -105,6 +105,16 @@ def identity(spec: Spec, code: bool = True) -> str:
     return "@".join([spelling(spec.name, parts.values()), *found])
 
 
+def foreign(spec: Spec) -> bool:
+    """Whether building ``spec`` imports a module that it, or a part that it names, names."""
+    named = [(spec.args.get(key), mark) for key, mark in marks(spec.factory).items()]
+    return spec.foreign or any(
+        foreign(FAMILIES[mark.kind].parse(value))
+        for value, mark in named
+        if isinstance(mark, Part) and value is not None
+    )
+
+
 def _options(spec: Spec, origin: Origin) -> tuple[dict[str, Any], dict[str, Part | NamesFile]]:
     """The options of ``spec`` and their marks, those of somebody's own factory in its types."""
     args, marked = dict(spec.args), marks(spec.factory)
@@ -150,11 +160,9 @@ def grid(
             any recognizer or audio is loaded.
     """
     parsed_defenses = [str(DEFENSES.parse(d)) for d in defenses]
-    parsed_attacks = [str(ATTACKS.parse(a)) for a in attacks]
     for spec in parsed_defenses:
         DEFENSES.build(spec)
-    for spec in parsed_attacks:
-        ATTACKS.build(spec)
+    parsed_attacks = [ATTACKS.declared(a) for a in attacks]
     combinations = product(
         [str(MODELS.parse(m)) for m in models],
         parsed_defenses,

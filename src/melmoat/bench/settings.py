@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from melmoat.attacks import ATTACKS, Access
+from melmoat.attacks.base import Ball
 from melmoat.attacks.budgets import Budget
+from melmoat.bench.cell import foreign
 from melmoat.defenses import DEFENSES
 from melmoat.errors import MelmoatError
 from melmoat.facts import Part
@@ -42,10 +45,32 @@ def setting(attack: str) -> Setting:
     except SpecError:  # an attack of another version
         return Setting(attack.partition(":")[0], None, {"spec": attack})
     access = ATTACKS.access(spec)
+    if foreign(spec):
+        args = {**spec.args, **{key: _plain(value) for key, value in spec.others.items()}}
+        return Setting(spec.name, access, args, _named_budget(args))
     try:
         return Setting(spec.name, access, dict(spec.args), ATTACKS.build(attack).budget)
     except MelmoatError:  # a file of its that is gone
         return Setting(spec.name, access, {"spec": attack})
+
+
+def _plain(value: str) -> int | float | str:
+    """An option of somebody's own attack, whose types are not known without its code."""
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
+
+
+def _named_budget(args: Mapping[str, Any]) -> Budget | None:
+    """The budget of an attack whose options are called as ours; None if they are not."""
+    given = {key: args[key] for key in ("norm", "eps", "db", "ratio") if key in args}
+    try:
+        return Ball(**given).budget if given else None
+    except (TypeError, ValueError):
+        return None
 
 
 def siblings(defense: str) -> tuple[str, str]:

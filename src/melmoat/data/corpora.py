@@ -17,6 +17,7 @@ from melmoat.data.entries import CorpusError as CorpusError  # also this module'
 from melmoat.data.entries import fault, whole
 from melmoat.data.layouts import listings
 from melmoat.data.manifests import lhotse, manifest
+from melmoat.data.own import python
 from melmoat.data.published import an4, demo, librispeech
 from melmoat.data.reading import read
 from melmoat.data.tables import comma, commonvoice, tsv
@@ -68,6 +69,7 @@ CORPORA = Corpora(
         "lhotse": lhotse,
         "librispeech": librispeech,
         "manifest": manifest,
+        "python": python,
         "tsv": tsv,
     },
 )

@@ -83,12 +83,12 @@ def hf_ctc(
 
 
 @rests_on(own.origin)
-def python(target: str, normaliser: Choice = "auto") -> Recognizer:
+def python(target: str, normaliser: Choice = "auto", **options: str) -> Recognizer:
     """Your own: ``python:MODULE:FACTORY`` imports MODULE and calls FACTORY().
 
-    ``normaliser`` takes the place of its own.
+    ``normaliser`` takes the place of its own. Other options are FACTORY's.
     """
-    model = own_recognizer.load(target)
+    model = own_recognizer.load(target, options)
     if normaliser != "auto":
         vars(model)["normaliser"] = named(normaliser)
     return model
