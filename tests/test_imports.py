@@ -28,6 +28,7 @@ LAYERS = [
         "memory",
         "facts",
         "own",
+        "plugins",
         "resampling",
         "__init__",
     },

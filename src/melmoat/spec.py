@@ -23,6 +23,7 @@ import re
 import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, is_dataclass
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import (
     Annotated,
@@ -39,6 +40,7 @@ from typing import (
 
 from melmoat.errors import MelmoatError
 from melmoat.facts import Before, NamesFile, Part
+from melmoat.plugins import PluginError, load, package, plugins
 
 T = TypeVar("T")
 _KEY = re.compile(r"([a-z][a-z0-9_]*)=(.*)", re.DOTALL)
@@ -84,11 +86,22 @@ class Family(Generic[T]):
         table: factories by name. Their annotations may be str, int, float, bool, Path, a Literal
             of strings, and any of these or None. A factory with ``**options`` takes any other key
             too, as text: its parts come from a module that the spec names.
+        group: the entry points by which installed packages add parts; None if they cannot.
     """
 
-    def __init__(self, kind: str, table: Mapping[str, Callable[..., T]]) -> None:
-        self.kind = kind
+    def __init__(
+        self, kind: str, table: Mapping[str, Callable[..., T]], group: str | None = None
+    ) -> None:
+        self.kind, self.group = kind, group
         self.table = dict(table)
+
+    @property
+    def names(self) -> list[str]:
+        """The parts there are, those of installed packages too, whether or not these load."""
+        return sorted({*self.table, *self._added()})
+
+    def _added(self) -> Mapping[str, list[EntryPoint]]:
+        return plugins(self.group) if self.group else {}
 
     def parse(self, text: str, earlier: bool = False) -> Spec:
         """Check ``text`` against the table; nothing is built.
@@ -145,10 +158,22 @@ class Family(Generic[T]):
         """What makes the parts called ``name``.
 
         Raises:
-            SpecError: there is none; lists what is known.
+            SpecError: there is none; lists what is known. Or several packages claim
+                the name, or the one that does cannot be loaded.
         """
+        added = self._added().get(name, [])
+        if len(owners := ["melmoat"] * (name in self.table) + [*map(package, added)]) > 1:
+            raise SpecError(
+                f"{self.kind} {name!r} is claimed by {' and '.join(owners)}: rename it in one of "
+                "them, or uninstall one"
+            )
+        if added:
+            try:
+                return cast(Callable[..., T], load(added[0]))
+            except PluginError as error:
+                raise SpecError(str(error)) from error
         if name not in self.table:
-            raise SpecError(f"unknown {self.kind} {name!r}; known: {', '.join(sorted(self.table))}")
+            raise SpecError(f"unknown {self.kind} {name!r}; known: {', '.join(self.names)}")
         return self.table[name]
 
     def dated(self, text: str) -> str:

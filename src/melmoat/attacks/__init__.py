@@ -89,6 +89,7 @@ ATTACKS = Attacks(
         "transfer": transfer,
         "universal": universal,
     },
+    group="melmoat.attacks",
 )
 
 

@@ -31,7 +31,7 @@ class Corpora(Family[CutSet]):
 
     def parse(self, text: str, earlier: bool = False) -> Spec:
         """As :meth:`Family.parse`."""
-        if text.partition(":")[0] not in self.table and (kinds := _kinds(Path(text))):
+        if text.partition(":")[0] not in self.names and (kinds := _kinds(Path(text))):
             raise SpecError(
                 f"unknown {self.kind} {text!r}, but a path: is it "
                 + " or ".join(f"{kind}:{text}" for kind in kinds)
@@ -72,6 +72,7 @@ CORPORA = Corpora(
         "python": python,
         "tsv": tsv,
     },
+    group="melmoat.corpora",
 )
 
 
@@ -113,8 +114,12 @@ def describe(spec: str | None, cuts: CutSet | None = None) -> str:
     """The known corpora, or what one holds that can be heard, as text for a terminal."""
     if spec is None:
         lines = []
-        for name in sorted(CORPORA.table):
-            lines.append(f"{CORPORA.usage(name):32} {inspect.getdoc(CORPORA.table[name])}")
+        for name in CORPORA.names:
+            try:
+                about = inspect.getdoc(CORPORA.factory(name))
+                lines.append(f"{CORPORA.usage(name):32} {about}")
+            except MelmoatError as error:  # of a package that is broken
+                lines.append(f"{name:32} {error}")
         return "\n".join(line.splitlines()[0] for line in lines)
     known = [cut for cut in (listed(spec) if cuts is None else cuts) if not fault(cut)]
     seconds = np.array([cut.duration for cut in known])

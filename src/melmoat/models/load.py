@@ -138,6 +138,7 @@ MODELS: Family[Recognizer] = Family(
         "python": python,
         "whisper": whisper,
     },
+    group="melmoat.models",
 )
 
 

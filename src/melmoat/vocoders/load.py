@@ -53,6 +53,7 @@ VOCODERS: Family[Vocoder] = Family(
         "pwg-lab": pwg_lab,
         "trained": trained,
     },
+    group="melmoat.vocoders",
 )
 
 
