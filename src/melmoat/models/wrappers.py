@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -23,8 +22,7 @@ from melmoat.models.rover import vote
 from melmoat.models.seq2seq import Averaged, Heard, Seq2Seq, TokenRecognizer, require_tokens
 from melmoat.text import listed
 
-if TYPE_CHECKING:
-    from melmoat.defenses.base import FrontEnd
+Filter = Callable[[Audio, Draws], Audio]  # same lengths, same rate; a defense's front-end is one
 
 
 def _inherit(wrapper: object, model: Recognizer) -> None:
@@ -34,7 +32,7 @@ def _inherit(wrapper: object, model: Recognizer) -> None:
             setattr(wrapper, name, getattr(model, name))
 
 
-def kept(front_end: FrontEnd, audio: Audio, heard: Audio) -> Audio:
+def kept(front_end: Filter, audio: Audio, heard: Audio) -> Audio:
     """``heard``, what ``front_end`` made of ``audio``.
 
     Raises:
@@ -60,7 +58,7 @@ class Defended:
     waveform: the gradient is exact.
     """
 
-    def __init__(self, model: Recognizer, front_end: FrontEnd) -> None:
+    def __init__(self, model: Recognizer, front_end: Filter) -> None:
         self.model, self.front_end, self.rate = model, front_end, model.rate
         _inherit(self, model)
 
