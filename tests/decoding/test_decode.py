@@ -201,7 +201,20 @@ def test_a_channel_by_its_name() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"RIFF", b"hello, world" * 50, bytes(5_000), b"\xff\xfb" * 900, b"<html></html>"],
+    [
+        b"",
+        b"RIFF",
+        b"OggS",
+        b"fLaC",
+        b"fLaC\x00\x00",
+        b"ID3",
+        b"ID3fLaC",
+        b"caff",
+        b"hello, world" * 50,
+        bytes(5_000),
+        b"\xff\xfb" * 900,
+        b"<html></html>",
+    ],
 )
 def test_what_is_no_audio_is_refused(content: bytes) -> None:
     with pytest.raises(AudioError):

@@ -361,3 +361,19 @@ def test_a_running_server_keeps_its_word(own: Path) -> None:
     finally:
         server.process.kill()
         server.process.communicate()
+
+
+@pytest.mark.parametrize("level", [-60, 0, 30])
+@pytest.mark.parametrize("kind", ["wav", "flac"])
+def test_the_level_comes_back(plain: TestClient, level: int, kind: str) -> None:
+    t = np.arange(16_000) / 16_000
+    wave = 0.2 * np.sin(2 * np.pi * 440 * t) * 10 ** (level / 20)
+    file = io.BytesIO()
+    soundfile.write(file, wave, 16_000, format="wav", subtype="FLOAT")
+    answer = plain.post("/defend", files=sent(file.getvalue()), data={"format": kind})
+    found = soundfile.read(io.BytesIO(answer.content))[0]
+    note = answer.headers.get("X-Melmoat-Note", "")
+    assert ("flac cannot hold its level" in note) == (kind == "flac" and level != 0)
+    left = 10 ** (float(note.partition(" dB")[0]) / 20) if note else 1.0
+    apart = np.square(wave - found / left).sum() / np.square(wave).sum()
+    assert apart < (1e-2 if note else 1e-5)  # a note tells whole decibels

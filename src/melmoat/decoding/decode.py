@@ -225,7 +225,7 @@ def _flac(file: BinaryIO, place: Source) -> Iterator[_Part]:
     """Joined ones apart: FFmpeg drops a frame where they meet."""
     starts = [match.start() for match in _FLAC.finditer(file.read())]
     file.seek(0)
-    if len(starts) == 1:
+    if len(starts) < 2:  # none where its head is damaged, which FFmpeg will tell
         yield _Part(ffmpeg(place), exact=True)
         return
     data = file.read()
