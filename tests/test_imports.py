@@ -26,7 +26,9 @@ LAYERS = [
         "inert",
         "weights",
         "memory",
+        "facts",
         "own",
+        "plugins",
         "resampling",
         "__init__",
     },
@@ -43,11 +45,8 @@ FILES = sorted(HOME.rglob("*.py"))
 
 
 def imported(path: Path) -> set[str]:
-    """Packages of melmoat that ``path`` imports, but for those only type checkers see."""
+    """Packages of melmoat that ``path`` imports, for type checkers too."""
     tree = ast.parse(path.read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
-            node.body = []
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -1,5 +1,8 @@
 """Somebody's own parts: ``python:MODULE:FACTORY`` imports a module and calls a factory in it.
 
+What else stands in such a spec are the factory's own options: ``python:my:Defense,level=3`` calls
+``Defense(level=3)``, with types and defaults of its signature.
+
 The module is looked for where Python looks, then in the current folder.
 """
 
@@ -9,18 +12,20 @@ import importlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from melmoat.errors import MelmoatError
+from melmoat.facts import Origin
+from melmoat.spec import typed
 
 
-def make(target: str) -> object:
-    """What the factory ``MODULE:FACTORY`` returns, a function or class called without arguments.
+def make(target: str, options: Mapping[str, str]) -> object:
+    """What the factory ``MODULE:FACTORY``, a function or class, makes of ``options``.
 
     Raises:
-        MelmoatError: no such module or factory, or one that fails.
+        MelmoatError: no such module or factory, options that it has not, or it fails.
     """
     module, colon, name = target.partition(":")
     if not (module and colon and name):
@@ -28,16 +33,18 @@ def make(target: str) -> object:
             f"python:{target}: expected python:MODULE:FACTORY, such as python:my:load"
         )
     factory = _find(module, name)
+    given = typed(f"python:{target}", factory, options) if options else {}
     try:
-        return factory()
+        return factory(**given)
     except MelmoatError:
         raise
     except Exception as error:
         raise MelmoatError(f"python:{target}: the factory failed, {_told(error)}") from error
 
 
-def origin(target: str) -> tuple[list[Path], str]:
+def origin(args: Mapping[str, Any]) -> Origin:
     """What a part depends on as far as is known: the file of its module, and its factory."""
+    target: str = args["target"]
     module, _, name = target.partition(":")
     _look_here()
     try:
@@ -45,11 +52,12 @@ def origin(target: str) -> tuple[list[Path], str]:
     except Exception:  # importing a parent may raise anything; loading it says what is wrong
         found = None
     if found is None or not found.has_location or found.origin is None:
-        return [], target
-    return [Path(found.origin)], name
+        return Origin(also=target, instead="target")
+    code = [Path(found.origin)]
+    return Origin(also=name, instead="target", code=code, factory=lambda: _find(module, name))
 
 
-def _find(module: str, name: str) -> Callable[[], object]:
+def _find(module: str, name: str) -> Callable[..., object]:
     _look_here()
     try:
         found = importlib.import_module(module)
@@ -67,7 +75,7 @@ def _find(module: str, name: str) -> Callable[[], object]:
         raise MelmoatError(
             f"{module} has no function or class {name!r}; it has {', '.join(public)}"
         )
-    return cast(Callable[[], object], factory)
+    return cast(Callable[..., object], factory)
 
 
 def _look_here() -> None:

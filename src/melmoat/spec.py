@@ -10,7 +10,10 @@ A value that is a spec with several options of its own stands in parentheses::
     mdnf:vocoder=(griffin-lim:iterations=8,momentum=0.5),level=0.1
 
 A family is a table from names to factories (classes or functions). The factory's own signature says
-which keys there are, their types and defaults, so a new part is one line in a table.
+which keys there are, their types and defaults, so a new part is one line in a table. An option that
+names another part, or a file, says so in its annotation (:class:`melmoat.facts.Part`,
+:class:`melmoat.facts.NamesFile`, Path); what else a part depends on, its factory says
+(:func:`melmoat.facts.rests_on`).
 """
 
 from __future__ import annotations
@@ -18,8 +21,9 @@ from __future__ import annotations
 import inspect
 import re
 import types
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, is_dataclass
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import (
     Annotated,
@@ -28,12 +32,15 @@ from typing import (
     Literal,
     TypeVar,
     Union,
+    cast,
     get_args,
     get_origin,
     get_type_hints,
 )
 
 from melmoat.errors import MelmoatError
+from melmoat.facts import Before, NamesFile, Part
+from melmoat.plugins import PluginError, load, package, plugins
 
 T = TypeVar("T")
 _KEY = re.compile(r"([a-z][a-z0-9_]*)=(.*)", re.DOTALL)
@@ -44,27 +51,28 @@ class SpecError(MelmoatError):
 
 
 @dataclass(frozen=True)
-class Before:
-    """Marks an option that came late: what its part did before the option existed.
-
-    ``level: Annotated[Literal["loudest", "file"], Before("file")] = "loudest"`` says that a spec
-    without ``level`` now means ``loudest`` and that one written earlier meant ``file``. What was
-    measured then keeps its key (:attr:`Spec.lasting`), and is read as what it was
-    (:meth:`Family.undated`).
-    """
-
-    value: Any
-
-
-@dataclass(frozen=True)
 class Spec:
-    """A parsed spec with every default filled in: equal specs mean equal parts."""
+    """A parsed spec with every default filled in: equal specs mean equal parts.
+
+    Attributes:
+        text: the canonical spelling: defaults left out, keys in the signature's order.
+        lasting: the same, but options that came late are left out where they say Before's value.
+        dated: the same as ``text``, but options that came late are always written out.
+        parts: the options of ``lasting`` by key, each as it is written there.
+        factory: what makes the part.
+        foreign: whether making it imports a module that the spec names.
+        others: the options that such a module is to understand, as text.
+    """
 
     name: str
     args: Mapping[str, Any]
-    text: str  # the canonical spelling: defaults left out, keys in the signature's order
-    lasting: str  # the same, but options that came late are left out where they say Before's value
-    dated: str  # the same as text, but options that came late are always written out
+    text: str
+    lasting: str
+    dated: str
+    parts: Mapping[str, str] = field(compare=False)
+    factory: Callable[..., Any] = field(compare=False)
+    foreign: bool = field(compare=False)
+    others: Mapping[str, str] = field(compare=False)
 
     def __str__(self) -> str:
         return self.text
@@ -76,12 +84,24 @@ class Family(Generic[T]):
     Args:
         kind: what the parts are, for messages ("defense").
         table: factories by name. Their annotations may be str, int, float, bool, Path, a Literal
-            of strings, and any of these or None.
+            of strings, and any of these or None. A factory with ``**options`` takes any other key
+            too, as text: its parts come from a module that the spec names.
+        group: the entry points by which installed packages add parts; None if they cannot.
     """
 
-    def __init__(self, kind: str, table: Mapping[str, Callable[..., T]]) -> None:
-        self.kind = kind
+    def __init__(
+        self, kind: str, table: Mapping[str, Callable[..., T]], group: str | None = None
+    ) -> None:
+        self.kind, self.group = kind, group
         self.table = dict(table)
+
+    @property
+    def names(self) -> list[str]:
+        """The parts there are, those of installed packages too, whether or not these load."""
+        return sorted({*self.table, *self._added()})
+
+    def _added(self) -> Mapping[str, list[EntryPoint]]:
+        return plugins(self.group) if self.group else {}
 
     def parse(self, text: str, earlier: bool = False) -> Spec:
         """Check ``text`` against the table; nothing is built.
@@ -94,17 +114,15 @@ class Family(Generic[T]):
             SpecError: unknown name or key, missing or ill-typed value; lists what is known.
         """
         name, _, rest = text.partition(":")
-        if name not in self.table:
-            raise SpecError(f"unknown {self.kind} {name!r}; known: {', '.join(sorted(self.table))}")
-        factory = self.table[name]
-        parameters = inspect.signature(factory).parameters
+        factory = self.factory(name)
+        parameters, foreign = _parameters(factory)
         hints = _hints(factory)
         first = next(iter(parameters), "")
         positional = bool(first) and parameters[first].default is inspect.Parameter.empty
-        given = self._split(text, rest, list(parameters), positional)
+        given = self._split(text, rest, list(parameters), positional, foreign)
         late = _late(factory)
         args: dict[str, Any] = {}
-        short, lasting, dated = [], [], []
+        short, lasting, dated = [], {}, []
         for key, parameter in parameters.items():
             if key in given:
                 args[key] = _convert(f"{text!r}: {key}", given[key], hints.get(key, str))
@@ -117,10 +135,46 @@ class Family(Generic[T]):
                 written = show(args[first])
             new = args[key] != parameter.default
             short += [written] if new else []
-            lasting += [written] if (args[key] != late[key] if key in late else new) else []
+            if args[key] != late[key] if key in late else new:
+                lasting[key] = written
             dated += [written] if new or key in late else []
-        spellings = (f"{name}:{','.join(s)}" if s else name for s in (short, lasting, dated))
-        return Spec(name, args, *spellings)
+        others = {key: given[key] for key in sorted(given.keys() - parameters.keys())}
+        for key, value in others.items():
+            args[key], lasting[key] = value, f"{key}={show(value)}"
+            short, dated = [*short, lasting[key]], [*dated, lasting[key]]
+        return Spec(
+            name,
+            args,
+            text=spelling(name, short),
+            lasting=spelling(name, lasting.values()),
+            dated=spelling(name, dated),
+            parts=lasting,
+            factory=factory,
+            foreign=foreign,
+            others=others,
+        )
+
+    def factory(self, name: str) -> Callable[..., T]:
+        """What makes the parts called ``name``.
+
+        Raises:
+            SpecError: there is none; lists what is known. Or several packages claim
+                the name, or the one that does cannot be loaded.
+        """
+        added = self._added().get(name, [])
+        if len(owners := ["melmoat"] * (name in self.table) + [*map(package, added)]) > 1:
+            raise SpecError(
+                f"{self.kind} {name!r} is claimed by {' and '.join(owners)}: rename it in one of "
+                "them, or uninstall one"
+            )
+        if added:
+            try:
+                return cast(Callable[..., T], load(added[0]))
+            except PluginError as error:
+                raise SpecError(str(error)) from error
+        if name not in self.table:
+            raise SpecError(f"unknown {self.kind} {name!r}; known: {', '.join(self.names)}")
+        return self.table[name]
 
     def dated(self, text: str) -> str:
         """How a file keeps a spec: options that came late are written out, so that it means the
@@ -134,7 +188,7 @@ class Family(Generic[T]):
 
     def _came_late(self, text: str) -> bool:
         try:
-            return bool(_late(self.table[self.parse(text).name]))
+            return bool(_late(self.parse(text).factory))
         except SpecError:
             return False
 
@@ -146,26 +200,29 @@ class Family(Generic[T]):
         """
         spec = self.parse(text)
         try:
-            return self.table[spec.name](**spec.args)
+            return cast(T, spec.factory(**spec.args))
         except ValueError as error:
             raise SpecError(f"{text!r}: {error}") from error
 
     def usage(self, name: str) -> str:
         """How a spec of ``name`` is written, with its defaults."""
         parts: list[str] = []
-        for key, parameter in inspect.signature(self.table[name]).parameters.items():
+        parameters, foreign = _parameters(self.factory(name))
+        for key, parameter in parameters.items():
             if parameter.default is parameter.empty:  # only the first may stand without its key
                 parts.append(f"{key}={key.upper()}" if parts else key.upper())
             else:
                 parts.append(f"{key}={show(parameter.default)}")
-        return f"{name}:{','.join(parts)}" if parts else name
+        return spelling(name, [*parts, "OPTION=VALUE"] if foreign else parts)
 
     @staticmethod
-    def _split(text: str, rest: str, keys: list[str], positional: bool) -> dict[str, str]:
+    def _split(
+        text: str, rest: str, keys: list[str], positional: bool, foreign: bool
+    ) -> dict[str, str]:
         given: dict[str, str] = {}
         for i, part in enumerate(options(rest)):
             match = _KEY.fullmatch(part)
-            if match and match[1] in keys:
+            if match and (match[1] in keys or foreign):
                 key, value = match[1], match[2]
             elif match or i or not positional:
                 known = ", ".join(keys) or "none"
@@ -184,16 +241,81 @@ class Family(Generic[T]):
         return given
 
 
-def _hints(factory: Callable[..., Any]) -> dict[str, Any]:
-    # For a class, its own and its bases' fields, each resolved in the module that wrote it.
-    return get_type_hints(factory)
+def typed(where: str, factory: Callable[..., Any], given: Mapping[str, str]) -> dict[str, Any]:
+    """Options given as text, in the types of the factory's signature, with its defaults.
+
+    Raises:
+        SpecError: an unknown key, a missing or ill-typed value.
+    """
+    parameters, foreign = _parameters(factory)
+    if (unknown := given.keys() - parameters.keys()) and not foreign:
+        known = ", ".join(parameters) or "none"
+        raise SpecError(f"{where}: unknown key {min(unknown)!r}; known keys: {known}")
+    hints = _hints(factory)
+    found: dict[str, Any] = {key: given[key] for key in sorted(unknown)}
+    for key, parameter in parameters.items():
+        default = parameter.default
+        if key in given:
+            plain = type(default) if isinstance(default, bool | int | float) else str
+            found[key] = _convert(f"{where}: {key}", given[key], hints.get(key, plain))
+        elif default is parameter.empty:
+            raise SpecError(f"{where}: the factory needs {key}={key.upper()}")
+        else:
+            found[key] = default
+    return found
+
+
+def marks(factory: Callable[..., Any]) -> dict[str, Part | NamesFile]:
+    """What each option that names a part or a file is marked with, by its key."""
+    return {
+        key: mark
+        for key, found in _annotations(factory).items()
+        for mark in found
+        if isinstance(mark, Part | NamesFile)
+    }
 
 
 def _late(factory: Callable[..., Any]) -> dict[str, Any]:
     """What each option that came late meant before, by its key."""
-    hints = get_type_hints(factory, include_extras=True).items()
-    marked = [(key, get_args(hint)[1:]) for key, hint in hints if get_origin(hint) is Annotated]
-    return {key: m.value for key, marks in marked for m in marks if isinstance(m, Before)}
+    found = _annotations(factory).items()
+    return {key: m.value for key, marked in found for m in marked if isinstance(m, Before)}
+
+
+def _annotations(factory: Callable[..., Any]) -> dict[str, list[Any]]:
+    """What stands in ``Annotated`` behind the type of each option."""
+    hints = _hints(factory, extras=True)
+    return {key: _marked(hint) for key, hint in hints.items()}
+
+
+def _marked(hint: Any) -> list[Any]:
+    if get_origin(hint) is Annotated:
+        inner, *found = get_args(hint)
+        return [*found, *_marked(inner)]
+    if get_origin(hint) in (Union, types.UnionType):
+        return [mark for one in get_args(hint) for mark in _marked(one)]
+    return []
+
+
+def _hints(factory: Callable[..., Any], extras: bool = False) -> dict[str, Any]:
+    # A class with fields has the annotations itself, its own and its bases'; any other in __init__.
+    plain = isinstance(factory, type) and not is_dataclass(factory)
+    hinted = getattr(factory, "__init__", factory) if plain else factory
+    try:
+        return get_type_hints(hinted, include_extras=extras)
+    except Exception as error:  # somebody's own may name what is not there
+        name = getattr(factory, "__name__", factory)
+        raise SpecError(f"the annotations of {name} cannot be read ({error})") from error
+
+
+def _parameters(factory: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool]:
+    """The options of a factory by key, and whether it takes others too."""
+    try:
+        found = inspect.signature(factory).parameters.values()
+    except ValueError:  # a builtin
+        return {}, False
+    several = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    options = {p.name: p for p in found if p.kind not in several}
+    return options, any(p.kind is inspect.Parameter.VAR_KEYWORD for p in found)
 
 
 def _convert(where: str, value: str, hint: Any) -> Any:
@@ -210,10 +332,13 @@ def _convert(where: str, value: str, hint: Any) -> Any:
         if value not in ("true", "false"):
             raise SpecError(f"{where} must be true or false; got {value!r}")
         return value == "true"
+    if hint not in _TYPES:
+        known = "str, int, float, bool, Path or a Literal of strings, or one of these or None"
+        raise SpecError(f"{where} has the type {hint}; in a spec options are {known}")
     try:
         return hint(value)
     except ValueError:
-        raise SpecError(f"{where} must be {_TYPES.get(hint, hint)}; got {value!r}") from None
+        raise SpecError(f"{where} must be {_TYPES[hint]}; got {value!r}") from None
 
 
 _TYPES = {int: "a whole number", float: "a number", str: "text", Path: "a path"}
@@ -237,11 +362,16 @@ def options(rest: str) -> list[str]:
     return parts if rest else []
 
 
+def spelling(name: str, parts: Iterable[str]) -> str:
+    """A spec of ``name`` with its options as they are written."""
+    rest = ",".join(parts)
+    return f"{name}:{rest}" if rest else name
+
+
 def without(spec: Spec, key: str) -> str:
     """The canonical spelling of ``spec`` with ``key`` at its default."""
     name, _, rest = spec.text.partition(":")
-    kept = ",".join(part for part in options(rest) if not part.startswith(f"{key}="))
-    return f"{name}:{kept}" if kept else name
+    return spelling(name, (part for part in options(rest) if not part.startswith(f"{key}=")))
 
 
 def show(value: Any) -> str:

@@ -217,4 +217,9 @@ def test_a_target_that_does_not_fit_says_what_to_do(spec: str, tiny: DeepSpeech2
 
 
 def test_every_attack_is_tested_here() -> None:
-    assert {s.partition(":")[0] for s in SPECS} == set(attacks.ATTACKS.table)
+    assert {s.partition(":")[0] for s in SPECS} | {"python"} == set(attacks.ATTACKS.table)
+
+
+@pytest.mark.parametrize("name", attacks.ATTACKS.table)
+def test_every_attack_says_what_access_it_has(name: str) -> None:
+    assert attacks.access_of(attacks.ATTACKS.table[name]) in attacks.ACCESSES

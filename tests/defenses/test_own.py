@@ -14,6 +14,7 @@ from melmoat.attacks import Untargeted
 from melmoat.audio import Audio
 from melmoat.bench.audit import audit, facts
 from melmoat.bench.cell import identity
+from melmoat.bench.settings import siblings
 from melmoat.cli.app import app
 from melmoat.defenses import DEFENSES
 from melmoat.draws import Draws
@@ -47,6 +48,47 @@ def test_it_passes_audio_on_and_knows_its_gradients(tiny: CTCRecognizer, ragged:
         out = attack(defenses.build(spec).wrap(tiny), ragged, goal, Draws(SEEDS))
         moved.append(bool((out.wav != ragged.wav).any()))
     assert moved == [False, True]
+
+
+def test_its_options_are_its_signatures(ragged: Audio) -> None:
+    heard = defenses.front_end(f"{OWN},bits=4")(ragged, Draws(SEEDS))
+    assert torch.allclose(heard.wav * 8, (heard.wav * 8).round())
+    for spec, message in {
+        "bits=few": "bits must be a whole number; got 'few'",
+        "level=3": "unknown key 'level'; known keys: bits",
+    }.items():
+        with pytest.raises(MelmoatError, match=message):
+            defenses.front_end(f"{OWN},{spec}")
+
+
+def test_a_sweep_is_of_other_systems_and_an_audit_tells_them_apart() -> None:
+    spec = DEFENSES.parse(f"{OWN},bits=4,gradient=bpda")
+    assert str(spec) == str(DEFENSES.parse(f"{OWN},gradient=bpda,bits=4"))
+    assert siblings(str(spec)) == ("bpda", f"{OWN},bits=4")
+    keys = [identity(DEFENSES.parse(f"{OWN}{more}")) for more in ("", ",bits=4", ",bits=8")]
+    assert len(set(keys)) == 3
+    made = run(f"{OWN},bits=4", {"none": 5.0, "pgd:db=20": 20.0})
+    made += run(f"{OWN},bits=4,gradient=bpda", {"pgd:db=20": 90.0})
+    made += run(f"{OWN},bits=6,gradient=bpda", {"pgd:db=20": 90.0})
+    rows = {row.defense: {f.check: f.status for f in row.findings} for row in audit(made)}
+    assert rows[f"{OWN},bits=4"]["weaker attackers"] == "sign"
+
+
+def test_what_its_options_name_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine_e.py").write_text(
+        "from typing import Annotated\nfrom pathlib import Path\n"
+        "from melmoat.facts import Part\n"
+        "def load(model: Annotated[str, Part('model')], curve: Path = Path('c')): ..."
+    )
+    found = []
+    for content in ("a", "a", "b"):
+        Path("w").write_text(content)
+        found.append(identity(DEFENSES.parse("python:mine_e:load,model=deepspeech2:w")))
+    Path("c").write_text("now there")
+    found.append(identity(DEFENSES.parse("python:mine_e:load,model=deepspeech2:w")))
+    assert found[0] == found[1]
+    assert len(set(found)) == 3
 
 
 def test_cells_hold_what_its_file_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,6 +72,19 @@ def test_it_comes_from_the_current_folder(here: Path, ragged: Audio) -> None:
     assert noisy.transcribe(ragged, Draws(SEEDS)) == ["X"] * 3
 
 
+def test_its_options_are_its_signatures(here: Path) -> None:
+    (here / "mine_f.py").write_text(
+        "from mine_a import Any\n"
+        "def load(rate: int = 16000, normaliser: str = 'mine'):\n"
+        "    made = Any()\n    made.rate = rate\n    return made\n"
+    )
+    model = models.load("python:mine_f:load,rate=8000,normaliser=basic")
+    assert model.rate == 8_000
+    assert vars(model)["normaliser"].name == "basic"  # that of python: comes first
+    with pytest.raises(MelmoatError, match="unknown key 'speed'; known keys: rate, normaliser"):
+        models.load("python:mine_f:load,speed=2")
+
+
 @pytest.mark.parametrize(
     ("target", "message"),
     [
@@ -115,7 +128,8 @@ def test_a_transcript_that_is_no_list_is_told(here: Path, ragged: Audio) -> None
 def test_a_package_that_fails_is_no_obstacle_to_naming_it(here: Path) -> None:
     (here / "mine_d").mkdir()
     (here / "mine_d" / "__init__.py").write_text("raise RuntimeError('no GPU')\n")
-    assert origin("mine_d.deeper:load") == ([], "mine_d.deeper:load")
+    found = origin({"target": "mine_d.deeper:load"})
+    assert (found.code, found.also) == ((), "mine_d.deeper:load")
     with pytest.raises(MelmoatError, match="RuntimeError: no GPU"):
         models.load("python:mine_d.deeper:load")
 

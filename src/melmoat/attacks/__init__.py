@@ -1,7 +1,20 @@
 """Attacks, by spec string."""
 
+from typing import Annotated, cast
+
 from melmoat.attacks.apgd import APGD
-from melmoat.attacks.base import Aim, Attack, Ball, Goal, NoAttack, Targeted, Untargeted
+from melmoat.attacks.base import (
+    ACCESSES,
+    Access,
+    Aim,
+    Attack,
+    Ball,
+    Goal,
+    NoAttack,
+    Targeted,
+    Untargeted,
+    access_of,
+)
 from melmoat.attacks.cw import CW, CW2018
 from melmoat.attacks.genetic import Genetic
 from melmoat.attacks.gradient import PGD
@@ -9,17 +22,57 @@ from melmoat.attacks.imperceptible import Imperceptible
 from melmoat.attacks.kenansville import Kenansville
 from melmoat.attacks.nes import NES
 from melmoat.attacks.noise import Noise
+from melmoat.attacks.own import python
 from melmoat.attacks.transfer import Transfer
 from melmoat.attacks.universal import universal
-from melmoat.spec import Family
+from melmoat.facts import Part
+from melmoat.spec import Family, Spec
 
 
-def transfer(model: str, attack: str, defense: str = "none") -> Transfer:
+def transfer(
+    model: Annotated[str, Part("model")],
+    attack: Annotated[str, Part("attack")],
+    defense: Annotated[str, Part("defense")] = "none",
+) -> Transfer:
     """``attack`` crafted on ``model`` behind ``defense``, whatever system is judged."""
     return Transfer(model, defense, build(attack))
 
 
-ATTACKS: Family[Attack] = Family(
+class Attacks(Family[Attack]):
+    """The table of attacks, each of which says what access it has."""
+
+    def build(self, text: str) -> Attack:
+        """As :meth:`Family.build`.
+
+        Raises:
+            AttackError: an attack that declares no access.
+        """
+        made = super().build(text)
+        access_of(made)
+        return made
+
+    def declared(self, text: str) -> str:
+        """The canonical spelling of an attack that is about to run. Somebody's own has its access
+        in it: who reads the run later does not import its module.
+
+        Raises:
+            MelmoatError: as :meth:`build`.
+        """
+        spec = self.parse(text)
+        access = access_of(self.build(text))
+        if not spec.foreign or spec.args.get("access"):
+            return str(spec)
+        return str(self.parse(f"{spec},access={access}"))
+
+    def access(self, spec: Spec) -> Access | None:
+        """What the attack of ``spec`` has of the judged system, without building it; None where
+        somebody's own module would have to say."""
+        if spec.foreign:
+            return cast(Access | None, spec.args.get("access"))
+        return access_of(spec.factory)
+
+
+ATTACKS = Attacks(
     "attack",
     {
         "apgd": APGD,
@@ -32,9 +85,11 @@ ATTACKS: Family[Attack] = Family(
         "noise": Noise,
         "none": NoAttack,
         "pgd": PGD,
+        "python": python,
         "transfer": transfer,
         "universal": universal,
     },
+    group="melmoat.attacks",
 )
 
 
@@ -44,9 +99,11 @@ def build(spec: str) -> Attack:
 
 
 __all__ = [
+    "ACCESSES",
     "APGD",
     "ATTACKS",
     "PGD",
+    "Access",
     "Aim",
     "Attack",
     "Ball",
@@ -54,5 +111,6 @@ __all__ = [
     "NoAttack",
     "Targeted",
     "Untargeted",
+    "access_of",
     "build",
 ]

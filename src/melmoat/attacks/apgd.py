@@ -9,11 +9,12 @@ more, though it was made elsewhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from melmoat.attacks.base import Ball, Goal
+from melmoat.attacks.base import Access, Ball, Goal
 from melmoat.attacks.budgets import within_scale
 from melmoat.attacks.probe import Probe
 from melmoat.attacks.search import check_search, passes, search
@@ -55,6 +56,7 @@ class APGD(Ball):
     The point of least loss is kept. Budget as for :class:`Ball`.
     """
 
+    access: ClassVar[Access] = "white-box"
     steps: int = 100
     random_start: bool = False
     restarts: int = 1

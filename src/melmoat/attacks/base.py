@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol, cast, get_args, get_type_hints
 
 from torch import Tensor
 
@@ -17,6 +18,11 @@ from melmoat.models.base import Recognizer, compared, spelled
 from melmoat.text import canonical, listed, normalise, same_text
 
 MATCHED = "matched"
+
+# What an attack has of the system that is judged: its gradient; only another system's; its
+# transcripts or scores at most; nothing, as it is there for comparison.
+Access = Literal["white-box", "transfer", "black-box", "control"]
+ACCESSES: tuple[Access, ...] = get_args(Access)
 
 
 class AttackError(MelmoatError):
@@ -110,6 +116,30 @@ class Targeted:
         return Targeted([self.targets[i] for i in rows], self.same, asked)
 
 
+def access_of(attack: object) -> Access:
+    """The access that an attack declares.
+
+    Args:
+        attack: one, or what makes one: its class, or a function with such a class as the type of
+            what it returns.
+
+    Raises:
+        AttackError: it declares none, or another than those known.
+    """
+    found = getattr(attack, "access", None)
+    if found is None and inspect.isfunction(attack):
+        found = getattr(get_type_hints(attack).get("return"), "access", None)
+    if found not in ACCESSES:
+        name = getattr(attack, "__name__", type(attack).__name__)
+        said = "declares no access" if found is None else f"declares the access {found!r}"
+        known = ", ".join(map(repr, ACCESSES))
+        raise AttackError(
+            f"the attack {name} {said}; say what it has of the system that is judged: "
+            f"access = one of {known} (docs/attacks.md)"
+        )
+    return cast(Access, found)
+
+
 def aimed(goal: Goal, model: Recognizer) -> Goal:
     """``goal`` for ``model``: targets as it would write them, and reached where it compares them
     as the same text."""
@@ -123,6 +153,12 @@ def aimed(goal: Goal, model: Recognizer) -> Goal:
 
 class Attack(Protocol):
     """Changes audio so that a recognizer mistakes it."""
+
+    @property
+    def access(self) -> Access:
+        """What it has of the system that is judged. An audit counts on it, so there is no
+        default."""
+        ...
 
     def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
         """The adversarial audio: same lengths, same rate, within the attack's budget."""
@@ -251,6 +287,7 @@ class Ball(Aim):
 class NoAttack(Aim):
     """Nothing is changed: the benign row of a table."""
 
+    access: ClassVar[Access] = "control"
     budget = None
     evaluations = 0
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from melmoat.attacks.base import Aim, AttackError, Goal, Targeted
+from melmoat.attacks.base import Access, Aim, AttackError, Goal, Targeted
 from melmoat.attacks.budgets import TINY, Linf, within_scale
 from melmoat.attacks.margin import Margin
 from melmoat.attacks.probe import Probe
@@ -42,6 +42,7 @@ class Shrinking(Aim):
         chunk: draws evaluated at once, to bound memory; all if none.
     """
 
+    access: ClassVar[Access] = "white-box"
     eps: float
     steps: int
     lr: float

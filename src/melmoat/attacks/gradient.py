@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from melmoat.attacks.base import Ball, Goal
+from melmoat.attacks.base import Access, Ball, Goal
 from melmoat.attacks.budgets import TINY, within_scale
 from melmoat.attacks.probe import Probe
 from melmoat.attacks.search import check_search, passes, search
@@ -42,6 +42,7 @@ class PGD(Ball):
     random streams, its own end. Source: paper, eq. 1. Budget as for :class:`Ball`.
     """
 
+    access: ClassVar[Access] = "white-box"
     steps: int = 100
     step: float = 0.2
     random_start: bool = False

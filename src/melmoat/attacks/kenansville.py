@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from melmoat.attacks.base import Aim, Goal
+from melmoat.attacks.base import Access, Aim, Goal
 from melmoat.attacks.budgets import SNR, within_scale
 from melmoat.audio import Audio
 from melmoat.draws import Draws
@@ -25,6 +26,7 @@ class Kenansville(Aim):
         db: signal-to-noise ratio in dB that the removed part may not fall below.
     """
 
+    access: ClassVar[Access] = "black-box"
     db: float = 20.0
     evaluations = 0
 

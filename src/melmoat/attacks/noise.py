@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-from melmoat.attacks.base import Ball, Goal
+from melmoat.attacks.base import Access, Ball, Goal
 from melmoat.attacks.budgets import within_scale
 from melmoat.audio import Audio
 from melmoat.draws import Draws
@@ -19,6 +20,7 @@ class Noise(Ball):
     linf the noise is ``+-eps``, the largest that fits.
     """
 
+    access: ClassVar[Access] = "control"
     evaluations = 0
 
     def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:

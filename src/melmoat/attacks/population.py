@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from melmoat.attacks.base import Ball, Goal
+from melmoat.attacks.base import Access, Ball, Goal
 from melmoat.attacks.budgets import Budget, within_scale
 from melmoat.attacks.probe import NEVER, Crafted
 from melmoat.audio import Audio
@@ -37,6 +38,7 @@ class Population(Ball):
     :class:`Ball`.
     """
 
+    access: ClassVar[Access] = "black-box"
     queries: int = 1000
     population: int = 50
     eot: int = 1

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
 from melmoat import defenses, models
-from melmoat.attacks.base import Attack, AttackError, Goal, Untargeted, aimed
+from melmoat.attacks.base import Access, Attack, AttackError, Goal, Untargeted, aimed
 from melmoat.attacks.budgets import Budget
 from melmoat.attacks.probe import Crafted
 from melmoat.audio import Audio
@@ -32,6 +32,7 @@ class Transfer:
         attack: what is crafted.
     """
 
+    access: ClassVar[Access] = "transfer"
     model: str
     defense: str
     attack: Attack

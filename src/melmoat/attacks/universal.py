@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from melmoat import weights
-from melmoat.attacks.base import AttackError, Ball, Goal
+from melmoat.attacks.base import Access, AttackError, Ball, Goal
 from melmoat.attacks.budgets import Budget, within_scale
 from melmoat.audio import RATE, Audio
 from melmoat.draws import Draws
@@ -72,6 +72,7 @@ class Universal(Ball):
     Budget as for :class:`Ball`.
     """
 
+    access: ClassVar[Access] = "transfer"
     pattern: Pattern = field(kw_only=True)
     evaluations = 0
 

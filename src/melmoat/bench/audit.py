@@ -20,6 +20,7 @@ from melmoat.bench.results import Result
 from melmoat.bench.settings import Setting, setting, siblings
 from melmoat.defenses import FrontEnd, Own
 from melmoat.errors import MelmoatError
+from melmoat.models import MODELS
 
 Verdict = Literal["suspect", "incomplete", "no sign found"]
 EXITS: dict[Verdict, int] = {"no sign found": 0, "suspect": 3, "incomplete": 4}
@@ -107,7 +108,7 @@ def systems(results: Sequence[Result], bare: bool = False) -> list[System]:
         if defense == "none" and not bare:
             continue
         gradient, same = siblings(defense)
-        own_code = defense == "none" and model.startswith("python:")  # may hide a defense
+        own_code = defense == "none" and _foreign(model)  # may hide a defense
         stochastic, differentiable = (None, None) if own_code else facts(same)
         found.append(
             System(
@@ -126,6 +127,13 @@ def systems(results: Sequence[Result], bare: bool = False) -> list[System]:
             )
         )
     return found
+
+
+def _foreign(model: str) -> bool:
+    try:
+        return MODELS.parse(model).foreign
+    except MelmoatError:  # a recognizer of another version
+        return False
 
 
 @lru_cache(maxsize=64)

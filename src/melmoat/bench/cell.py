@@ -11,19 +11,18 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from melmoat.assets import asset
 from melmoat.attacks import ATTACKS
 from melmoat.data import CORPORA, listings
-from melmoat.data import ORIGINS as CORPUS_ORIGINS
 from melmoat.defenses import DEFENSES
-from melmoat.defenses.shaping import shaping_file
 from melmoat.draws import derive
-from melmoat.models import MODELS, ORIGINS
-from melmoat.spec import Family, Spec, options, show
+from melmoat.errors import MelmoatError
+from melmoat.facts import NamesFile, Origin, Part, origin_of
+from melmoat.models import MODELS
+from melmoat.spec import Family, Spec, marks, show, spelling, typed
 from melmoat.vocoders import VOCODERS
-from melmoat.vocoders.published import side_files, universal_weights
 
 NAMED: dict[str, Family[Any]] = {"model": MODELS, "defense": DEFENSES, "attack": ATTACKS}
+FAMILIES: dict[str, Family[Any]] = {**NAMED, "vocoder": VOCODERS, "corpus": CORPORA}
 
 
 @dataclass(frozen=True)
@@ -43,66 +42,90 @@ class Cell:
         A path counts as what lies there: retrained weights or an edited corpus make another cell,
         and the same ones in another folder or on another machine make the same.
         """
+        return self._digest(code=True)
+
+    @cached_property
+    def _drawn(self) -> str:
+        return self._digest(code=False)
+
+    def _digest(self, code: bool) -> str:
         full = asdict(self) | {
-            "model": identity(MODELS.parse(self.model)),
-            "defense": identity(DEFENSES.parse(self.defense)),
-            "attack": identity(ATTACKS.parse(self.attack)),
-            "data": identity(CORPORA.parse(self.data)),
+            "model": identity(MODELS.parse(self.model), code),
+            "defense": identity(DEFENSES.parse(self.defense), code),
+            "attack": identity(ATTACKS.parse(self.attack), code),
+            "data": identity(CORPORA.parse(self.data), code),
         }
         text = json.dumps(full, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def seed_of(self, utterance: str) -> int:
-        """Where every random number of this cell and utterance derives from."""
-        return derive(self.key, utterance)
+        """Where every random number of this cell and utterance derives from.
+
+        That is what the key names, but for the files of somebody's own code: a comment in it makes
+        another cell, and draws nothing else.
+        """
+        return derive(self._drawn, utterance)
 
 
-def identity(spec: Spec) -> str:
-    """``spec`` with every path, and whatever its name stands for, as a digest of the contents.
+def identity(spec: Spec, code: bool = True) -> str:
+    """``spec`` with every file and part that it rests on as a digest of the contents.
 
-    An option that came late counts unless it says what specs meant before
-    (:class:`melmoat.spec.Before`).
+    Options say by their types what they name: a path, another part, a file. What else counts, the
+    part's factory says (:func:`melmoat.facts.rests_on`). An option that came late counts unless it
+    says what specs meant before (:class:`melmoat.facts.Before`).
 
-    The vocoder, with the settings that lie beside it, and the shaping curve that a defense's spec
-    names count in the same way, and so does the system that a transfer is crafted on.
+    Args:
+        code: whether the files of somebody's own code count.
     """
-    name, _, rest = spec.lasting.partition(":")
-    parts = options(rest)
+    origin = origin_of(spec.factory, spec.args)
+    parts = {key: part for key, part in spec.parts.items() if key != origin.instead}
     found: list[str] = []
-    for key, value in spec.args.items():
-        named = f"{key}={show(value)}"
+    args, marked = _options(spec, origin)
+    for key, value in args.items():
+        mark = marked.get(key)
+        if value is None or key == origin.instead:
+            continue
         if isinstance(value, Path):
-            digest = {show(value): fingerprint(value), named: f"{key}={fingerprint(value)}"}
-            parts = [digest.get(part, part) for part in parts]
-        elif key == "vocoder":
-            parts = [part for part in parts if part != named]
-            found.append(_vocoder(VOCODERS.parse(value)))
-        elif spec.name == "transfer" and key in NAMED:  # any system, with its own weights
-            parts = [part for part in parts if part not in (named, show(value))]
-            found.append(f"{key}=({identity(NAMED[key].parse(value))})")
-        elif key == "shaping":
-            parts = [part for part in parts if part != named]
-            curve = shaping_file(value)
-            found.append(fingerprint(curve) if curve else "flat")
-    if origin := (ORIGINS | CORPUS_ORIGINS).get(spec.name):
-        files, compared = origin(spec.args)
-        parts = parts[1:]  # the name of what is digested
-        found += [*(fingerprint(path) for path in files), compared]
-    shipped = [asset(spec.name), asset(f"{spec.name}.safetensors")]
-    found += [fingerprint(path) for path in shipped if path.exists()]
-    return "@".join([":".join([name, ",".join(parts)]) if parts else name, *found])
+            named = f"{key}={fingerprint(value)}"
+            if key not in parts:  # a default
+                found.append(named)
+            else:  # the first option may stand without its key
+                parts[key] = fingerprint(value) if parts[key] == show(value) else named
+        elif isinstance(mark, Part):
+            parts.pop(key, None)
+            inner = identity(FAMILIES[mark.kind].parse(value), code)
+            found.append(f"{key}=({inner})" if mark.keyed else inner)
+        elif isinstance(mark, NamesFile):
+            parts.pop(key, None)
+            file = mark.find(value)
+            found.append(fingerprint(file) if file else value)
+    files = [*origin.files, *(origin.code if code else ())]
+    found += [fingerprint(path) for path in files]
+    found += [origin.also] if origin.also is not None else []
+    return "@".join([spelling(spec.name, parts.values()), *found])
 
 
-def _vocoder(spec: Spec) -> str:
-    beside = [
-        fingerprint(path)
-        for value in spec.args.values()
-        if isinstance(value, Path)
-        for path in side_files(value)
-    ]
-    if spec.name == "hifigan-universal":
-        beside.append(fingerprint(universal_weights()))
-    return "@".join([identity(spec), *beside])
+def foreign(spec: Spec) -> bool:
+    """Whether building ``spec`` imports a module that it, or a part that it names, names."""
+    named = [(spec.args.get(key), mark) for key, mark in marks(spec.factory).items()]
+    return spec.foreign or any(
+        foreign(FAMILIES[mark.kind].parse(value))
+        for value, mark in named
+        if isinstance(mark, Part) and value is not None
+    )
+
+
+def _options(spec: Spec, origin: Origin) -> tuple[dict[str, Any], dict[str, Part | NamesFile]]:
+    """The options of ``spec`` and their marks, those of somebody's own factory in its types."""
+    args, marked = dict(spec.args), marks(spec.factory)
+    if origin.factory is None:
+        return args, marked
+    own = {key: value for key, value in args.items() if key not in spec.others}
+    try:
+        factory = origin.factory()
+        return typed(spec.text, factory, spec.others) | own, marks(factory) | marked
+    except MelmoatError:  # loading it says what is wrong
+        return args, marked
 
 
 def fingerprint(path: Path) -> str:
@@ -137,11 +160,9 @@ def grid(
             any recognizer or audio is loaded.
     """
     parsed_defenses = [str(DEFENSES.parse(d)) for d in defenses]
-    parsed_attacks = [str(ATTACKS.parse(a)) for a in attacks]
     for spec in parsed_defenses:
         DEFENSES.build(spec)
-    for spec in parsed_attacks:
-        ATTACKS.build(spec)
+    parsed_attacks = [ATTACKS.declared(a) for a in attacks]
     combinations = product(
         [str(MODELS.parse(m)) for m in models],
         parsed_defenses,

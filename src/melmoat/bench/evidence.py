@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from melmoat.attacks.budgets import SNR, Budget, LinfSNR
 from melmoat.bench.results import Comparison, Result, compare
-from melmoat.bench.settings import ACCESS, Setting, setting
+from melmoat.bench.settings import Setting, setting
 
 Status = Literal["ok", "sign", "open", "missing", "n/a"]
 MARGIN = 5.0  # points of WER that count as nothing
@@ -144,8 +144,14 @@ def gradient(
 
 def _ladder(pool: Measured, key: str) -> list[tuple[Result, Result]]:
     """Pairs of attacks that differ in ``key`` alone: the largest value and the next one."""
-    groups = _groups((s.but(key), s.args[key], r) for s, r in pool if key in s.args)
+    groups = _groups((s.but(key), s.args[key], r) for s, r in pool if _count(s, key))
     return [(group[-1], group[-2]) for group in groups if len(group) > 1]
+
+
+def _count(s: Setting, key: str) -> float:
+    """An option that is a number; 0 where there is none."""
+    value = s.args.get(key)
+    return value if isinstance(value, int | float) else 0
 
 
 def _groups(pool: Iterable[tuple[Any, Any, Result]]) -> list[list[Result]]:
@@ -198,7 +204,7 @@ def eot(own: Measured, stochastic: bool | None) -> Finding:
         return Finding("EOT", "n/a", "two passes do not differ")
     whites = _whites(own)
     single = {s.but("eot"): r for s, r in whites if s.args.get("eot") == 1}
-    averaged = [(s, r) for s, r in whites if s.args.get("eot", 1) > 1 and s.but("eot") in single]
+    averaged = [(s, r) for s, r in whites if _count(s, "eot") > 1 and s.but("eot") in single]
     return _gain(
         "EOT",
         [_between(single[s.but("eot")], r) for s, r in averaged],
@@ -224,7 +230,7 @@ def converged(own: Measured, stochastic: bool | None) -> Finding:
 
 def weaker(own: Measured, others: Sequence[tuple[str, Setting, Result]]) -> Finding:
     """Whether an attacker who knows less breaks more: BPDA, resampled, transfer, black-box."""
-    pool = [r for s, r in own if s.name in ACCESS] + [
+    pool = [r for s, r in own if s.access in ("transfer", "black-box")] + [
         r for kind, s, r in others if kind != "exact" and s.white
     ]
     figures = []

@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from melmoat.attacks import ATTACKS
+from melmoat.attacks import ATTACKS, Access
+from melmoat.attacks.base import Ball
 from melmoat.attacks.budgets import Budget
+from melmoat.bench.cell import foreign
 from melmoat.defenses import DEFENSES
 from melmoat.errors import MelmoatError
-from melmoat.spec import SpecError, show, without
+from melmoat.facts import Part
+from melmoat.spec import SpecError, marks, show, without
 from melmoat.vocoders import VOCODERS
-
-CONTROLS = ("none", "noise")
-ACCESS = {  # what attackers without the defended system's gradient have; all others have it
-    "kenansville": "black-box",
-    "genetic": "black-box",
-    "nes": "black-box",
-    "transfer": "transfer",
-    "universal": "transfer",
-}
 
 
 @dataclass(frozen=True)
 class Setting:
-    """An attack taken apart; of one that is unknown here ``args`` is the text, ``budget`` None."""
+    """An attack taken apart; of one that is unknown here ``args`` is the text, ``budget`` and
+    ``access`` are None."""
 
     name: str
+    access: Access | None
     args: dict[str, Any] = field(default_factory=dict)
     budget: Budget | None = None
 
     @property
     def white(self) -> bool:
-        """Whether it follows the gradient of the very system that it attacks."""
-        return self.name not in CONTROLS and self.name not in ACCESS
+        """Whether it says that it has the gradient of the very system that it attacks."""
+        return self.access == "white-box"
 
     def but(self, *keys: str) -> tuple[Any, ...]:
         """Everything except some options, to find attacks that differ in those alone."""
@@ -45,9 +42,35 @@ def setting(attack: str) -> Setting:
     """Take an attack's spec apart."""
     try:
         spec = ATTACKS.parse(attack)
-        return Setting(spec.name, dict(spec.args), ATTACKS.build(attack).budget)
-    except MelmoatError:  # an attack of another version, or a file of its that is gone
-        return Setting(attack.partition(":")[0], {"spec": attack})
+    except SpecError:  # an attack of another version
+        return Setting(attack.partition(":")[0], None, {"spec": attack})
+    access = ATTACKS.access(spec)
+    if foreign(spec):
+        args = {**spec.args, **{key: _plain(value) for key, value in spec.others.items()}}
+        return Setting(spec.name, access, args, _named_budget(args))
+    try:
+        return Setting(spec.name, access, dict(spec.args), ATTACKS.build(attack).budget)
+    except MelmoatError:  # a file of its that is gone
+        return Setting(spec.name, access, {"spec": attack})
+
+
+def _plain(value: str) -> int | float | str:
+    """An option of somebody's own attack, whose types are not known without its code."""
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
+
+
+def _named_budget(args: Mapping[str, Any]) -> Budget | None:
+    """The budget of an attack whose options are called as ours; None if they are not."""
+    given = {key: args[key] for key in ("norm", "eps", "db", "ratio") if key in args}
+    try:
+        return Ball(**given).budget if given else None
+    except (TypeError, ValueError):
+        return None
 
 
 def siblings(defense: str) -> tuple[str, str]:
@@ -61,14 +84,17 @@ def siblings(defense: str) -> tuple[str, str]:
     except SpecError:
         return "exact", defense
     gradient, text = str(spec.args.get("gradient", "exact")), without(spec, "gradient")
-    vocoder = str(spec.args.get("vocoder", ""))
-    try:
-        inner = VOCODERS.parse(vocoder)
-    except SpecError:
-        return gradient, text
-    through = inner.args.get("through")
-    if through is None:
-        return gradient, text
-    own, whole = f"vocoder={show(vocoder)}", f"vocoder={show(without(inner, 'through'))}"
-    text = str(DEFENSES.parse(text.replace(own, whole)))
-    return (gradient if gradient != "exact" else f"through={through}"), text
+    for key, mark in marks(spec.factory).items():
+        if not (isinstance(mark, Part) and mark.kind == "vocoder"):
+            continue
+        vocoder = str(spec.args[key])
+        try:
+            inner = VOCODERS.parse(vocoder)
+        except SpecError:
+            continue
+        if (through := inner.args.get("through")) is None:
+            continue
+        own, whole = f"{key}={show(vocoder)}", f"{key}={show(without(inner, 'through'))}"
+        text = str(DEFENSES.parse(text.replace(own, whole)))
+        gradient = gradient if gradient != "exact" else f"through={through}"
+    return gradient, text

@@ -72,16 +72,20 @@ def list_parts(
     from melmoat.vocoders import VOCODERS
 
     families = (MODELS, VOCODERS, DEFENSES, ATTACKS, CORPORA, EXECUTORS)
-    if name and not any(name in family.table for family in families):
+    if name and not any(name in family.names for family in families):
         raise MelmoatError(f"no part called {name!r}; `melmoat list` shows all")
     for family in families:
-        chosen = [part for part in sorted(family.table) if name in (None, part)]
+        chosen = [part for part in family.names if name in (None, part)]
         if chosen:
             typer.secho(family.kind, bold=True)
         for part in chosen:
-            typer.echo(f"  {family.usage(part)}")
+            try:
+                typer.echo(f"  {family.usage(part)}")
+            except MelmoatError as error:  # of a package that is broken
+                typer.echo(f"  {part}: {error}")
+                continue
             if name:
-                factory = family.table[part]
+                factory = family.factory(part)
                 shared = getattr(factory, "__mro__", (factory,))[1:]
                 shared = [base for base in shared if "Args:" in (base.__doc__ or "")]
                 for base in (factory, *shared):

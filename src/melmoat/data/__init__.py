@@ -1,13 +1,12 @@
 """Corpora as Lhotse CutSets, by spec string."""
 
-from melmoat.data.corpora import CORPORA, ORIGINS, describe, fetch, listed, load, same_speech
+from melmoat.data.corpora import CORPORA, describe, fetch, listed, load, same_speech
 from melmoat.data.entries import fault, whole, written
 from melmoat.data.layouts import listings
 from melmoat.data.reading import read, recording
 
 __all__ = [
     "CORPORA",
-    "ORIGINS",
     "describe",
     "fault",
     "fetch",

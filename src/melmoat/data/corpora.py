@@ -7,9 +7,7 @@ Manifests hold paths, lengths and texts; audio is read when it is used, by
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from lhotse import CutSet
@@ -19,11 +17,11 @@ from melmoat.data.entries import CorpusError as CorpusError  # also this module'
 from melmoat.data.entries import fault, whole
 from melmoat.data.layouts import listings
 from melmoat.data.manifests import lhotse, manifest
+from melmoat.data.own import python
 from melmoat.data.published import an4, demo, librispeech
 from melmoat.data.reading import read
 from melmoat.data.tables import comma, commonvoice, tsv
 from melmoat.data.texts import folder
-from melmoat.data.texts import origin as folder_origin
 from melmoat.errors import MelmoatError
 from melmoat.spec import Family, Spec, SpecError
 
@@ -33,7 +31,7 @@ class Corpora(Family[CutSet]):
 
     def parse(self, text: str, earlier: bool = False) -> Spec:
         """As :meth:`Family.parse`."""
-        if text.partition(":")[0] not in self.table and (kinds := _kinds(Path(text))):
+        if text.partition(":")[0] not in self.names and (kinds := _kinds(Path(text))):
             raise SpecError(
                 f"unknown {self.kind} {text!r}, but a path: is it "
                 + " or ".join(f"{kind}:{text}" for kind in kinds)
@@ -71,13 +69,11 @@ CORPORA = Corpora(
         "lhotse": lhotse,
         "librispeech": librispeech,
         "manifest": manifest,
+        "python": python,
         "tsv": tsv,
     },
+    group="melmoat.corpora",
 )
-# What decides which corpus it is, where that is no one file.
-ORIGINS: dict[str, Callable[[Mapping[str, Any]], tuple[list[Path], str]]] = {
-    "folder": folder_origin
-}
 
 
 def load(spec: str) -> CutSet:
@@ -118,8 +114,12 @@ def describe(spec: str | None, cuts: CutSet | None = None) -> str:
     """The known corpora, or what one holds that can be heard, as text for a terminal."""
     if spec is None:
         lines = []
-        for name in sorted(CORPORA.table):
-            lines.append(f"{CORPORA.usage(name):32} {inspect.getdoc(CORPORA.table[name])}")
+        for name in CORPORA.names:
+            try:
+                about = inspect.getdoc(CORPORA.factory(name))
+                lines.append(f"{CORPORA.usage(name):32} {about}")
+            except MelmoatError as error:  # of a package that is broken
+                lines.append(f"{name:32} {error}")
         return "\n".join(line.splitlines()[0] for line in lines)
     known = [cut for cut in (listed(spec) if cuts is None else cuts) if not fault(cut)]
     seconds = np.array([cut.duration for cut in known])

@@ -82,8 +82,12 @@ def lhotse(
         raise CorpusError(f"{path}: not cuts of Lhotse ({error})") from error
     if not isinstance(cuts, CutSet):
         raise CorpusError(f"{path}: {type(cuts).__name__}, where cuts of Lhotse are expected")
-    entries = [_entry(cut, f"cut {i}", path) for i, cut in enumerate(cuts, 1)]
-    return cuts_of(entries, path, speakers, shortest, longest)
+    return cuts_of(entries_of(cuts, path), path, speakers, shortest, longest)
+
+
+def entries_of(cuts: CutSet, path: Path) -> list[Entry]:
+    """Cuts of Lhotse as they are listed at ``path``."""
+    return [_entry(cut, f"cut {i}", path) for i, cut in enumerate(cuts, 1)]
 
 
 def _entry(cut: Any, where: str, path: Path) -> Entry:

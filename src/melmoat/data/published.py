@@ -11,6 +11,7 @@ from melmoat.assets import asset
 from melmoat.data.entries import CorpusError, Entry, cuts_of
 from melmoat.data.layouts import listings
 from melmoat.data.tables import tsv
+from melmoat.facts import Origin, rests_on
 
 # A text of AN4, with or without marks of a sentence, then the utterance's id.
 _AN4 = re.compile(r"(?:<s>)?\s*(.*?)\s*(?:</s>)?\s*\((\S+)\)\s*$")
@@ -78,6 +79,7 @@ def librispeech(
     return cuts_of(entries, path, None, shortest, longest, channel)
 
 
+@rests_on(lambda _: Origin([asset("demo")]))
 def demo() -> CutSet:
     """The synthetic speech that ships with melmoat (see its ORIGIN.md)."""
     return tsv(asset("demo"))

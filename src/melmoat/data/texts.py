@@ -11,10 +11,22 @@ from lhotse import CutSet
 
 from melmoat.data.entries import CorpusError, Entry, cuts_of
 from melmoat.data.files import Found, find
+from melmoat.facts import Origin, rests_on
 
 TEXTS = (".txt", ".lab")  # suffixes of a text, the first one that is there
 
 
+def origin(args: Mapping[str, Any]) -> Origin:
+    """What such a corpus depends on: its files' names and texts, as a digest."""
+    path: Path = args["path"]
+    digest = hashlib.sha256()
+    for file in (find(path) if path.is_dir() else Found()).files:
+        entry = _entry(file, path)
+        digest.update(repr((file.relative_to(path).as_posix(), entry.text)).encode())
+    return Origin(also=digest.hexdigest()[:16], instead="path")
+
+
+@rests_on(origin)
 def folder(path: Path, shortest: float = 0.0, longest: float = 0.0, channel: str = "mix") -> CutSet:
     """A folder of audio files, each with its text beside it: ``a.wav`` and ``a.txt`` (or ``.lab``).
 
@@ -37,16 +49,6 @@ def folder(path: Path, shortest: float = 0.0, longest: float = 0.0, channel: str
             "a.wav (melmoat transcribe needs none)"
         )
     return cuts_of(entries, path, None, shortest, longest, channel)
-
-
-def origin(args: Mapping[str, Any]) -> tuple[list[Path], str]:
-    """What such a corpus depends on: its files' names and texts, as a digest."""
-    path: Path = args["path"]
-    digest = hashlib.sha256()
-    for file in (find(path) if path.is_dir() else Found()).files:
-        entry = _entry(file, path)
-        digest.update(repr((file.relative_to(path).as_posix(), entry.text)).encode())
-    return [], digest.hexdigest()[:16]
 
 
 def _entry(file: Path, home: Path) -> Entry:

@@ -27,6 +27,7 @@ DEFENSES: Family[Defense] = Family(
         "stft-flood": stft_flood,
         "wgn": GaussianNoise,
     },
+    group="melmoat.defenses",
 )
 
 

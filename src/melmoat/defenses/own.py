@@ -8,21 +8,24 @@ from typing import cast
 from melmoat import own
 from melmoat.defenses.base import Defense, FrontEnd, Gradient, with_gradient
 from melmoat.errors import MelmoatError
+from melmoat.facts import rests_on
 from melmoat.models.base import Recognizer
 
 
+@rests_on(own.origin)
 class Own:
-    """Your own: ``python:MODULE:FACTORY`` imports MODULE and calls FACTORY().
+    """Your own: ``python:MODULE:FACTORY,level=3`` imports MODULE and calls FACTORY(level=3).
 
     Nothing is imported before it is used, so that reading a run runs none of its code.
 
     Args:
         target: ``MODULE:FACTORY``.
         gradient: that attackers are given; another than the exact one is for functions of audio.
+        options: FACTORY's own.
     """
 
-    def __init__(self, target: str, gradient: Gradient = "exact") -> None:
-        self.target, self.gradient = target, gradient
+    def __init__(self, target: str, gradient: Gradient = "exact", **options: str) -> None:
+        self.target, self.gradient, self.options = target, gradient, options
 
     @cached_property
     def made(self) -> Defense:
@@ -31,7 +34,7 @@ class Own:
         Raises:
             MelmoatError: as :func:`melmoat.own.make`, or it is no defense.
         """
-        made = own.make(self.target)
+        made = own.make(self.target, self.options)
         if isinstance(made, FrontEnd):
             return with_gradient(made, self.gradient)
         if not callable(getattr(made, "wrap", None)) or self.gradient != "exact":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,10 +13,12 @@ from melmoat.defenses.base import FrontEnd, Gradient, with_gradient
 from melmoat.defenses.flooding import Flooding
 from melmoat.defenses.shaping import load_curve, shaping_file
 from melmoat.draws import Draws
+from melmoat.facts import NamesFile, Part
 from melmoat.resampling import resample
 from melmoat.vocoders.base import Vocoder, synthesise
 
 Noise = Literal["fresh", "fixed"]
+VocoderSpec = Annotated[str, Part("vocoder", keyed=False)]
 
 
 class Resynthesis(FrontEnd):
@@ -63,16 +65,16 @@ def _fitted(audio: Audio, wav: Tensor) -> Audio:
 
 
 def resynth(
-    vocoder: str = "melgan-lab", noise: Noise = "fresh", gradient: Gradient = "exact"
+    vocoder: VocoderSpec = "melgan-lab", noise: Noise = "fresh", gradient: Gradient = "exact"
 ) -> FrontEnd:
     """Resynthesis alone (the paper's MG and WG)."""
     return with_gradient(Resynthesis(vocoders.load(vocoder), None, noise), gradient)
 
 
 def mdnf(
-    vocoder: str = "melgan-lab",
+    vocoder: VocoderSpec = "melgan-lab",
     level: float | None = None,
-    shaping: str = "an4",
+    shaping: Annotated[str, NamesFile(shaping_file)] = "an4",
     norm: Literal["frame", "utterance"] = "frame",
     shape: Literal["amplitude", "variance"] = "amplitude",
     noise: Noise = "fresh",

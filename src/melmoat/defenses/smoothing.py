@@ -9,9 +9,9 @@ from melmoat import levels
 from melmoat.audio import Audio, check_db
 from melmoat.defenses.base import FrontEnd
 from melmoat.draws import Draws
+from melmoat.facts import Before
 from melmoat.models.base import Recognizer
 from melmoat.models.wrappers import Voted, smoothed
-from melmoat.spec import Before
 
 Level = Annotated[Literal["loudest", "file"], Before("file")]
 

@@ -2,12 +2,11 @@
 
 from melmoat.models.base import CTCRecognizer, Recognizer
 from melmoat.models.deepspeech2 import DeepSpeech2, DeepSpeech2Config
-from melmoat.models.load import MODELS, ORIGINS, load
+from melmoat.models.load import MODELS, load
 from melmoat.models.wrappers import Defended, Expected, Smoothed, Voted
 
 __all__ = [
     "MODELS",
-    "ORIGINS",
     "CTCRecognizer",
     "DeepSpeech2",
     "DeepSpeech2Config",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from melmoat import own
 from melmoat.assets import asset
+from melmoat.facts import Origin, rests_on
 from melmoat.models import checkpoints, hf_load, whisper_load
 from melmoat.models import own as own_recognizer
 from melmoat.models.base import Recognizer
@@ -24,21 +25,25 @@ def _decoded(model: DeepSpeech2, beam: int) -> DeepSpeech2:
     return model
 
 
+@rests_on(lambda _: Origin([asset("ds2-an4.safetensors")]))
 def ds2_an4(beam: int = 0) -> Recognizer:
     """The DeepSpeech2 that ships: 5.9 M parameters, trained on AN4 (see its card)."""
     return _decoded(checkpoints.load(asset("ds2-an4.safetensors")), beam)
 
 
+@rests_on(lambda _: Origin([asset("ds2-an4-mg.safetensors")]))
 def ds2_an4_mg(beam: int = 0) -> Recognizer:
     """``ds2-an4`` fine-tuned on speech that ``melgan-lab`` resynthesised (see its card)."""
     return _decoded(checkpoints.load(asset("ds2-an4-mg.safetensors")), beam)
 
 
+@rests_on(lambda _: Origin([asset("ds2-an4-wg.safetensors")]))
 def ds2_an4_wg(beam: int = 0) -> Recognizer:
     """``ds2-an4`` fine-tuned on speech that ``pwg-lab`` resynthesised (see its card)."""
     return _decoded(checkpoints.load(asset("ds2-an4-wg.safetensors")), beam)
 
 
+@rests_on(lambda _: Origin([asset("ds2-an4-wgn.safetensors")]))
 def ds2_an4_wgn(beam: int = 0) -> Recognizer:
     """The control of ``ds2-an4-mg``: the same fine-tuning without resynthesis (see its card)."""
     return _decoded(checkpoints.load(asset("ds2-an4-wgn.safetensors")), beam)
@@ -60,6 +65,7 @@ def deepspeech_pytorch(
     return _decoded(checkpoints.load_deepspeech_pytorch(path, pad), beam)
 
 
+@rests_on(lambda args: Origin(*hf_load.origin(args["name"]), instead="name"))
 def hf_ctc(
     name: str, beam: int = 0, language: str | None = None, normaliser: Choice = "auto"
 ) -> Recognizer:
@@ -76,17 +82,24 @@ def hf_ctc(
     return model
 
 
-def python(target: str, normaliser: Choice = "auto") -> Recognizer:
+@rests_on(own.origin)
+def python(target: str, normaliser: Choice = "auto", **options: str) -> Recognizer:
     """Your own: ``python:MODULE:FACTORY`` imports MODULE and calls FACTORY().
 
-    ``normaliser`` takes the place of its own.
+    ``normaliser`` takes the place of its own. Other options are FACTORY's.
     """
-    model = own_recognizer.load(target)
+    model = own_recognizer.load(target, options)
     if normaliser != "auto":
         vars(model)["normaliser"] = named(normaliser)
     return model
 
 
+def _whisper_files(args: Mapping[str, Any]) -> Origin:
+    chosen = (args[key] for key in ("name", "language", "task", "normaliser"))
+    return Origin(*whisper_load.origin(*chosen), instead="name")
+
+
+@rests_on(_whisper_files)
 def whisper(
     name: str,
     language: str | None = None,
@@ -125,18 +138,8 @@ MODELS: Family[Recognizer] = Family(
         "python": python,
         "whisper": whisper,
     },
+    group="melmoat.models",
 )
-
-
-# What a recognizer's name stands for, where that is neither a path nor ships: its files and how its
-# transcripts are compared.
-ORIGINS: dict[str, Callable[[Mapping[str, Any]], tuple[Sequence[Path], str]]] = {
-    "hf-ctc": lambda args: hf_load.origin(args["name"]),
-    "python": lambda args: own.origin(args["target"]),
-    "whisper": lambda args: whisper_load.origin(
-        *(args[key] for key in ("name", "language", "task", "normaliser"))
-    ),
-}
 
 
 def load(spec: str) -> Recognizer:

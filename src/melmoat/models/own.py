@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 from melmoat import own
@@ -10,13 +11,13 @@ from melmoat.models.base import Recognizer
 from melmoat.normalisers import of
 
 
-def load(target: str) -> Recognizer:
-    """The recognizer that the factory ``MODULE:FACTORY`` makes.
+def load(target: str, options: Mapping[str, str]) -> Recognizer:
+    """The recognizer that the factory ``MODULE:FACTORY`` makes of ``options``.
 
     Raises:
         MelmoatError: as :func:`melmoat.own.make`, or what it made is no recognizer.
     """
-    model = own.make(target)
+    model = own.make(target, options)
     wrong = faults(model)
     if wrong:
         raise MelmoatError(

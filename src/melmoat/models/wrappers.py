@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -17,24 +17,60 @@ from torch import Tensor
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
-from melmoat.models.base import CTC, CTCRecognizer, Recognizer, require_ctc
-from melmoat.models.decoding import greedy
+from melmoat.models.base import CTC, Recognizer, require_ctc
 from melmoat.models.rover import vote
-from melmoat.models.seq2seq import Averaged, Heard, Seq2Seq, TokenRecognizer, require_tokens
+from melmoat.models.seq2seq import Averaged, Heard, Seq2Seq, require_tokens
 from melmoat.text import listed
 
-if TYPE_CHECKING:
-    from melmoat.defenses.base import FrontEnd
+Filter = Callable[[Audio, Draws], Audio]  # same lengths, same rate; a defense's front-end is one
 
 
-def _inherit(wrapper: object, model: Recognizer) -> None:
-    """A wrapped CTC or token recognizer is one, with the same decoder; any other is not."""
-    for name in ("labels", "decoder", "vocabulary", "beam", "cut", "guards", "normaliser"):
-        if hasattr(model, name):
-            setattr(wrapper, name, getattr(model, name))
+class Wrapper:
+    """A recognizer around another, which is what that one is: CTC, of tokens, or neither.
+
+    Subclasses write :meth:`around`, and what they do otherwise.
+    """
+
+    hands_on: ClassVar[tuple[str, ...]] = (
+        "labels",
+        "decoder",
+        "vocabulary",
+        "beam",
+        "cut",
+        "guards",
+    )  # what the inner recognizer is known by, as far as it has it
+
+    def __init__(self, model: Recognizer) -> None:
+        self.model, self.rate = model, model.rate
+        self.normaliser = getattr(model, "normaliser", None)
+        for name in self.hands_on:
+            if hasattr(model, name):
+                setattr(self, name, getattr(model, name))
+
+    def around(self, audio: Audio, draws: Draws) -> tuple[Audio, Draws]:
+        """What the inner recognizer is given in the place of these."""
+        return audio, draws
+
+    def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
+        """One transcript an utterance."""
+        with torch.no_grad():
+            return self.model.transcribe(*self.around(audio, draws))
+
+    def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
+        """The inner recognizer's loss. Shape: ``[B]``."""
+        heard, rest = self.around(audio, draws)
+        return self.model.loss(heard, texts, rest)
+
+    def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
+        """The inner recognizer's log probabilities ``[B, F, V]`` and frames ``[B]``."""
+        return require_ctc(self.model).log_probs(*self.around(audio, draws))
+
+    def hear(self, audio: Audio, draws: Draws) -> Heard:
+        """What the inner token recognizer hears."""
+        return require_tokens(self.model).hear(*self.around(audio, draws))
 
 
-def kept(front_end: FrontEnd, audio: Audio, heard: Audio) -> Audio:
+def kept(front_end: Filter, audio: Audio, heard: Audio) -> Audio:
     """``heard``, what ``front_end`` made of ``audio``.
 
     Raises:
@@ -53,38 +89,21 @@ def kept(front_end: FrontEnd, audio: Audio, heard: Audio) -> Audio:
     return heard
 
 
-class Defended:
+class Defended(Wrapper):
     """A recognizer that hears everything through a front-end.
 
     One graph runs from the loss through the front-end, and through the very noise it drew, to the
     waveform: the gradient is exact.
     """
 
-    def __init__(self, model: Recognizer, front_end: FrontEnd) -> None:
-        self.model, self.front_end, self.rate = model, front_end, model.rate
-        _inherit(self, model)
+    def __init__(self, model: Recognizer, front_end: Filter) -> None:
+        super().__init__(model)
+        self.front_end = front_end
 
-    def _hear(self, audio: Audio, draws: Draws) -> tuple[Audio, Draws]:
+    def around(self, audio: Audio, draws: Draws) -> tuple[Audio, Draws]:
+        """The defended audio, and other draws for the recognizer."""
         heard = self.front_end(audio, draws.fork("front-end"))
         return kept(self.front_end, audio, heard), draws.fork("model")
-
-    def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
-        """One transcript an utterance."""
-        with torch.no_grad():
-            return self.model.transcribe(*self._hear(audio, draws))
-
-    def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
-        """The inner recognizer's loss on the defended audio. Shape: ``[B]``."""
-        heard, rest = self._hear(audio, draws)
-        return self.model.loss(heard, texts, rest)
-
-    def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
-        """The inner recognizer's log probabilities ``[B, F, V]`` and frames ``[B]``."""
-        return require_ctc(self.model).log_probs(*self._hear(audio, draws))
-
-    def hear(self, audio: Audio, draws: Draws) -> Heard:
-        """What the inner token recognizer hears of the defended audio."""
-        return require_tokens(self.model).hear(*self._hear(audio, draws))
 
 
 def _repeat(audio: Audio, draws: Draws, numbers: Sequence[int]) -> tuple[Audio, Draws]:
@@ -92,7 +111,7 @@ def _repeat(audio: Audio, draws: Draws, numbers: Sequence[int]) -> tuple[Audio, 
     return audio.repeat(len(numbers)), Draws.cat(draws.fork(i) for i in numbers)
 
 
-class Smoothed(CTC):
+class Smoothed(CTC, Wrapper):
     """Mean character probabilities of ``votes`` passes of a stochastic recognizer.
 
     Randomized smoothing as the paper runs it is this around a recognizer defended by white noise.
@@ -102,20 +121,17 @@ class Smoothed(CTC):
     def __init__(self, model: Recognizer, votes: int) -> None:
         if votes < 1:
             raise ValueError(f"votes must be at least 1, got {votes}")
-        self.model: CTCRecognizer = require_ctc(model)
-        self.votes, self.rate, self.labels = votes, model.rate, self.model.labels
-        self.decoder = getattr(model, "decoder", greedy)
-        if hasattr(model, "normaliser"):
-            self.normaliser = model.normaliser
+        super().__init__(require_ctc(model))
+        self.votes = votes
 
     def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
         """Log of the mean over votes ``[B, F, V]`` and frames ``[B]``."""
-        logs, frames = self.model.log_probs(*_repeat(audio, draws, range(self.votes)))
+        logs, frames = require_ctc(self.model).log_probs(*_repeat(audio, draws, range(self.votes)))
         logs = logs.view(self.votes, len(audio), *logs.shape[1:])
         return torch.logsumexp(logs, dim=0) - math.log(self.votes), frames[: len(audio)]
 
 
-class SmoothedTokens(Seq2Seq):
+class SmoothedTokens(Seq2Seq, Wrapper):
     """As :class:`Smoothed` for a token recognizer: mean probabilities of the next token.
 
     All votes read the same tokens, greedily or by beam those of their mean; the loss is that of
@@ -125,13 +141,12 @@ class SmoothedTokens(Seq2Seq):
     def __init__(self, model: Recognizer, votes: int) -> None:
         if votes < 1:
             raise ValueError(f"votes must be at least 1, got {votes}")
-        self.model: TokenRecognizer = require_tokens(model)
-        self.votes, self.rate = votes, model.rate
-        _inherit(self, model)
+        super().__init__(require_tokens(model))
+        self.votes = votes
 
     def hear(self, audio: Audio, draws: Draws) -> Averaged:
         """All votes on the batch, with nothing read yet."""
-        heard = self.model.hear(*_repeat(audio, draws, range(self.votes)))
+        heard = require_tokens(self.model).hear(*_repeat(audio, draws, range(self.votes)))
         return Averaged(heard, self.votes, len(audio))
 
 
@@ -144,7 +159,7 @@ def smoothed(model: Recognizer, votes: int) -> Recognizer:
     return Smoothed(model, votes) if hasattr(model, "labels") else SmoothedTokens(model, votes)
 
 
-class Expected:
+class Expected(Wrapper):
     """Expectation over transformation (Athalye et al. 2018): the mean *loss* over fresh draws.
 
     Losses and not logits are averaged, because the logits of different draws need not align.
@@ -158,22 +173,19 @@ class Expected:
             reaches the recognizer's own parameters.
     """
 
+    hands_on = ()  # neither probabilities nor tokens: there are several draws of each
+
     def __init__(self, model: Recognizer, draws: int, chunk: int | None = None) -> None:
         if draws < 1 or (chunk is not None and chunk < 1):
             raise ValueError(f"draws and chunk must be at least 1, got {draws} and {chunk}")
-        self.model, self.draws, self.rate = model, draws, model.rate
-        if hasattr(model, "normaliser"):
-            self.normaliser = model.normaliser
+        super().__init__(model)
+        self.draws = draws
         self.chunk = min(chunk or draws, draws)
 
     @property
     def passes(self) -> int:
         """Inner losses that one loss takes."""
         return -(-self.draws // self.chunk)
-
-    def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
-        """One transcript an utterance."""
-        return self.model.transcribe(audio, draws)
 
     def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
         """Mean of the inner loss over draws. Shape: ``[B]``."""
@@ -220,29 +232,14 @@ class Voted(Expected):
         return [vote(heard[i :: len(audio)]) for i in range(len(audio))]
 
 
-class Watched:
+class Watched(Wrapper):
     """The same recognizer; ``tick`` is called at each pass, for progress bars."""
 
     def __init__(self, model: Recognizer, tick: Callable[[], None]) -> None:
-        self.model, self.tick, self.rate = model, tick, model.rate
-        _inherit(self, model)
+        super().__init__(model)
+        self.tick = tick
 
-    def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
-        """One transcript an utterance."""
+    def around(self, audio: Audio, draws: Draws) -> tuple[Audio, Draws]:
+        """These, after a tick."""
         self.tick()
-        return self.model.transcribe(audio, draws)
-
-    def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
-        """The inner loss. Shape: ``[B]``."""
-        self.tick()
-        return self.model.loss(audio, texts, draws)
-
-    def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
-        """The inner log probabilities ``[B, F, V]`` and frames ``[B]``."""
-        self.tick()
-        return require_ctc(self.model).log_probs(audio, draws)
-
-    def hear(self, audio: Audio, draws: Draws) -> Heard:
-        """What the inner token recognizer hears."""
-        self.tick()
-        return require_tokens(self.model).hear(audio, draws)
+        return audio, draws

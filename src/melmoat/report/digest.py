@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from melmoat.bench.audit import Audited
 from melmoat.bench.results import MIN_SPEAKERS, Result, speakers_of
-from melmoat.bench.settings import CONTROLS, setting
+from melmoat.bench.settings import setting
 from melmoat.metrics.intervals import bootstrap, rate
 from melmoat.report.tables import rate_text, target_text
 
@@ -42,7 +42,7 @@ class System:
     @property
     def tried(self) -> list[Result]:
         """The results of attacks. Noise is a control: who met nothing else was not attacked."""
-        return [r for r in self.attacked if setting(r.cell.attack).name not in CONTROLS]
+        return [r for r in self.attacked if setting(r.cell.attack).access != "control"]
 
     @property
     def worst(self) -> Result | None:

