@@ -1,10 +1,11 @@
 # `make demo` and `make test` need nothing but Python (3.10 or newer) and pip.
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 
 .PHONY: demo test test-slow lint format clean
 
-demo: .venv/done
+demo: .venv/demo
 	$(BIN)/melmoat demo
 
 test: lint
@@ -22,10 +23,15 @@ format: .venv/done
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Rebuilt whenever what is to be installed changes.
-.venv/done: pyproject.toml constraints.txt
+# Each stamp is renewed whenever what is to be installed changes. The demo needs little; the tests add
+# the rest to the same environment.
+.venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev]'
+	$(INSTALL) -e '.[plots]'
+	touch $@
+
+.venv/done: .venv/demo
+	$(INSTALL) -e '.[dev]'
 	touch $@
 
 clean:
