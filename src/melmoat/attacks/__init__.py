@@ -15,7 +15,10 @@ from melmoat.spec import Family
 
 
 def transfer(model: str, attack: str, defense: str = "none") -> Transfer:
-    """``attack`` crafted on ``model`` behind ``defense``, whatever system is judged."""
+    """An attack crafted on one system and judged on another.
+
+    ``attack`` is crafted on ``model`` behind ``defense``, whatever system is judged.
+    """
     return Transfer(model, defense, build(attack))
 
 

@@ -12,9 +12,9 @@ from melmoat.models.base import Recognizer
 
 
 class Own:
-    """Your own: ``python:MODULE:FACTORY`` imports MODULE and calls FACTORY().
+    """Your own defense: ``python:MODULE:FACTORY`` imports MODULE and calls FACTORY.
 
-    Nothing is imported before it is used, so that reading a run runs none of its code.
+    The import happens at first use. Reading a run therefore runs none of its code.
 
     Args:
         target: ``MODULE:FACTORY``.
