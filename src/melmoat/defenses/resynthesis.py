@@ -80,8 +80,8 @@ def mdnf(
 ) -> FrontEnd:
     """Noise on the log-mel spectrogram, then resynthesis by a vocoder.
 
-    ``shaping`` is ``flat``, a curve that ships, or the file of a curve. The default ``level`` is
-    that of the authors: 0.05 per frame, or 20 per utterance. ``norm=utterance`` is their earlier
+    ``shaping`` is ``flat``, a curve that ships, or the file of a curve. By default ``level`` is
+    0.05 per frame or 20 per utterance, as its authors had it. ``norm=utterance`` is their earlier
     definition, for comparison. Silence around the speech weakens its noise: do not deploy it.
     """
     if level is None:
