@@ -24,7 +24,7 @@ format: .venv/done
 	$(BIN)/ruff format .
 
 docs: .venv/docs
-	$(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 # Each stamp is renewed whenever what is to be installed changes. The demo needs little; the tests add
 # the rest to the same environment.
