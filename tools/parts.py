@@ -34,6 +34,7 @@ def table(kind: str) -> str:
     rows = [
         f"| `{name}` | {sentence(inspect.getdoc(part) or '')} |"
         for name, part in sorted(family.table.items())
+        if part.__module__.startswith("melmoat.")  # and no part of another installed package
     ]
     return "\n".join([f"| {kind} | |", "|---|---|", *rows]) + "\n"
 
