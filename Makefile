@@ -1,10 +1,11 @@
-# `make demo` and `make test` need nothing but Python (3.10 or newer) and pip.
+# `make demo`, `make test` and `make docs` need nothing but Python (3.10 or newer) and pip.
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 
-.PHONY: demo test test-slow lint format clean
+.PHONY: demo test test-slow lint format docs clean
 
-demo: .venv/done
+demo: .venv/demo
 	$(BIN)/melmoat demo
 
 test: lint
@@ -22,11 +23,23 @@ format: .venv/done
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Rebuilt whenever what is to be installed changes.
-.venv/done: pyproject.toml constraints.txt
+docs: .venv/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+# Each stamp is renewed whenever what is to be installed changes. The demo needs little; the tests add
+# the rest to the same environment.
+.venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev]'
+	$(INSTALL) -e '.[plots]'
+	touch $@
+
+.venv/done: .venv/demo
+	$(INSTALL) -e '.[dev]'
+	touch $@
+
+.venv/docs: .venv/demo
+	$(INSTALL) -e '.[docs]'
 	touch $@
 
 clean:
-	rm -rf .venv melmoat-demo
+	rm -rf .venv site melmoat-demo

@@ -34,7 +34,10 @@ def transfer(
     attack: Annotated[str, Part("attack")],
     defense: Annotated[str, Part("defense")] = "none",
 ) -> Transfer:
-    """``attack`` crafted on ``model`` behind ``defense``, whatever system is judged."""
+    """An attack crafted on one system and judged on another.
+
+    ``attack`` is crafted on ``model`` behind ``defense``, whatever system is judged.
+    """
     return Transfer(model, defense, build(attack))
 
 

@@ -42,7 +42,7 @@ def checkpoints(steps: int) -> list[int]:
 
 @dataclass(frozen=True)
 class APGD(Ball):
-    """AutoPGD: projected gradient descent that finds its own step lengths.
+    """AutoPGD: gradient descent that finds its own step lengths.
 
     Args:
         steps: gradient steps.

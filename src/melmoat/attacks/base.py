@@ -285,7 +285,7 @@ class Ball(Aim):
 
 @dataclass(frozen=True)
 class NoAttack(Aim):
-    """Nothing is changed: the benign row of a table."""
+    """No attack: the benign row of a table."""
 
     access: ClassVar[Access] = "control"
     budget = None

@@ -121,12 +121,13 @@ class Shrinking(Aim):
 
 @dataclass(frozen=True, kw_only=True)
 class CW(Shrinking):
-    """The paper's Carlini-Wagner attack: Adam on the sign of the gradient, in a box that shrinks.
+    """The paper's Carlini-Wagner attack, in a box that shrinks with each success.
 
-    It is the first stage of Qin et al. 2019, "Imperceptible, robust, and targeted adversarial
-    examples for automatic speech recognition"; the toolkit that the paper used runs it under the
-    name of Carlini and Wagner. The recognizer's loss is all that is lowered. Options as for
-    :class:`Shrinking`; ``decrease`` is 0.5 in the paper's framework, 0.8 in the toolkit.
+    Adam follows the sign of the gradient. It is the first stage of Qin et al. 2019, "Imperceptible,
+    robust, and targeted adversarial examples for automatic speech recognition"; the toolkit that
+    the paper used runs it under the name of Carlini and Wagner. The recognizer's loss is all that
+    is lowered. Options as for :class:`Shrinking`; ``decrease`` is 0.5 in the paper's framework, 0.8
+    in the toolkit.
     """
 
     eps: float = 0.01
@@ -142,10 +143,11 @@ class CW(Shrinking):
 
 @dataclass(frozen=True, kw_only=True)
 class CW2018(Shrinking):
-    """Carlini & Wagner 2018, "Audio adversarial examples": ``||delta||^2 + c * loss``.
+    """Carlini & Wagner 2018, with their norm penalty or their margin loss.
 
-    The norm counts from the first success on: before, it can hold an utterance short of its goal
-    for good, and the box bounds the loudness anyway.
+    It lowers ``||delta||^2 + c * loss`` ("Audio adversarial examples"). The norm counts from the
+    first success on: before, it can hold an utterance short of its goal for good, and the box
+    bounds the loudness anyway.
 
     Args:
         c: weight of the recognizer's loss (nats) against the squared norm (full scale 1).

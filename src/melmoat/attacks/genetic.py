@@ -19,12 +19,13 @@ FLAT = 0.1  # edit distances are whole: what a difference of 0 counts as
 
 @dataclass(frozen=True)
 class Genetic(Population):
-    """Breeds perturbations: the fittest mate sample by sample, and samples mutate.
+    """A genetic search that sees transcripts alone; each query counts.
 
-    Where the best distance stands still, mutation grows more likely (momentum mutation). The paper
-    scores by the recognizer's own loss, begins at the clean audio and high-passes its noise to make
-    it less audible; here the score is the edit distance, and a budget bounds the change, so the
-    population begins at its edge.
+    The fittest perturbations mate sample by sample, and samples mutate. Where the best distance
+    stands still, mutation grows more likely (momentum mutation). The paper scores by the
+    recognizer's own loss, begins at the clean audio and high-passes its noise to make it less
+    audible; here the score is the edit distance, and a budget bounds the change, so the population
+    begins at its edge.
 
     Args:
         elite: how many of the population become parents.

@@ -23,7 +23,7 @@ from melmoat.models.base import Recognizer
 
 @dataclass(frozen=True)
 class PGD(Ball):
-    """Projected gradient descent on the perturbation.
+    """Projected gradient descent (FGSM is ``steps=1,step=1``).
 
     Args:
         steps: gradient steps.

@@ -23,7 +23,7 @@ LEAST = 0.01  # of the first weight, as in the source, whose least is 0.0005 of 
 
 @dataclass(frozen=True, kw_only=True)
 class Imperceptible(Shrinking):
-    """Reach the goal first, then hide the perturbation below the speech's masking threshold.
+    """Qin et al. 2019: reach the goal, then hide below the masking threshold of the speech.
 
     The first stage is that of :class:`melmoat.attacks.cw.CW`. The second goes on from there with
     ``loss + alpha * excess``, where the excess is what rises above the threshold

@@ -17,10 +17,10 @@ from melmoat.models.base import Recognizer
 
 @dataclass(frozen=True)
 class Kenansville(Aim):
-    """Zero the weakest bins of each utterance's Fourier transform, up to a power.
+    """Removes the weakest bins of each utterance's spectrum; it sees no recognizer.
 
-    The attack sees neither recognizer nor transcripts, so any recognizer is given the same audio;
-    a target is of no use to it.
+    The attack sees neither recognizer nor transcripts. Every recognizer gets the same audio, and a
+    target changes nothing.
 
     Args:
         db: signal-to-noise ratio in dB that the removed part may not fall below.

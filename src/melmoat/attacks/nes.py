@@ -16,11 +16,11 @@ from melmoat.models.base import Recognizer
 
 @dataclass(frozen=True)
 class NES(Population):
-    """Walks against the gradient that a cloud of points around it shows, seeing transcripts alone.
+    """Estimates the gradient from transcripts alone; each query counts.
 
-    The cloud comes in pairs on opposite sides. Edit distances are whole numbers, so a cloud that is
-    too small hears one text everywhere and shows nothing; the walk then stays, and the next cloud
-    looks elsewhere.
+    A cloud of points around the current one shows the gradient. The cloud comes in pairs on
+    opposite sides. Edit distances are whole numbers, so a cloud that is too small hears one text
+    everywhere and shows nothing; the walk then stays, and the next cloud looks elsewhere.
 
     Args:
         spread: distance of the points from the walk, as a share of the radius.

@@ -14,7 +14,7 @@ from melmoat.models.base import Recognizer
 
 @dataclass(frozen=True)
 class Noise(Ball):
-    """White Gaussian noise scaled to the very edge of a budget: the control of every table.
+    """White noise that fills the budget: the control of every table.
 
     An attack that does no better than this has found nothing. Options as for :class:`Ball`. For
     linf the noise is ``+-eps``, the largest that fits.

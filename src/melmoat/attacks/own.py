@@ -11,7 +11,7 @@ from melmoat.facts import rests_on
 
 @rests_on(own.origin)
 def python(target: str, access: Access | None = None, **options: str) -> Attack:
-    """Your own: ``python:MODULE:FACTORY,steps=9`` imports MODULE and calls FACTORY(steps=9).
+    """Your own attack: ``python:MODULE:FACTORY,steps=9`` calls FACTORY(steps=9) of MODULE.
 
     ``access`` is what the attack itself declares. The bench writes it into the spec, so that
     reading a run needs none of its code.

@@ -95,7 +95,11 @@ def universal(
     against: Literal["benign", "truth"] | None = None,
     target: str | None = None,
 ) -> Universal:
-    """A pattern that ``melmoat train universal`` wrote; what is not given is as it was trained."""
+    """One trained pattern, added to every utterance.
+
+    ``path`` is what ``melmoat train universal`` wrote. An option that is not given has the value of
+    the training.
+    """
     pattern, trained = load(path)
     size = {"norm": norm, "eps": eps, "db": db, "ratio": ratio}
     aim = {"against": against, "target": target}

@@ -51,7 +51,7 @@ class Here:
 
 @dataclass(frozen=True)
 class Processes:
-    """Several processes of this machine.
+    """Several processes on this machine.
 
     A unit whose process dies (the system kills the largest one where memory runs out) is tried
     again in a new process. If it always dies, its utterances are tried one by one.

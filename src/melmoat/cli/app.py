@@ -32,7 +32,6 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",  # a paragraph of a docstring is one, whatever its line breaks
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 app.add_typer(train, name="train")
 app.add_typer(files)
@@ -49,7 +48,10 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _melmoat(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     """Attack, defend and measure automatic speech recognition."""
@@ -57,10 +59,12 @@ def _melmoat(
 
 @app.command("list")
 def list_parts(
-    name: Annotated[str | None, typer.Argument(help="A part to explain, such as pgd.")] = None,
+    name: Annotated[str | None, typer.Argument(help="Part to explain, such as pgd.")] = None,
 ) -> None:
-    """Show every model, vocoder, defense, attack, corpus and executor with its options, or explain
-    one."""
+    """List all parts with their options, or explain one part.
+
+    Parts are models, vocoders, defenses, attacks, corpora and executors.
+    """
     import inspect
 
     from melmoat.attacks import ATTACKS
@@ -95,12 +99,18 @@ def list_parts(
 
 @app.command()
 def data(
-    spec: Annotated[str | None, typer.Argument(help="Corpus spec, such as an4:PATH.")] = None,
+    spec: Annotated[str | None, typer.Argument(help="Corpus, such as an4:PATH.")] = None,
     download: Annotated[
-        bool, typer.Option(help="Fetch it first (librispeech:DIR/LibriSpeech/PART only).")
+        bool,
+        typer.Option(
+            "--download", help="Download it first. Only for librispeech:DIR/LibriSpeech/PART."
+        ),
     ] = False,
 ) -> None:
-    """List the known corpora, or describe one; utterances that cannot be heard are named."""
+    """List the kinds of corpora, or describe one corpus.
+
+    Utterances that cannot be used are named.
+    """
     from melmoat.data import describe, fetch, listed, whole
     from melmoat.errors import MelmoatError
 
@@ -116,17 +126,24 @@ def data(
 
 @app.command()
 def attack(
-    source: Annotated[Path, typer.Argument(help="Audio file.")],
-    target: Annotated[Path, typer.Argument(help="Where to write (.wav or .flac).")],
-    attack: Annotated[str, typer.Option(help="Attack spec.")] = "pgd:norm=snr,db=30,steps=50",
+    source: Annotated[Path, typer.Argument(help="Audio file to attack.")],
+    target: Annotated[Path, typer.Argument(help="File to write (.wav or .flac).")],
+    attack: Annotated[
+        str, typer.Option(help="Attack. `melmoat list` shows all.")
+    ] = "pgd:norm=snr,db=30,steps=50",
     model: ModelOption = "ds2-an4",
     defense: DefenseOption = "none",
-    text: Annotated[str | None, typer.Option(help="What is said, for against=truth.")] = None,
+    text: Annotated[
+        str | None, typer.Option(help="What is said in the file. Needed for against=truth.")
+    ] = None,
     channel: ChannelOption = "mix",
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
 ) -> None:
-    """Attack one file; the defense, if any, is part of what is attacked."""
+    """Attack one audio file.
+
+    With --defense, the attack is aimed at the recognizer behind it.
+    """
     from melmoat import attacks, audio, defenses, models
     from melmoat.bench.judge import judge
     from melmoat.cli.progress import bar
@@ -161,37 +178,51 @@ def attack(
 @app.command()
 def bench(
     context: typer.Context,
-    out: Annotated[Path, typer.Option(help="Folder of the run; the same folder continues it.")],
-    model: Annotated[list[str], typer.Option(help="Recognizer specs.")] = ["ds2-an4"],  # noqa: B006
-    data: Annotated[list[str], typer.Option(help="Corpus specs; demo, or the suite's own.")] = [],  # noqa: B006
-    defense: Annotated[list[str], typer.Option(help="Defense specs.")] = ["none"],  # noqa: B006
-    attack: Annotated[list[str], typer.Option(help="Attack specs.")] = ["none"],  # noqa: B006
+    out: Annotated[
+        Path, typer.Option(help="Folder for results. If the run is there already, it continues.")
+    ],
+    model: Annotated[list[str], typer.Option(help="Recognizer. May be repeated.")] = ["ds2-an4"],  # noqa: B006
+    data: Annotated[
+        list[str],
+        typer.Option(help="Corpus. May be repeated. Default: demo, or the suite's corpus."),
+    ] = [],  # noqa: B006
+    defense: Annotated[list[str], typer.Option(help="Defense. May be repeated.")] = ["none"],  # noqa: B006
+    attack: Annotated[list[str], typer.Option(help="Attack. May be repeated.")] = ["none"],  # noqa: B006
     suite: Annotated[
-        str, typer.Option(help="A table to measure: a Python file, or its name in suites/.")
+        str, typer.Option(help="Table to measure: a Python file, or a name from suites/.")
     ] = "",
-    row: Annotated[list[str], typer.Option(help="Of the suite; all if not given.")] = [],  # noqa: B006
-    column: Annotated[list[str], typer.Option(help="Of the suite; all if not given.")] = [],  # noqa: B006
+    row: Annotated[list[str], typer.Option(help="Row of the suite. Default: all rows.")] = [],  # noqa: B006
+    column: Annotated[list[str], typer.Option(help="Column of the suite. Default: all.")] = [],  # noqa: B006
     limit: Annotated[
         int | None,
-        typer.Option(min=0, help="Utterances a corpus, 0 for all; all, or the suite's own."),
+        typer.Option(
+            min=0, help="Utterances per corpus (0 = all). Default: all, or the suite's value."
+        ),
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, help="Utterances attacked together.")] = 8,
+    batch: Annotated[int, typer.Option(min=1, help="Utterances in a batch.")] = 8,
     seconds: Annotated[
-        float, typer.Option(min=0, help="Most audio of a batch, padding included; 0: no bound.")
+        float,
+        typer.Option(min=0, help="Most seconds of audio in a batch, with padding (0 = no limit)."),
     ] = 0,
     seed: SeedOption = 0,
-    save_audio: Annotated[bool, typer.Option(help="Keep the audio as FLAC.")] = False,
+    save_audio: Annotated[
+        bool, typer.Option("--save-audio", help="Keep the audio, as FLAC.")
+    ] = False,
     executor: Annotated[
-        str, typer.Option(help="Who works: here, processes:workers=2, or ray:address=auto.")
+        str, typer.Option(help="Where to work: here, processes:workers=2, or ray:address=auto.")
     ] = "here",
     device: DeviceOption = "cpu",
     dry_run: Annotated[
-        bool, typer.Option(help="Measure nothing; say what is left and how long it may take.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Measure nothing. Print what is left and how long it may take."
+        ),
     ] = False,
 ) -> None:
-    """Measure every model x defense x attack on a corpus, or a suite's table.
+    """Measure models, defenses and attacks on a corpus.
 
-    Options may be given several times.
+    Every model meets every defense and every attack. With --suite, a table is measured instead.
+    The same command continues a run that was stopped.
     """
     from melmoat.bench.cell import grid
     from melmoat.bench.executors import EXECUTORS
@@ -223,13 +254,16 @@ def bench(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder of the run.")] = Path("melmoat-demo"),
+    out: Annotated[Path, typer.Option(help="Folder for results.")] = Path("melmoat-demo"),
     model: Annotated[
-        str | None, typer.Option(help="Another recognizer, such as whisper:tiny.en.")
+        str | None, typer.Option(help="Use another recognizer, such as whisper:tiny.en.")
     ] = None,
     device: DeviceOption = "cpu",
 ) -> None:
-    """The main job on what ships: a recognizer, attacked, defended, measured. Under two minutes."""
+    """Attack, defend and measure a small recognizer, in under two minutes.
+
+    Everything that it needs ships with melmoat.
+    """
     from melmoat.bench.demo import UTTERANCES, cells, story
     from melmoat.bench.runner import Runner
     from melmoat.bench.store import Store

@@ -21,19 +21,20 @@ files = typer.Typer()
 
 @files.command()
 def transcribe(
-    paths: Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")],
+    paths: Annotated[list[Path], typer.Argument(help="Audio files or folders.")],
     model: ModelOption = "ds2-an4",
     defense: DefenseOption = "none",
     channel: ChannelOption = "mix",
     seed: SecretOption = None,
     device: DeviceOption = "cpu",
 ) -> None:
-    """Print what a recognizer hears in each file, behind a defense with noise that is another at
-    each call.
+    """Print what a recognizer hears in each file.
 
-    A file that cannot be heard is named and the others are transcribed; the exit code is then 1. Of
-    a folder, audio is what has a suffix of audio, or none and audio in it; what else is in it is
-    named at the end and is no failure.
+    A defense draws fresh noise at each call; predictable noise is no defense.
+
+    A file that fails is named, and the others are transcribed. The exit code is then 1. In a
+    folder, files with an audio suffix count, and files without a suffix that hold audio. All other
+    files are named at the end. They are no failure.
     """
     from collections import Counter
 
@@ -81,21 +82,25 @@ def transcribe(
 def defend(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="SOURCE... TARGET", help="Files or folders, then where to write."),
+        typer.Argument(
+            metavar="SOURCE... TARGET",
+            help="Audio files or folders, then the file or folder to write.",
+        ),
     ],
     defense: DefenseOption,
     channel: ChannelOption = "mix",
     seed: SecretOption = None,
     device: DeviceOption = "cpu",
 ) -> None:
-    """Pass audio through a defense and write what the recognizer would hear (16 kHz mono).
+    """Pass audio through a defense and write the result (16 kHz mono).
 
-    One file goes to a .wav or .flac file; several files, or folders, go into a folder. The noise is
-    another at each call, since an attacker who knows it attacks no stochastic defense.
+    One file becomes a .wav or .flac file. Several files, or folders, go into a folder.
 
-    A file that cannot be used is named and the others are done; the exit code is then 1. Of a
-    folder, audio is what has a suffix of audio, or none and audio in it; what else is in it is
-    named at the end and is no failure.
+    Each call draws fresh noise; predictable noise is no defense.
+
+    A file that fails is named, and the others are written. The exit code is then 1. In a folder,
+    files with an audio suffix count, and files without a suffix that hold audio. All other files
+    are named at the end. They are no failure.
     """
     from melmoat import defenses
     from melmoat.cli.progress import bar

@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-DeviceOption = Annotated[str, typer.Option(help="Where to compute: cpu, or such as cuda, cuda:1.")]
+DeviceOption = Annotated[str, typer.Option(help="Where to compute: cpu, cuda, cuda:1.")]
 ChannelOption = Annotated[
-    str, typer.Option(help="Of recordings with several: mix, or a number; 0 is the first.")
+    str, typer.Option(help="Channel to use: mix (the mean of all) or a number from 0.")
 ]
-ModelOption = Annotated[str, typer.Option(help="Recognizer spec; `melmoat list` shows them.")]
-DefenseOption = Annotated[str, typer.Option(help="Defense spec, such as mdnf:level=0.1.")]
-SeedOption = Annotated[int, typer.Option(help="Seed of every random draw.")]
+ModelOption = Annotated[str, typer.Option(help="Recognizer. `melmoat list` shows all.")]
+DefenseOption = Annotated[str, typer.Option(help="Defense, such as mdnf:level=0.1.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of all random draws.")]
 SecretOption = Annotated[
-    int | None, typer.Option(help="Seed of every random draw, to repeat them; nobody's if not set.")
+    int | None,
+    typer.Option(help="Seed of all random draws. If unset, a fresh secret seed is used."),
 ]

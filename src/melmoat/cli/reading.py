@@ -19,15 +19,19 @@ def audit(
     run: RunArgument,
     bare: Annotated[
         bool,
-        typer.Option(help="Recognizers without a defense too: they may be trained to be robust."),
+        typer.Option(
+            "--bare",
+            help="Include recognizers without a defense (they may be trained to be robust).",
+        ),
     ] = False,
     json: JsonOption = False,
 ) -> None:
     """Search a run for signs of a false sense of security.
 
-    Each defended row gets a verdict with its evidence. Exit code: 0 where no sign was found and no
-    evidence is missing; 3 where a row is suspect; 4 where none is, but evidence is missing or too
-    thin, or where no row is defended.
+    Each defended row gets a verdict, with the evidence.
+
+    Exit code 0: no sign was found, and no evidence is missing. 3: a row is suspect. 4: no row is
+    suspect, but evidence is missing or too thin, or no row is defended.
     """
     from melmoat.bench.audit import audit as examine
     from melmoat.bench.audit import exit_code
@@ -56,21 +60,26 @@ def audit(
 def compare(
     run: RunArgument,
     other: Annotated[
-        Path | None, typer.Argument(metavar="[RUN]", help="Another run; none: the rows of one.")
+        Path | None,
+        typer.Argument(
+            metavar="[RUN]", help="Another run. Without it, the rows of one run are compared."
+        ),
     ] = None,
     row: Annotated[
-        list[str], typer.Option(help="Give it twice: two rows, MODEL / DEFENSE / ATTACK or a part.")
+        list[str],
+        typer.Option(help="Row to compare: MODEL / DEFENSE / ATTACK, or a part. Give it twice."),
     ] = [],  # noqa: B006
     target: Annotated[
-        bool, typer.Option("--target", help="Targeted attacks: WER against the attacker's text.")
+        bool,
+        typer.Option("--target", help="Compare targeted attacks by the WER against their targets."),
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Compare two runs, or the rows of one, utterance by utterance.
+    """Compare two runs, or the rows of one run, utterance by utterance.
 
-    Prints the difference in WER with its 95 % interval, over utterances and, where speakers are
-    known, over speakers, the p-value, starred where it stands among all that were compared, and how
-    many utterances such a difference needs.
+    Prints the difference in WER, its 95 % intervals (over utterances and over speakers, if they are
+    known) and its p-value. A star marks a difference that is significant among all comparisons.
+    The last column says how many utterances such a difference needs.
     """
     from dataclasses import asdict
 
@@ -103,11 +112,14 @@ def compare(
 def report(
     run: RunArgument,
     audio_mb: Annotated[
-        float, typer.Option(min=0, help="Most megabytes of embedded audio and spectrograms.")
+        float, typer.Option(min=0, help="Most megabytes of audio and spectrograms in the page.")
     ] = 12.0,
     rows: Annotated[int, typer.Option(min=0, help="Most rows in the table of utterances.")] = 2000,
 ) -> None:
-    """Render a run as report.html (one file that needs no network) and report.md, in its folder."""
+    """Write report.html and report.md into the folder of a run.
+
+    report.html is one file and needs no network.
+    """
     from melmoat.report.page import Options, write_report
 
     page, text, left_out = write_report(run, Options(audio_mb, rows))

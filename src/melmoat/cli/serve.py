@@ -15,52 +15,54 @@ HERE = ("localhost", "127.0.0.1", "::1")
 
 @serving.command()
 def serve(
-    defense: Annotated[str, typer.Option(help="Defense spec, such as mdnf:level=0.1.")],
+    defense: Annotated[str, typer.Option(help="Defense, such as mdnf:level=0.1.")],
     model: Annotated[
-        str | None, typer.Option(help="Recognizer spec; none: only /defend is served.")
+        str | None, typer.Option(help="Recognizer. Without one, only /defend is served.")
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 for all.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any free one.")] = 8000,
-    batch: Annotated[int, typer.Option(min=1, help="Recordings transcribed together.")] = 8,
+    host: Annotated[str, typer.Option(help="Address to listen on (0.0.0.0 = all).")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on (0 = any free port).")
+    ] = 8000,
+    batch: Annotated[int, typer.Option(min=1, help="Recordings in a batch.")] = 8,
     seconds: Annotated[
-        float, typer.Option(min=1, help="Most audio of a batch, padding included.")
+        float, typer.Option(min=1, help="Most seconds of audio in a batch, with padding.")
     ] = 120,
-    longest: Annotated[float, typer.Option(min=0, help="Seconds of one recording.")] = 60,
-    megabytes: Annotated[float, typer.Option(min=0, help="Most of one request.")] = 25,
+    longest: Annotated[float, typer.Option(min=0, help="Most seconds of one recording.")] = 60,
+    megabytes: Annotated[float, typer.Option(min=0, help="Most megabytes of one request.")] = 25,
     waiting: Annotated[
-        int, typer.Option(min=1, help="Requests at once whose body has arrived, at most.")
+        int, typer.Option(min=1, help="Most requests that have arrived and wait for an answer.")
     ] = 64,
     queue: Annotated[
-        float, typer.Option(min=0, help="Most seconds of work before a recording's turn.")
+        float, typer.Option(min=0, help="Most seconds of work ahead of a new recording.")
     ] = 60,
     upload: Annotated[
-        float, typer.Option(min=0.1, help="Seconds that a request's body may take to arrive.")
+        float, typer.Option(min=0.1, help="Seconds in which a request must arrive in full.")
     ] = 120,
     idle: Annotated[
-        float, typer.Option(min=0.1, help="Seconds that a client may send nothing.")
+        float, typer.Option(min=0.1, help="Seconds for which a client may send nothing.")
     ] = 10,
-    connections: Annotated[int, typer.Option(min=1, help="Connections at once, at most.")] = 512,
-    each: Annotated[int, typer.Option(min=1, help="Connections of one address, at most.")] = 256,
+    connections: Annotated[int, typer.Option(min=1, help="Most open connections.")] = 512,
+    each: Annotated[int, typer.Option(min=1, help="Most open connections from one address.")] = 256,
     grace: Annotated[
-        int, typer.Option(min=1, help="Seconds for what is open when the server is told to end.")
+        int, typer.Option(min=1, help="Seconds to finish open requests when the server stops.")
     ] = 30,
     allowed_host: Annotated[
         list[str] | None,
         typer.Option(
-            help="Name by which clients may call the server; may be given again, '*' is any. "
-            "Default: localhost where it listens there alone, else any."
+            help="Host name that clients may use ('*' = any). May be repeated. "
+            "Default: localhost if it listens only there, else any."
         ),
     ] = None,
     language: Annotated[
         str | None,
-        typer.Option(help="Language that clients may name; default: the --model's own, or en."),
+        typer.Option(help="Language that clients may ask for. Default: the model's, or en."),
     ] = None,
     device: DeviceOption = "cpu",
 ) -> None:
-    """Serve a defense over HTTP, and the recognizer behind it if one is given.
+    """Serve a defense, and a recognizer behind it, over HTTP.
 
-    POST /defend gives the recording back, defended; POST /v1/audio/transcriptions (OpenAI's
-    interface) its transcript. There is no authentication: put a proxy in front.
+    POST /defend returns the defended recording. POST /v1/audio/transcriptions (OpenAI's interface)
+    returns the transcript. There is no authentication: put a proxy in front.
     """
     # oneDNN keeps a program for each shape, so memory would grow with every length of a recording.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8")  # read when torch is imported

@@ -10,50 +10,56 @@ import typer
 from melmoat.cli.endings import refuse_idle, resumable
 from melmoat.cli.options import DeviceOption
 
-train = typer.Typer(help="Train the weights that melmoat uses.", no_args_is_help=True)
+train = typer.Typer(
+    help="Train recognizers, vocoders, shaping curves and perturbations.", no_args_is_help=True
+)
 
 
-OutOption = Annotated[Path, typer.Option(help="Folder of the run; the same folder continues it.")]
-SeedOption = Annotated[int, typer.Option(min=0, help="Seed of every random draw.")]
+OutOption = Annotated[
+    Path, typer.Option(help="Folder for results. If the run is there already, it continues.")
+]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of all random draws.")]
 
 
 @train.callback()
 def _group() -> None:
-    """Train the weights that melmoat uses."""
+    """Train recognizers, vocoders, shaping curves and perturbations."""
 
 
 @train.command()
 def asr(
     context: typer.Context,
     out: OutOption,
-    data: Annotated[list[str], typer.Option(help="Corpora to train on, whole every epoch.")],
+    data: Annotated[list[str], typer.Option(help="Corpus to train on. May be repeated.")],
     extra: Annotated[
-        list[str], typer.Option(help="Corpora of which a share is drawn every epoch.")
+        list[str], typer.Option(help="Corpus of which each epoch draws a share. May be repeated.")
     ] = [],  # noqa: B006
     extra_share: Annotated[
-        float, typer.Option(min=0, help="Extra utterances an epoch per one of --data.")
+        float, typer.Option(min=0, help="Extra utterances per utterance of --data, in each epoch.")
     ] = 0.5,
     held_out: Annotated[int, typer.Option(min=0, help="Speakers kept for validation.")] = 6,
     hidden: Annotated[int, typer.Option(min=1, help="Width of the recurrent layers.")] = 320,
-    layers: Annotated[int, typer.Option(min=1, help="Recurrent layers.")] = 3,
+    layers: Annotated[int, typer.Option(min=1, help="Number of recurrent layers.")] = 3,
     channels: Annotated[int, typer.Option(min=1, help="Channels of the convolutions.")] = 16,
-    epochs: Annotated[int, typer.Option(min=1)] = 60,
-    batch: Annotated[int, typer.Option(min=1, help="Utterances a step.")] = 16,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over --data.")] = 60,
+    batch: Annotated[int, typer.Option(min=1, help="Utterances per step.")] = 16,
     lr: Annotated[
         float | None,
-        typer.Option(min=0, help="Peak learning rate; 1e-3, or 3e-5 of an hf-ctc model."),
+        typer.Option(min=0, help="Peak learning rate. Default: 1e-3, or 3e-5 for hf-ctc."),
     ] = None,
-    half: Annotated[bool, typer.Option(help="Export 16-bit weights (of a DeepSpeech2).")] = False,
+    half: Annotated[
+        bool, typer.Option("--half", help="Write 16-bit weights (DeepSpeech2 only).")
+    ] = False,
     start: Annotated[
         str | None,
         typer.Option("--start", "--model", help="Recognizer to start from, such as hf-ctc:NAME."),
     ] = None,
     defense: Annotated[
         str | None,
-        typer.Option(help="Front-end to fine-tune for, such as resynth:vocoder=melgan-lab."),
+        typer.Option(help="Defense to fine-tune for, such as resynth."),
     ] = None,
     defended: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of utterances heard through --defense.")
+        float, typer.Option(min=0, max=1, help="Share of utterances that pass through --defense.")
     ] = 0.7,
     attack: Annotated[
         str | None,
@@ -63,12 +69,15 @@ def asr(
         float, typer.Option(min=0, max=1, help="Share of examples that --attack attacks.")
     ] = 1.0,
     noise: Annotated[
-        float, typer.Option(min=0, max=1, help="Probability of white noise on an utterance.")
+        float, typer.Option(min=0, max=1, help="Probability that an utterance gets white noise.")
     ] = 0.5,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
 ) -> None:
-    """Train a DeepSpeech2 or fine-tune a recognizer; killed, the same command goes on."""
+    """Train a DeepSpeech2, or fine-tune a recognizer.
+
+    The same command continues a run that was stopped.
+    """
     from melmoat.models.deepspeech2 import DeepSpeech2Config
     from melmoat.training.asr import Recipe, train_asr
     from melmoat.training.students import peak_rate, spec_of
@@ -117,16 +126,27 @@ def asr(
 @train.command()
 def vocoder(
     out: OutOption,
-    data: Annotated[list[str], typer.Option(help="Corpora to learn from; texts are not used.")],
-    architecture: Annotated[str, typer.Option(help="melgan-lab or pwg-lab.")] = "melgan-lab",
+    data: Annotated[
+        list[str],
+        typer.Option(help="Corpus to learn from. Its texts are not used. May be repeated."),
+    ],
+    architecture: Annotated[
+        str, typer.Option(help="Network to train: melgan-lab or pwg-lab.")
+    ] = "melgan-lab",
     held_out: Annotated[int, typer.Option(min=0, help="Speakers kept for validation.")] = 4,
-    steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps.")] = None,
-    warmup: Annotated[
-        int | None, typer.Option(min=0, help="Steps before the discriminator joins.")
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps. Default: those of the recipe.")
     ] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Crops a step.")] = None,
+    warmup: Annotated[
+        int | None,
+        typer.Option(min=0, help="Steps without the discriminator. Default: the recipe's share."),
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Crops per step. Default: the recipe's.")
+    ] = None,
     lr: Annotated[
-        float | None, typer.Option(min=0, help="Peak learning rate of the generator.")
+        float | None,
+        typer.Option(min=0, help="Peak learning rate of the generator. Default: the recipe's."),
     ] = None,
     start: Annotated[
         str | None, typer.Option(help="Vocoder to start from, such as trained:PATH.")
@@ -134,7 +154,10 @@ def vocoder(
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
 ) -> None:
-    """Train a vocoder of a lab size; killed at any time, the same command goes on."""
+    """Train a small vocoder.
+
+    The same command continues a run that was stopped.
+    """
     from dataclasses import replace
 
     from melmoat.errors import MelmoatError
@@ -162,19 +185,22 @@ def vocoder(
 @train.command()
 def shaping(
     out: Annotated[Path, typer.Option(help="File to write (.json).")],
-    data: Annotated[str, typer.Option(help="Corpus to attack; not one that you test on.")],
-    model: Annotated[str, typer.Option(help="Recognizer under attack.")] = "ds2-an4",
-    attack: Annotated[str, typer.Option(help="Attack spec.")] = "pgd:norm=snr,db=20,steps=50",
-    mel: Annotated[str, typer.Option(help="Vocoder whose mel bands to use.")] = "griffin-lim",
+    data: Annotated[str, typer.Option(help="Corpus to attack. Do not use your test data.")],
+    model: Annotated[str, typer.Option(help="Recognizer to attack.")] = "ds2-an4",
+    attack: Annotated[str, typer.Option(help="Attack to measure.")] = "pgd:norm=snr,db=20,steps=50",
+    mel: Annotated[str, typer.Option(help="Vocoder whose mel bands are used.")] = "griffin-lim",
     linear: Annotated[
-        bool, typer.Option(help="Compare mel magnitudes instead of their logarithms.")
+        bool, typer.Option("--linear", help="Compare mel magnitudes instead of their logarithms.")
     ] = False,
-    limit: Annotated[int, typer.Option(min=1, help="Pairs of benign and attacked audio.")] = 100,
-    batch: Annotated[int, typer.Option(min=1, help="Utterances attacked together.")] = 8,
+    limit: Annotated[int, typer.Option(min=1, help="Most utterances to attack.")] = 100,
+    batch: Annotated[int, typer.Option(min=1, help="Utterances in a batch.")] = 8,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
 ) -> None:
-    """Measure where in frequency an attack acts, as a curve for mdnf:shaping=FILE."""
+    """Measure at which frequencies an attack acts.
+
+    The curve is for mdnf:shaping=FILE.
+    """
     from melmoat import data as corpora
     from melmoat import vocoders
     from melmoat.cli.progress import bar
@@ -195,20 +221,23 @@ def shaping(
 @train.command()
 def universal(
     out: Annotated[Path, typer.Option(help="File to write (.safetensors).")],
-    data: Annotated[str, typer.Option(help="Corpus to train on; not one that you test on.")],
-    model: Annotated[str, typer.Option(help="Recognizer under attack.")] = "ds2-an4",
-    defense: Annotated[str, typer.Option(help="Its defense.")] = "none",
+    data: Annotated[str, typer.Option(help="Corpus to train on. Do not use your test data.")],
+    model: Annotated[str, typer.Option(help="Recognizer to attack.")] = "ds2-an4",
+    defense: Annotated[str, typer.Option(help="Defense of the recognizer.")] = "none",
     budget: Annotated[
-        str, typer.Option(help="Budget and aim, as in an attack's spec.")
+        str, typer.Option(help="Budget and target, as in the options of an attack.")
     ] = "norm=snr,db=20",
-    pattern: Annotated[float, typer.Option(min=0.01, help="Length of the pattern, s.")] = 3.0,
-    epochs: Annotated[int, typer.Option(min=1)] = 10,
-    limit: Annotated[int, typer.Option(min=0, help="Utterances; 0 for all.")] = 0,
-    batch: Annotated[int, typer.Option(min=1, help="Utterances a step.")] = 8,
+    pattern: Annotated[float, typer.Option(min=0.01, help="Seconds of the pattern.")] = 3.0,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over --data.")] = 10,
+    limit: Annotated[int, typer.Option(min=0, help="Utterances to use (0 = all).")] = 0,
+    batch: Annotated[int, typer.Option(min=1, help="Utterances per step.")] = 8,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
 ) -> None:
-    """Train one perturbation that is added to every utterance, for universal:FILE."""
+    """Train one perturbation that fits every utterance.
+
+    The file is for the attack universal:FILE.
+    """
     from melmoat import data as corpora
     from melmoat.attacks.universal import save
     from melmoat.cli.progress import bar

@@ -21,7 +21,7 @@ def manifest(
     longest: float = 0.0,
     channel: str = "mix",
 ) -> CutSet:
-    """A manifest as NeMo's: a line a JSON object with ``audio_filepath`` and ``text``.
+    """A NeMo manifest: each line is a JSON object with ``audio_filepath`` and ``text``.
 
     ``offset`` and ``duration``, in seconds, are the part of the file; ``id`` and ``speaker`` are
     read where they are there. Paths are relative to the manifest, or to the current folder. An
@@ -71,10 +71,11 @@ def _object(line: str, path: Path, where: str) -> dict[str, Any]:
 def lhotse(
     path: Path, speakers: str | None = None, shortest: float = 0.0, longest: float = 0.0
 ) -> CutSet:
-    """Cuts of Lhotse, such as ``cuts.jsonl.gz``: each one's part and channel of its recording.
+    """Lhotse cuts, such as ``cuts.jsonl.gz``.
 
-    Paths are relative to the file, or to the current folder. Cuts that are mixed, padded, without a
-    text or with several are named as unusable. The rest is as with tsv.
+    Each cut names its part and channel of a recording. Paths are relative to the file, or to the
+    current folder. Cuts that are mixed, padded, without a text or with several are named as
+    unusable. The rest is as with tsv.
     """
     try:
         cuts = load_manifest(path)

@@ -15,7 +15,7 @@ from melmoat.facts import rests_on
 
 @rests_on(own.origin)
 def python(target: str, **options: str) -> CutSet:
-    """Your own: ``python:MODULE:FACTORY,part=test`` imports MODULE and calls FACTORY(part="test").
+    """Your own corpus: ``python:MODULE:FACTORY,part=test`` calls FACTORY(part="test").
 
     It returns pairs of an audio file's path and its text, or a CutSet of Lhotse with a recording
     and a supervision in each cut. Pairs are called by their files, without folder and suffix.

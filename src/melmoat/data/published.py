@@ -24,10 +24,11 @@ def an4(
     longest: float = 0.0,
     channel: str = "mix",
 ) -> CutSet:
-    """``an4/train`` or ``an4/test``, where ``an4`` is the folder as published; or as tsv.
+    """AN4 as published: ``an4/train`` or ``an4/test``; or a folder as for tsv.
 
-    That is the one in ``an4_sphere.tar.gz`` of Carnegie Mellon University, with ``etc`` and ``wav``
-    in it. Utterances come in the order of speakers and ids, as in a folder with transcripts.tsv.
+    The published folder is the one in ``an4_sphere.tar.gz`` of Carnegie Mellon University, with
+    ``etc`` and ``wav`` in it. Utterances come in the order of speakers and ids, as in a folder with
+    transcripts.tsv.
     """
     _, table = listings(path)
     etc = table.parent
@@ -59,7 +60,10 @@ def an4(
 def librispeech(
     path: Path, shortest: float = 0.0, longest: float = 0.0, channel: str = "mix"
 ) -> CutSet:
-    """One part of LibriSpeech as published, such as ``LibriSpeech/test-clean``; see tsv."""
+    """One part of LibriSpeech as published, such as ``LibriSpeech/test-clean``.
+
+    The options are those of tsv.
+    """
     if not path.is_dir():
         raise CorpusError(f"{path}: no such folder; expected a part such as LibriSpeech/test-clean")
     entries = []

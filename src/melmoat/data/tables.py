@@ -34,13 +34,13 @@ def tsv(
     longest: float = 0.0,
     channel: str = "mix",
 ) -> CutSet:
-    """A folder (or file) with ``transcripts.tsv``: id, text, path and, if known, speaker.
+    """A folder with ``transcripts.tsv``: id, text, path and, if known, speaker.
 
-    Tabs are between columns, paths are relative to the folder. ``start`` and ``end`` (or
-    ``duration``) in seconds, where they are there, make an utterance a part of its file; other
-    columns are passed over. Cuts have their texts in upper case without punctuation and Latin
-    accents; :func:`written` has them as they stand. ``speakers`` keeps only those named, with ``+``
-    between them; ``shortest`` and ``longest`` bound an utterance's seconds (0: no bound);
+    ``path`` may also be the file itself. Tabs separate the columns, and paths are relative to the
+    folder. Columns ``start`` and ``end`` (or ``duration``), in seconds, make an utterance a part of
+    its file. Other columns are ignored. Cuts have their texts in upper case without punctuation and
+    Latin accents; :func:`written` has them as they stand. ``speakers`` keeps only those named, with
+    ``+`` between them; ``shortest`` and ``longest`` bound an utterance's seconds (0: no bound);
     ``channel`` of files with several is ``mix``, the mean, or a number from 0.
     """
     table = listings(path)[0] if path.is_dir() else path
@@ -71,10 +71,11 @@ def comma(
     longest: float = 0.0,
     channel: str = "mix",
 ) -> CutSet:
-    """A file of commas (or semicolons or tabs) with a header and quotes, as spreadsheets write it.
+    """A CSV file with a header (commas, semicolons or tabs).
 
-    ``file``, ``text``, ``id`` and ``speaker`` name its columns. Without ids and without speakers it
-    is read too: an utterance is then called as its file. The rest is as with tsv.
+    Quotes are as spreadsheets write them. ``file``, ``text``, ``id`` and ``speaker`` name its
+    columns. Without ids and without speakers it is read too: an utterance is then called as its
+    file. The rest is as with tsv.
     """
     try:
         with path.open(encoding="utf-8-sig") as opened:
@@ -100,9 +101,10 @@ def commonvoice(
     longest: float = 0.0,
     channel: str = "mix",
 ) -> CutSet:
-    """One part of Common Voice as published, such as ``cv-corpus/en/test.tsv``; see tsv.
+    """One part of Common Voice as published, such as ``cv-corpus/en/test.tsv``.
 
-    Its clips lie in the folder ``clips`` beside it; a speaker is a ``client_id``.
+    The options are those of tsv. The clips lie in the folder ``clips`` beside it; a speaker is a
+    ``client_id``.
     """
     if not path.is_file():
         beside = sorted((path if path.is_dir() else path.parent).glob("*.tsv"))

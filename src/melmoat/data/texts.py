@@ -28,7 +28,7 @@ def origin(args: Mapping[str, Any]) -> Origin:
 
 @rests_on(origin)
 def folder(path: Path, shortest: float = 0.0, longest: float = 0.0, channel: str = "mix") -> CutSet:
-    """A folder of audio files, each with its text beside it: ``a.wav`` and ``a.txt`` (or ``.lab``).
+    """A folder of audio files with a text beside each: ``a.wav``, ``a.txt`` (or ``.lab``).
 
     Folders in it are read too. An utterance is called as its file, without the suffix; who speaks
     is not known. Audio without a text is named as unusable. The rest is as with tsv.

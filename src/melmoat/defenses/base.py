@@ -67,7 +67,7 @@ def through(front_end: FrontEnd, audio: Audio, draws: Draws) -> Audio:
 
 
 class Nothing(FrontEnd):
-    """No defense: audio passes as it is."""
+    """No defense: the audio stays as it is."""
 
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
         return audio

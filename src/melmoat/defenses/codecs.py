@@ -74,11 +74,13 @@ class Codec(FrontEnd):
 
 
 def codec(kind: Kind = "mp3", quality: float = 0.5, gradient: Gradient = "exact") -> FrontEnd:
-    """Lossy coding and back. No gradient flows: attack it with ``gradient=bpda``.
+    """Lossy coding, such as MP3, and back.
+
+    No gradient flows through it. Attack it with ``gradient=bpda``.
 
     Args:
         kind: mp3, opus or vorbis.
         quality: from 0, the fewest bits, to 1.
-        gradient: that attackers are given.
+        gradient: what attackers get in the backward pass.
     """
     return with_gradient(Codec(kind, quality), gradient)

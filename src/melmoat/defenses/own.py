@@ -14,9 +14,9 @@ from melmoat.models.base import Recognizer
 
 @rests_on(own.origin)
 class Own:
-    """Your own: ``python:MODULE:FACTORY,level=3`` imports MODULE and calls FACTORY(level=3).
+    """Your own defense: ``python:MODULE:FACTORY,level=3`` calls FACTORY(level=3) of MODULE.
 
-    Nothing is imported before it is used, so that reading a run runs none of its code.
+    The import happens at first use. Reading a run therefore runs none of its code.
 
     Args:
         target: ``MODULE:FACTORY``.

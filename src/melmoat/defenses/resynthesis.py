@@ -67,7 +67,7 @@ def _fitted(audio: Audio, wav: Tensor) -> Audio:
 def resynth(
     vocoder: VocoderSpec = "melgan-lab", noise: Noise = "fresh", gradient: Gradient = "exact"
 ) -> FrontEnd:
-    """Resynthesis alone (the paper's MG and WG)."""
+    """Resynthesis by a vocoder alone (the paper's MG and WG)."""
     return with_gradient(Resynthesis(vocoders.load(vocoder), None, noise), gradient)
 
 
@@ -80,11 +80,11 @@ def mdnf(
     noise: Noise = "fresh",
     gradient: Gradient = "exact",
 ) -> FrontEnd:
-    """Mel domain noise flooding.
+    """Noise on the log-mel spectrogram, then resynthesis by a vocoder.
 
-    ``shaping``: flat, a shipped curve, or a curve's file. ``level``: 0.05 a frame or 20 an
-    utterance if not given, as its authors had it. ``norm=utterance`` is their earlier definition,
-    for comparison: silence around the speech weakens its noise, so do not deploy it.
+    ``shaping`` is ``flat``, a curve that ships, or the file of a curve. By default ``level`` is
+    0.05 per frame or 20 per utterance, as its authors had it. ``norm=utterance`` is their earlier
+    definition, for comparison. Silence around the speech weakens its noise: do not deploy it.
     """
     if level is None:
         level = {"frame": 0.05, "utterance": 20.0}[norm]

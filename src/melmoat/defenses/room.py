@@ -27,11 +27,12 @@ BLOCK = 1024  # FFT sizes are its multiples, or primes would be slow
 
 @dataclass(frozen=True)
 class Room(FrontEnd):
-    """Reverberation of a random shoebox room (image sources, Allen & Berkley 1979).
+    """Reverberation of a random room; no defense, but a channel to attack over the air.
 
-    Length, width, height, walls, speaker and microphone are drawn anew each time, an utterance from
-    its own stream. The response has unit energy and its direct sound comes without delay, so speech
-    stays where it is; the tail beyond each utterance's length is cut off.
+    The room is a shoebox (image sources, Allen & Berkley 1979). Length, width, height, walls,
+    speaker and microphone are drawn anew each time, an utterance from its own stream. The response
+    has unit energy and its direct sound comes without delay, so speech stays where it is; the tail
+    beyond each utterance's length is cut off.
 
     Args:
         rt60: mean reverberation time in seconds; rooms have 0.5 to 1.5 times that. With walls so

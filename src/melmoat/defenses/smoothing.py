@@ -18,7 +18,7 @@ Level = Annotated[Literal["loudest", "file"], Before("file")]
 
 @dataclass(frozen=True)
 class GaussianNoise(FrontEnd):
-    """White Gaussian noise at a signal-to-noise ratio.
+    """White noise at an SNR, one pass.
 
     Its level follows the utterance that comes in, and so does its gradient. Silence gets none, and
     a mean (DC) is kept and counts for nothing.
@@ -51,9 +51,9 @@ class GaussianNoise(FrontEnd):
 
 @dataclass(frozen=True)
 class RandomizedSmoothing:
-    """The paper's baseline: noise at an SNR, mean of the character (or token) probabilities.
+    """Randomized smoothing: several passes with white noise, then a vote.
 
-    The paper's own is ``level=file``.
+    This is the paper's baseline. The paper's own has ``level=file``.
 
     Args:
         snr: expected SNR in dB of each vote.

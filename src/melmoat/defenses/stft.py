@@ -48,12 +48,12 @@ class STFT(FrontEnd):
 
 
 def stft(n_fft: int = 1024, hop: int = 256) -> FrontEnd:
-    """The transform and its inverse (the paper's STFT row)."""
+    """The STFT and its inverse: a control that changes nothing (the paper's STFT row)."""
     return STFT(None, n_fft, hop)
 
 
 def stft_flood(
     level: float = 0.1, n_fft: int = 1024, hop: int = 256, gradient: Gradient = "exact"
 ) -> FrontEnd:
-    """Noise flooding of the coefficients, relative to each frame's own strength."""
+    """Noise on the STFT coefficients, relative to each frame's strength; no vocoder."""
     return with_gradient(STFT(Flooding(level), n_fft, hop), gradient)

@@ -68,7 +68,7 @@ class Quantize(FrontEnd):
 
 
 def downsample(rate: int = 8_000) -> FrontEnd:
-    """To a lower sampling rate and back, exact in length.
+    """Resampling to a lower rate and back.
 
     Args:
         rate: Hz.
@@ -77,7 +77,7 @@ def downsample(rate: int = 8_000) -> FrontEnd:
 
 
 def median(width: int = 3) -> FrontEnd:
-    """Median smoothing of the waveform.
+    """A median filter over the waveform.
 
     Args:
         width: samples, odd.
@@ -86,10 +86,12 @@ def median(width: int = 3) -> FrontEnd:
 
 
 def quantize(step: int = 256, gradient: Gradient = "exact") -> FrontEnd:
-    """Coarser samples. The exact gradient is zero: attack it with ``gradient=bpda``.
+    """Samples rounded to fewer bits.
+
+    The exact gradient is zero. Attack it with ``gradient=bpda``.
 
     Args:
         step: in steps of 16-bit audio; 256 leaves 8 bits.
-        gradient: that attackers are given.
+        gradient: what attackers get in the backward pass.
     """
     return with_gradient(Quantize(step), gradient)

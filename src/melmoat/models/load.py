@@ -27,37 +27,37 @@ def _decoded(model: DeepSpeech2, beam: int) -> DeepSpeech2:
 
 @rests_on(lambda _: Origin([asset("ds2-an4.safetensors")]))
 def ds2_an4(beam: int = 0) -> Recognizer:
-    """The DeepSpeech2 that ships: 5.9 M parameters, trained on AN4 (see its card)."""
+    """The DeepSpeech2 that ships: 5.9 M parameters, trained on AN4."""
     return _decoded(checkpoints.load(asset("ds2-an4.safetensors")), beam)
 
 
 @rests_on(lambda _: Origin([asset("ds2-an4-mg.safetensors")]))
 def ds2_an4_mg(beam: int = 0) -> Recognizer:
-    """``ds2-an4`` fine-tuned on speech that ``melgan-lab`` resynthesised (see its card)."""
+    """``ds2-an4``, fine-tuned on speech that ``melgan-lab`` resynthesised."""
     return _decoded(checkpoints.load(asset("ds2-an4-mg.safetensors")), beam)
 
 
 @rests_on(lambda _: Origin([asset("ds2-an4-wg.safetensors")]))
 def ds2_an4_wg(beam: int = 0) -> Recognizer:
-    """``ds2-an4`` fine-tuned on speech that ``pwg-lab`` resynthesised (see its card)."""
+    """``ds2-an4``, fine-tuned on speech that ``pwg-lab`` resynthesised."""
     return _decoded(checkpoints.load(asset("ds2-an4-wg.safetensors")), beam)
 
 
 @rests_on(lambda _: Origin([asset("ds2-an4-wgn.safetensors")]))
 def ds2_an4_wgn(beam: int = 0) -> Recognizer:
-    """The control of ``ds2-an4-mg``: the same fine-tuning without resynthesis (see its card)."""
+    """The control of ``ds2-an4-mg``: the same fine-tuning without resynthesis."""
     return _decoded(checkpoints.load(asset("ds2-an4-wgn.safetensors")), beam)
 
 
 def deepspeech2(path: Path, beam: int = 0) -> Recognizer:
-    """Weights that ``melmoat train asr`` exported."""
+    """A DeepSpeech2 that ``melmoat train asr`` wrote."""
     return _decoded(checkpoints.load(path), beam)
 
 
 def deepspeech_pytorch(
     path: Path, beam: int = 0, pad: Literal["zeros", "reflect"] = "zeros"
 ) -> Recognizer:
-    """A deepspeech.pytorch checkpoint.
+    """A checkpoint of deepspeech.pytorch, release 2 or 3.
 
     ``pad`` is how its spectrograms were padded: with zeros by librosa 0.10 and later, by reflection
     before. ``beam`` is the width of a prefix beam search; 0 decodes greedily.
@@ -69,7 +69,9 @@ def deepspeech_pytorch(
 def hf_ctc(
     name: str, beam: int = 0, language: str | None = None, normaliser: Choice = "auto"
 ) -> Recognizer:
-    """A CTC model of Hugging Face transformers, by hub name or folder (extra ``hf``).
+    """wav2vec 2.0, HuBERT, WavLM, MMS and other CTC models of transformers (extra ``hf``).
+
+    ``name`` is a name on the hub, or a folder.
 
     ``language`` chooses the adapter of a multilingual MMS model, such as ``fra``. Texts are
     compared in its labels, letter for letter, unless another ``normaliser`` is named.
@@ -84,7 +86,7 @@ def hf_ctc(
 
 @rests_on(own.origin)
 def python(target: str, normaliser: Choice = "auto", **options: str) -> Recognizer:
-    """Your own: ``python:MODULE:FACTORY`` imports MODULE and calls FACTORY().
+    """Your own recognizer: ``python:MODULE:FACTORY`` imports MODULE and calls FACTORY.
 
     ``normaliser`` takes the place of its own. Other options are FACTORY's.
     """
@@ -111,7 +113,9 @@ def whisper(
     logprob_threshold: float | None = None,
     compression_ratio_threshold: float | None = None,
 ) -> Recognizer:
-    """Whisper, by hub name, folder, or ``ct2:`` and a folder or package (extra ``hf``).
+    """Whisper of any size, from the hub or from a folder (extra ``hf``).
+
+    ``name`` is a name on the hub, a folder, or ``ct2:`` and a folder or package of CTranslate2.
 
     ``language`` such as ``de`` or ``german``; where none is given it is the checkpoint's own (of
     ``generation_config.json``), or found out in each utterance. ``beam`` is the width of a beam

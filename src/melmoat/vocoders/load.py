@@ -14,29 +14,30 @@ from melmoat.vocoders.griffin_lim import GriffinLim, GriffinLimConfig
 
 @rests_on(lambda _: Origin([asset("melgan-lab.safetensors")]))
 def melgan_lab() -> Vocoder:
-    """The MelGAN that ships: 16 kHz, small (see its card)."""
+    """The MelGAN that ships: 16 kHz, 0.8 M parameters."""
     return checkpoints.load(asset("melgan-lab.safetensors"))
 
 
 @rests_on(lambda _: Origin([asset("pwg-lab.safetensors")]))
 def pwg_lab() -> Vocoder:
-    """The Parallel WaveGAN that ships: 16 kHz, small, four samples a step (see its card)."""
+    """The Parallel WaveGAN that ships: 16 kHz, 0.35 M parameters."""
     return checkpoints.load(asset("pwg-lab.safetensors"))
 
 
 @rests_on(published.beside)
 def trained(path: Path) -> Vocoder:
-    """Weights that ``melmoat train vocoder`` exported."""
+    """A vocoder that ``melmoat train vocoder`` wrote."""
     return checkpoints.load(path)
 
 
 def griffin_lim(
     iterations: int = 32, momentum: float = 0.99, through: int | None = None
 ) -> Vocoder:
-    """Phase reconstruction at 16 kHz without weights; more iterations help little after 32.
+    """Phase reconstruction at 16 kHz, without weights.
 
-    ``through`` is how many of the last iterations a gradient runs through: of all of them it is
-    exact and of little use to an attacker, who does better with few.
+    More than 32 iterations help little. ``through`` is how many of the last iterations a gradient
+    runs through: of all of them it is exact and of little use to an attacker, who does better with
+    few.
     """
     return GriffinLim(GriffinLimConfig(iterations, momentum, through)).eval()
 

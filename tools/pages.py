@@ -1,0 +1,56 @@
+"""A hook of MkDocs: the repository's own pages and files, as the site has them.
+
+README.md becomes the first page, CONTRIBUTING.md and CHANGELOG.md pages beside it. Any other file
+outside ``docs`` that a page links to is copied into the site's folder ``files``.
+"""
+
+import os
+import re
+from pathlib import Path, PurePosixPath
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+HOME = Path(__file__).parents[1]
+PAGES = {name: name for name in ("CONTRIBUTING.md", "CHANGELOG.md")} | {"README.md": "index.md"}
+LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
+
+
+def of_the_site(link: str, source: str) -> str:
+    """A link of the file ``source`` as one of the site, whose pages lie in one folder."""
+    if "://" in link:
+        return link
+    path = os.path.normpath(PurePosixPath(source).parent / link)
+    if path in PAGES:
+        return PAGES[path]
+    inside = path.startswith("docs/") and path != "docs/leaderboard.html"
+    return path.removeprefix("docs/") if inside else f"files/{path}"
+
+
+def rewritten(text: str, source: str) -> str:
+    """``text`` of the file ``source`` with links of the site."""
+    return LINK.sub(lambda m: m[1] + of_the_site(m[2], source) + m[3], text)
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages and what they link to."""
+    for source, name in PAGES.items():
+        text = rewritten((HOME / source).read_text("utf-8"), source)
+        files.append(File.generated(config, name, content=text))
+    for page in list(files.documentation_pages()):
+        if page.src_uri in PAGES.values():
+            text = page.content_string
+        else:
+            text = rewritten(page.content_string, f"docs/{page.src_uri}")
+        for _, link, _ in LINK.findall(text):
+            if link.startswith("files/") and not files.get_file_from_path(link):
+                origin = HOME / link.removeprefix("files/")
+                files.append(File.generated(config, link, abs_src_path=str(origin)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Links of the pages under ``docs``; those of the others are rewritten already."""
+    generated = page.file.src_uri in PAGES.values()
+    return markdown if generated else rewritten(markdown, f"docs/{page.file.src_uri}")

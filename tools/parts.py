@@ -1,0 +1,52 @@
+"""Put the tables of parts into the documents that show them.
+
+python tools/parts.py
+
+A document has ``<!-- parts: FAMILY -->`` and ``<!-- end -->`` around each table, such as
+``parts: attack``. What is between them is made from the registry: each part's name and the first
+sentence of its docstring.
+"""
+
+import inspect
+import re
+from pathlib import Path
+
+from melmoat.attacks import ATTACKS
+from melmoat.data import CORPORA
+from melmoat.defenses import DEFENSES
+from melmoat.models import MODELS
+from melmoat.vocoders import VOCODERS
+
+HOME = Path(__file__).parents[1]
+PLACE = re.compile(r"(<!-- parts: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+FAMILIES = {family.kind: family for family in (MODELS, VOCODERS, DEFENSES, ATTACKS, CORPORA)}
+
+
+def sentence(text: str) -> str:
+    """The first sentence of a docstring, as Markdown without its full stop."""
+    first = " ".join(text.split("\n\n")[0].split()).replace("``", "`")
+    return first.removesuffix(".").replace("|", r"\|")
+
+
+def table(kind: str) -> str:
+    """The parts of a family as a Markdown table."""
+    family = FAMILIES[kind]
+    rows = [
+        f"| `{name}` | {sentence(inspect.getdoc(part) or '')} |"
+        for name, part in sorted(family.table.items())
+        if part.__module__.startswith("melmoat.")  # and no part of another installed package
+    ]
+    return "\n".join([f"| {kind} | |", "|---|---|", *rows]) + "\n"
+
+
+def filled(text: str) -> str:
+    """``text`` with every table as the registry has it now."""
+    return PLACE.sub(lambda m: m[1] + table(m[2]) + m[3], text)
+
+
+if __name__ == "__main__":
+    for document in [HOME / "README.md", *sorted((HOME / "docs").glob("*.md"))]:
+        before = document.read_text("utf-8")
+        if (after := filled(before)) != before:
+            document.write_text(after, "utf-8")
+            print(document.relative_to(HOME))
