@@ -15,7 +15,7 @@ from tests.elsewhere import elsewhere
 
 SHARED = Path(os.environ.get("MELMOAT_SHARED", Path(__file__).parents[2] / "shared"))
 
-torch.set_num_threads(2)
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
 
 
 @pytest.fixture
