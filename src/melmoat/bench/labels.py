@@ -76,6 +76,13 @@ def system(model: str, defense: str, labels: Labels | None = None) -> str:
     return own.get("system") or SEP.join(names)
 
 
+def heading(model: str, defense: str, labels: Labels | None = None) -> tuple[str, str]:
+    """A system in two parts: model and defense, or its label and both of these."""
+    own = labels or {}
+    names = shown("model", model, own), shown("defense", defense, own)
+    return (own["system"], SEP.join(names)) if "system" in own else names
+
+
 def cell_name(cell: Cell, labels: Labels | None = None) -> str:
     """What a cell is called, without its corpus and seed."""
     return SEP.join(

@@ -13,7 +13,7 @@ from typing import Any
 from melmoat import data
 from melmoat.bench.cell import Cell
 from melmoat.bench.labels import SEP as SEP  # also this module's own
-from melmoat.bench.labels import Labels, cell_name, shown, system
+from melmoat.bench.labels import Labels, cell_name, heading, shown, system
 from melmoat.bench.store import Store, StoreError
 from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import METRICS, unit_of
@@ -55,6 +55,11 @@ class Result:
     def system_name(self) -> str:
         """What its model and defense are called."""
         return system(self.cell.model, self.cell.defense, self.labels)
+
+    @property
+    def heading(self) -> tuple[str, str]:
+        """The system in two parts, for a page."""
+        return heading(self.cell.model, self.cell.defense, self.labels)
 
     @property
     def attack_name(self) -> str:

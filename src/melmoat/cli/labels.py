@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from melmoat.attacks import ATTACKS
 from melmoat.bench.cell import Cell
@@ -11,9 +12,11 @@ from melmoat.data import CORPORA
 from melmoat.defenses import DEFENSES
 from melmoat.errors import MelmoatError
 from melmoat.models import MODELS
-from melmoat.spec import SpecError
+from melmoat.spec import Family, SpecError
 
-_FAMILIES = dict(zip(PARTS, (MODELS, DEFENSES, ATTACKS, CORPORA), strict=True))
+_FAMILIES: dict[str, Family[Any]] = dict(
+    zip(PARTS, (MODELS, DEFENSES, ATTACKS, CORPORA), strict=True)
+)
 
 
 def given_labels(given: Sequence[str], cells: Iterable[Cell]) -> dict[Cell, Labels]:

@@ -32,7 +32,7 @@ def findings(audited: Iterable[Audited]) -> list[Group]:
 
 def _row(row: Audited) -> Group:
     title = Text.assemble(
-        (f"{row.model} / {row.defense} on {row.data}, seed {row.seed}: ", "bold"),
+        (f"{row.name} on {row.data_name}, seed {row.seed}: ", "bold"),
         (row.verdict, STYLES[row.verdict]),
     )
     table = Table(show_header=True)
