@@ -9,6 +9,7 @@ object cannot be told from another, rows of it are never continued (:func:`untol
 from __future__ import annotations
 
 import ast
+import builtins
 import hashlib
 import inspect
 import re
@@ -29,7 +30,7 @@ from melmoat.spec import Family, show
 OBJECT = "object"  # the name in front of every such part's spec
 UNTOLD = "untold-"  # in front of a code that is no fingerprint
 _PLAIN = re.compile(r"[\w .+/=-]{1,60}")  # values that a name may show
-_OURS = {"abc", "builtins", "collections", "melmoat", "torch", "typing", "typing_extensions"}
+_OURS = {"abc", "collections", "melmoat", "torch", "typing", "typing_extensions"}
 _objects: dict[tuple[str, str, str], object] = {}
 
 T = TypeVar("T")
@@ -157,9 +158,10 @@ def _tell(value: object, add: Callable[[bytes], None], above: tuple[int, ...]) -
 
 
 def _tell_object(value: object, add: Callable[[bytes], None], above: tuple[int, ...]) -> None:
-    kinds = [kind for kind in type(value).__mro__ if kind.__module__.split(".")[0] not in _OURS]
-    for kind in kinds:
-        add(_code(kind))
+    for kind in type(value).__mro__:
+        known = getattr(builtins, kind.__name__, None) is kind
+        if not known and kind.__module__.split(".")[0] not in _OURS:
+            add(_code(kind))
     if isinstance(value, nn.Module):
         add(repr(value).encode())
         _tell(dict(value.state_dict()), add, above)
@@ -170,8 +172,6 @@ def _tell_object(value: object, add: Callable[[bytes], None], above: tuple[int, 
         held = {field.name: getattr(value, field.name) for field in fields(value)}
     else:
         raise UntoldError(f"nothing is known of what a {type(value).__name__} holds")
-    if not kinds and not held and not isinstance(value, nn.Module):
-        add(type(value).__module__.encode())
     _tell(held, add, above)
 
 

@@ -59,7 +59,8 @@ def compare(
         Path | None, typer.Argument(metavar="[RUN]", help="Another run; none: the rows of one.")
     ] = None,
     row: Annotated[
-        list[str], typer.Option(help="Give it twice: two rows, MODEL / DEFENSE / ATTACK or a part.")
+        list[str],
+        typer.Option(help="Give it twice: a row by MODEL / DEFENSE / ATTACK or its label."),
     ] = [],  # noqa: B006
     target: Annotated[
         bool, typer.Option("--target", help="Targeted attacks: WER against the attacker's text.")
@@ -75,6 +76,7 @@ def compare(
     from dataclasses import asdict
 
     from melmoat.bench.compare import compare_runs
+    from melmoat.bench.evidence import ENOUGH
     from melmoat.bench.results import as_json
     from melmoat.report.findings import comparisons, star
 
@@ -90,8 +92,9 @@ def compare(
         console.print("too few utterances in common for an interval", style="dim")
         return
     console.print(
-        "[low, high]: 95 % paired bootstrap over utterances; needed: utterances that tell such a "
-        "difference from none four times in five",
+        "told apart: p below 0.05 and an interval without zero; [low, high]: 95 % paired bootstrap "
+        f"over utterances, from {ENOUGH} on; needed: utterances that tell such a difference from "
+        "none four times in five",
         style="dim",
         markup=False,
     )
