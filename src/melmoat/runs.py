@@ -144,10 +144,13 @@ class Run:
     def suite_table(self, suite: Suite, data: str = "", seed: int = 0) -> str:
         """A suite's table as Markdown, written into the folder too.
 
-        Its other cells that are in the folder stand in it with all that was measured of them.
+        Its other cells that are in the folder stand in it with all that was measured of them. So do
+        all cells of a suite whose utterances are spread over the corpus: such choices do not nest,
+        and suites that share a folder share what was measured.
         """
         everything = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
-        found = {one["key"]: one for one in [*everything, *self.summary]}
+        chosen = self.summary if suite.choose == "shuffled" else []
+        found = {one["key"]: one for one in [*everything, *chosen]}
         cells = suite.cells(data, seed).items()
         text = markdown(suite, {where: found[c.key] for where, c in cells if c.key in found})
         write_text(self.folder / suite.file(data or suite.data, seed), text + "\n")

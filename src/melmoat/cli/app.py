@@ -310,9 +310,10 @@ def measured(
             console.print(one)
     console.print(f"rows, summary and settings: {folder}", soft_wrap=True)
     if others := runner.others(cells):
+        counted = "counted too" if table and table.choose == "spread" else "not counted"
         console.print(
-            f"not counted: {others} rows of utterances that this call did not choose (an earlier "
-            "one in this folder had another --limit or --choose, or the corpus changed)",
+            f"{counted}: {others} rows of utterances that this call did not choose (an earlier one "
+            "in this folder had another --limit or --choose, or the corpus changed)",
             soft_wrap=True,
         )
     if runner.save_audio and (silent := runner.without_audio(cells)):
