@@ -295,7 +295,7 @@ def main() -> None:
     keep_freed_memory()  # as the bench does, for all of them
     model = models.load(MODEL)
     assert isinstance(model, models.DeepSpeech2)
-    cuts = choose(list(data.load(given.data)), given.limit)
+    cuts = choose(list(data.load(given.data)), given.limit, "spread")
     (cuts,) = plan(cuts, len(cuts))
     audio = data.read(cuts, model.rate)
     texts = [cut.supervisions[0].text or "" for cut in cuts]

@@ -78,7 +78,7 @@ def pipeline(model: Whisper) -> Any:
 
 
 def accuracy(model: Whisper, spec: str, limit: int) -> None:
-    cuts = choose(list(data.load(spec)), limit)
+    cuts = choose(list(data.load(spec)), limit, "spread")
     same = model.normaliser
     assert same is not None
     said = [same(cut.supervisions[0].text) for cut in cuts]

@@ -32,6 +32,7 @@ SUITE = Suite(
     | {UNAWARE: f"transfer:model=ds2-an4,attack=({PGD})"},
     limit=40,
     data=DATA,
+    choose="spread",
 )
 
 if __name__ == "__main__":

@@ -24,10 +24,9 @@ import paper_table2
 import paper_table3
 from baselines import UNAWARE
 from effort import APGD
-from lab import COLUMNS, EOT, HOME
+from lab import COLUMNS, EOT, HOME, plainly
 
 from melmoat.bench.results import Result, compare, read_results, speakers_of
-from melmoat.cli.endings import plain_errors
 from melmoat.errors import MelmoatError
 from melmoat.metrics.intervals import Difference
 from melmoat.report.findings import comparison_cells
@@ -228,5 +227,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with plain_errors():
-        main()
+    plainly(main)

@@ -25,6 +25,7 @@ SUITE = Suite(
     },
     limit=40,
     data=DATA,
+    choose="spread",
 )
 
 if __name__ == "__main__":

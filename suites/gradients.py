@@ -19,7 +19,7 @@ COLUMNS = {
     "l2 29.5 dB": "pgd:norm=snr,db=29.5,steps=100",
 }
 
-SUITE = Suite("gradients", ROWS, COLUMNS, limit=40, data=DATA)
+SUITE = Suite("gradients", ROWS, COLUMNS, limit=40, data=DATA, choose="spread")
 
 if __name__ == "__main__":
     run(__file__)

@@ -16,6 +16,7 @@ SUITE = Suite(
     {column: COLUMNS[column] for column in SHOWN},
     limit=40,
     data=DATA,
+    choose="spread",
 )
 
 if __name__ == "__main__":

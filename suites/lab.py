@@ -5,17 +5,18 @@ The suites share one folder, so a cell that stands in two tables is measured onc
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from melmoat.bench.cell import Cell
 from melmoat.bench.runner import Runner
 from melmoat.bench.store import Store
-from melmoat.cli import main
-from melmoat.cli.endings import resumable
-from melmoat.cli.progress import bar
+from melmoat.errors import MelmoatError
+from melmoat.evaluation import measure
+from melmoat.progress import Lines
 
 HOME = Path(__file__).parents[1]
 DATA = "an4:an4/test"
@@ -42,23 +43,29 @@ COLUMNS = {  # with the paper's names of what they stand for
 def run(file: str, folder: str = "an4") -> None:
     """``python suites/X.py ...`` is ``melmoat bench --suite suites/X.py --out results/an4 ...``."""
     out = str(HOME / "results" / folder)
-    sys.argv[1:] = ["bench", "--suite", file, "--out", out, *sys.argv[1:]]
-    main()
+    command = [sys.executable, "-m", "melmoat", "bench", "--suite", file, "--out", out]
+    os.execv(sys.executable, [*command, *sys.argv[1:]])
+
+
+def plainly(main: Callable[[], None]) -> None:
+    """Call ``main``; an error of the user's is one line and exit code 1."""
+    try:
+        main()
+    except MelmoatError as error:
+        sys.exit(f"error: {error}")
 
 
 def complete(
-    store: Store, cells: Sequence[Cell], name: str, limit: int, batch: int = 8
+    store: Store, cells: Sequence[Cell], limit: int, batch: int = 8
 ) -> dict[str, dict[str, Any]]:
-    """Run what is missing of ``cells``; the summaries of all cells of the folder, by key.
+    """Run what is missing of ``cells``, ``limit`` utterances spread over the corpus; their
+    summaries by key.
 
     Raises:
         StoreError: utterances failed.
     """
-    runner = Runner(store, batch, limit)
-    store.begin(cells, {"batch": batch, "limit": limit})
-    total = sum(len(runner.cuts(cell)) for cell in cells)
-    with resumable("finished rows are", store.folder), bar(name, total) as tick:
-        runner.run(cells, lambda cell, n: tick(n, f"{cell.defense} / {cell.attack}"))
-    found = {summary["key"]: summary for summary in store.summarise()}
+    runner = Runner(store, batch, limit, choose="spread")
+    lines = Lines(lambda line: print(line, file=sys.stderr, flush=True))
+    found = {str(one["key"]): one for one in measure(runner, cells, progress=lines).summary}
     runner.require_whole(cells)
     return found

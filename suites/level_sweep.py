@@ -16,12 +16,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lab import HOME, complete
+from lab import HOME, complete, plainly
 
 from melmoat.assets import asset
 from melmoat.bench.cell import Cell, grid
 from melmoat.bench.store import Store
-from melmoat.cli.endings import plain_errors
 from melmoat.report.plots import trade_off
 from melmoat.report.tables import wer
 from melmoat.weights import read_header
@@ -52,7 +51,7 @@ def sweep(out: Path, series: Series, attack: str, data: str, limit: int) -> None
         for columns in [(("benign", "none"), ("attacked", attack))]
     ]
     cells = [made for _, _, pair in asked for made in pair.values()]
-    found = complete(store, cells, "sweep", limit)
+    found = complete(store, cells, limit)
     points: dict[str, list[dict[str, Any]]] = {name: [] for name in series}
     for name, level, pair in asked:
         point = {kind: found[made.key] for kind, made in pair.items()}
@@ -89,5 +88,4 @@ def markdown(series: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
 
 
 if __name__ == "__main__":
-    with plain_errors():
-        main()
+    plainly(main)

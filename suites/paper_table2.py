@@ -66,7 +66,9 @@ ROWS = [
     ),
 ]
 
-SUITE = Suite("paper_table2", ROWS, COLUMNS, frozenset({CONFIRMED}), limit=20, data=DATA)
+SUITE = Suite(
+    "paper_table2", ROWS, COLUMNS, frozenset({CONFIRMED}), limit=20, data=DATA, choose="spread"
+)
 
 if __name__ == "__main__":
     run(__file__)

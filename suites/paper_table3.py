@@ -21,7 +21,7 @@ ROWS = [
     ),
 ]
 
-SUITE = Suite("paper_table3", ROWS, COLUMNS, frozenset({EOT}), limit=20, data=DATA)
+SUITE = Suite("paper_table3", ROWS, COLUMNS, frozenset({EOT}), limit=20, data=DATA, choose="spread")
 
 if __name__ == "__main__":
     run(__file__)

@@ -28,7 +28,7 @@ ROWS = [
     for kind, vocoder in {"exact": "griffin-lim", "the last two": GRIFFIN_LIM}.items()
 ]
 
-SUITE = Suite("whisper_gradients", ROWS, COLUMNS, limit=40, data=SPEECH)
+SUITE = Suite("whisper_gradients", ROWS, COLUMNS, limit=40, data=SPEECH, choose="spread")
 
 if __name__ == "__main__":
     run(__file__, "whisper")

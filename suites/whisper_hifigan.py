@@ -23,7 +23,7 @@ ROWS = [
     Row("HiFi-GAN-MDNF", MODEL, f"{MDNF},{VOCODER}"),
 ]
 
-SUITE = Suite("whisper_hifigan", ROWS, COLUMNS, limit=8, data=SPEECH)
+SUITE = Suite("whisper_hifigan", ROWS, COLUMNS, limit=8, data=SPEECH, choose="spread")
 
 if __name__ == "__main__":
     run(__file__, "whisper_hifigan")

@@ -11,11 +11,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from lab import HOME
+from lab import HOME, plainly
 from level_sweep import sweep
 from whisper_table import LINE, MODEL
-
-from melmoat.cli.endings import plain_errors
 
 ATTACK = LINE.format("l2", 0.5, 25)
 LEVELS = (0.0, 0.1, 0.2, 0.4)
@@ -35,5 +33,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with plain_errors():
-        main()
+    plainly(main)

@@ -38,7 +38,9 @@ ROWS = [
     Row("Griffin-Lim-MDNF", MODEL, f"{MDNF},vocoder={GRIFFIN_LIM}", stochastic=True),
 ]
 
-SUITE = Suite("whisper_table", ROWS, COLUMNS, frozenset({EOT}), limit=40, data=SPEECH)
+SUITE = Suite(
+    "whisper_table", ROWS, COLUMNS, frozenset({EOT}), limit=40, data=SPEECH, choose="spread"
+)
 
 if __name__ == "__main__":
     run(__file__, "whisper")

@@ -11,6 +11,8 @@ HOME = Path(melmoat.__file__).parent
 LAYERS = [
     {
         "errors",
+        "progress",
+        "handed",
         "decoding",
         "audio",
         "levels",
@@ -38,6 +40,8 @@ LAYERS = [
     {"attacks"},
     {"training", "bench"},
     {"report"},
+    {"runs"},
+    {"evaluation"},
     {"cli", "server", "__main__"},
 ]
 RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}
@@ -68,3 +72,10 @@ def test_imports_point_down(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(HOME)))
 def test_modules_stay_small(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 400
+
+
+@pytest.mark.parametrize("folder", ["suites", "tools", "benchmarks"])
+def test_scripts_use_the_library_and_not_the_command_line(folder: str) -> None:
+    scripts = sorted((HOME.parents[1] / folder).glob("*.py"))
+    assert scripts
+    assert not [path.name for path in scripts if "cli" in imported(path)]

@@ -4,9 +4,10 @@ python tools/leaderboard.py
 """
 
 import argparse
+import sys
 from pathlib import Path
 
-from melmoat.cli.endings import plain_errors
+from melmoat.errors import MelmoatError
 from melmoat.report.leaderboard import write_leaderboard
 
 HOME = Path(__file__).parents[1]
@@ -16,5 +17,7 @@ if __name__ == "__main__":
     parser.add_argument("--results", type=Path, default=HOME / "results", help="folder of runs")
     parser.add_argument("--out", type=Path, default=HOME / "docs" / "leaderboard")
     given = parser.parse_args()
-    with plain_errors():
+    try:
         print(*write_leaderboard(given.results, given.out), sep="\n")
+    except MelmoatError as error:
+        sys.exit(f"error: {error}")

@@ -135,6 +135,10 @@ class Audio:
             full_precision()
         return replace(self, wav=self.wav.to(device), lengths=self.lengths.to(device))
 
+    def save(self, path: str | os.PathLike[str], gain: float = 1.0) -> None:
+        """Write the one utterance of this batch to a file; see :func:`save`."""
+        save(path, self, gain)
+
     def quantized(self) -> Audio:
         """Rounded to what a 16-bit file holds: multiples of 1/32768 in [-1, 1 - 1/32768]."""
         steps = torch.round(self.wav * PCM16).clamp(-PCM16, PCM16 - 1)

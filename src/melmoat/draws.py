@@ -53,6 +53,11 @@ class Draws:
         self.seeds = tuple(seeds)
         self._calls = 0
 
+    @classmethod
+    def secret(cls, count: int) -> Draws:
+        """Streams for ``count`` utterances that nobody knows beforehand (:func:`secret`)."""
+        return cls(secret() for _ in range(count))
+
     def __len__(self) -> int:
         return len(self.seeds)
 

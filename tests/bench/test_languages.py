@@ -15,7 +15,7 @@ from melmoat.audio import Audio
 from melmoat.bench.cell import Cell
 from melmoat.bench.judge import judge, rows_of
 from melmoat.bench.results import Result, compare
-from melmoat.bench.store import summary_of
+from melmoat.bench.summary import summary_of
 from melmoat.draws import Draws
 from melmoat.models.base import spelled
 from melmoat.models.seq2seq import Seq2Seq

@@ -2,6 +2,7 @@ import json
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -130,11 +131,22 @@ def test_targets_and_truth(tiny: DeepSpeech2, ragged: Audio) -> None:
     assert truth == attacks.Untargeted(["Y"])
 
 
+def test_a_larger_subset_holds_the_smaller_ones_in_the_corpus_order() -> None:
+    cuts = list(load_corpus("demo"))
+    for how in ("shuffled", "spread"):
+        assert choose(cuts, 0, how) == choose(cuts, 99, how) == cuts
+    chosen = [{cut.id for cut in choose(cuts, n)} for n in range(1, 25)]
+    assert [len(one) for one in chosen] == list(range(1, 25))
+    assert all(one < more for one, more in pairwise(chosen))
+    some = [cuts.index(cut) for cut in choose(cuts, 8)]
+    assert some == sorted(some) != list(range(8))
+    assert choose(cuts[::-1], 8) == choose(cuts, 8)[::-1]
+
+
 def test_subsets_are_spread_and_batches_are_of_similar_length() -> None:
     cuts = list(load_corpus("demo"))
-    chosen = choose(cuts, 8)
+    chosen = choose(cuts, 8, "spread")
     assert [cuts.index(c) for c in chosen] == [0, 3, 6, 9, 12, 15, 18, 21]
-    assert choose(cuts, 0) == choose(cuts, 99) == cuts
     batches = plan(cuts, 5)
     assert [len(b) for b in batches] == [5, 5, 5, 5, 4]
     durations = [c.duration for b in batches for c in b]

@@ -7,7 +7,8 @@ import torch
 
 from melmoat.audio import Audio, save
 from melmoat.bench.cell import Cell, grid
-from melmoat.bench.store import Store, StoreError, summary_of
+from melmoat.bench.store import Store, StoreError
+from melmoat.bench.summary import summary_of
 from melmoat.spec import SpecError
 
 CELL = Cell("ds2-an4", "none", "pgd:db=20", "demo")

@@ -217,7 +217,7 @@ def test_bench_writes_continues_and_prints(tmp_path: Path) -> None:
     assert [c["n"] for c in summary] == [2, 2, 2, 2]
     assert "did not choose" not in first
     fewer = [1 if word == 2 else word for word in words[:6]] + words[6:]
-    assert "4 rows are of utterances that this call did not choose" in run(*fewer)
+    assert "not counted: 4 rows of utterances that this call did not choose" in run(*fewer)
 
 
 def test_ctrl_c_keeps_finished_rows_and_says_how_to_go_on(tmp_path: Path) -> None:

@@ -206,8 +206,8 @@ def test_the_commands_choose_the_same_utterances(folder: Path) -> None:
     assert "true" not in text.split("## Rerun")[1]
     assert [line.split(" --model")[0].partition("--data")[2] for line in lines] == [
         " an4:test --batch 4 --save-audio",
-        " an4:test --batch 4 --save-audio --limit 6",
-        " an4:test --batch 4 --save-audio --limit 40",
+        " an4:test --batch 4 --save-audio --limit 6 --choose spread",
+        " an4:test --batch 4 --save-audio --limit 40 --choose spread",
     ]
 
 

@@ -1,15 +1,20 @@
 import io
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from melmoat.audio import Audio
+from melmoat.bench.results import Comparison
 from melmoat.metrics.errors import word_edits
+from melmoat.metrics.intervals import Difference
 from melmoat.report.charts import Axis, Point, Series, chart, rates
 from melmoat.report.diffs import word_diff
 from melmoat.report.digest import places
+from melmoat.report.findings import comparisons
 from melmoat.report.listening import png, spectrogram
 
 
@@ -71,3 +76,24 @@ def test_a_tone_lies_at_its_height() -> None:
         image = raw.reshape(80, columns + 1)[:, 1:].astype(float)
         heights.append(int(image.sum(1).argmax()))
     assert heights[0] > heights[1] > heights[2]  # row 0 is the top
+
+
+def printed(what: object) -> str:
+    console = Console(width=120)
+    with console.capture() as text:
+        console.print(what)
+    return text.get()
+
+
+@pytest.mark.parametrize(("n", "p", "needed"), [(8, 0.06, 7), (40, 0.051, 30)])
+def test_a_comparison_says_one_thing(n: int, p: float, needed: int) -> None:
+    made = Comparison("a / none", "b / none", "reference", n, Difference(9.0, 1.0, 17.0, p))
+    text = printed(comparisons([replace(made, needed=needed)]))
+    line = next(x for x in text.splitlines() if "A - B" in x)
+    assert f"> {n}" in line
+    assert line.split("│")[-2].strip() == "no"
+    assert ("[+1.0, +17.0]" in line) == (n >= 20)
+    sure = replace(made, difference=Difference(9.0, 1.0, 17.0, 0.01), needed=needed)
+    line = next(x for x in printed(comparisons([sure])).splitlines() if "A - B" in x)
+    assert line.split("│")[-2].strip() == "yes"
+    assert str(needed) in line

@@ -9,13 +9,14 @@ The comparisons themselves are in :mod:`melmoat.bench.evidence`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
 
 from melmoat import defenses
 from melmoat.bench import evidence
 from melmoat.bench.evidence import Finding
+from melmoat.bench.labels import Labels, heading, shown, system
 from melmoat.bench.results import Result
 from melmoat.bench.settings import Setting, setting, siblings
 from melmoat.defenses import FrontEnd, Own
@@ -46,6 +47,7 @@ class System:
     gradient: str = "exact"
     stochastic: bool | None = True
     differentiable: bool | None = True
+    labels: Labels = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,22 @@ class Audited:
     data: str
     seed: int
     findings: tuple[Finding, ...]
+    labels: Labels = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What the model and the defense are called."""
+        return system(self.model, self.defense, self.labels)
+
+    @property
+    def heading(self) -> tuple[str, str]:
+        """The system in two parts, for a page."""
+        return heading(self.model, self.defense, self.labels)
+
+    @property
+    def data_name(self) -> str:
+        """What the corpus is called."""
+        return shown("data", self.data, self.labels)
 
     @property
     def verdict(self) -> Verdict:
@@ -93,7 +111,14 @@ def audit(results: Iterable[Result], bare: bool = False) -> list[Audited]:
         bare: recognizers without a defense as well, which may have been trained to be robust.
     """
     return [
-        Audited(s.model, s.defense, s.data, s.seed, tuple(check(s) for check in CHECKS.values()))
+        Audited(
+            s.model,
+            s.defense,
+            s.data,
+            s.seed,
+            tuple(check(s) for check in CHECKS.values()),
+            s.labels,
+        )
         for s in systems(list(results), bare)
     ]
 
@@ -124,6 +149,7 @@ def systems(results: Sequence[Result], bare: bool = False) -> list[System]:
                 gradient=gradient,
                 stochastic=stochastic,
                 differentiable=differentiable,
+                labels=next(r.labels for r in results if r.system == place),
             )
         )
     return found

@@ -7,6 +7,7 @@ from itertools import combinations
 from pathlib import Path
 
 from melmoat.attacks import ATTACKS
+from melmoat.bench.labels import shown
 from melmoat.bench.results import (
     SEP,
     Comparison,
@@ -31,20 +32,35 @@ def compare_runs(
         run: folder of a run; its WER is what the other's is subtracted from.
         other: another run. Cells pair by model, defense and attack, their utterances by id; where
             each run has a cell once, the corpus may lie elsewhere and the seed may differ.
-        rows: two rows by name, ``MODEL / DEFENSE / ATTACK`` or a part of that only they have; with
-            ``other``, the first of ``run`` and the second of ``other``. None: all pairs with the
-            same attack, whose errors are of the same words.
+        rows: two rows by name: ``MODEL / DEFENSE / ATTACK``, their labels, or a part of these that
+            only they have; with ``other``, the first of ``run`` and the second of ``other``. The
+            label or name of a system alone stands for it under every attack that both met. None:
+            all pairs with the same attack, whose errors are of the same words.
         target: compare the WER against the attacker's text, of targeted attacks alone.
 
     Raises:
         MelmoatError: nothing pairs, or a row is unknown or ambiguous.
     """
-    ours = _measured(run, target)
-    theirs = ours if other is None else _measured(other, target)
+    return compare_results(
+        read_results(run), run, None if other is None else read_results(other), other, rows, target
+    )
+
+
+def compare_results(
+    ours: Sequence[Result],
+    run: Path,
+    theirs: Sequence[Result] | None = None,
+    other: Path | None = None,
+    rows: Sequence[str] = (),
+    target: bool = False,
+) -> list[Comparison]:
+    """The same of results that were read; the folders are for names and messages."""
+    ours = _measured(ours, target)
+    theirs = ours if theirs is None else _measured(theirs, target)
     if rows:
         if len(rows) != 2:
             raise MelmoatError(f"name two rows to compare, or none; got {len(rows)}")
-        pairs = [(_row(ours, rows[0], run), _row(theirs, rows[1], other or run))]
+        pairs = _named(ours, theirs, rows, run, other or run)
     elif other is None:
         pairs = [
             (a, b)
@@ -86,8 +102,30 @@ def _crossed(ours: Sequence[Result], theirs: Sequence[Result]) -> list[tuple[Res
     return pairs
 
 
-def _measured(run: Path, target: bool) -> list[Result]:
-    measured = [result for result in read_results(run) if result.rows]
+def _named(
+    ours: Sequence[Result], theirs: Sequence[Result], rows: Sequence[str], run: Path, other: Path
+) -> list[tuple[Result, Result]]:
+    """Two systems under each attack that both met, or two rows."""
+    systems = [
+        [r for r in own if name in _systems(r)]
+        for own, name in zip((ours, theirs), rows, strict=True)
+    ]
+    if all(systems):
+        met = [(a, b) for a in systems[0] for b in systems[1] if _place(a) == _place(b)]
+        if met:
+            return met
+    return [(find_row(ours, rows[0], run), find_row(theirs, rows[1], other))]
+
+
+def _systems(result: Result) -> set[str]:
+    """What the system of a result may be called, where that is not its specs."""
+    specs = {result.cell.model, result.cell.defense, SEP.join(_cell(result)[:2])}
+    parts = [shown(p, getattr(result.cell, p), result.labels) for p in ("model", "defense")]
+    return {result.system_name, *parts} - specs
+
+
+def _measured(results: Sequence[Result], target: bool) -> list[Result]:
+    measured = [result for result in results if result.rows]
     return [result for result in measured if result.targeted] if target else measured
 
 
@@ -104,9 +142,20 @@ def _cell(result: Result) -> tuple[str, str, str]:
 
 
 def _name(result: Result, whole: bool = False) -> str:
-    """Model, defense and attack; ``whole``: with the corpus, and a seed that is not 0."""
+    """Model, defense and attack, or their labels; ``whole``: with the corpus, and a seed that is
+    not 0."""
+    return result.name + (_on(result) if whole else "")
+
+
+def _on(result: Result) -> str:
     seed = f", seed {result.cell.seed}" if result.cell.seed else ""
-    return SEP.join(_cell(result)) + (f" on {result.cell.data}{seed}" if whole else "")
+    return f" on {result.data_name}{seed}"
+
+
+def _names(result: Result, whole: bool) -> tuple[str, str]:
+    """What a row may be called whole: by its labels and by its specs."""
+    specs = SEP.join(_cell(result))
+    return _name(result, whole), specs + (_on(result) if whole else "")
 
 
 def _spelled(part: str) -> str:
@@ -119,11 +168,16 @@ def _spelled(part: str) -> str:
     return part
 
 
-def _row(results: Sequence[Result], text: str, run: Path) -> Result:
+def find_row(results: Sequence[Result], text: str, run: Path) -> Result:
+    """The result that ``text`` names, whole or by a part that only it has.
+
+    Raises:
+        MelmoatError: none, or several; says which there are.
+    """
     whole = len({_where(r) for r in results}) > 1
     for wanted in (text, SEP.join(map(_spelled, text.split(SEP)))):
-        found = [r for r in results if wanted in (_name(r, whole), r.label)]
-        found = found or [r for r in results if wanted in _name(r, whole)]
+        found = [r for r in results if wanted in (*_names(r, whole), r.label, r.key)]
+        found = found or [r for r in results if any(wanted in n for n in _names(r, whole))]
         if found:
             break
     if len(found) != 1:

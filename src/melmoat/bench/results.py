@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from melmoat import data
 from melmoat.bench.cell import Cell
+from melmoat.bench.labels import SEP as SEP  # also this module's own
+from melmoat.bench.labels import Labels, cell_name, heading, shown, system
 from melmoat.bench.store import Store, StoreError
 from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import METRICS, unit_of
@@ -19,7 +21,6 @@ from melmoat.metrics.intervals import FLIPS, Difference, bootstrap, needed, pair
 from melmoat.scripts import letters
 from melmoat.text import same_text
 
-SEP = " / "  # between model, defense and attack in the name of a row
 MIN_SPEAKERS = 5  # fewer resample to next to nothing
 # Corpora whose utterance ids say who speaks.
 _SPEAKERS = {"an4": re.compile(r"[^-]+-([^-]+)-[^-]+"), "librispeech": re.compile(r"(\d+)-\d+-\d+")}
@@ -32,11 +33,13 @@ class Result:
     Attributes:
         key: the cell's name in the run's folder.
         rows: by utterance id.
+        labels: what the cell and its parts are called, where that is not their specs.
     """
 
     cell: Cell
     key: str
     rows: Mapping[str, Mapping[str, Any]]
+    labels: Labels = field(default_factory=dict)
 
     @property
     def system(self) -> tuple[str, str, str, int]:
@@ -47,6 +50,31 @@ class Result:
     def label(self) -> str:
         """Defense and attack, for messages."""
         return SEP.join([self.cell.defense, self.cell.attack])
+
+    @property
+    def system_name(self) -> str:
+        """What its model and defense are called."""
+        return system(self.cell.model, self.cell.defense, self.labels)
+
+    @property
+    def heading(self) -> tuple[str, str]:
+        """The system in two parts, for a page."""
+        return heading(self.cell.model, self.cell.defense, self.labels)
+
+    @property
+    def attack_name(self) -> str:
+        """What its attack is called."""
+        return shown("attack", self.cell.attack, self.labels)
+
+    @property
+    def data_name(self) -> str:
+        """What its corpus is called."""
+        return shown("data", self.cell.data, self.labels)
+
+    @property
+    def name(self) -> str:
+        """What it is called: model, defense and attack, or their labels."""
+        return cell_name(self.cell, self.labels)
 
     @property
     def targeted(self) -> bool:
@@ -98,8 +126,9 @@ def read_results(folder: Path) -> list[Result]:
         raise StoreError(
             f"{folder}: no run.json here; expected the folder of `melmoat bench --out`"
         )
+    labels = store.labels()
     return [
-        Result(cell, key, {row["id"]: row for row in store.rows_of(key)})
+        Result(cell, key, {row["id"]: row for row in store.rows_of(key)}, labels.get(cell, {}))
         for cell, key in store.keys().items()
     ]
 

@@ -21,7 +21,7 @@ from melmoat.bench.cell import Cell
 from melmoat.bench.executors import Executor, Here
 from melmoat.bench.provenance import revision
 from melmoat.bench.store import Busy, Store, StoreError, writing
-from melmoat.bench.work import Measured, Unit, choose, plan
+from melmoat.bench.work import Choose, Measured, Unit, choose, plan
 from melmoat.devices import CPU
 
 
@@ -32,11 +32,12 @@ class Runner:
     Args:
         store: where rows go; rows that are there already are not computed again.
         batch: utterances attacked together.
-        limit: utterances of each corpus, spread evenly over it; 0 for all.
+        limit: utterances of each corpus; 0 for all.
         save_audio: keep clean, adversarial and defended audio as FLAC.
         seconds: most audio of a batch, padding included; 0 for no bound.
         executor: who does the work; this process if not said.
         device: where the workers compute, such as ``cuda``.
+        choose: which utterances ``limit`` takes (:func:`melmoat.bench.work.choose`).
     """
 
     store: Store
@@ -46,6 +47,7 @@ class Runner:
     seconds: float = 0
     executor: Executor = field(default_factory=Here)
     device: str = CPU
+    choose: Choose = "shuffled"
 
     def __post_init__(self) -> None:
         self._corpora: dict[str, list[MonoCut]] = {}
@@ -53,7 +55,7 @@ class Runner:
     def cuts(self, cell: Cell) -> list[MonoCut]:
         """The utterances of ``cell``, with those that cannot be heard: they fail by themselves."""
         if cell.data not in self._corpora:
-            self._corpora[cell.data] = choose(list(data.listed(cell.data)), self.limit)
+            self._corpora[cell.data] = choose(list(data.listed(cell.data)), self.limit, self.choose)
         return self._corpora[cell.data]
 
     def asked(self) -> dict[str, object]:
@@ -61,6 +63,7 @@ class Runner:
         return {
             "batch": self.batch,
             "limit": self.limit,
+            "choose": self.choose,
             "save_audio": self.save_audio,
             "seconds": self.seconds,
             "device": self.device,

@@ -13,10 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-import math
 import os
-import unicodedata
-from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -24,23 +21,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from melmoat.bench.cell import NAMED, Cell
 from melmoat.bench.judge import Row
+from melmoat.bench.labels import Labels, labels_of, one_line
 from melmoat.bench.provenance import machine, revision, versions
+from melmoat.bench.summary import summary_of
 from melmoat.data import same_speech
 from melmoat.devices import CPU
 from melmoat.errors import MelmoatError
-from melmoat.metrics.errors import unit_of
-from melmoat.metrics.intervals import bootstrap, rate
-from melmoat.scripts import letters
 
-_BREAKS = ("Cc", "Zl", "Zp")  # of lines, and other characters that steer a terminal
 NEEDED = ("id", "counts")  # what every row has
-# What a summary averages over the rows that have it.
-FIGURES = ("reached", "snr_db", "audible", "first", "queries", "seconds")
 
 
 class StoreError(MelmoatError):
@@ -78,7 +68,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def _locked(path: Path, busy: str = "") -> Iterator[None]:
+def locked(path: Path, busy: str = "") -> Iterator[None]:
     """Hold ``path``, made if need be, against every other process that asks.
 
     Where one holds it already, wait, or raise :class:`Busy` with the message ``busy``.
@@ -100,13 +90,19 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def begin(self, cells: Iterable[Cell], asked: Mapping[str, Any]) -> None:
+    def begin(
+        self,
+        cells: Iterable[Cell],
+        asked: Mapping[str, Any],
+        labels: Mapping[Cell, Labels] | None = None,
+    ) -> None:
         """Write ``run.json``; cells of earlier calls in this folder stay listed, and what was asked
-        of them, with which code and where, under ``earlier``."""
+        of them, with which code and where, under ``earlier``. So do their ``labels``
+        (:mod:`melmoat.bench.labels`), but for those that are given anew."""
         if self.folder.exists() and not self.folder.is_dir():
             raise StoreError(f"{self.folder} is a file; give the run a folder")
         try:
-            asking = {_cell(_told(cell)): cell.key for cell in cells}
+            asking = {cell_of(_told(cell)): cell.key for cell in cells}
         except TypeError as error:
             raise StoreError(f"a run cannot keep {error}") from error
         limits = dict.fromkeys(asking, asked.get("limit"))
@@ -116,11 +112,14 @@ class Store:
             "machine": machine(str(asked.get("device", CPU))),
             "revision": revision(),
         }
-        with _locked(self.folder / ".lock"):
+        with locked(self.folder / ".lock"):
             keys = self._apart(self.keys() | asking, asking)
             limits = self.limits() | limits
+            named = self.labels() | {cell: dict(own) for cell, own in (labels or {}).items() if own}
             known = [
-                {**_told(cell), "key": key, "limit": limits.get(cell)} for cell, key in keys.items()
+                {**_told(cell), "key": key, "limit": limits.get(cell)}
+                | ({"labels": named[cell]} if cell in named else {})
+                for cell, key in keys.items()
             ]
             run = self.run()
             earlier = run.pop("earlier", [])
@@ -154,10 +153,15 @@ class Store:
         """How many utterances of its corpus each cell was last asked for, as far as is known; 0 is
         all."""
         return {
-            _cell(told): told["limit"]
+            cell_of(told): told["limit"]
             for told in self.run().get("cells", [])
             if type(told.get("limit")) is int
         }
+
+    def labels(self) -> dict[Cell, Labels]:
+        """What cells and their parts are called, of those that have labels."""
+        told = self.run().get("cells", [])
+        return {cell_of(one): labels_of(one["labels"]) for one in told if one.get("labels")}
 
     @contextmanager
     def claimed(self, cell: Cell) -> Iterator[None]:
@@ -171,7 +175,7 @@ class Store:
             f"{self.folder}. Everything else is done; when that one has ended, the same command "
             "shows all"
         )
-        with _locked(self.path(cell), busy):
+        with locked(self.path(cell), busy):
             yield
 
     def run(self) -> dict[str, Any]:
@@ -182,7 +186,8 @@ class Store:
         try:
             run: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             for cell in run["cells"]:
-                _cell(cell)
+                cell_of(cell)
+                labels_of(cell.get("labels") or {})
             if not isinstance(run.get("asked", {}), dict):
                 raise TypeError("what was asked is no object")
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -199,7 +204,7 @@ class Store:
         cells = self.run().get("cells", [])
         named = self._summarised() if any("key" not in cell for cell in cells) else {}
         for told in cells:
-            cell = _cell(told)
+            cell = cell_of(told)
             if key := told.get("key") or named.get(cell):
                 found[cell] = key  # without one it is of an earlier version, and was not measured
         return found
@@ -209,13 +214,16 @@ class Store:
         path = self.folder / "summary.json"
         try:
             known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-            return {_cell(one): one["key"] for one in known}
+            return {cell_of(one): one["key"] for one in known}
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise StoreError(f"{path}: not a summary of this melmoat ({error})") from error
 
     def path(self, cell: Cell) -> Path:
         """Where the rows of ``cell`` lie."""
-        return self.folder / "cells" / f"{cell.key}.jsonl"
+        return self._rows(cell.key)
+
+    def _rows(self, key: str) -> Path:
+        return self.folder / "cells" / f"{key}.jsonl"
 
     def rows(self, cell: Cell) -> list[Row]:
         """Finished rows of ``cell``; a torn last line, left by a kill, is dropped."""
@@ -249,7 +257,11 @@ class Store:
 
     def append(self, cell: Cell, rows: Iterable[Row]) -> None:
         """Add finished rows and see them to the disk, in one write."""
-        self._add(self.path(cell), rows)
+        self.append_of(cell.key, rows)
+
+    def append_of(self, key: str, rows: Iterable[Row]) -> None:
+        """The same to the cell with this key, wherever its parts are now."""
+        self._add(self._rows(key), rows)
 
     def fail(self, cell: Cell, utterance: str, error: str) -> None:
         """Note that ``utterance`` has no row, and why."""
@@ -298,23 +310,28 @@ class Store:
         return list(self._each(key))
 
     def _each(self, key: str) -> Iterator[Row]:
-        return self._lines(self.folder / "cells" / f"{key}.jsonl", *NEEDED)
+        return self._lines(self._rows(key), *NEEDED)
 
     def summarise(self) -> list[dict[str, Any]]:
         """Compute ``summary.json`` from the rows of every cell."""
-        with _locked(self.folder / ".lock"):  # who reads later has the later rows
-            summary = [summary_of(cell, self._each(key), key) for cell, key in self.keys().items()]
+        with locked(self.folder / ".lock"):  # who reads later has the later rows
+            labels = self.labels()
+            summary = [
+                summary_of(cell, self._each(key), key)
+                | ({"labels": labels[cell]} if cell in labels else {})
+                for cell, key in self.keys().items()
+            ]
             write_json(self.folder / "summary.json", summary)
         return summary
 
 
-def _cell(told: Mapping[str, Any]) -> Cell:
+def cell_of(told: Mapping[str, Any]) -> Cell:
     """A cell as a file tells of it, :func:`_told` backwards."""
     cell = Cell(**{name: told[name] for name in Cell.__annotations__})
     specs = cell.model, cell.defense, cell.attack, cell.data
     if not all(isinstance(spec, str) for spec in specs):
         raise TypeError("a cell without a model, a defense, an attack or a corpus")
-    if any(unicodedata.category(letter) in _BREAKS for spec in specs for letter in spec):
+    if not one_line(*specs):
         raise TypeError(f"line breaks or control characters in a cell: {specs}")
     if type(cell.seed) is not int:
         raise TypeError("a cell without a seed")
@@ -325,80 +342,3 @@ def _cell(told: Mapping[str, Any]) -> Cell:
 def _told(cell: Cell) -> dict[str, Any]:
     """A cell as a file keeps it: its parts as they will be understood later."""
     return asdict(cell) | {name: of.dated(getattr(cell, name)) for name, of in NAMED.items()}
-
-
-def summary_of(cell: Cell, rows: Iterable[Row], key: str = "") -> dict[str, Any]:
-    """Figures of one cell, rates in percent with 95 % bootstrap intervals over utterances.
-
-    Where most of what is said is written without spaces between words, errors are those in
-    characters: ``headline`` is then ``cer``, which has an interval, and is that of clean speech and
-    that against the target, too.
-
-    ``first``, the steps until an attack first saw its goal reached, is the mean of those that did.
-    """
-    numbers, unit = _numbers(rows)
-
-    def column(name: str) -> list[float]:
-        return [value for value in numbers[name].tolist() if not math.isnan(value)]
-
-    def counts(which: str, unit: str) -> tuple[list[float], list[float]]:
-        return column(f"{which} {unit}"), column(f"{which} {unit} of")
-
-    words = counts("adversarial", "words")
-    low, high = bootstrap(*words) or (None, None)
-    reached = column("reached")
-
-    def mean(name: str) -> float | None:
-        values = column(name)
-        return math.fsum(values) / len(values) if values else None  # in any order
-
-    audible = mean("audible")
-    summary = {
-        **asdict(cell),
-        "key": key or cell.key,
-        "n": len(numbers["seconds"]),
-        "wer": rate(*words),
-        "wer_low": low,
-        "wer_high": high,
-        "cer": rate(*counts("adversarial", "chars")),
-        "benign_wer": rate(*counts("benign", "words")),
-        "target_wer": rate(*counts("target", "words")),
-        "success": rate(reached, [1] * len(reached)),
-        "snr_db": mean("snr_db"),
-        "audible": None if audible is None else 100 * audible,
-        "first": mean("first"),
-        "queries": mean("queries"),
-        "seconds_per_utterance": mean("seconds"),
-    }
-    if unit == "chars":
-        low, high = bootstrap(*counts("adversarial", unit)) or (None, None)
-        summary |= {
-            "headline": "cer",
-            "cer_low": low,
-            "cer_high": high,
-            "benign_cer": rate(*counts("benign", unit)),
-            "target_cer": rate(*counts("target", unit)),
-        }
-    return summary
-
-
-def _numbers(rows: Iterable[Row]) -> tuple[dict[str, NDArray[np.float64]], str]:
-    """The numbers of all rows by name, NaN for what is missing, and the unit of errors."""
-    said = array("q"), array("q")
-    found = {name: array("d") for name in FIGURES}
-    for which in ("benign", "adversarial", "target"):
-        for unit in ("words", "chars"):
-            found |= {f"{which} {unit}": array("d"), f"{which} {unit} of": array("d")}
-    for row in rows:
-        for own, number in zip(said, letters(str(row.get("reference", ""))), strict=True):
-            own.append(number)
-        for name in FIGURES:
-            value = row.get(name)  # rows of an earlier version lack some
-            found[name].append(math.nan if value is None else value)
-        for which, units in row["counts"].items():
-            for unit in ("words", "chars"):
-                edits, total = units[unit] if units else (math.nan, math.nan)
-                found[f"{which} {unit}"].append(edits)
-                found[f"{which} {unit} of"].append(total)
-    unit = unit_of(zip(*said, strict=True))
-    return {name: np.array(values, dtype=np.float64) for name, values in found.items()}, unit

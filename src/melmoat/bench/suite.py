@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from melmoat.bench.cell import Cell, grid
+from melmoat.bench.work import Choose
 from melmoat.errors import MelmoatError
 
 SHIPPED = Path(__file__).parents[1] / "suites"  # of an installed melmoat
@@ -51,6 +52,7 @@ class Suite:
         averaging: labels of the columns that only apply to stochastic rows.
         limit: utterances; 0 for all.
         data: corpus spec, where none is given.
+        choose: which utterances ``limit`` takes (:func:`melmoat.bench.work.choose`).
     """
 
     name: str
@@ -59,6 +61,7 @@ class Suite:
     averaging: frozenset[str] = frozenset()
     limit: int = 0
     data: str = "demo"
+    choose: Choose = "shuffled"
 
     def faces(self, row: Row, column: str) -> bool:
         """Whether this column's attack makes sense against this row."""

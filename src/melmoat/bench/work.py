@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
+from typing import Literal
 
 import torch
 from lhotse import MonoCut
@@ -20,7 +21,7 @@ from melmoat.bench.cell import Cell
 from melmoat.bench.judge import Outcome, Row, judge, rows_of
 from melmoat.defenses import Defense, function_of_audio, through
 from melmoat.devices import CPU, usable
-from melmoat.draws import Draws
+from melmoat.draws import Draws, derive
 from melmoat.errors import told
 from melmoat.memory import keep_freed_memory
 from melmoat.models.base import Recognizer, heard, spelled
@@ -28,15 +29,24 @@ from melmoat.models.base import Recognizer, heard, spelled
 TRIES = 3  # of a unit whose process dies
 HEARD = 10_000  # batches whose benign transcripts a worker remembers
 
+Choose = Literal["shuffled", "spread"]
 Tick = Callable[[float], None]
 System = tuple[Recognizer, Defense, Attack]
 
 
-def choose(cuts: Sequence[MonoCut], limit: int) -> list[MonoCut]:
-    """``limit`` cuts spread evenly over the corpus, so over its speakers; all for 0."""
+def choose(cuts: Sequence[MonoCut], limit: int, how: Choose = "shuffled") -> list[MonoCut]:
+    """``limit`` of the cuts, in their order; all for 0.
+
+    Args:
+        how: ``shuffled``: the first ones of a fixed shuffle, so a larger limit adds to what a
+            smaller one chose; ``spread``: evenly over the corpus, so over its speakers.
+    """
     if not limit or limit >= len(cuts):
         return list(cuts)
-    return [cuts[i * len(cuts) // limit] for i in range(limit)]
+    if how == "spread":
+        return [cuts[i * len(cuts) // limit] for i in range(limit)]
+    places = sorted(range(len(cuts)), key=lambda i: derive("choose", cuts[i].id))
+    return [cuts[i] for i in sorted(places[:limit])]
 
 
 def plan(cuts: Sequence[MonoCut], batch: int, seconds: float = 0) -> list[list[MonoCut]]:

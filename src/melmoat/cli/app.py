@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,13 +19,19 @@ from melmoat.cli.options import (
     SeedOption,
 )
 from melmoat.cli.reading import reading
+from melmoat.cli.runs import runs
 from melmoat.cli.serve import serving
 from melmoat.cli.train import train
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from melmoat.bench.cell import Cell
     from melmoat.bench.runner import Runner
     from melmoat.bench.suite import Suite
+    from melmoat.runs import Run
+
+Choose = Literal["shuffled", "spread"]
 
 app = typer.Typer(
     help="Attack, defend and measure automatic speech recognition.",
@@ -36,6 +42,7 @@ app = typer.Typer(
 app.add_typer(train, name="train")
 app.add_typer(files)
 app.add_typer(reading)
+app.add_typer(runs)
 app.add_typer(serving)
 
 
@@ -199,6 +206,16 @@ def bench(
             min=0, help="Utterances per corpus (0 = all). Default: all, or the suite's value."
         ),
     ] = None,
+    choose: Annotated[
+        Choose | None,
+        typer.Option(
+            help="Which utterances --limit takes. shuffled: a larger limit adds to a smaller one. "
+            "spread: evenly over the corpus. Default: shuffled, or the suite's value."
+        ),
+    ] = None,
+    label: Annotated[
+        list[str], typer.Option(help="What tables call a part: NAME=SPEC. May be repeated.")
+    ] = [],  # noqa: B006
     batch: Annotated[int, typer.Option(min=1, help="Utterances in a batch.")] = 8,
     seconds: Annotated[
         float,
@@ -226,12 +243,15 @@ def bench(
     """
     from melmoat.bench.cell import grid
     from melmoat.bench.executors import EXECUTORS
+    from melmoat.bench.labels import of_suite
     from melmoat.bench.runner import Runner
     from melmoat.bench.store import Store
     from melmoat.bench.suite import find
+    from melmoat.cli.labels import given_labels
 
     if suite:
-        refuse_idle(context, ["model", "defense", "attack"], "are the suite's: leave them out")
+        idle = ["model", "defense", "attack", "label"]
+        refuse_idle(context, idle, "are the suite's: leave them out")
     else:
         refuse_idle(context, ["row", "column"], "choose from a suite: give one by --suite")
     table = find(suite) if suite else None
@@ -240,16 +260,18 @@ def bench(
         for corpus in data or [table.data]:
             chosen = table.chosen(row, column, corpus, seed)
             labels |= {cell: label for label, cell in chosen.items()}
-        cells = list(labels)
+        cells, named = list(labels), of_suite(labels)
         limit = table.limit if limit is None else limit
     else:
         cells = grid(model, defense, attack, data or ["demo"], seed)
+        named = given_labels(label, cells)
+    how = choose or (table.choose if table else "shuffled")
     who = EXECUTORS.build(executor)
-    runner = Runner(Store(out), batch, limit or 0, save_audio, seconds, who, device)
+    runner = Runner(Store(out), batch, limit or 0, save_audio, seconds, who, device, how)
     if dry_run:
         forecast(runner, cells, labels)
-        return
-    measure(runner, cells, table, data, seed)
+    else:
+        measured(runner, cells, named, table, data, seed)
 
 
 @app.command()
@@ -276,9 +298,11 @@ def demo(
         origin = getattr(models.load(model), "origin", "")
         typer.echo(f"{model}: {origin}" if origin else model)
     asked = cells(model)
-    runner = Runner(Store(out), UTTERANCES, UTTERANCES, save_audio=True, device=device)
-    summary = measure(runner, asked)
-    typer.echo(story(summary, out))
+    runner = Runner(
+        Store(out), UTTERANCES, UTTERANCES, save_audio=True, device=device, choose="spread"
+    )
+    run = measured(runner, asked)
+    typer.echo(story(run.summary, out))
     try:
         kept_audio(out / "spectrograms.png", out / "audio" / asked[-1].key)
         typer.echo(f"{out / 'spectrograms.png'}: clean, adversarial and defended speech")
@@ -286,14 +310,15 @@ def demo(
         typer.echo(f"no figure: {error}")
 
 
-def measure(
+def measured(
     runner: Runner,
     cells: list[Cell],
+    labels: Mapping[Cell, Mapping[str, str]] | None = None,
     table: Suite | None = None,
     data: list[str] | None = None,
     seed: int = 0,
-) -> list[dict[str, object]]:
-    """Run cells under a progress bar, print the tables, return the summary.
+) -> Run:
+    """Run cells under a progress bar and print the tables.
 
     Args:
         table: whose cells they are; it is written beside the rows, as Markdown.
@@ -304,37 +329,28 @@ def measure(
     """
     from rich.console import Console
 
-    from melmoat.bench.store import write_text
     from melmoat.cli.endings import resumable
-    from melmoat.cli.progress import bar
-    from melmoat.report.tables import markdown, robustness
+    from melmoat.cli.progress import reported
+    from melmoat.evaluation import measure
+    from melmoat.report.tables import robustness
 
-    store = runner.store
-    total = sum(len(runner.cuts(cell)) for cell in cells)
-    store.begin(cells, runner.asked())
-    with resumable("finished rows are", store.folder), bar("bench", total) as tick:
-        runner.run(cells, lambda cell, n: tick(n, f"{cell.defense} / {cell.attack}"))
-    found = {str(cell["key"]): cell for cell in store.summarise()}
-    summary = [found[cell.key] for cell in cells]
+    folder = runner.store.folder
+    with resumable("finished rows are", folder), reported("bench") as progress:
+        run = measure(runner, cells, labels, progress)
     console = Console()
     if table:
         for corpus in data or [table.data]:
-            there = {
-                where: found[cell.key]
-                for where, cell in table.cells(corpus, seed).items()
-                if cell.key in found
-            }
-            text = markdown(table, there)
-            write_text(store.folder / table.file(corpus, seed), text + "\n")
+            text = run.suite_table(table, corpus, seed)
             typer.echo(f"{corpus}\n{text}" if len(data or []) > 1 else text)
     else:
-        for one in robustness(summary):
+        for one in robustness(run.summary):
             console.print(one)
-    console.print(f"rows, summary and settings: {store.folder}", soft_wrap=True)
+    console.print(f"rows, summary and settings: {folder}", soft_wrap=True)
     if others := runner.others(cells):
+        counted = "counted too" if table and table.choose == "spread" else "not counted"
         console.print(
-            f"{others} rows are of utterances that this call did not choose (an earlier one in "
-            "this folder had another --limit, or the corpus changed); the figures count them too",
+            f"{counted}: {others} rows of utterances that this call did not choose (an earlier one "
+            "in this folder had another --limit or --choose, or the corpus changed)",
             soft_wrap=True,
         )
     if runner.save_audio and (silent := runner.without_audio(cells)):
@@ -344,7 +360,7 @@ def measure(
             soft_wrap=True,
         )
     runner.require_whole(cells)
-    return summary
+    return run
 
 
 def forecast(runner: Runner, cells: list[Cell], labels: dict[Cell, tuple[str, str]]) -> None:

@@ -67,7 +67,7 @@ def compare(
     ] = None,
     row: Annotated[
         list[str],
-        typer.Option(help="Row to compare: MODEL / DEFENSE / ATTACK, or a part. Give it twice."),
+        typer.Option(help="Row to compare: MODEL / DEFENSE / ATTACK, or a label. Give it twice."),
     ] = [],  # noqa: B006
     target: Annotated[
         bool,
@@ -84,6 +84,7 @@ def compare(
     from dataclasses import asdict
 
     from melmoat.bench.compare import compare_runs
+    from melmoat.bench.evidence import ENOUGH
     from melmoat.bench.results import as_json
     from melmoat.report.findings import comparisons, star
 
@@ -99,8 +100,9 @@ def compare(
         console.print("too few utterances in common for an interval", style="dim")
         return
     console.print(
-        "[low, high]: 95 % paired bootstrap over utterances; needed: utterances that tell such a "
-        "difference from none four times in five",
+        "told apart: p below 0.05 and an interval without zero; [low, high]: 95 % paired bootstrap "
+        f"over utterances, from {ENOUGH} on; needed: utterances that tell such a difference from "
+        "none four times in five",
         style="dim",
         markup=False,
     )

@@ -47,12 +47,16 @@ class FrontEnd:
         return Defended(model, self)
 
 
-def through(front_end: FrontEnd, audio: Audio, draws: Draws) -> Audio:
+def through(front_end: FrontEnd, audio: Audio, draws: Draws | None = None) -> Audio:
     """What a front-end makes of audio, without a gradient, checked before it is given away.
+
+    Args:
+        draws: its random numbers; if None, from a fresh secret seed.
 
     Raises:
         MelmoatError: it failed, changed a length or the rate, or made NaN or Inf.
     """
+    draws = draws or Draws.secret(len(audio))
     try:
         with torch.no_grad():
             out = kept(front_end, audio, front_end(audio, draws))

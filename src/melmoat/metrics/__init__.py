@@ -1,1 +1,19 @@
-""""""
+"""What is measured: errors, distortion, and how sure a rate is."""
+
+from melmoat.metrics.distortion import l2, linf, snr_db
+from melmoat.metrics.errors import char_edits, unit_of, word_edits
+from melmoat.metrics.intervals import Difference, bootstrap, needed, paired, rate
+
+__all__ = [
+    "Difference",
+    "bootstrap",
+    "char_edits",
+    "l2",
+    "linf",
+    "needed",
+    "paired",
+    "rate",
+    "snr_db",
+    "unit_of",
+    "word_edits",
+]

@@ -31,13 +31,16 @@ class Recognizer(Protocol):
         ...
 
 
-def heard(model: Recognizer, audio: Audio, draws: Draws) -> list[str]:
+def heard(model: Recognizer, audio: Audio, draws: Draws | None = None) -> list[str]:
     """What ``model`` transcribes, checked: it may be somebody's own.
+
+    Args:
+        draws: its random numbers; if None, from a fresh secret seed.
 
     Raises:
         MelmoatError: it is not a list of one text an utterance.
     """
-    texts = model.transcribe(audio, draws)
+    texts = model.transcribe(audio, draws or Draws.secret(len(audio)))
     listed = isinstance(texts, Sequence) and not isinstance(texts, str)
     if not listed or len(texts) != len(audio) or not all(isinstance(t, str) for t in texts):
         raise MelmoatError(

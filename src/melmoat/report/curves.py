@@ -42,7 +42,7 @@ def trade_off(systems: Sequence[System]) -> Drawn | None:
             s.worst.interval,
             s.benign.interval,
             label=f"{wer_text(s.benign)} on clean speech, {wer_text(s.worst)} by "
-            f"{s.worst.cell.attack}",
+            f"{s.worst.attack_name}",
         )
         series.append(Series(s.name, [point], joined=False))
     if not series:
@@ -109,7 +109,7 @@ def _curve(systems: Sequence[System], family: dict[int, list[Result]]) -> Drawn:
 
 
 def _point(result: Result, x: float) -> Point:
-    label = f"{wer_text(result)} under {result.cell.attack}"
+    label = f"{wer_text(result)} under {result.attack_name}"
     return Point(x, result.error_rate or 0.0, result.interval, label=label)
 
 

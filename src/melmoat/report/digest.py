@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from melmoat.bench.audit import Audited
+from melmoat.bench.labels import heading, system
 from melmoat.bench.results import MIN_SPEAKERS, Result, speakers_of
 from melmoat.bench.settings import setting
 from melmoat.metrics.intervals import bootstrap, rate
@@ -36,8 +37,18 @@ class System:
 
     @property
     def name(self) -> str:
-        """Model and defense."""
-        return f"{self.model} / {self.defense}"
+        """What the model and the defense are called."""
+        return system(self.model, self.defense, self.audited.labels)
+
+    @property
+    def heading(self) -> tuple[str, str]:
+        """The system in two parts, for a page."""
+        return heading(self.model, self.defense, self.audited.labels)
+
+    @property
+    def data_name(self) -> str:
+        """What the corpus is called."""
+        return self.audited.data_name
 
     @property
     def tried(self) -> list[Result]:

@@ -32,7 +32,7 @@ def findings(audited: Iterable[Audited]) -> list[Group]:
 
 def _row(row: Audited) -> Group:
     title = Text.assemble(
-        (f"{row.model} / {row.defense} on {row.data}, seed {row.seed}: ", "bold"),
+        (f"{row.name} on {row.data_name}, seed {row.seed}: ", "bold"),
         (row.verdict, STYLES[row.verdict]),
     )
     table = Table(show_header=True)
@@ -90,8 +90,8 @@ def _letter(number: int) -> str:
 
 
 def _differences(model: str, attack: str, rows: Sequence[tuple[str, Comparison]]) -> Group:
-    columns = ["difference", "over speakers", "p", "n", "needed"]
-    cells = [comparison_cells(c) for _, c in rows]
+    columns = ["difference", "over speakers", "p", "n", "needed", "told apart"]
+    cells = [_agreed(c) for _, c in rows]
     known = [i for i in range(len(columns)) if any(line[i] != "-" for line in cells)]
     table = Table()
     table.add_column("")
@@ -103,6 +103,24 @@ def _differences(model: str, attack: str, rows: Sequence[tuple[str, Comparison]]
     against = " against the target" if rows[0][1].against == "target" else ""
     title = f"{rows[0][1].metric}{against}, first minus second, percentage points"
     return Group(Text(f"{where}: {title}" if where else title, style="bold"), table)
+
+
+def _agreed(c: Comparison) -> list[str]:
+    """:func:`comparison_cells` without what contradicts the verdict, and the verdict.
+
+    Of a few utterances the bootstrap's interval is too short, and ``needed``, which takes the
+    difference for normal, too small; the sign-flip test holds for any number.
+    """
+    points, speakers, p, n, enough = comparison_cells(c)
+    d = c.difference
+    if d is None:
+        return [points, speakers, p, n, enough, "-"]
+    told = d.p < 0.05 and (c.n < ENOUGH or not d.low <= 0 <= d.high)
+    if c.n < ENOUGH:
+        points, speakers = f"{d.points:+.1f}", "-"
+    if c.needed is not None and not told:
+        enough = f"> {c.n}" if c.needed <= c.n else str(max(c.needed, ENOUGH))
+    return [points, speakers, p, n, enough, "yes" if told else "no"]
 
 
 def comparison_cells(c: Comparison) -> list[str]:

@@ -62,6 +62,11 @@ class Board:
     entries: tuple[Entry, ...]
     metric: str = "WER"
 
+    @property
+    def data_name(self) -> str:
+        """What the corpus is called."""
+        return self.entries[0].system.data_name
+
 
 def boards(results: Sequence[Result]) -> list[Board]:
     """One board for each corpus and seed, the largest first."""

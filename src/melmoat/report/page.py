@@ -131,7 +131,7 @@ def render(folder: Path, options: Options = Options()) -> tuple[str, str, int]:
             (r, name, error) for r in results for name, error in store.failures_of(r.key).items()
         ],
         "names": list(dict.fromkeys(name(r) for r in measured)),
-        "attacks": list(dict.fromkeys(r.cell.attack for r in measured)),
+        "attacks": list(dict.fromkeys(r.attack_name for r in measured)),
         "commands": commands(results, run.get("asked", {}), store.limits(), folder),
         **shell(),
     }
@@ -161,8 +161,10 @@ def tables(found: Sequence[System]) -> list[Table]:
         most = max((len(r.rows) for r in results), default=0)
         ranks = ranked([(s, s.tried) for s in here], most)
         lines = [_line(s, attacks, most, place_text(p)) for s, p in zip(here, ranks, strict=True)]
-        metric = metrics(results)
-        made.append(Table(data, seed, most, metric, tuple(attacks), tuple(lines), drawings(here)))
+        names = {r.cell.attack: r.attack_name for r in results}
+        shown = here[0].data_name, seed, most, metrics(results)
+        heads = tuple(names.get(attack, attack) for attack in attacks)
+        made.append(Table(*shown, heads, tuple(lines), drawings(here)))
     return made
 
 
@@ -176,7 +178,7 @@ def _line(system: System, attacks: Sequence[str], most: int, place: str) -> Line
         system,
         wer_text(system.benign, most),
         wer_text(worst, most),
-        worst.cell.attack if worst else "",
+        worst.attack_name if worst else "",
         f"{interval_text(speakers[0])}, {speakers[1]} speakers" if speakers else "",
         place,
         tuple(wer_text(own.get(attack), most) for attack in attacks),
@@ -199,6 +201,7 @@ def commands(
         for name in ("batch", "seconds", "save_audio")
         if type(value := asked.get(name)) in (bool, int, float) and value
     ]
+    spread = asked.get("choose", "spread") == "spread"  # which earlier versions always did
     if (device := asked.get("device", CPU)) != CPU:
         kept.append(f"--device {shlex.quote(str(device))}")
     groups: dict[tuple[Any, ...], list[Result]] = {}
@@ -211,6 +214,7 @@ def commands(
         words = ["melmoat bench", f"--out {called(folder)}"]
         words += [f"--data {shlex.quote(data)}", *([f"--seed {seed}"] if seed else []), *kept]
         words += [f"--limit {limit}"] if limit else []
+        words += ["--choose spread"] if limit and spread else []
         words += [f"--model {shlex.quote(model)}", f"--defense {shlex.quote(defense)}"]
         words += [f"--attack {shlex.quote(r.cell.attack)}" for r in own]
         found.append(" ".join(words))
@@ -224,7 +228,7 @@ def called(folder: Path) -> str:
 
 def name(result: Result) -> str:
     """A system as the page names it."""
-    return f"{result.cell.model} / {result.cell.defense}"
+    return result.system_name
 
 
 def md(text: object) -> str:

@@ -11,7 +11,9 @@ from rich.text import Text
 
 from melmoat.bench.cell import Cell
 from melmoat.bench.estimate import Estimate
+from melmoat.bench.labels import shown, system
 from melmoat.bench.suite import Suite
+from melmoat.progress import span
 
 Summary = Sequence[Mapping[str, Any]]
 
@@ -46,7 +48,7 @@ def costs(estimates: Sequence[Estimate], labels: Mapping[Cell, tuple[str, str]])
         for one in left:
             cell = one.cell
             names = labels.get(cell) or (cell.model, cell.defense, cell.attack)
-            where = [cell.data] if several else []
+            where = [shown("data", cell.data)] if several else []
             time = one.failed or span(one.seconds)
             table.add_row(*map(Text, [*names, *where, str(one.missing), time]))
         parts.append(table)
@@ -54,47 +56,75 @@ def costs(estimates: Sequence[Estimate], labels: Mapping[Cell, tuple[str, str]])
     return Group(*parts, Text(said, style="bold"))
 
 
-def span(seconds: float) -> str:
-    """A duration for people.
-
-    >>> span(40), span(250), span(8000)
-    ('40 s', '4 min', '2.2 h')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 def _group(cell: Mapping[str, Any]) -> tuple[Any, ...]:
     return cell["data"], cell["seed"]
 
 
 def _table(cells: Summary) -> Group:
-    first = cells[0]
-    counted = sorted({c["n"] for c in cells})
-    count = " to ".join(str(n) for n in dict.fromkeys([counted[0], counted[-1]]))
-    models = list(dict.fromkeys(c["model"] for c in cells))
-    metrics = metric_of(cells)
-    title = f"{metrics} %, {', '.join(models)} on {first['data']}, {count} utterances"
+    most = max(c["n"] for c in cells)
     table = Table()
-    if len(models) > 1:
-        table.add_column("model", overflow="fold")
-    table.add_column("defense", overflow="fold")
+    heads, lines = grid(cells)
+    for head in heads:
+        table.add_column(head, overflow="fold")
     columns = list(dict.fromkeys(c["attack"] for c in cells))
     for attack in columns:
-        table.add_column(Text(attack), justify="right", overflow="fold")
-    found = {(c["model"], c["defense"], c["attack"]): c for c in cells}
-    for system in dict.fromkeys((c["model"], c["defense"]) for c in cells):
-        names = [Text(name) for name in system[len(models) == 1 :]]
-        row = [_cell(found.get((*system, attack)), counted[-1]) for attack in columns]
-        table.add_row(*names, *row)
+        table.add_column(Text(attack_name(cells, attack)), justify="right", overflow="fold")
+    for names, found in lines:
+        row = [_cell(found.get(attack), most) for attack in columns]
+        table.add_row(*map(Text, names), *row)
     notes = ["[low, high]: 95 % bootstrap interval over utterances"]
     notes += [
-        f"{c['model']} / {c['defense']} / {c['attack']}: {_target(c)}"
+        f"{system(c['model'], c['defense'], c.get('labels'))} / "
+        f"{shown('attack', c['attack'], c.get('labels'))}: {_target(c)}"
         for c in cells
         if _rate(c, "target") is not None
     ]
-    return Group(Text(title, style="bold"), table, Text("\n".join(notes), style="dim"))
+    return Group(Text(title(cells), style="bold"), table, Text("\n".join(notes), style="dim"))
+
+
+def title(cells: Summary) -> str:
+    """What a table of one corpus and seed is headed with."""
+    counted = sorted({c["n"] for c in cells})
+    count = " to ".join(str(n) for n in dict.fromkeys([counted[0], counted[-1]]))
+    first = cells[0]
+    models = ", ".join(dict.fromkeys(shown("model", c["model"], c.get("labels")) for c in cells))
+    data = shown("data", first["data"], first.get("labels"))
+    seed = f", seed {first['seed']}" if first["seed"] else ""
+    return f"{metric_of(cells)} %, {models} on {data}{seed}, {count} utterances"
+
+
+Line = tuple[list[str], dict[str, Mapping[str, Any]]]
+
+
+def grid(cells: Summary) -> tuple[list[str], list[Line]]:
+    """The rows of a table of one corpus and seed.
+
+    Returns:
+        The heads of the columns that name a row; and for each row its names and its cells by
+        attack. Where all rows have labels these are the names; a single model stands in the title.
+    """
+    found: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
+    for cell in cells:
+        found.setdefault((cell["model"], cell["defense"]), {})[cell["attack"]] = cell
+    if all("system" in (c.get("labels") or {}) for c in cells):
+        return ["system"], [([_first(own)["labels"]["system"]], own) for own in found.values()]
+    single = len({model for model, _ in found}) == 1
+    heads = ["defense"] if single else ["model", "defense"]
+    lines = []
+    for own in found.values():
+        cell = _first(own)
+        lines.append(([shown(head, cell[head], cell.get("labels")) for head in heads], own))
+    return heads, lines
+
+
+def attack_name(cells: Summary, attack: str) -> str:
+    """What an attack is called in these cells."""
+    named = (shown("attack", attack, c.get("labels")) for c in cells if c["attack"] == attack)
+    return next(named, attack)
+
+
+def _first(own: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    return next(iter(own.values()))
 
 
 def headline(cell: Mapping[str, Any]) -> str:

@@ -60,7 +60,7 @@ def measure_shaping(
     """
     usable(device)
     recognizer, made = models.load(model), attacks.build(attack)
-    cuts = choose(list(data.load(corpus)), limit)
+    cuts = choose(list(data.load(corpus)), limit, "spread")
     fewest = mel.shortest / mel.rate
     short = [cut.id for cut in cuts if cut.duration < fewest]
     if short:

@@ -70,7 +70,7 @@ def train_universal(
             "target for all utterances: target=TEXT"
         )
     system = defenses.build(defense).wrap(models.load(model))
-    groups = plan(choose(list(data.load(corpus)), limit), batch)
+    groups = plan(choose(list(data.load(corpus)), limit, "spread"), batch)
     rng = np.random.default_rng([seed, 7])
     start = rng.uniform(-START, START, max(1, round(seconds * system.rate)))
     pattern = Pattern(torch.tensor(start, dtype=torch.float32), system.rate)

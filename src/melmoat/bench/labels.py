@@ -1,0 +1,110 @@
+"""What a cell and its parts are called in tables, where that is not their specs.
+
+Labels go with a cell: they are kept in ``run.json`` and in summaries, never in a cell's key. A
+label names a part (``model``, ``defense``, ``attack``, ``data``) or ``system``, a model with its
+defense.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from melmoat.bench.cell import Cell
+from melmoat.data import CORPORA
+from melmoat.handed import is_object, name_of
+from melmoat.spec import SpecError, show
+
+Labels = Mapping[str, str]
+
+PARTS = ("model", "defense", "attack", "data")
+SEP = " / "  # between the parts of a cell's name
+_BREAKS = ("Cc", "Zl", "Zp")  # of lines, and other characters that steer a terminal
+
+
+def one_line(*texts: str) -> bool:
+    """Whether texts are free of line breaks and of characters that steer a terminal."""
+    return not any(unicodedata.category(c) in _BREAKS for text in texts for c in text)
+
+
+def labels_of(told: Any) -> Labels:
+    """Labels as a file has them, checked.
+
+    Raises:
+        TypeError: they are no labels.
+    """
+    if not isinstance(told, dict) or not all(isinstance(v, str) and v for v in told.values()):
+        raise TypeError(f"labels must be texts by name, got {told!r}")
+    if not told.keys() <= {*PARTS, "system"} or not one_line(*told.values()):
+        raise TypeError(f"labels of {', '.join(PARTS)} or system in one line, got {told!r}")
+    return told
+
+
+def shown(part: str, spec: str, labels: Labels | None = None) -> str:
+    """What a part is called: its label, an object's name, a corpus without the folder that it lies
+    in on this machine, or else its spec.
+
+    >>> shown("defense", "rs"), shown("defense", "rs", {"defense": "RS"})
+    ('rs', 'RS')
+    >>> shown("data", "tsv:/home/me/speech/dev,shortest=3"), shown("data", "an4:an4/test")
+    ('tsv:dev,shortest=3', 'an4:an4/test')
+    """
+    if labels and part in labels:
+        return labels[part]
+    if is_object(spec):
+        return name_of(spec)
+    return _corpus(spec) if part == "data" else spec
+
+
+def _corpus(spec: str) -> str:
+    try:
+        paths = [v for v in CORPORA.parse(spec).args.values() if isinstance(v, Path)]
+    except SpecError:
+        return spec
+    for path in paths:
+        if path.is_absolute() or ".." in path.parts:
+            spec = spec.replace(show(path), path.name or str(path), 1)
+    return spec
+
+
+def system(model: str, defense: str, labels: Labels | None = None) -> str:
+    """What a model behind a defense is called."""
+    own = labels or {}
+    names = [shown("model", model, own), shown("defense", defense, own)]
+    return own.get("system") or SEP.join(names)
+
+
+def heading(model: str, defense: str, labels: Labels | None = None) -> tuple[str, str]:
+    """A system in two parts: model and defense, or its label and both of these."""
+    own = labels or {}
+    names = shown("model", model, own), shown("defense", defense, own)
+    return (own["system"], SEP.join(names)) if "system" in own else names
+
+
+def cell_name(cell: Cell, labels: Labels | None = None) -> str:
+    """What a cell is called, without its corpus and seed."""
+    return SEP.join(
+        [system(cell.model, cell.defense, labels), shown("attack", cell.attack, labels)]
+    )
+
+
+def of_suite(named: Mapping[Cell, tuple[str, str]]) -> dict[Cell, Labels]:
+    """The labels of a suite's cells, whose rows and columns have names."""
+    return {cell: {"system": row, "attack": column} for cell, (row, column) in named.items()}
+
+
+def of_parts(cells: Iterable[Cell], labels: Mapping[str, Mapping[str, str]]) -> dict[Cell, Labels]:
+    """The labels of cells whose parts have names.
+
+    Args:
+        labels: for each part of ``PARTS`` the labels by spec; an empty one is none.
+    """
+    found: dict[Cell, Labels] = {}
+    for cell in cells:
+        named = {part: labels.get(part, {}).get(getattr(cell, part)) for part in PARTS}
+        own = {part: label for part, label in named.items() if label}
+        if own:
+            found[cell] = own
+    return found

@@ -1,0 +1,111 @@
+"""Runs put together, and cells taken out of one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from melmoat.bench.judge import Row
+from melmoat.bench.store import Store, StoreError, cell_of, locked, write_json, writing
+
+# What may differ between two measurements of one utterance: how long, where, with which commit.
+_CIRCUMSTANCES = ("seconds", "revision", "device")
+
+
+def merge(into: Path, other: Path) -> int:
+    """Add to a run the rows, audio and labels of another; its own rows stay as they are.
+
+    Args:
+        into: the folder of a run, or a new one.
+
+    Returns:
+        How many rows were added.
+
+    Raises:
+        StoreError: no run; or the two measured an utterance of one cell and came to different rows,
+            and nothing is changed then.
+    """
+    store, theirs = Store(into), _run(other)
+    new = {key: _new(store, theirs, key) for key in theirs.keys().values()}
+    with locked(into / ".lock"):
+        run, given = store.run(), theirs.run()
+        known = set(store.keys().values())
+        own = list(_keyed(store))
+        own += [told for told in _keyed(theirs) if told["key"] not in known]
+        calls = [_call(given), *given.get("earlier", [])]
+        if not run:
+            made = {**given, "cells": own}
+        else:
+            earlier = run.get("earlier", [])
+            made = {**run, "cells": own}
+            made["earlier"] = earlier + [c for c in calls if c not in [_call(run), *earlier]]
+        write_json(into / "run.json", made)
+    for key, rows in new.items():
+        if rows:
+            store.append_of(key, rows)
+        if (audio := other / "audio" / key).is_dir():
+            with writing(into / "audio" / key):
+                shutil.copytree(audio, into / "audio" / key, dirs_exist_ok=True)
+    store.summarise()
+    return sum(map(len, new.values()))
+
+
+def remove(folder: Path, keys: Collection[str]) -> None:
+    """Delete cells from a run: their rows, failures and audio.
+
+    Raises:
+        StoreError: no run, or another process measures one of the cells.
+    """
+    store = _run(folder)
+    for key in keys:
+        rows = folder / "cells" / f"{key}.jsonl"
+        with locked(rows, f"another process is measuring cell {key} in {folder}"), writing(rows):
+            rows.unlink()
+            (folder / "failures" / f"{key}.jsonl").unlink(missing_ok=True)
+            if (audio := folder / "audio" / key).is_dir():
+                shutil.rmtree(audio)
+    with locked(folder / ".lock"):
+        left = [told for told in _keyed(store) if told["key"] not in keys]
+        write_json(folder / "run.json", {**store.run(), "cells": left})
+    store.summarise()
+
+
+def _run(folder: Path) -> Store:
+    store = Store(folder)
+    if not store.run():
+        raise StoreError(f"{folder}: no run.json here; expected the folder of a run")
+    return store
+
+
+def _call(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What the last call into a run was asked, with what and where."""
+    names = ("asked", "versions", "machine", "revision")
+    return {name: run[name] for name in names if name in run}
+
+
+def _keyed(store: Store) -> Iterator[dict[str, Any]]:
+    """The cells of a run as its file tells of them, each with its key."""
+    keys = store.keys()
+    for told in store.run().get("cells", []):
+        if key := keys.get(cell_of(told)):
+            yield {**told, "key": key}
+
+
+def _new(into: Store, other: Store, key: str) -> list[Row]:
+    """Rows of a cell that ``into`` lacks."""
+    known = {row["id"]: row for row in into.rows_of(key)}
+    new = []
+    for row in other.rows_of(key):
+        own = known.get(row["id"])
+        if own is None:
+            new.append(row)
+            continue
+        names = sorted((own.keys() | row.keys()) - set(_CIRCUMSTANCES))
+        if odd := [name for name in names if own.get(name) != row.get(name)]:
+            raise StoreError(
+                f"{into.folder} and {other.folder} differ on {row['id']} of cell {key} "
+                f"({', '.join(odd)}), so they are not merged"
+            )
+    return new

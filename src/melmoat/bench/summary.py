@@ -1,0 +1,97 @@
+"""The figures of one cell, from its rows alone."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from melmoat.bench.cell import Cell
+from melmoat.metrics.errors import unit_of
+from melmoat.metrics.intervals import bootstrap, rate
+from melmoat.scripts import letters
+
+# What a summary averages over the rows that have it.
+FIGURES = ("reached", "snr_db", "audible", "first", "queries", "seconds")
+
+
+def summary_of(cell: Cell, rows: Iterable[Mapping[str, Any]], key: str = "") -> dict[str, Any]:
+    """Figures of one cell, rates in percent with 95 % bootstrap intervals over utterances.
+
+    Where most of what is said is written without spaces between words, errors are those in
+    characters: ``headline`` is then ``cer``, which has an interval, and is that of clean speech and
+    that against the target, too.
+
+    ``first``, the steps until an attack first saw its goal reached, is the mean of those that did.
+    """
+    numbers, unit = _numbers(rows)
+
+    def column(name: str) -> list[float]:
+        return [value for value in numbers[name].tolist() if not math.isnan(value)]
+
+    def counts(which: str, unit: str) -> tuple[list[float], list[float]]:
+        return column(f"{which} {unit}"), column(f"{which} {unit} of")
+
+    words = counts("adversarial", "words")
+    low, high = bootstrap(*words) or (None, None)
+    reached = column("reached")
+
+    def mean(name: str) -> float | None:
+        values = column(name)
+        return math.fsum(values) / len(values) if values else None  # in any order
+
+    audible = mean("audible")
+    summary = {
+        **asdict(cell),
+        "key": key or cell.key,
+        "n": len(numbers["seconds"]),
+        "wer": rate(*words),
+        "wer_low": low,
+        "wer_high": high,
+        "cer": rate(*counts("adversarial", "chars")),
+        "benign_wer": rate(*counts("benign", "words")),
+        "target_wer": rate(*counts("target", "words")),
+        "success": rate(reached, [1] * len(reached)),
+        "snr_db": mean("snr_db"),
+        "audible": None if audible is None else 100 * audible,
+        "first": mean("first"),
+        "queries": mean("queries"),
+        "seconds_per_utterance": mean("seconds"),
+    }
+    if unit == "chars":
+        low, high = bootstrap(*counts("adversarial", unit)) or (None, None)
+        summary |= {
+            "headline": "cer",
+            "cer_low": low,
+            "cer_high": high,
+            "benign_cer": rate(*counts("benign", unit)),
+            "target_cer": rate(*counts("target", unit)),
+        }
+    return summary
+
+
+def _numbers(rows: Iterable[Mapping[str, Any]]) -> tuple[dict[str, NDArray[np.float64]], str]:
+    """The numbers of all rows by name, NaN for what is missing, and the unit of errors."""
+    said = array("q"), array("q")
+    found = {name: array("d") for name in FIGURES}
+    for which in ("benign", "adversarial", "target"):
+        for unit in ("words", "chars"):
+            found |= {f"{which} {unit}": array("d"), f"{which} {unit} of": array("d")}
+    for row in rows:
+        for own, number in zip(said, letters(str(row.get("reference", ""))), strict=True):
+            own.append(number)
+        for name in FIGURES:
+            value = row.get(name)  # rows of an earlier version lack some
+            found[name].append(math.nan if value is None else value)
+        for which, units in row["counts"].items():
+            for unit in ("words", "chars"):
+                edits, total = units[unit] if units else (math.nan, math.nan)
+                found[f"{which} {unit}"].append(edits)
+                found[f"{which} {unit} of"].append(total)
+    unit = unit_of(zip(*said, strict=True))
+    return {name: np.array(values, dtype=np.float64) for name, values in found.items()}, unit

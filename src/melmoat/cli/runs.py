@@ -1,0 +1,86 @@
+"""Commands on runs' folders: ``melmoat export``, ``merge`` and ``rm``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from melmoat.cli.reading import RunArgument
+
+runs = typer.Typer()
+
+
+@runs.command()
+def export(
+    run: RunArgument,
+    format: Annotated[
+        Literal["csv", "json", "latex", "markdown"],
+        typer.Option(help="csv and json: figures; latex and markdown: a table."),
+    ] = "csv",
+    rows: Annotated[
+        bool, typer.Option("--rows", help="One line an utterance, not a cell (csv, json).")
+    ] = False,
+    audio: Annotated[
+        Path | None,
+        typer.Option(help="Copy the adversarial audio into this folder, with manifest.jsonl."),
+    ] = None,
+) -> None:
+    """Print a run's figures for other programs, or copy its adversarial audio.
+
+    The manifest has a JSON object a line: audio_filepath, text, and the row's fields.
+    """
+    from melmoat.bench.results import as_json
+    from melmoat.errors import MelmoatError
+    from melmoat.report.export import flat, write_audio
+    from melmoat.runs import Run
+
+    opened = Run(run)
+    if audio is not None:
+        manifest, count = write_audio(run, opened.results, audio)
+        typer.echo(f"{manifest}: {count} recordings. Use it as manifest:{manifest}")
+        return
+    if rows and format in ("latex", "markdown"):
+        raise MelmoatError("--rows goes with --format csv or json")
+    if format == "json":
+        typer.echo(as_json(opened.rows() if rows else flat(opened.summary)))
+    elif format == "csv":
+        typer.echo(opened.to_csv(rows=rows), nl=False)
+    else:
+        typer.echo(opened.to_latex() if format == "latex" else opened.to_markdown(), nl=False)
+
+
+@runs.command()
+def merge(
+    run: RunArgument,
+    other: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs to add to it.")],
+) -> None:
+    """Add the rows and audio of other runs to the first one, which may be a new folder.
+
+    Runs that measured the same utterance differently are not merged.
+    """
+    from melmoat.bench.merging import merge as put_together
+
+    for folder in other:
+        added = put_together(run, folder)
+        typer.echo(f"{folder}: {added} rows added to {run}")
+
+
+@runs.command()
+def rm(
+    run: RunArgument,
+    row: Annotated[str, typer.Argument(help="A cell by its name or label, or a part of it.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete a cell from a run: its rows and audio."""
+    from melmoat.bench.compare import find_row
+    from melmoat.bench.merging import remove
+    from melmoat.bench.results import read_results
+
+    found = find_row(read_results(run), row, run)
+    said = f"{found.name} ({len(found.rows)} rows)"
+    if not yes and not typer.confirm(f"delete {said} from {run}?"):
+        raise typer.Exit(1)
+    remove(run, [found.key])
+    typer.echo(f"deleted {said}")

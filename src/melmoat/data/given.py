@@ -1,0 +1,90 @@
+"""Speech from memory: kept as files, so that what was measured can be heard, read and gone on with.
+
+An utterance's id has a digest of its samples: other sound under the same text is another corpus.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+from lhotse import CutSet
+from numpy.typing import NDArray
+
+from melmoat.audio import RATE, check
+from melmoat.data.entries import CorpusError
+
+
+def is_speech(given: object) -> bool:
+    """Whether ``given`` is a Lhotse CutSet or a list of pairs of a wave and a text."""
+    if isinstance(given, CutSet):
+        return True
+    return isinstance(given, Sequence) and not isinstance(given, str) and any(map(_pair, given))
+
+
+def _pair(one: object) -> bool:
+    return (
+        isinstance(one, list | tuple)
+        and len(one) == 2
+        and isinstance(one[1], str)
+        and not isinstance(one[0], str)
+    )
+
+
+def keep(given: Any, folder: Path) -> tuple[str, str]:
+    """Write speech into a folder of its own under ``folder``, if it is not there yet.
+
+    Returns:
+        The spec of the corpus, and what to call it.
+
+    Raises:
+        CorpusError: it is neither a CutSet nor pairs, or holds nothing.
+        AudioError: a wave that cannot be speech.
+    """
+    if isinstance(given, CutSet):
+        text = "".join(json.dumps(cut.to_dict()) + "\n" for cut in given)
+        path = folder / f"{_digest(text.encode())}.jsonl"
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return f"lhotse:({path})", f"{len(text.splitlines())} cuts"
+    if not is_speech(given):
+        raise CorpusError(
+            f"data: got a {type(given).__name__}; expected a corpus's spec, a Lhotse CutSet, or a "
+            "list of pairs (wave, text)"
+        )
+    if odd := [i for i, one in enumerate(given) if not _pair(one)]:
+        raise CorpusError(f"data: item {odd[0]} is no pair (wave, text)")
+    waves = [_wave(wave, f"data, item {i}") for i, (wave, _) in enumerate(given)]
+    ids = [f"{i:04}-{_digest(wave.tobytes())[:8]}" for i, wave in enumerate(waves)]
+    texts = [" ".join(text.split()) for _, text in given]
+    rows = [f"{name}\t{text}\t{name}.wav\n" for name, text in zip(ids, texts, strict=True)]
+    table = "id\ttext\tpath\n" + "".join(rows)
+    home = folder / _digest(table.encode())
+    home.mkdir(parents=True, exist_ok=True)
+    for name, wave in zip(ids, waves, strict=True):
+        if not (home / f"{name}.wav").exists():
+            soundfile.write(home / f"{name}.wav", wave, RATE, subtype="FLOAT")
+    (home / "transcripts.tsv").write_text(table, encoding="utf-8")
+    return f"tsv:({home})", f"{len(waves)} recordings"
+
+
+def _wave(given: Any, name: str) -> NDArray[np.float32]:
+    wave = given.detach().cpu() if isinstance(given, torch.Tensor) else np.asarray(given)
+    made = torch.as_tensor(wave)
+    if made.dim() != 1 or not made.is_floating_point():
+        raise CorpusError(
+            f"{name}: a wave of shape {list(made.shape)} and type {made.dtype}; expected a 1-D "
+            "array of floats, full scale 1, at 16 kHz (divide 16-bit integers by 32768)"
+        )
+    samples: NDArray[np.float32] = check(made.float(), name).numpy()
+    return samples
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]

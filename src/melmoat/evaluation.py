@@ -1,0 +1,234 @@
+"""The front door: attack systems on a corpus and measure what comes of it.
+
+:func:`evaluate` takes specs or objects. :func:`measure` is what stands behind it and behind
+``melmoat bench``: it runs cells, and gives back a :class:`melmoat.runs.Run`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import warnings
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from melmoat.attacks import ATTACKS, Attack
+from melmoat.bench.cell import Cell, grid
+from melmoat.bench.executors import EXECUTORS, Executor, Here
+from melmoat.bench.labels import Labels, cell_name, of_parts
+from melmoat.bench.runner import Runner
+from melmoat.bench.store import Store, StoreError
+from melmoat.bench.work import Choose
+from melmoat.data import CORPORA
+from melmoat.data.given import is_speech, keep
+from melmoat.defenses import DEFENSES, Defense
+from melmoat.devices import CPU
+from melmoat.errors import MelmoatError
+from melmoat.handed import hand, is_object, name_of, untold
+from melmoat.models import MODELS, Recognizer
+from melmoat.models import own as own_models
+from melmoat.progress import Progress, silent
+from melmoat.runs import Run
+from melmoat.spec import Family
+
+T = TypeVar("T")
+Several: TypeAlias = "str | T | Sequence[str | T] | Mapping[str, str | T]"
+
+
+class RunWarning(UserWarning):
+    """A run that is whole but for some utterances."""
+
+
+def evaluate(
+    model: Several[Recognizer] = "ds2-an4",
+    defense: Several[Defense] = "none",
+    attacks: Several[Attack] = "none",
+    data: Any = "demo",
+    out: str | Path | None = None,
+    *,
+    limit: int = 0,
+    seed: int = 0,
+    batch: int = 8,
+    seconds: float = 0,
+    save_audio: bool = False,
+    executor: str | Executor = "here",
+    device: str = CPU,
+    progress: Progress | None = None,
+    choose: Choose = "shuffled",
+) -> Run:
+    """Measure every model behind every defense under every attack.
+
+    A part is a spec, an object of your own, a list of them, or a mapping from what each is to be
+    called to it: ``defense={"RS": "rs:snr=15", "mine": Coarse(bits=6)}``.
+
+    Args:
+        model: recognizers (docs/recognizers.md says what an object needs).
+        defense: defenses (docs/defenses.md).
+        attacks: attacks.
+        data: corpora, among them a Lhotse CutSet or a list of pairs (wave, text). A wave is a 1-D
+            tensor or array of 16 kHz, full scale 1.
+        out: the run's folder; the same folder goes on where a run was stopped. If None, a folder
+            that is deleted with the Run.
+        limit: utterances of each corpus; 0 for all.
+        seed: of every random draw.
+        batch: utterances attacked together.
+        seconds: most audio of a batch, padding included; 0 for no bound.
+        save_audio: keep clean, adversarial and defended audio (:meth:`melmoat.Run.audio`).
+        executor: who works: ``here``, ``processes:workers=2``, ``ray``. Objects need ``here``.
+        device: where to compute, such as ``cuda``.
+        progress: called as ``progress(done, total, what)``, in utterances.
+        choose: which utterances ``limit`` takes: ``shuffled``, so that a larger limit adds to a
+            smaller one, or ``spread`` evenly over the corpus.
+
+    Raises:
+        MelmoatError: a part that does not exist or is none, or a cell in which every utterance
+            failed.
+
+    Warns:
+        RunWarning: some utterances failed; ``Run.failures`` has them.
+    """
+    who = EXECUTORS.build(executor) if isinstance(executor, str) else executor
+    home = _Temporary() if out is None else None
+    folder = home.path if home else Path(str(out))
+    named = {
+        "model": _parts(MODELS, model, _recognizer),
+        "defense": _parts(DEFENSES, defense, _defense),
+        "attack": _parts(ATTACKS, attacks, _attack),
+    }
+    _check_objects([spec for specs in named.values() for spec in specs], who, folder)
+    named["data"] = _corpora(data, folder)
+    cells = grid(named["model"], named["defense"], named["attack"], named["data"], seed)
+    runner = Runner(Store(folder), batch, limit, save_audio, seconds, who, device, choose)
+    run = measure(runner, cells, of_parts(cells, named), progress, home)
+    try:
+        runner.require_whole(cells)
+    except StoreError as error:
+        if not all(result.rows for result in run.results):
+            raise
+        warnings.warn(str(error), RunWarning, stacklevel=2)
+    return run
+
+
+def measure(
+    runner: Runner,
+    cells: Sequence[Cell],
+    labels: Mapping[Cell, Labels] | None = None,
+    progress: Progress | None = None,
+    temporary: object = None,
+) -> Run:
+    """Run what is missing of ``cells``; the Run counts the utterances that ``runner`` chose, and
+    has what failed (:attr:`Run.failures`).
+
+    Args:
+        labels: what cells and their parts are called.
+        temporary: is kept as long as the Run.
+
+    Raises:
+        StoreError: the folder cannot be used.
+    """
+    store, tell = runner.store, progress or silent
+    chosen = {cell: frozenset(cut.id for cut in runner.cuts(cell)) for cell in cells}
+    total, done = sum(map(len, chosen.values())), 0.0
+    store.begin(cells, runner.asked(), labels)
+    names = store.labels()
+
+    def tick(cell: Cell, amount: float) -> None:
+        nonlocal done
+        done += amount
+        tell(done, total, cell_name(cell, names.get(cell)))
+
+    runner.run(cells, tick)
+    store.summarise()
+    return Run(store.folder, {cell.key: ids for cell, ids in chosen.items()}, temporary)
+
+
+class _Temporary:
+    """A folder that is deleted when nobody holds this."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="melmoat-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+
+def _parts(family: Family[T], given: Any, check: Callable[[Any], None]) -> dict[str, str]:
+    """Labels by spec, empty where there is none; objects are handed over."""
+    specs: dict[str, str] = {}
+    for label, one in _listed(given):
+        if isinstance(one, type):
+            name = one.__name__
+            raise MelmoatError(f"{family.kind}: {name} is a class; give an object, {name}(...)")
+        if not isinstance(one, str):
+            check(one)
+        spec = one if isinstance(one, str) else hand(family, one)
+        specs[str(family.parse(spec))] = label
+    if not specs:
+        raise MelmoatError(f"no {family.kind} is given")
+    return specs
+
+
+def _corpora(given: Any, folder: Path) -> dict[str, str]:
+    """The same of corpora; speech from memory is written into the run's folder."""
+    specs: dict[str, str] = {}
+    for label, one in [("", given)] if is_speech(given) else _listed(given):
+        spec, name = (one, "") if isinstance(one, str) else keep(one, folder / "data")
+        specs[str(CORPORA.parse(spec))] = label or name
+    return specs
+
+
+def _listed(given: Any) -> Iterable[tuple[str, Any]]:
+    """What was given, one by one, with its label or an empty text."""
+    if isinstance(given, Mapping):
+        return [(str(label), one) for label, one in given.items()]
+    several = isinstance(given, list | tuple)
+    return [("", one) for one in (given if several else [given])]
+
+
+def _check_objects(specs: Iterable[str], executor: Executor, folder: Path) -> None:
+    """Check that objects are used where they can be, and that no rows are mixed.
+
+    Raises:
+        MelmoatError: another executor than this process; or the folder has rows of an object that
+            cannot be told from this one.
+    """
+    objects = [spec for spec in specs if is_object(spec)]
+    if objects and not isinstance(executor, Here):
+        raise MelmoatError(
+            f"{name_of(objects[0])} is an object, and objects stay in this process: leave out "
+            "executor=, or give a spec, python:MODULE:FACTORY"
+        )
+    unknown = {name_of(spec) for spec in objects if untold(spec)}
+    there = {
+        name_of(spec)
+        for cell in Store(folder).cells()
+        for spec in (cell.model, cell.defense, cell.attack)
+        if untold(spec)
+    }
+    if both := sorted(unknown & there):
+        raise MelmoatError(
+            f"{folder} has rows of an object called {both[0]}, and it cannot be told whether this "
+            "is the same one: its code is not in a file, or it holds what cannot be compared. "
+            "Give another out=, or make it a dataclass in a file"
+        )
+
+
+def _recognizer(thing: Any) -> None:
+    own_models.check(thing)
+
+
+def _defense(thing: Any) -> None:
+    if not callable(getattr(thing, "wrap", None)):
+        raise MelmoatError(
+            f"a {type(thing).__name__} is no defense; expected a melmoat.defenses.FrontEnd, or an "
+            "object with a method wrap (docs/defenses.md)"
+        )
+
+
+def _attack(thing: Any) -> None:
+    lacks = [name for name in ("budget", "evaluations", "goal") if not hasattr(thing, name)]
+    if lacks or not callable(thing):
+        raise MelmoatError(
+            f"a {type(thing).__name__} is no attack: it has no {', '.join(lacks) or '__call__'}; "
+            "subclass melmoat.attacks.Ball and write __call__(model, audio, goal, draws)"
+        )

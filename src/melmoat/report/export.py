@@ -1,0 +1,155 @@
+"""A run's figures and audio for other programs: CSV, LaTeX, Markdown, a manifest of audio."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from melmoat.bench import saved
+from melmoat.bench.labels import PARTS, shown, system
+from melmoat.bench.results import Result
+from melmoat.bench.store import StoreError, write_text, writing
+from melmoat.report.tables import Summary, attack_name, grid, headline, title, wer
+
+_LATEX = {c: rf"\{c}" for c in "&%$#_{}"} | {
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "\\": r"\textbackslash{}",
+}
+
+
+def flat(summary: Summary) -> list[dict[str, Any]]:
+    """One object a cell without anything nested: what it is called, then its specs and figures."""
+    return [_names(cell) | {k: v for k, v in cell.items() if k != "labels"} for cell in summary]
+
+
+def _names(cell: Mapping[str, Any]) -> dict[str, Any]:
+    own = cell.get("labels")
+    named = {"system_name": system(cell["model"], cell["defense"], own)}
+    return named | {f"{part}_name": shown(part, cell[part], own) for part in PARTS[2:]}
+
+
+def csv_text(lines: Sequence[Mapping[str, Any]]) -> str:
+    """Objects as CSV; columns in the order in which they are first met, nothing for None."""
+    out = io.StringIO()
+    fields = list(dict.fromkeys(name for line in lines for name in line))
+    writer = csv.DictWriter(out, fields, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return out.getvalue()
+
+
+def markdown(summary: Summary) -> str:
+    """One table for each corpus and seed: systems down, attacks across, error rates with their 95 %
+    intervals."""
+    parts = []
+    for heading, heads, lines in _grids(summary):
+        rows = [[_md(text) for text in line] for line in [heads, *lines]]
+        rule = "|---" * len(heads) + "|"
+        text = [f"| {' | '.join(row)} |" for row in rows]
+        parts.append("\n".join([f"{_md(heading)}\n", text[0], rule, *text[1:]]))
+    return "\n\n".join(parts) + "\n"
+
+
+def latex(summary: Summary) -> str:
+    """The same as ``tabular`` environments with the rules of the package ``booktabs``."""
+    parts = []
+    for heading, heads, lines in _grids(summary):
+        rows = [" & ".join(map(_tex, line)) + r" \\" for line in [heads, *lines]]
+        named = sum(head in ("system", "model", "defense") for head in heads[:2])
+        columns = "l" * named + "r" * (len(heads) - named)
+        parts.append(
+            "\n".join(
+                [
+                    f"% {heading}; needs \\usepackage{{booktabs}}",
+                    rf"\begin{{tabular}}{{{columns}}}",
+                    r"\toprule",
+                    rows[0],
+                    r"\midrule",
+                    *rows[1:],
+                    r"\bottomrule",
+                    r"\end{tabular}",
+                ]
+            )
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def _grids(summary: Summary) -> Iterable[tuple[str, list[str], list[list[str]]]]:
+    """Title, heads and lines of each table, as text."""
+    for group in dict.fromkeys((c["data"], c["seed"]) for c in summary):
+        cells = [c for c in summary if (c["data"], c["seed"]) == group]
+        attacks = list(dict.fromkeys(c["attack"] for c in cells))
+        most = max(c["n"] for c in cells)
+        heads, found = grid(cells)
+        lines = [[*names, *(_rate(own.get(a), most) for a in attacks)] for names, own in found]
+        yield title(cells), [*heads, *(attack_name(cells, a) for a in attacks)], lines
+
+
+def _rate(cell: Mapping[str, Any] | None, most: int) -> str:
+    return "-" if cell is None or cell[headline(cell)] is None else wer(cell, most)
+
+
+def _md(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def _tex(text: str) -> str:
+    """Text that LaTeX prints as it is.
+
+    >>> _tex("l2 20 dB & 5 %")
+    'l2 20 dB \\\\& 5 \\\\%'
+    """
+    return "".join(_LATEX.get(letter, letter) for letter in text)
+
+
+def write_audio(folder: Path, results: Iterable[Result], out: Path) -> tuple[Path, int]:
+    """Copy a run's adversarial audio, with a manifest of a JSON object a line.
+
+    Each line has ``audio_filepath``, relative to the manifest, and ``text``, what was said: what
+    NeMo's manifests have, which ``manifest:PATH`` and other tools read. ``id`` is the cell's and
+    the utterance's; the row's other fields and the cell's specs follow.
+
+    Returns:
+        The manifest, and how many recordings it lists.
+
+    Raises:
+        StoreError: the run kept no audio, or nothing can be written.
+    """
+    lines = []
+    for result in results:
+        place = folder / "audio" / result.key
+        for name, row in result.rows.items():
+            path = saved.kept(place, name, "adversarial")
+            if path is None:
+                continue
+            target = out / result.key / path.name
+            with writing(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+            cell = result.cell
+            told = {k: v for k, v in row.items() if k not in ("id", "reference")}
+            lines.append(
+                {
+                    "audio_filepath": f"{result.key}/{path.name}",
+                    "text": row["reference"],
+                    "id": f"{result.key}/{name}",
+                    "utterance": name,
+                    "model": cell.model,
+                    "defense": cell.defense,
+                    "attack": cell.attack,
+                    **told,
+                }
+            )
+    if not lines:
+        raise StoreError(
+            f"{folder}: no audio was kept; `melmoat bench --save-audio` keeps it, in another folder"
+        )
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    write_text(out / "manifest.jsonl", text)
+    return out / "manifest.jsonl", len(lines)

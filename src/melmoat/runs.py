@@ -1,0 +1,243 @@
+"""A run's folder as an object: its figures, its rows, what is to be made of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from melmoat import audio
+from melmoat.audio import Audio
+from melmoat.bench import saved
+from melmoat.bench.audit import Audited, audit
+from melmoat.bench.cell import Cell
+from melmoat.bench.compare import compare_results, find_row
+from melmoat.bench.merging import merge
+from melmoat.bench.results import Comparison, Result, read_results
+from melmoat.bench.store import Store, StoreError, write_text
+from melmoat.bench.suite import Suite
+from melmoat.bench.summary import summary_of
+from melmoat.decoding import probe
+from melmoat.errors import MelmoatError
+from melmoat.report import export
+from melmoat.report.tables import markdown, robustness
+
+if TYPE_CHECKING:
+    import pandas
+
+Which = str | Cell | Mapping[str, Any]
+
+
+class Run:
+    """What was measured into a folder.
+
+    ``print(run)`` shows the table. A run that :func:`melmoat.evaluate` gave back has the cells and
+    utterances that this call asked for; one that is opened from its folder has all that are there.
+
+    Args:
+        folder: of the run.
+        chosen: utterances by the key of a cell, to count those alone.
+        temporary: is kept as long as this object.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        chosen: Mapping[str, Set[str]] | None = None,
+        temporary: object = None,
+    ) -> None:
+        self.folder = Path(folder)
+        self._chosen, self._temporary = chosen, temporary
+        _ = self._read()  # a folder that is no run is told at once
+
+    def _read(self) -> list[Result]:
+        found = read_results(self.folder)
+        if self._chosen is None:
+            return found
+        there = {result.key: result for result in found}
+        return [
+            replace(there[key], rows={i: row for i, row in there[key].rows.items() if i in ids})
+            for key, ids in self._chosen.items()
+        ]
+
+    @property
+    def results(self) -> list[Result]:
+        """Its cells with their rows."""
+        return self._read()
+
+    @property
+    def summary(self) -> list[dict[str, Any]]:
+        """The figures of each cell: rates in percent with 95 % intervals."""
+        return [
+            summary_of(r.cell, r.rows.values(), r.key) | ({"labels": r.labels} if r.labels else {})
+            for r in self._read()
+        ]
+
+    @property
+    def failures(self) -> dict[str, dict[str, str]]:
+        """Errors by the key of a cell and by utterance, of those that have no row."""
+        store = Store(self.folder)
+        found = {}
+        for result in self._read():
+            ids = None if self._chosen is None else self._chosen[result.key]
+            errors = {
+                name: error
+                for name, error in store.failures_of(result.key).items()
+                if ids is None or name in ids
+            }
+            if errors:
+                found[result.key] = errors
+        return found
+
+    def rows(self, which: Which | None = None) -> list[dict[str, Any]]:
+        """One object an utterance (docs/reading-a-run.md says what is in it).
+
+        Args:
+            which: a cell: its name or label, or a part of that only it has; or a line of
+                ``summary``. None: all, each with its cell's parts.
+
+        Raises:
+            MelmoatError: no such cell, or several.
+        """
+        if which is not None:
+            return [dict(row) for row in self._find(which).rows.values()]
+        return [
+            {**_parts(result), **row} for result in self._read() for row in result.rows.values()
+        ]
+
+    def _find(self, which: Which) -> Result:
+        found = self._read()
+        if isinstance(which, Cell):
+            which = {"key": next((r.key for r in found if r.cell == which), str(which))}
+        text = which if isinstance(which, str) else str(which["key"])
+        return find_row(found, text, self.folder)
+
+    def to_pandas(self, rows: bool = False) -> pandas.DataFrame:
+        """The summary as a data frame, or all rows.
+
+        Raises:
+            MelmoatError: pandas is not installed.
+        """
+        try:
+            from pandas import DataFrame
+        except ModuleNotFoundError as error:
+            raise MelmoatError('to_pandas needs pandas: pip install "melmoat[pandas]"') from error
+        return DataFrame(self.rows() if rows else export.flat(self.summary))
+
+    def to_csv(self, path: str | Path | None = None, rows: bool = False) -> str:
+        """The summary as CSV, or all rows; written to ``path`` if one is given."""
+        lines = self.rows() if rows else export.flat(self.summary)
+        return _kept(export.csv_text(lines), path)
+
+    def to_latex(self, path: str | Path | None = None) -> str:
+        """A ``tabular`` for each corpus: systems down, attacks across (package booktabs)."""
+        return _kept(export.latex(self.summary), path)
+
+    def to_markdown(self, path: str | Path | None = None) -> str:
+        """The same as Markdown."""
+        return _kept(export.markdown(self.summary), path)
+
+    def suite_table(self, suite: Suite, data: str = "", seed: int = 0) -> str:
+        """A suite's table as Markdown, written into the folder too.
+
+        Its other cells that are in the folder stand in it with all that was measured of them. So do
+        all cells of a suite whose utterances are spread over the corpus: such choices do not nest,
+        and suites that share a folder share what was measured.
+        """
+        everything = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
+        chosen = self.summary if suite.choose == "shuffled" else []
+        found = {one["key"]: one for one in [*everything, *chosen]}
+        cells = suite.cells(data, seed).items()
+        text = markdown(suite, {where: found[c.key] for where, c in cells if c.key in found})
+        write_text(self.folder / suite.file(data or suite.data, seed), text + "\n")
+        return text
+
+    def compare(
+        self, other: Run | str | Path | None = None, rows: Sequence[str] = (), target: bool = False
+    ) -> list[Comparison]:
+        """Differences between rows, utterance by utterance, with their intervals.
+
+        Args:
+            other: another run, whose same cells are compared; None: the rows of this one.
+            rows: two rows by name or label.
+            target: compare the WER against the attacker's text.
+        """
+        if other is None:
+            return compare_results(self._read(), self.folder, None, None, rows, target)
+        run = other if isinstance(other, Run) else Run(other)
+        return compare_results(self._read(), self.folder, run.results, run.folder, rows, target)
+
+    def audit(self, bare: bool = False) -> list[Audited]:
+        """Signs of a false sense of security in each defended row (``melmoat audit``)."""
+        return audit(self._read(), bare)
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write the run as one page; into its folder with the same as Markdown, or to ``path``."""
+        from melmoat.report.page import render, write_report
+
+        if path is None:
+            return write_report(self.folder)[0]
+        write_text(Path(path), render(self.folder)[0])
+        return Path(path)
+
+    def audio(self, utterance: str, which: Which | None = None) -> dict[str, Audio]:
+        """What was kept of an utterance's sound: ``clean``, ``adversarial`` and, behind a defense
+        that is a function of audio, ``defended``.
+
+        Args:
+            which: the cell, as for :meth:`rows`; may be left out where one alone kept it.
+
+        Raises:
+            MelmoatError: no such cell, or none kept its sound, or several did.
+        """
+        cells = self._read() if which is None else [self._find(which)]
+        found = {r.name: kept for r in cells if (kept := dict(self._kept(r.key, utterance)))}
+        if len(found) != 1:
+            names = "".join(f"\n  {name}" for name in found)
+            why = f"several cells kept {utterance}; name one:{names}"
+            raise StoreError(
+                why
+                if found
+                else f"{self.folder}: no audio of {utterance} (evaluate with "
+                "save_audio=True keeps it)"
+            )
+        return next(iter(found.values()))
+
+    def _kept(self, key: str, utterance: str) -> Iterator[tuple[str, Audio]]:
+        for kind in ("clean", "adversarial", "defended"):
+            path = saved.kept(self.folder / "audio" / key, utterance, kind)
+            if path is not None:
+                yield kind, audio.load(path, probe(path, str(path)).rate)
+
+    def merge(self, other: Run | str | Path) -> Run:
+        """Add the rows of another run to this folder; this run then has all that is there.
+
+        Raises:
+            StoreError: the two have different rows of one utterance; nothing is changed then.
+        """
+        merge(self.folder, other.folder if isinstance(other, Run) else Path(other))
+        self._chosen = None
+        return self
+
+    def __repr__(self) -> str:
+        console = Console(width=100, no_color=True, file=None, highlight=False)
+        with console.capture() as text:
+            for table in robustness(self.summary):
+                console.print(table)
+        return text.get().rstrip()
+
+
+def _parts(result: Result) -> dict[str, Any]:
+    cell = result.cell
+    named = {"system_name": result.system_name, "attack_name": result.attack_name}
+    return named | asdict(cell)
+
+
+def _kept(text: str, path: str | Path | None) -> str:
+    if path is not None:
+        write_text(Path(path), text)
+    return text
