@@ -52,6 +52,7 @@ class Hum(Ball):
     """Adds a tone, as loud as the budget allows."""
 
     hertz: float = 50.0
+    access = "control"
     evaluations = 0
 
     def __call__(self, model: Recognizer, audio: Audio, goal: object, draws: Draws) -> Audio:

@@ -32,7 +32,6 @@ LAYERS = [
         "own",
         "plugins",
         "resampling",
-        "__init__",
     },
     {"metrics"},
     {"data", "models", "vocoders"},
@@ -42,7 +41,7 @@ LAYERS = [
     {"report"},
     {"runs"},
     {"evaluation"},
-    {"cli", "server", "__main__"},
+    {"cli", "server", "__main__", "__init__"},
 ]
 RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 FILES = sorted(HOME.rglob("*.py"))

@@ -44,7 +44,7 @@ def hand(family: Family[T], thing: T) -> str:
     """Make ``thing`` a part of ``family`` in this process.
 
     Returns:
-        Its spec, ``object:NAME,code=FINGERPRINT``.
+        Its spec, ``object:NAME,code=FINGERPRINT``; of an attack with its ``access``.
     """
     name = called(thing)
     try:
@@ -53,7 +53,7 @@ def hand(family: Family[T], thing: T) -> str:
         code = UNTOLD + secrets.token_hex(4)
     _objects[family.kind, name, code] = thing
 
-    def find(name: str, code: str) -> Any:
+    def find(name: str, code: str, access: str = "") -> Any:
         """An object that this process was given."""
         try:
             return _objects[family.kind, name, code]
@@ -64,7 +64,9 @@ def hand(family: Family[T], thing: T) -> str:
             ) from None
 
     family.table.setdefault(OBJECT, find)
-    return str(family.parse(f"{OBJECT}:({name}),code={code}"))
+    access = getattr(thing, "access", "") if family.kind == "attack" else ""
+    also = f",access={access}" if access else ""
+    return str(family.parse(f"{OBJECT}:({name}),code={code}{also}"))
 
 
 def is_object(spec: str) -> bool:

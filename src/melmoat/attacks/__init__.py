@@ -70,8 +70,8 @@ class Attacks(Family[Attack]):
     def access(self, spec: Spec) -> Access | None:
         """What the attack of ``spec`` has of the judged system, without building it; None where
         somebody's own module would have to say."""
-        if spec.foreign:
-            return cast(Access | None, spec.args.get("access"))
+        if "access" in spec.args:  # of somebody's own, or of an object
+            return cast(Access | None, spec.args["access"] or None)
         return access_of(spec.factory)
 
 
@@ -109,9 +109,9 @@ __all__ = [
     "CW2018",
     "NES",
     "PGD",
-    "Access",
     "Aim",
     "Attack",
+    "Attacks",
     "Ball",
     "Genetic",
     "Goal",
@@ -124,6 +124,7 @@ __all__ = [
     "Untargeted",
     "access_of",
     "build",
+    "python",
     "transfer",
     "universal",
 ]

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from melmoat.attacks import ATTACKS, Access
-from melmoat.attacks.base import Ball
+from melmoat.attacks import ATTACKS
+from melmoat.attacks.base import Access, Ball
 from melmoat.attacks.budgets import Budget
 from melmoat.bench.cell import foreign
 from melmoat.defenses import DEFENSES
