@@ -9,7 +9,7 @@ demo: .venv/demo
 	$(BIN)/melmoat demo
 
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 test-slow: .venv/done
 	$(BIN)/python -m pytest -m slow

@@ -220,6 +220,8 @@ def test_every_attack_is_tested_here() -> None:
     assert {s.partition(":")[0] for s in SPECS} | {"python"} == set(attacks.ATTACKS.table)
 
 
-@pytest.mark.parametrize("name", attacks.ATTACKS.table)
+@pytest.mark.parametrize(
+    "name", sorted(set(attacks.ATTACKS.table) - {"python"})
+)  # which says it when made
 def test_every_attack_says_what_access_it_has(name: str) -> None:
     assert attacks.access_of(attacks.ATTACKS.table[name]) in attacks.ACCESSES

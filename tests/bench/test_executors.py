@@ -101,7 +101,7 @@ DEADLY = "python:tests.bench.deadly:Deadly"
 def test_an_utterance_that_ends_its_process_takes_no_other_with_it(tmp_path: Path) -> None:
     (cell,) = grid([DEADLY], ["none"], ["none"], ["demo"])
     store, total = Store(tmp_path / "run"), []
-    runner = Runner(store, batch=3, limit=3, executor=Processes(1, 1))
+    runner = Runner(store, batch=3, limit=3, executor=Processes(1, 1), choose="spread")
     runner.run([cell], lambda _, amount: total.append(amount))
     asked = {cut.id for cut in runner.cuts(cell)}
     assert {row["id"] for row in store.rows(cell)} == asked - {CULPRIT}
@@ -110,12 +110,14 @@ def test_an_utterance_that_ends_its_process_takes_no_other_with_it(tmp_path: Pat
     assert sum(total) == pytest.approx(3)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_nor_on_a_cluster(tmp_path: Path) -> None:
     (cell,) = grid([DEADLY], ["none"], ["none"], ["demo"])
     store = Store(tmp_path / "run")
     executor = EXECUTORS.build("ray:workers=1,threads=1")
-    Runner(store, batch=3, limit=3, executor=executor).run([cell], ignore)
+    runner = Runner(store, batch=3, limit=3, executor=executor, choose="spread")
+    runner.run([cell], ignore)
     assert len(store.rows(cell)) == 2
     assert list(store.failures(cell)) == [CULPRIT]
 
