@@ -84,6 +84,8 @@ def parts(one: File) -> Iterator[Part]:
     """
     one.file.seek(0)
     head = one.file.read(12)
+    if not head:
+        raise AudioError(f"{one.name}: the file is empty (0 bytes)")
     if head[:3] == b"ID3":  # which some programs put before anything
         one.file.seek(0)
         data, at = one.file.read(), 0
