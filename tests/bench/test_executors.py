@@ -98,7 +98,10 @@ CULPRIT = "demo-0001-flite-slt"  # of the first three of the demo corpus the lon
 DEADLY = "python:tests.bench.deadly:Deadly"
 
 
-def test_an_utterance_that_ends_its_process_takes_no_other_with_it(tmp_path: Path) -> None:
+def test_an_utterance_that_ends_its_process_takes_no_other_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("melmoat.bench.executors.TRIES", 1)  # each costs a new process
     (cell,) = grid([DEADLY], ["none"], ["none"], ["demo"])
     store, total = Store(tmp_path / "run"), []
     runner = Runner(store, batch=3, limit=3, executor=Processes(1, 1), choose="spread")
