@@ -207,8 +207,6 @@ def read(path: str | os.PathLike[str], rate: int = RATE, channel: Channel = "mix
         raise AudioError(f"{name}: a folder, not a recording")
     if not Path(path).is_file():
         raise AudioError(f"{name}: no such file")
-    if Path(path).stat().st_size == 0:
-        raise AudioError(f"{name}: the file is empty (0 bytes)")
     decoded = decoding.decode(path, name, channel=channel)
     for note in decoded.notes:
         warnings.warn(f"{name}: {note}", AudioWarning, stacklevel=2)

@@ -10,15 +10,10 @@ from melmoat.bench.store import Store
 from melmoat.cli.app import app
 from melmoat.errors import MelmoatError
 from melmoat.runs import Run
+from tests.cli.test_reading import run
 from tests.test_runs import results, write
 
 CLI = CliRunner()
-
-
-def run(*words: object, code: int = 0) -> str:
-    found = CLI.invoke(app, [str(w) for w in words], catch_exceptions=False)
-    assert found.exit_code == code, found.output
-    return found.stdout
 
 
 @pytest.fixture
