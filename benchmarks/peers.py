@@ -34,7 +34,7 @@ from torch import Tensor
 from melmoat import attacks, data, defenses, models
 from melmoat.attacks import Untargeted
 from melmoat.audio import Audio
-from melmoat.bench.work import choose, plan
+from melmoat.bench.worker import choose, plan
 from melmoat.memory import keep_freed_memory
 from melmoat.metrics.distortion import snr_db
 from melmoat.metrics.errors import word_edits

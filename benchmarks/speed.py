@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from melmoat import data, defenses, models, vocoders
 from melmoat.attacks import PGD, Untargeted
 from melmoat.audio import Audio
-from melmoat.bench.work import plan
+from melmoat.bench.worker import plan
 from melmoat.draws import Draws
 from melmoat.memory import keep_freed_memory
 from melmoat.models.deepspeech2 import MaskedConv, SumRNN

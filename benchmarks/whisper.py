@@ -21,12 +21,12 @@ import transformers
 
 from melmoat import data, models
 from melmoat.audio import Audio
-from melmoat.bench.work import choose
+from melmoat.bench.worker import choose
 from melmoat.draws import Draws
 from melmoat.memory import keep_freed_memory
 from melmoat.metrics.errors import word_edits
 from melmoat.metrics.intervals import bootstrap, rate
-from melmoat.models.whisper import Whisper
+from melmoat.models.whisper.recognizer import Whisper
 
 PADS = (1.0, 30.0)
 

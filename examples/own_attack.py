@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import torch
 
-from melmoat.attacks import Ball, Goal
+from melmoat.attacks import Goal, ThreatModel
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.models import Recognizer
 
 
 @dataclass(frozen=True)
-class Sign(Ball):
-    """``Ball`` brings the options of budget and goal: ``norm``, ``db``, ``target`` and so on."""
+class Sign(ThreatModel):
+    """``ThreatModel`` brings the options of budget and goal, such as ``norm`` and ``target``."""
 
     size: float = 1.0  # of the step, in radii of the budget
 

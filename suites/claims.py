@@ -26,7 +26,7 @@ from baselines import UNAWARE
 from effort import APGD
 from lab import COLUMNS, EOT, HOME, plainly
 
-from melmoat.bench.results import Result, compare, read_results, speakers_of
+from melmoat.analysis.results import Result, compare, read_results, speakers_of
 from melmoat.errors import MelmoatError
 from melmoat.metrics.intervals import Difference
 from melmoat.report.findings import comparison_cells

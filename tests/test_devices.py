@@ -14,11 +14,11 @@ from melmoat.bench.cell import grid
 from melmoat.bench.runner import Runner
 from melmoat.bench.store import Store
 from melmoat.cli.app import app
-from melmoat.defenses import FrontEnd, through
-from melmoat.defenses.files import Job, defend_files
+from melmoat.defenses import FrontEnd, apply
 from melmoat.devices import beside, usable
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
+from melmoat.file_jobs import Job, defend_files
 from melmoat.training.shaping import difference, measure_shaping
 from melmoat.training.universal import train_universal
 from melmoat.vocoders.mel import LAB_MEL
@@ -92,7 +92,7 @@ def test_a_front_end_must_leave_audio_where_it_was(ragged: Audio, device: str) -
             return audio.to("cpu")
 
     with pytest.raises(MelmoatError, match="Fetching was given audio on meta and gave some on cpu"):
-        through(Fetching(), ragged.to(device), Draws([1, 2, 3]))
+        apply(Fetching(), ragged.to(device), Draws([1, 2, 3]))
     with pytest.raises(ValueError, match="wav on cpu and lengths on meta"):
         Audio(ragged.wav, ragged.lengths.to(device))
 

@@ -15,15 +15,15 @@ from lhotse import CutSet
 
 import melmoat
 from melmoat import audio, data
-from melmoat.attacks import ATTACKS, Ball
+from melmoat.attacks import ATTACKS, ThreatModel
 from melmoat.audio import Audio
 from melmoat.bench.store import Store
 from melmoat.defenses import DEFENSES, FrontEnd
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
-from melmoat.handed import OBJECT
 from melmoat.models import MODELS, DeepSpeech2
 from melmoat.models.base import Recognizer
+from melmoat.objects import OBJECT
 from melmoat.runs import Run
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -48,7 +48,7 @@ class Hiss(FrontEnd):
 
 
 @dataclass(frozen=True)
-class Hum(Ball):
+class Hum(ThreatModel):
     """Adds a tone, as loud as the budget allows."""
 
     hertz: float = 50.0

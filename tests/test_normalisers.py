@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import char_edits, word_edits
-from melmoat.models.whisper_text import normaliser, normaliser_name
+from melmoat.models.whisper.text import normaliser, normaliser_name
 from melmoat.normalisers import RULES, Normaliser, basic, named, of, plain
 from melmoat.text import capitals
 from tests.languages import APART, SAID

@@ -7,9 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from melmoat import attacks, defenses
+from melmoat.analysis.variants import setting
 from melmoat.attacks import ATTACKS
 from melmoat.bench.cell import grid
-from melmoat.bench.settings import setting
 from melmoat.cli.app import app
 from melmoat.data import CORPORA, describe
 from melmoat.defenses import DEFENSES
@@ -25,10 +25,10 @@ PACKAGES = {
         "[melmoat.models]\nears = good:hush\n[melmoat.vocoders]\nvoice = good:hush\n"
         "[melmoat.corpora]\nmine = good:corpus\n",
         "from dataclasses import dataclass\n"
-        "from melmoat.attacks.base import NoAttack\nfrom melmoat.defenses import Nothing\n"
+        "from melmoat.attacks.base import NoAttack\nfrom melmoat.defenses import NoDefense\n"
         "@dataclass(frozen=True)\nclass Sign(NoAttack):\n"
         "    '''A sign.'''\n    access = 'black-box'\n    steps: int = 3\n"
-        "def hush(level: float = 1.0):\n    '''Hush.'''\n    return Nothing()\n"
+        "def hush(level: float = 1.0):\n    '''Hush.'''\n    return NoDefense()\n"
         "def corpus():\n    '''Mine.'''\n",
     ),
     "bad": (
@@ -59,7 +59,7 @@ def test_they_are_parts_as_any_other() -> None:
     assert cell.key
     assert setting("sign:steps=5").args["steps"] == 5
     assert setting("sign").access == "black-box"
-    assert isinstance(defenses.build("hush"), defenses.Nothing)
+    assert isinstance(defenses.build("hush"), defenses.NoDefense)
     assert ("ears" in MODELS.names, "voice" in VOCODERS.names) == (True, True)
     assert CORPORA.parse("mine").text == "mine"
 

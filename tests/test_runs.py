@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from melmoat import audio, data
+from melmoat.analysis.results import Result
 from melmoat.audio import Audio
-from melmoat.bench import saved
+from melmoat.bench import audio_store
 from melmoat.bench.labels import Labels
-from melmoat.bench.results import Result
 from melmoat.bench.store import Store, StoreError
 from melmoat.errors import MelmoatError
 from melmoat.report.export import write_audio
@@ -145,7 +145,7 @@ def with_audio(folder: Path, key: str, utterance: str) -> Audio:
     wave = data.read(list(data.load("demo"))[:1])
     (folder / "audio" / key).mkdir(parents=True)
     for kind in ("clean", "adversarial"):
-        audio.save(saved.file(folder / "audio" / key, utterance, kind), wave)
+        audio.save(audio_store.file(folder / "audio" / key, utterance, kind), wave)
     return wave
 
 

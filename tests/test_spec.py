@@ -9,7 +9,7 @@ from melmoat.attacks import ATTACKS
 from melmoat.data import CORPORA
 from melmoat.defenses import DEFENSES
 from melmoat.models import MODELS
-from melmoat.spec import Before, Family, SpecError
+from melmoat.spec import Before, Registry, SpecError
 
 
 @dataclass
@@ -25,7 +25,7 @@ def from_path(path: Path, width: int = 1) -> Part:
     return Part(width if path.name else 0)
 
 
-FAMILY: Family[Part] = Family("part", {"part": Part, "file": from_path})
+FAMILY: Registry[Part] = Registry("part", {"part": Part, "file": from_path})
 
 
 def of_two(path: Path, part: str, width: int = 1) -> Part:
@@ -33,7 +33,7 @@ def of_two(path: Path, part: str, width: int = 1) -> Part:
 
 
 def test_usage_shows_only_the_first_argument_without_its_key() -> None:
-    family: Family[Part] = Family("part", {"two": of_two})
+    family: Registry[Part] = Registry("part", {"two": of_two})
     assert family.usage("two") == "two:PATH,part=PART,width=1"
     assert family.parse("two:a,part=b").text == "two:a,part=b"
 
@@ -90,7 +90,7 @@ def test_a_wrong_spec_is_answered_with_what_is_known(spec: str, message: str | N
 
 
 @pytest.mark.parametrize("family", [MODELS, DEFENSES, ATTACKS, CORPORA], ids=lambda f: f.kind)
-def test_every_part_can_be_written(family: Family[object]) -> None:
+def test_every_part_can_be_written(family: Registry[object]) -> None:
     for name in family.table:
         assert family.usage(name).startswith(name)
         with pytest.raises(SpecError):
@@ -113,7 +113,7 @@ def of_late(path: Path, level: Annotated[Literal["new", "old"], Before("old")] =
 def test_an_option_that_came_late(
     written: str, text: str, lasting: str, dated: str, undated: str
 ) -> None:
-    family: Family[Part] = Family("part", {"late": of_late, "file": from_path})
+    family: Registry[Part] = Registry("part", {"late": of_late, "file": from_path})
     spec = family.parse(written)
     assert (spec.text, spec.lasting, spec.dated) == (text, lasting, dated)
     assert family.undated(written) == undated
@@ -129,10 +129,10 @@ def test_floats_keep_all_their_digits() -> None:
 NEW_ATTACK = """
 from __future__ import annotations
 from dataclasses import dataclass
-from melmoat.attacks import Aim
+from melmoat.attacks import Objective
 
 @dataclass(frozen=True)
-class New(Aim):
+class New(Objective):
     x: int = 1
 """
 
@@ -140,6 +140,6 @@ class New(Aim):
 def test_inherited_options_need_no_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "new_attack.py").write_text(NEW_ATTACK)
     monkeypatch.syspath_prepend(str(tmp_path))
-    family = Family("attack", {"new": importlib.import_module("new_attack").New})
+    family = Registry("attack", {"new": importlib.import_module("new_attack").New})
     made = family.build("new:x=2")
     assert (made.x, made.against) == (2, "benign")

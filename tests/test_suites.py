@@ -10,7 +10,7 @@ from melmoat.assets import asset
 from melmoat.bench import suite as suite_module
 from melmoat.bench.store import Store
 from melmoat.bench.suite import Row, Suite, find
-from melmoat.bench.work import Unit, Worker
+from melmoat.bench.worker import Unit, Worker
 from melmoat.cli.app import app
 from melmoat.errors import MelmoatError
 

@@ -20,18 +20,18 @@ from melmoat.bench.executors import EXECUTORS, Executor, Here
 from melmoat.bench.labels import Labels, cell_name, of_parts
 from melmoat.bench.runner import Runner
 from melmoat.bench.store import Store, StoreError
-from melmoat.bench.work import Choose
+from melmoat.bench.worker import Choose
 from melmoat.data import CORPORA
-from melmoat.data.given import is_speech, keep
+from melmoat.data.in_memory import is_speech, keep
 from melmoat.defenses import DEFENSES, Defense
 from melmoat.devices import CPU
 from melmoat.errors import MelmoatError
-from melmoat.handed import hand, is_object, name_of, untold
 from melmoat.models import MODELS, Recognizer
-from melmoat.models import own as own_models
+from melmoat.models import custom as own_models
+from melmoat.objects import hand, is_object, name_of, untold
 from melmoat.progress import Progress, silent
 from melmoat.runs import Run
-from melmoat.spec import Family
+from melmoat.spec import Registry
 
 T = TypeVar("T")
 Several: TypeAlias = "str | T | Sequence[str | T] | Mapping[str, str | T]"
@@ -152,7 +152,7 @@ class _Temporary:
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
-def _parts(family: Family[T], given: Any, check: Callable[[Any], None]) -> dict[str, str]:
+def _parts(family: Registry[T], given: Any, check: Callable[[Any], None]) -> dict[str, str]:
     """Labels by spec, empty where there is none; objects are handed over."""
     specs: dict[str, str] = {}
     for label, one in _listed(given):
@@ -230,5 +230,5 @@ def _attack(thing: Any) -> None:
     if lacks or not callable(thing):
         raise MelmoatError(
             f"a {type(thing).__name__} is no attack: it has no {', '.join(lacks) or '__call__'}; "
-            "subclass melmoat.attacks.Ball and write __call__(model, audio, goal, draws)"
+            "subclass melmoat.attacks.ThreatModel and write __call__(model, audio, goal, draws)"
         )

@@ -18,7 +18,7 @@ class Before:
     ``level: Annotated[Literal["loudest", "file"], Before("file")] = "loudest"`` says that a spec
     without ``level`` now means ``loudest`` and that one written earlier meant ``file``. What was
     measured then keeps its key (:attr:`melmoat.spec.Spec.lasting`), and is read as what it was
-    (:meth:`melmoat.spec.Family.undated`).
+    (:meth:`melmoat.spec.Registry.undated`).
     """
 
     value: Any

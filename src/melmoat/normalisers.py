@@ -2,7 +2,7 @@
 
 Which one a recognizer has is its choice, and stands in every row by its name. All of them but
 ``none`` and Whisper's published two make one text of all that Unicode has for the same letters, and
-leave out spaces where the script has none (:mod:`melmoat.scripts`).
+leave out spaces where the script has none (:mod:`melmoat.writing_systems`).
 """
 
 from __future__ import annotations

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from melmoat import audio
+from melmoat.analysis.audit import Audited, audit
+from melmoat.analysis.compare import compare_results, find_row
+from melmoat.analysis.results import Comparison, Result, read_results
 from melmoat.audio import Audio
-from melmoat.bench import saved
-from melmoat.bench.audit import Audited, audit
+from melmoat.bench import audio_store
 from melmoat.bench.cell import Cell
-from melmoat.bench.compare import compare_results, find_row
 from melmoat.bench.merging import merge
-from melmoat.bench.results import Comparison, Result, read_results
 from melmoat.bench.store import Store, StoreError, write_text
 from melmoat.bench.suite import Suite
 from melmoat.bench.summary import summary_of
@@ -209,7 +209,7 @@ class Run:
 
     def _kept(self, key: str, utterance: str) -> Iterator[tuple[str, Audio]]:
         for kind in ("clean", "adversarial", "defended"):
-            path = saved.kept(self.folder / "audio" / key, utterance, kind)
+            path = audio_store.kept(self.folder / "audio" / key, utterance, kind)
             if path is not None:
                 yield kind, audio.load(path, probe(path, str(path)).rate)
 

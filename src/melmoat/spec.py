@@ -78,7 +78,7 @@ class Spec:
         return self.text
 
 
-class Family(Generic[T]):
+class Registry(Generic[T]):
     """A table of named parts.
 
     Args:

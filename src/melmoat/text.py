@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from melmoat.errors import MelmoatError
-from melmoat.scripts import tight
+from melmoat.writing_systems import tight
 
 LABELS = "_'ABCDEFGHIJKLMNOPQRSTUVWXYZ "  # deepspeech.pytorch: blank 0, apostrophe 1, A 2, space 28
 

@@ -1,7 +1,7 @@
 """Files of weights, ours and foreign.
 
 Ours are safetensors with a JSON card (architecture, config and origin) in the header. Foreign ones
-are PyTorch checkpoints, read without running their pickles (:mod:`melmoat.inert`).
+are PyTorch checkpoints, read without running their pickles (:mod:`melmoat.unpickling`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from melmoat import files, inert
+from melmoat import files, unpickling
 from melmoat.devices import CPU
 from melmoat.errors import MelmoatError
 
@@ -91,8 +91,8 @@ def read(path: Path) -> dict[str, Tensor]:
 def read_pickle(path: Path) -> Mapping[str, Any]:
     """Load a foreign checkpoint without executing anything.
 
-    What other libraries would have made of its settings comes as :class:`melmoat.inert.Inert`. A
-    safetensors file under any name is the dictionary of its tensors.
+    Objects of other libraries come as :class:`melmoat.unpickling.Inert` stand-ins. A safetensors
+    file under any name is the dictionary of its tensors.
 
     Raises:
         WeightsError: missing, not a checkpoint, or it needs code to unpickle.
@@ -106,17 +106,17 @@ def read_pickle(path: Path) -> Mapping[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
-            package = inert.load(path)
+            package = unpickling.load(path)
     except pickle.UnpicklingError as error:
         raise WeightsError(_refused(path, str(error))) from error
     except OSError:
         raise
     except Exception as error:  # torch answers foreign bytes with errors of many kinds
         raise WeightsError(f"{path}: not a readable PyTorch checkpoint ({error})") from error
-    if isinstance(package, inert.Inert):
+    if isinstance(package, unpickling.Inert):
         raise WeightsError(
-            f"{path}: holds a whole {inert.name_of(package)}, which only its own code can read; "
-            f"{RESAVE}"
+            f"{path}: holds a whole {unpickling.name_of(package)}, which only its own code can "
+            f"read; {RESAVE}"
         )
     if not isinstance(package, Mapping):
         raise WeightsError(f"{path}: holds a {type(package).__name__}, expected a dictionary")

@@ -3,7 +3,7 @@ import torch
 from melmoat import attacks
 from melmoat.attacks.apgd import checkpoints
 from melmoat.attacks.base import Targeted
-from melmoat.attacks.probe import Crafted
+from melmoat.attacks.oracle import Crafted
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from tests.attacks.test_gradient import Bowl

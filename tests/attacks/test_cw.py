@@ -6,7 +6,7 @@ from melmoat import attacks, defenses
 from melmoat.attacks import Targeted, Untargeted
 from melmoat.attacks.base import AttackError
 from melmoat.attacks.cw import on_grid
-from melmoat.attacks.probe import NEVER, Crafted
+from melmoat.attacks.oracle import NEVER, Crafted
 from melmoat.audio import PCM16, Audio
 from melmoat.draws import Draws
 from melmoat.metrics.distortion import snr_db

@@ -8,7 +8,7 @@ from torch import Tensor
 from melmoat import attacks, defenses
 from melmoat.attacks import PGD, Targeted, Untargeted
 from melmoat.attacks.base import AttackError
-from melmoat.attacks.probe import NEVER, Crafted
+from melmoat.attacks.oracle import NEVER, Crafted
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.models.decoding import beam, greedy

@@ -4,7 +4,7 @@ import torch
 from melmoat import attacks
 from melmoat.attacks import Targeted
 from melmoat.attacks.masking import Masking
-from melmoat.attacks.probe import Crafted
+from melmoat.attacks.oracle import Crafted
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.spec import SpecError

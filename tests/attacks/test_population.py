@@ -6,7 +6,7 @@ from torch import Tensor
 
 from melmoat import attacks
 from melmoat.attacks import Targeted, Untargeted
-from melmoat.attacks.probe import NEVER, Crafted
+from melmoat.attacks.oracle import NEVER, Crafted
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.spec import SpecError

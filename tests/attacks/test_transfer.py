@@ -4,10 +4,10 @@ import torch
 from melmoat import attacks, defenses, models
 from melmoat.attacks import Untargeted
 from melmoat.attacks.base import AttackError
-from melmoat.attacks.probe import Crafted
+from melmoat.attacks.oracle import Crafted
 from melmoat.audio import Audio
 from melmoat.draws import Draws
-from melmoat.models.wrappers import Watched
+from melmoat.models.wrappers import Monitored
 from melmoat.spec import SpecError
 
 INNER = "pgd:norm=linf,eps=0.01,steps=2"
@@ -40,7 +40,7 @@ def test_it_is_the_inner_attack_on_its_own_system(ragged: Audio) -> None:
 
 def test_progress_is_that_of_the_crafting(ragged: Audio) -> None:
     ticks: list[int] = []
-    judged = Watched(Untouched(), lambda: ticks.append(1))  # type: ignore[arg-type]
+    judged = Monitored(Untouched(), lambda: ticks.append(1))  # type: ignore[arg-type]
     made = attacks.build(f"transfer:ds2-an4,attack=({INNER})")
     made(judged, ragged, GOAL, Draws([1, 2, 3]))
     assert len(ticks) == made.evaluations == 2

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from melmoat.analysis.results import Result
 from melmoat.bench.cell import Cell
-from melmoat.bench.results import Result
 
 WORDS = 10
 

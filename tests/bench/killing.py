@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from melmoat.audio import Audio
-from melmoat.bench import work
+from melmoat.bench import worker
 from melmoat.bench.cell import Cell, grid
 from melmoat.bench.runner import Runner
 from melmoat.bench.store import Store
@@ -63,7 +63,7 @@ def started(store: Store, cells: list[Cell]) -> int:
 
 def main(home: Path) -> None:
     torch.set_num_threads(1)
-    work.models.load = lambda spec: Fake()  # type: ignore[assignment]
+    worker.models.load = lambda spec: Fake()  # type: ignore[assignment]
     cells = grid(["ds2-an4"], ["none", "wgn"], ["none", "pgd:db=20,steps=1"], ["demo"])
     whole = Store(home / "whole")
     began = time.monotonic()

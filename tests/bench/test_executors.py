@@ -16,7 +16,7 @@ from melmoat.bench.cluster import Ray
 from melmoat.bench.executors import EXECUTORS, Executor, Processes
 from melmoat.bench.runner import Runner
 from melmoat.bench.store import Store
-from melmoat.bench.work import Unit
+from melmoat.bench.worker import Unit
 from melmoat.errors import MelmoatError
 from melmoat.models import DeepSpeech2, checkpoints
 from melmoat.spec import SpecError

@@ -8,17 +8,17 @@ from typing import Annotated, Any
 
 import pytest
 
-from melmoat.attacks import ATTACKS, Aim
-from melmoat.attacks.base import AttackError, Ball, Goal
+from melmoat.analysis.audit import audit
+from melmoat.analysis.variants import setting
+from melmoat.attacks import ATTACKS, Objective
+from melmoat.attacks.base import AttackError, Goal, ThreatModel
 from melmoat.audio import Audio
-from melmoat.bench.audit import audit
 from melmoat.bench.cell import FAMILIES, Cell, identity
-from melmoat.bench.settings import setting
 from melmoat.defenses import DEFENSES, FrontEnd
 from melmoat.draws import Draws, derive
 from melmoat.facts import NamesFile, Origin, Part, rests_on
 from melmoat.models.base import Recognizer
-from melmoat.spec import Family, marks
+from melmoat.spec import Registry, marks
 from melmoat.vocoders import VOCODERS
 from tests.bench.hand_made import run
 
@@ -57,7 +57,7 @@ def test_keys_of_committed_rows_stay(parts: tuple[str, str, str], key: str) -> N
 
 
 @dataclass(frozen=True)
-class Listens(Ball):
+class Listens(ThreatModel):
     """A new attack that sees transcripts alone."""
 
     access = "black-box"
@@ -67,7 +67,7 @@ class Listens(Ball):
         return audio
 
 
-class Silent(Aim):
+class Silent(Objective):
     """One that says nothing of its access."""
 
     budget = None
@@ -163,7 +163,7 @@ def test_a_factory_says_what_else_its_parts_rest_on(
 
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda family: family.kind)
-def test_options_that_name_parts_say_so(family: Family[Any]) -> None:
+def test_options_that_name_parts_say_so(family: Registry[Any]) -> None:
     for name, factory in family.table.items():
         marked = {k: m.kind for k, m in marks(factory).items() if isinstance(m, Part)}
         named = FAMILIES.keys() & inspect.signature(factory).parameters

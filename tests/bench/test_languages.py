@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 
 from melmoat import attacks
-from melmoat.attacks.base import Targeted, Untargeted, aimed
+from melmoat.analysis.results import Result, compare
+from melmoat.attacks.base import Targeted, Untargeted, adapt_goal
 from melmoat.audio import Audio
 from melmoat.bench.cell import Cell
 from melmoat.bench.judge import judge, rows_of
-from melmoat.bench.results import Result, compare
 from melmoat.bench.summary import summary_of
 from melmoat.draws import Draws
-from melmoat.models.base import spelled
+from melmoat.models.base import as_written_by
 from melmoat.models.seq2seq import Seq2Seq
-from melmoat.models.wrappers import Expected, Voted
+from melmoat.models.wrappers import EOT, Voted
 from melmoat.report.digest import metrics, wer_text
 from melmoat.report.tables import metric_of, wer
 from melmoat.text import TextError
@@ -47,7 +47,7 @@ WRITERS: dict[str, dict[str, Any]] = {"plain": {}, "basic": {"normaliser": "basi
 
 def rows(model: Any, said: str, attack: str = "none") -> list[dict[str, Any]]:
     audio = Audio.of([torch.linspace(-0.1, 0.1, 800)])
-    made, truth = attacks.build(attack), [spelled(model, said)]
+    made, truth = attacks.build(attack), [as_written_by(model, said)]
     return rows_of(["u"], truth, made, judge(model, audio, made, truth, Draws([0])))
 
 
@@ -63,7 +63,7 @@ def test_right_to_the_letter_is_no_error_and_the_exact_target_is_reached(
     said = SAID[language]
     labels = {"labels": "_ " + "".join(sorted(set(said) - {" "}))}
     own = WRITERS.get(writer, labels)
-    heard = spelled(Says("", **own), said) if writer == "labels" else said
+    heard = as_written_by(Says("", **own), said) if writer == "labels" else said
     (row,) = rows(Says(heard, **own), said, f"noise:db=20,target=({said})")
     assert row["counts"]["adversarial"]["words"][0] == 0
     assert row["counts"]["adversarial"]["chars"][0] == 0
@@ -87,12 +87,12 @@ def test_a_target_is_aimed_at_as_written() -> None:
     asked = "\u00d6ffne die T\u00fcr."
     german = Says("", labels="_ abdefinrt\u00f6\u00fc")
     goal = attacks.build(f"pgd:db=20,target={asked}").goal(["X"], ["Y"])
-    assert aimed(goal, Says("", normaliser="basic")).targets == [asked]  # type: ignore[attr-defined]
-    small = aimed(goal, german)
+    assert adapt_goal(goal, Says("", normaliser="basic")).targets == [asked]  # type: ignore[attr-defined]
+    small = adapt_goal(goal, german)
     assert small.targets == ["\u00f6ffne die t\u00fcr"]  # type: ignore[attr-defined]
-    plain = aimed(goal, Says("", labels="_ ADEFINORTU"))
+    plain = adapt_goal(goal, Says("", labels="_ ADEFINORTU"))
     assert plain.targets == ["OFFNE DIE TUR"]  # type: ignore[attr-defined]
-    again = aimed(plain, german).pick([0])  # crafted on a system that has the letters
+    again = adapt_goal(plain, german).pick([0])  # crafted on a system that has the letters
     assert again.targets == small.targets  # type: ignore[attr-defined]
     assert small.reached(["o\u0308ffne die tu\u0308r"]) == [True]
 
@@ -130,7 +130,7 @@ def test_one_text_where_several_are_expected_is_refused_everywhere(tiny: Any) ->
         lambda: Targeted("STOP"),
         lambda: Untargeted("STOP"),
         lambda: tiny.loss(audio, "STOP", draws),
-        lambda: Expected(tiny, 2).loss(audio, "STOP", draws),
+        lambda: EOT(tiny, 2).loss(audio, "STOP", draws),
         lambda: Voted(tiny, 2).loss(audio, "STOP", draws),
         lambda: Seq2Seq().loss(audio, "STOP", draws),
         lambda: own.goal("STOP", ["A"]),

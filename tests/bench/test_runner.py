@@ -10,16 +10,16 @@ import torch
 from lhotse import MonoCut
 
 from melmoat import attacks
-from melmoat.attacks.base import Aim
+from melmoat.attacks.base import Objective
 from melmoat.attacks.budgets import Linf
 from melmoat.audio import Audio, load
-from melmoat.bench import saved, work
+from melmoat.bench import audio_store, worker
 from melmoat.bench.cell import Cell, grid
 from melmoat.bench.estimate import estimate
 from melmoat.bench.judge import JudgeError, judge, rows_of
 from melmoat.bench.runner import Runner
 from melmoat.bench.store import Store, StoreError
-from melmoat.bench.work import Measured, Unit, Worker, choose, plan
+from melmoat.bench.worker import Measured, Unit, Worker, choose, plan
 from melmoat.data import load as load_corpus
 from melmoat.draws import Draws
 from melmoat.models import DeepSpeech2, checkpoints
@@ -77,7 +77,7 @@ def test_the_judges_draws_are_not_the_attackers(tiny: DeepSpeech2, ragged: Audio
     assert len({seeds for _, seeds in seen}) == 5
 
 
-class Cheat(Aim):
+class Cheat(Objective):
     """Claims a small budget and changes everything."""
 
     budget = Linf(0.001)
@@ -212,14 +212,14 @@ def test_what_fails_alone_is_noted_and_the_rest_is_measured(
 ) -> None:
     cell, store = cells_of(spec)[1], Store(tmp_path / "run")
     name = Runner(store, limit=5).cuts(cell)[-1].id
-    recording, bad = work.data.recording, {name}
+    recording, bad = worker.data.recording, {name}
 
     def torn(cut: MonoCut, rate: int) -> object:
         if cut.id in bad:
             raise OSError("torn file")
         return recording(cut, rate)
 
-    monkeypatch.setattr(work.data, "recording", torn)
+    monkeypatch.setattr(worker.data, "recording", torn)
     total: list[float] = []
     runner = Runner(store, batch=3, limit=5)
     runner.run([cell], lambda _, n: total.append(n))
@@ -267,14 +267,14 @@ def test_no_memory_for_one_is_a_failure_with_advice(
 ) -> None:
     cell, store = cells_of(spec)[0], Store(tmp_path / "run")
     name = Runner(store, limit=3).cuts(cell)[0].id
-    heard = work.data.recording
+    heard = worker.data.recording
 
     def torn(cut: MonoCut, rate: int) -> object:
         if cut.id == name:
             raise MemoryError
         return heard(cut, rate)
 
-    monkeypatch.setattr(work.data, "recording", torn)
+    monkeypatch.setattr(worker.data, "recording", torn)
     Runner(store, batch=3, limit=3).run([cell], ignore)
     assert len(store.rows(cell)) == 2
     assert "out of memory: shorter audio takes less" in store.failures(cell)[name]
@@ -290,7 +290,7 @@ def test_ids_that_are_alike_have_audio_each(tmp_path: Path, spec: str) -> None:
     runner = Runner(Store(tmp_path / "run"), save_audio=True)
     runner.run([cell], ignore)
     home = tmp_path / "run" / "audio" / cell.key
-    clean = [saved.kept(home, one, "clean") for one in ("s1/u1", "s1_u1", "../../u")]
+    clean = [audio_store.kept(home, one, "clean") for one in ("s1/u1", "s1_u1", "../../u")]
     assert [load(path).seconds.item() for path in clean if path] == [1, 1.25, 1.5]
     assert len(list((tmp_path / "run" / "audio").rglob("*.flac"))) == 9
     assert runner.without_audio([cell]) == 0
@@ -300,14 +300,14 @@ def test_a_batch_whose_audio_fails_leaves_one_row_an_utterance(
     tmp_path: Path, spec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cell, store = cells_of(spec)[2], Store(tmp_path / "run")
-    kinds = work._kinds
+    kinds = worker._kinds
 
-    def full(out: work.Outcome, defense: work.Defense, draws: Draws) -> dict[str, Audio]:
+    def full(out: worker.Outcome, defense: worker.Defense, draws: Draws) -> dict[str, Audio]:
         if len(out.clean) > 1:
             raise MemoryError
         return kinds(out, defense, draws)
 
-    monkeypatch.setattr(work, "_kinds", full)
+    monkeypatch.setattr(worker, "_kinds", full)
     Runner(store, batch=3, limit=3, save_audio=True).run([cell], ignore)
     assert len(store.rows(cell)) == len({row["id"] for row in store.rows(cell)}) == 3
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from melmoat.bench.results import Result
+from melmoat.analysis.results import Result
 from melmoat.bench.store import Store
 
 

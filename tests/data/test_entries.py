@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from melmoat import data
-from melmoat.bench.work import choose, plan
+from melmoat.bench.worker import choose, plan
 from melmoat.data.corpora import CorpusError
 from melmoat.spec import SpecError
 from tests.data.speech import tone
@@ -32,7 +32,7 @@ def test_all_utterances_that_cannot_be_heard_are_named(tmp_path: Path) -> None:
     cuts = list(data.listed(spec))
     assert [bool(data.fault(cut)) for cut in cuts] == [False, True, True, True]
     assert [data.written(cut) for cut in cuts] == ["GO", "ON", "X", "Y"]
-    with pytest.raises(data.reading.AudioError, match="u3: line 4: missing"):
+    with pytest.raises(data.waveforms.AudioError, match="u3: line 4: missing"):
         data.read(cuts[2:3])
     with pytest.raises(CorpusError, match="2 of 2 utterances cannot be used"):
         data.listed(corpus(tmp_path, "u1\tGO\tgone.wav", "u2\tON\tempty.mp3"))

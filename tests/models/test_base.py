@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from melmoat.models.base import ctc_loss, frames_needed, spelled
+from melmoat.models.base import as_written_by, ctc_loss, frames_needed
 from melmoat.models.wrappers import Voted
 from melmoat.text import TextError
 
@@ -29,11 +29,11 @@ def test_ctc_loss_is_the_sum_over_all_paths(text: str) -> None:
 
 def test_a_reference_is_spelled_as_the_recognizer_writes() -> None:
     said = "D\u00e9j\u00e0 vu."
-    assert spelled(SimpleNamespace(labels="_D\u00c9JA VU"), said) == "D\u00c9JA VU"
-    assert spelled(SimpleNamespace(normaliser=str.lower), said) == said
-    assert spelled(SimpleNamespace(), said) == "D\u00c9J\u00c0 VU"
+    assert as_written_by(SimpleNamespace(labels="_D\u00c9JA VU"), said) == "D\u00c9JA VU"
+    assert as_written_by(SimpleNamespace(normaliser=str.lower), said) == said
+    assert as_written_by(SimpleNamespace(), said) == "D\u00c9J\u00c0 VU"
     french = SimpleNamespace(labels="_d\u00e9j\u00e0 vu", rate=16_000)
-    assert spelled(Voted(french, 3), said) == "d\u00e9j\u00e0 vu"  # type: ignore[arg-type]
+    assert as_written_by(Voted(french, 3), said) == "d\u00e9j\u00e0 vu"  # type: ignore[arg-type]
 
 
 def test_frames_needed_counts_blanks_between_equal_letters() -> None:

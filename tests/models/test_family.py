@@ -15,7 +15,7 @@ from melmoat.audio import Audio
 from melmoat.bench.cell import identity
 from melmoat.draws import Draws
 from melmoat.models import MODELS, DeepSpeech2, Recognizer, checkpoints
-from melmoat.models.own import faults
+from melmoat.models.custom import faults
 from tests.models.test_checkpoints import published
 from tests.models.tiny_hf import tiny_hf
 

@@ -124,7 +124,7 @@ def test_a_batch_equals_its_singles(folder: Path, ragged: Audio, beam: int, defe
     audio = Audio.of([*ragged, longer])
     spec = f"whisper:{folder},beam={beam}"
     plain = defenses.build(defense).wrap(models.load(spec))
-    likely = models.load(spec).hear(ragged, Draws(range(3))).opening(261)  # type: ignore[attr-defined]
+    likely = models.load(spec).encode(ragged, Draws(range(3))).opening(261)  # type: ignore[attr-defined]
     bar = float(likely.sort().values[1:].mean())  # between the likeliest and the others
     model = models.load(f"{spec},no_speech_threshold={bar},compression_ratio_threshold=1e9")
     guarded = defenses.build(defense).wrap(model)

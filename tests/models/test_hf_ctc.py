@@ -112,7 +112,7 @@ def test_the_input_is_the_feature_extractors(
     offset = Audio((ragged.wav + 0.3) * ragged.mask, ragged.lengths)
     waves = [w.numpy() for w in offset]
     out = model.extractor(waves, sampling_rate=16_000, padding=True, return_tensors="pt")
-    assert torch.allclose(model.heard(offset), out.input_values, atol=1e-5)
+    assert torch.allclose(model.waveforms(offset), out.input_values, atol=1e-5)
 
 
 def test_labels_are_the_vocabulary_blank_first_and_the_delimiter_a_space(tmp_path: Path) -> None:

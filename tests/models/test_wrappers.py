@@ -9,7 +9,7 @@ from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.models import DeepSpeech2
 from melmoat.models.base import CTCRecognizer, Recognizer, require_ctc
-from melmoat.models.wrappers import Defended, Expected, Smoothed, Voted, Watched
+from melmoat.models.wrappers import EOT, Defended, Monitored, Smoothed, Voted
 
 TEXTS = ["GO ON", "ENTER SIX", "A"]
 SEEDS = (5, 6, 7)
@@ -21,9 +21,9 @@ def systems(model: DeepSpeech2) -> dict[str, Recognizer]:
         "defended": noisy,
         "smoothed": Smoothed(noisy, 3),
         "voted": Voted(noisy, 3),
-        "expected": Expected(noisy, 3),
-        "expected smoothed": Expected(Smoothed(noisy, 2), 2),
-        "expected voted": Expected(Voted(noisy, 2), 2),
+        "expected": EOT(noisy, 3),
+        "expected smoothed": EOT(Smoothed(noisy, 2), 2),
+        "expected voted": EOT(Voted(noisy, 2), 2),
     }
 
 
@@ -73,14 +73,14 @@ def test_smoothing_averages_probabilities(tiny: DeepSpeech2, ragged: Audio) -> N
 def test_wrappers_keep_the_decoder(tiny: DeepSpeech2, ragged: Audio) -> None:
     tiny.decoder = lambda log_probs, frames, labels: ["DECODED"] * len(frames)
     noisy = Defended(tiny, GaussianNoise(10))
-    for system in (noisy, Smoothed(noisy, 2), Watched(noisy, lambda: None), Expected(noisy, 2)):
+    for system in (noisy, Smoothed(noisy, 2), Monitored(noisy, lambda: None), EOT(noisy, 2)):
         assert system.transcribe(ragged, Draws(SEEDS)) == ["DECODED"] * 3
-    assert Smoothed(Watched(noisy, lambda: None), 2).decoder is tiny.decoder
+    assert Smoothed(Monitored(noisy, lambda: None), 2).decoder is tiny.decoder
 
 
 def test_expectation_averages_losses(tiny: DeepSpeech2, ragged: Audio) -> None:
     noisy = Defended(tiny, GaussianNoise(10))
-    mean = Expected(noisy, 3).loss(ragged, TEXTS, Draws(SEEDS))
+    mean = EOT(noisy, 3).loss(ragged, TEXTS, Draws(SEEDS))
     single = [noisy.loss(ragged, TEXTS, Draws(SEEDS).fork(i)) for i in range(3)]
     assert torch.allclose(mean, torch.stack(single).mean(0), rtol=1e-5)
 
@@ -99,7 +99,7 @@ def test_an_expectation_in_chunks_is_the_same_in_less_memory(
     audio = Audio(ragged.wav.double(), ragged.lengths)
     noisy = Counting(tiny.double(), GaussianNoise(10))
     found = []
-    for expected in (Expected(noisy, 5), Expected(noisy, 5, chunk)):
+    for expected in (EOT(noisy, 5), EOT(noisy, 5, chunk)):
         sizes.clear()
         wav = audio.wav.clone().requires_grad_()
         loss = expected.loss(Audio(2 * wav, audio.lengths), TEXTS, Draws(SEEDS))
@@ -111,8 +111,8 @@ def test_an_expectation_in_chunks_is_the_same_in_less_memory(
     assert torch.allclose(found[0][0], found[1][0], rtol=1e-10)
     assert torch.allclose(found[0][1], found[1][1], rtol=1e-8, atol=1e-10)
     with torch.no_grad():
-        unasked = Expected(noisy, 5, chunk).loss(audio, TEXTS, Draws(SEEDS))
-    whole = Expected(noisy, 5).loss(audio, TEXTS, Draws(SEEDS))
+        unasked = EOT(noisy, 5, chunk).loss(audio, TEXTS, Draws(SEEDS))
+    whole = EOT(noisy, 5).loss(audio, TEXTS, Draws(SEEDS))
     assert torch.allclose(unasked, whole, rtol=1e-10)
 
 
@@ -177,7 +177,7 @@ def test_rover_smooths_any_recognizer_and_its_loss_is_the_mean(ragged: Audio) ->
 
 def test_watching_counts_and_changes_nothing(tiny: DeepSpeech2, ragged: Audio) -> None:
     calls: list[int] = []
-    watched = Watched(tiny, lambda: calls.append(1))
+    watched = Monitored(tiny, lambda: calls.append(1))
     losses = watched.loss(ragged, TEXTS, Draws(SEEDS))
     assert torch.equal(losses, tiny.loss(ragged, TEXTS, Draws(SEEDS)))
     assert watched.transcribe(ragged, Draws(SEEDS)) == tiny.transcribe(ragged, Draws(SEEDS))
@@ -191,6 +191,6 @@ def test_wrappers_refuse_no_draws(tiny: DeepSpeech2) -> None:
     with pytest.raises(ValueError, match="votes must be at least 1"):
         Voted(model, 0)
     with pytest.raises(ValueError, match="must be at least 1"):
-        Expected(model, 0)
+        EOT(model, 0)
     with pytest.raises(ValueError, match="must be at least 1"):
-        Expected(model, 3, chunk=0)
+        EOT(model, 3, chunk=0)

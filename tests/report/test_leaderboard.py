@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from melmoat.bench.results import Result
+from melmoat.analysis.results import Result
 from melmoat.errors import MelmoatError
 from melmoat.report.leaderboard import boards, write_leaderboard
 from tests.bench.hand_made import result

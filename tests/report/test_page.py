@@ -9,8 +9,8 @@ import torch
 from typer.testing import CliRunner
 
 from melmoat import audio
+from melmoat.analysis.results import Result, read_results
 from melmoat.audio import Audio
-from melmoat.bench.results import Result, read_results
 from melmoat.bench.store import Store, StoreError
 from melmoat.cli.app import app
 from melmoat.report.page import Options, md, render, write_report

@@ -7,8 +7,8 @@ import pytest
 import torch
 from rich.console import Console
 
+from melmoat.analysis.results import Comparison
 from melmoat.audio import Audio
-from melmoat.bench.results import Comparison
 from melmoat.metrics.errors import word_edits
 from melmoat.metrics.intervals import Difference
 from melmoat.report.charts import Axis, Point, Series, chart, rates

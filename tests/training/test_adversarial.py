@@ -11,7 +11,7 @@ from melmoat.errors import MelmoatError
 from melmoat.models import DeepSpeech2
 from melmoat.training.adversarial import Adversary, adversary
 from melmoat.training.asr import ASRTask, Recipe, train_asr
-from melmoat.training.students import Student
+from melmoat.training.trainable import Trainable
 from melmoat.weights import read_header
 from tests.conftest import tiny_config
 from tests.training.test_asr import sounds
@@ -92,7 +92,7 @@ def test_the_card_says_against_what_and_all_held_out_are_attacked(
     sizes: list[tuple[float, int]] = []
     real = Adversary.__call__
 
-    def watched(self: Adversary, model: Student, audio: Audio, *rest: Any) -> Audio:
+    def watched(self: Adversary, model: Trainable, audio: Audio, *rest: Any) -> Audio:
         sizes.append((self.share, len(audio)))
         return real(self, model, audio, *rest)
 

@@ -14,9 +14,9 @@ from melmoat.bench.cell import fingerprint
 from melmoat.errors import MelmoatError
 from melmoat.models import DeepSpeech2, DeepSpeech2Config, deepspeech2
 from melmoat.text import TextError
-from melmoat.training import asr, students
+from melmoat.training import asr, trainable
 from melmoat.training.asr import ASRTask, Recipe, Utterance, train_asr, utterances
-from melmoat.training.speech import split_speakers
+from melmoat.training.splits import split_speakers
 from melmoat.weights import read_header
 from tests.conftest import tiny_config
 
@@ -88,7 +88,7 @@ def test_a_loss_that_is_not_finite_changes_no_weights(monkeypatch: pytest.Monkey
     def broken(model: DeepSpeech2, *_: object) -> torch.Tensor:
         return torch.nan * sum(p.sum() for p in model.parameters())
 
-    monkeypatch.setattr(students, "batch_loss", broken)
+    monkeypatch.setattr(trainable, "batch_loss", broken)
     assert math.isnan(made.step(1)["loss"])
     assert all(torch.equal(value, before[name]) for name, value in made.model.state_dict().items())
 
@@ -182,7 +182,7 @@ def test_fine_tuning_on_other_speakers_holds_out_some_of_them(tmp_path: Path) ->
 def test_other_recognizers_cannot_be_trained_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(students, "load", lambda spec: object())
+    monkeypatch.setattr(trainable, "load", lambda spec: object())
     with pytest.raises(MelmoatError, match="not a DeepSpeech2 and not an hf-ctc model"):
         train_asr(tmp_path, ["demo"], [], 1, tiny_config(), Recipe(), start="python:a:b")
 

@@ -10,10 +10,10 @@ from melmoat import data, vocoders
 from melmoat.audio import PCM16
 from melmoat.bench.cell import fingerprint
 from melmoat.errors import MelmoatError
-from melmoat.training import labs
-from melmoat.training.labs import Lab, train_vocoder, with_statistics
-from melmoat.training.speech import split_speakers
+from melmoat.training import vocoder_setups
+from melmoat.training.splits import split_speakers
 from melmoat.training.vocoder import VocoderRecipe, VocoderTask, plain
+from melmoat.training.vocoder_setups import VocoderSetup, train_vocoder, with_statistics
 from melmoat.vocoders import MelGAN, MelGANConfig, ParallelWaveGAN, ParallelWaveGANConfig
 from melmoat.vocoders.base import Vocoder
 from melmoat.vocoders.discriminators import (
@@ -190,12 +190,14 @@ def test_training_exports_weights_with_a_card_and_goes_on_from_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, normalised: bool
 ) -> None:
     recipe = replace(RECIPE, steps=2, warmup=1)
-    monkeypatch.setattr(labs, "LAB_MEL", MEL)
+    monkeypatch.setattr(vocoder_setups, "LAB_MEL", MEL)
     monkeypatch.setitem(
-        labs.LABS, "tiny", Lab(melgan, small_melgan_discriminator, recipe, normalised)
+        vocoder_setups.SETUPS,
+        "tiny",
+        VocoderSetup(melgan, small_melgan_discriminator, recipe, normalised),
     )
-    other = Lab(pwg, small_pwg_discriminator, recipe, normalised)
-    monkeypatch.setitem(labs.LABS, "other", other)
+    other = VocoderSetup(pwg, small_pwg_discriminator, recipe, normalised)
+    monkeypatch.setitem(vocoder_setups.SETUPS, "other", other)
     path, scores = train_vocoder(tmp_path / "a", ["demo"], 1, "tiny", recipe)
     card = read_header(path)["card"]
     assert card["held_out_mel"] == scores["held_out_mel"]
@@ -218,7 +220,7 @@ def test_training_exports_weights_with_a_card_and_goes_on_from_them(
 
 
 def test_corpora_are_read_as_16_bit() -> None:
-    (wave,) = labs.waves(list(data.load("demo"))[:1], 16_000)
+    (wave,) = vocoder_setups.waves(list(data.load("demo"))[:1], 16_000)
     expected = data.read(list(data.load("demo"))[:1]).wav[0]
     assert wave.dtype == torch.int16
     assert torch.allclose(wave.float() / PCM16, expected, atol=1 / PCM16)

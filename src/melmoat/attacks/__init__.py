@@ -6,15 +6,16 @@ from melmoat.attacks.apgd import APGD
 from melmoat.attacks.base import (
     ACCESSES,
     Access,
-    Aim,
     Attack,
-    Ball,
     Goal,
     NoAttack,
+    Objective,
     Targeted,
+    ThreatModel,
     Untargeted,
     access_of,
 )
+from melmoat.attacks.custom import python
 from melmoat.attacks.cw import CW, CW2018
 from melmoat.attacks.genetic import Genetic
 from melmoat.attacks.gradient import PGD
@@ -22,11 +23,10 @@ from melmoat.attacks.imperceptible import Imperceptible
 from melmoat.attacks.kenansville import Kenansville
 from melmoat.attacks.nes import NES
 from melmoat.attacks.noise import Noise
-from melmoat.attacks.own import python
 from melmoat.attacks.transfer import Transfer
 from melmoat.attacks.universal import universal
 from melmoat.facts import Part
-from melmoat.spec import Family, Spec
+from melmoat.spec import Registry, Spec
 
 
 def transfer(
@@ -41,11 +41,11 @@ def transfer(
     return Transfer(model, defense, build(attack))
 
 
-class Attacks(Family[Attack]):
+class Attacks(Registry[Attack]):
     """The table of attacks, each of which says what access it has."""
 
     def build(self, text: str) -> Attack:
-        """As :meth:`Family.build`.
+        """As :meth:`Registry.build`.
 
         Raises:
             AttackError: an attack that declares no access.
@@ -109,17 +109,17 @@ __all__ = [
     "CW2018",
     "NES",
     "PGD",
-    "Aim",
     "Attack",
     "Attacks",
-    "Ball",
     "Genetic",
     "Goal",
     "Imperceptible",
     "Kenansville",
     "NoAttack",
     "Noise",
+    "Objective",
     "Targeted",
+    "ThreatModel",
     "Transfer",
     "Untargeted",
     "access_of",

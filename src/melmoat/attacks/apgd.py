@@ -14,9 +14,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from melmoat.attacks.base import Access, Ball, Goal
+from melmoat.attacks.base import Access, Goal, ThreatModel
 from melmoat.attacks.budgets import within_scale
-from melmoat.attacks.probe import Probe
+from melmoat.attacks.oracle import LossOracle
 from melmoat.attacks.search import check_search, passes, search
 from melmoat.audio import Audio
 from melmoat.draws import Draws
@@ -41,7 +41,7 @@ def checkpoints(steps: int) -> list[int]:
 
 
 @dataclass(frozen=True)
-class APGD(Ball):
+class APGD(ThreatModel):
     """AutoPGD: gradient descent that finds its own step lengths.
 
     Args:
@@ -53,7 +53,7 @@ class APGD(Ball):
         chunk: draws evaluated at once, to bound memory; all if none.
         confirm: further draws that must all reach the goal before ``stop`` leaves an utterance.
 
-    The point of least loss is kept. Budget as for :class:`Ball`.
+    The point of least loss is kept. Budget as for :class:`ThreatModel`.
     """
 
     access: ClassVar[Access] = "white-box"
@@ -78,19 +78,19 @@ class APGD(Ball):
         return search(self, model, audio, goal, draws)
 
     def walk(
-        self, probe: Probe, delta: Tensor, draws: Draws, active: Tensor
+        self, oracle: LossOracle, delta: Tensor, draws: Draws, active: Tensor
     ) -> tuple[Tensor, Tensor]:
         """One run; see :class:`melmoat.attacks.search.Search`."""
-        audio, ball = probe.clean, self.budget
+        audio, ball = oracle.clean, self.budget
 
         def inside(point: Tensor) -> Tensor:
             return within_scale(ball.project(point, audio), audio.wav)
 
-        look = probe(delta, draws.fork(0), active)
-        gradient, loss = look.gradient, look.loss
+        evaluation = oracle(delta, draws.fork(0), active)
+        gradient, loss = evaluation.gradient, evaluation.loss
         best, lowest, slope = delta, loss, gradient
         before = delta  # the point before this one
-        won, active = look.reached, active & ~look.reached
+        won, active = evaluation.reached, active & ~evaluation.reached
         length = 2 * ball.radius(audio)
         falls = torch.zeros_like(loss)  # steps since the checkpoint that lowered the loss
         halved, lowest_then = torch.zeros_like(active), lowest
@@ -102,14 +102,14 @@ class APGD(Ball):
             inertia = 1.0 if number == 1 else INERTIA
             moved = inside(delta + inertia * (straight - delta) + (1 - inertia) * (delta - before))
             before, delta = delta, torch.where(active[:, None], moved, delta)
-            look = probe(delta, draws.fork(number), active, gradient=number < self.steps)
-            falls += look.loss < loss
-            gradient, loss = look.gradient, look.loss
-            better = active & (look.reached | (loss < lowest))
+            evaluation = oracle(delta, draws.fork(number), active, gradient=number < self.steps)
+            falls += evaluation.loss < loss
+            gradient, loss = evaluation.gradient, evaluation.loss
+            better = active & (evaluation.reached | (loss < lowest))
             best = torch.where(better[:, None], delta, best)
             slope = torch.where(better[:, None], gradient, slope)
             lowest = torch.where(better, loss, lowest)
-            won, active = won | look.reached, active & ~look.reached
+            won, active = won | evaluation.reached, active & ~evaluation.reached
             if number in marks:
                 since = number - marks[marks.index(number) - 1]
                 stuck = ~halved & (lowest >= lowest_then)

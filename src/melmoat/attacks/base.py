@@ -14,7 +14,7 @@ from melmoat.audio import Audio
 from melmoat.draws import Draws, derive
 from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import char_edits, word_edits
-from melmoat.models.base import Recognizer, compared, spelled
+from melmoat.models.base import Recognizer, as_written_by, comparison_of
 from melmoat.text import canonical, listed, normalise, same_text
 
 MATCHED = "matched"
@@ -140,14 +140,14 @@ def access_of(attack: object) -> Access:
     return cast(Access, found)
 
 
-def aimed(goal: Goal, model: Recognizer) -> Goal:
+def adapt_goal(goal: Goal, model: Recognizer) -> Goal:
     """``goal`` for ``model``: targets as it would write them, and reached where it compares them
     as the same text."""
     if isinstance(goal, Targeted):
         asked = goal.targets if goal.asked is None else goal.asked
-        goal = replace(goal, targets=[spelled(model, text) for text in asked], asked=asked)
+        goal = replace(goal, targets=[as_written_by(model, text) for text in asked], asked=asked)
     if isinstance(goal, Untargeted | Targeted):
-        goal = replace(goal, same=compared(model))
+        goal = replace(goal, same=comparison_of(model))
     return goal
 
 
@@ -181,7 +181,7 @@ class Attack(Protocol):
         corpus: Callable[[], Sequence[str]] = tuple,
         seed: int = 0,
     ) -> Goal:
-        """The goal for a batch with these transcripts; :class:`Aim` has the usual one.
+        """The goal for a batch with these transcripts; :class:`Objective` has the usual one.
 
         Args:
             benign: what the recognizer hears in each utterance.
@@ -194,7 +194,7 @@ class Attack(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Aim:
+class Objective:
     """What an attack is after, part of its spec so that a result file says it.
 
     Args:
@@ -258,7 +258,7 @@ def matched(text: str, corpus: Sequence[str], seed: int = 0) -> str:
 
 
 @dataclass(frozen=True)
-class Ball(Aim):
+class ThreatModel(Objective):
     """What an attack may change, part of its spec.
 
     Args:
@@ -284,7 +284,7 @@ class Ball(Aim):
 
 
 @dataclass(frozen=True)
-class NoAttack(Aim):
+class NoAttack(Objective):
     """No attack: the benign row of a table."""
 
     access: ClassVar[Access] = "control"

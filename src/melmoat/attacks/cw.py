@@ -1,7 +1,7 @@
 """Carlini & Wagner's attacks: the smallest perturbation that still reaches the goal.
 
 Adam looks for the goal inside a box; whenever it is reached the box shrinks, and the last
-perturbation that reached it is kept. What is looked at is rounded to 16 bits, as a file would be:
+perturbation that reached it is kept. What is evaluated is rounded to 16 bits, as a file would be:
 the last success lies at the edge of failing, where rounding decides.
 """
 
@@ -14,10 +14,10 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from melmoat.attacks.base import Access, Aim, AttackError, Goal, Targeted
+from melmoat.attacks.base import Access, AttackError, Goal, Objective, Targeted
 from melmoat.attacks.budgets import TINY, Linf, within_scale
 from melmoat.attacks.margin import Margin
-from melmoat.attacks.probe import Probe
+from melmoat.attacks.oracle import LossOracle
 from melmoat.attacks.search import check, passes
 from melmoat.audio import PCM16, Audio
 from melmoat.draws import Draws
@@ -25,7 +25,7 @@ from melmoat.models.base import Recognizer
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shrinking(Aim):
+class Shrinking(Objective):
     """A search in a box that shrinks with each success.
 
     Args:
@@ -33,7 +33,7 @@ class Shrinking(Aim):
         steps: steps of Adam.
         lr: Adam's learning rate, of full scale 1.
         decrease: what a success multiplies the box with, after cutting it to what was used.
-        every: steps between looks at whether to shrink.
+        every: steps between checks of whether to shrink.
         eot: draws whose mean loss is attacked, against a stochastic defense. A success is one
             under every draw.
         confirm: further draws under which a success must be one too before the box shrinks. Against
@@ -68,12 +68,12 @@ class Shrinking(Aim):
         """Losses that one call evaluates."""
         return (self.steps + 1) * passes(self)
 
-    def probe(self, model: Recognizer, audio: Audio, goal: Goal) -> Probe:
-        """What looks at ``model``, and listens."""
-        return Probe(model, audio, goal, self.eot, self.chunk, True, self.confirm)
+    def oracle(self, model: Recognizer, audio: Audio, goal: Goal) -> LossOracle:
+        """The loss oracle of ``model``, which listens."""
+        return LossOracle(model, audio, goal, self.eot, self.chunk, True, self.confirm)
 
     def shrink(
-        self, probe: Probe, draws: Draws, slope: Callable[[Tensor, Tensor], Tensor]
+        self, oracle: LossOracle, draws: Draws, slope: Callable[[Tensor, Tensor], Tensor]
     ) -> Tensor:
         """The last perturbation that reached the goal; the last one tried where none did.
 
@@ -82,14 +82,14 @@ class Shrinking(Aim):
         back on the edge.
 
         Args:
-            probe: listens.
+            oracle: listens.
             draws: randomness of the recognizer.
             slope: what Adam descends, from the loss's gradient and the perturbation; until the
                 goal is first reached, from the gradient and zeros.
 
         Shape: ``[B, T]``.
         """
-        clean = probe.clean
+        clean = oracle.clean
         delta = torch.zeros_like(clean.wav)
         adam = torch.optim.Adam([delta], self.lr)
         factor = torch.ones_like(delta[:, :1])
@@ -100,8 +100,8 @@ class Shrinking(Aim):
             clean_heard, perturbed = ~heard.any(1, keepdim=True), won & kept.any(1, keepdim=True)
             # A success whose box is less than one step cannot become smaller.
             active = ~(clean_heard & perturbed)[:, 0]
-            look = probe(heard, draws.fork(number), active, gradient=number < self.steps)
-            reached = look.reached[:, None]
+            evaluation = oracle(heard, draws.fork(number), active, gradient=number < self.steps)
+            reached = evaluation.reached[:, None]
             # Clean audio was taken for a success by a draw's chance: all begins anew.
             chance = ~reached & won & clean_heard & ~perturbed
             factor = torch.where(chance, 1.0, factor)
@@ -109,7 +109,7 @@ class Shrinking(Aim):
             kept = torch.where(reached | ~won, heard, kept)
             if number == self.steps:
                 break
-            delta.grad = slope(look.gradient, used * won)
+            delta.grad = slope(evaluation.gradient, used * won)
             if number % self.every == 0:
                 widest = delta.abs().amax(1, keepdim=True) / max(self.eps, TINY)
                 smaller = self.decrease * torch.minimum(factor, widest)
@@ -137,8 +137,8 @@ class CW(Shrinking):
     every: int = 1
 
     def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
-        probe = self.probe(model, audio, goal)
-        return probe.crafted(self.shrink(probe, draws, lambda gradient, used: gradient.sign()))
+        oracle = self.oracle(model, audio, goal)
+        return oracle.crafted(self.shrink(oracle, draws, lambda gradient, used: gradient.sign()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,9 +176,9 @@ class CW2018(Shrinking):
             if not isinstance(goal, Targeted):
                 raise AttackError("loss=margin takes a target: add target=TEXT or target=matched")
             model = Margin(model, self.confidence)
-        probe = self.probe(model, audio, goal)
-        return probe.crafted(
-            self.shrink(probe, draws, lambda gradient, used: self.c * gradient + 2 * used)
+        oracle = self.oracle(model, audio, goal)
+        return oracle.crafted(
+            self.shrink(oracle, draws, lambda gradient, used: self.c * gradient + 2 * used)
         )
 
 

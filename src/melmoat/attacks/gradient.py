@@ -12,9 +12,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from melmoat.attacks.base import Access, Ball, Goal
+from melmoat.attacks.base import Access, Goal, ThreatModel
 from melmoat.attacks.budgets import TINY, within_scale
-from melmoat.attacks.probe import Probe
+from melmoat.attacks.oracle import LossOracle
 from melmoat.attacks.search import check_search, passes, search
 from melmoat.audio import Audio
 from melmoat.draws import Draws
@@ -22,7 +22,7 @@ from melmoat.models.base import Recognizer
 
 
 @dataclass(frozen=True)
-class PGD(Ball):
+class PGD(ThreatModel):
     """Projected gradient descent (FGSM is ``steps=1,step=1``).
 
     Args:
@@ -33,13 +33,14 @@ class PGD(Ball):
         eot: draws whose mean loss is attacked, against a stochastic defense.
         momentum: share of the earlier directions that is kept (Dong et al. 2018: 1); 0 for none.
         schedule: how the length of a step falls to nothing over the steps, if it does.
-        best: keep the point of least loss on the way, not the last one; one more look.
-        stop: leave an utterance alone once its goal is reached, under every draw; one more look.
+        best: keep the point of least loss on the way, not the last one; one more evaluation.
+        stop: leave an utterance alone once its goal is reached, under every draw; one more
+            evaluation.
         chunk: draws evaluated at once, to bound memory; all if none.
         confirm: further draws that must all reach the goal before ``stop`` leaves an utterance.
 
     Every utterance of a batch is attacked as if alone: its own radius, its own unit step, its own
-    random streams, its own end. Source: paper, eq. 1. Budget as for :class:`Ball`.
+    random streams, its own end. Source: paper, eq. 1. Budget as for :class:`ThreatModel`.
     """
 
     access: ClassVar[Access] = "white-box"
@@ -64,8 +65,8 @@ class PGD(Ball):
     @property
     def evaluations(self) -> int:
         """Losses that one call evaluates, at most."""
-        looks = self.steps + (self.best or self.stop) + (self.restarts > 1)
-        return self.restarts * looks * passes(self)
+        evaluations = self.steps + (self.best or self.stop) + (self.restarts > 1)
+        return self.restarts * evaluations * passes(self)
 
     def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
         return search(self, model, audio, goal, draws)
@@ -78,24 +79,24 @@ class PGD(Ball):
         return (1 + math.cos(math.pi * done)) / 2 if self.schedule == "cosine" else 1.0
 
     def walk(
-        self, probe: Probe, delta: Tensor, draws: Draws, active: Tensor
+        self, oracle: LossOracle, delta: Tensor, draws: Draws, active: Tensor
     ) -> tuple[Tensor, Tensor]:
         """One run; see :class:`melmoat.attacks.search.Search`."""
-        audio, ball = probe.clean, self.budget
+        audio, ball = oracle.clean, self.budget
         length = (self.step * ball.radius(audio))[:, None]
         velocity = torch.zeros_like(delta)
         best, lowest = delta, torch.full_like(delta[:, 0], torch.inf)
         won = torch.zeros_like(active)
         for number in range(self.steps + (self.best or self.stop)):
             last = number == self.steps
-            look = probe(delta, draws.fork(number), active, gradient=not last)
-            better = active & (look.reached | (look.loss < lowest))
+            evaluation = oracle(delta, draws.fork(number), active, gradient=not last)
+            better = active & (evaluation.reached | (evaluation.loss < lowest))
             best = torch.where(better[:, None], delta, best)
-            lowest = torch.where(better, look.loss, lowest)
-            won, active = won | look.reached, active & ~look.reached
+            lowest = torch.where(better, evaluation.loss, lowest)
+            won, active = won | evaluation.reached, active & ~evaluation.reached
             if last or not active.any():
                 break
-            direction = look.gradient
+            direction = evaluation.gradient
             if self.momentum:
                 size = direction.abs().sum(1, keepdim=True).clamp(min=TINY)
                 direction = velocity = self.momentum * velocity + direction / size

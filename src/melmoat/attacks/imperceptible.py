@@ -10,7 +10,7 @@ from torch import Tensor
 from melmoat.attacks.base import Goal
 from melmoat.attacks.cw import Shrinking, on_grid
 from melmoat.attacks.masking import Masking
-from melmoat.attacks.probe import Probe
+from melmoat.attacks.oracle import LossOracle
 from melmoat.attacks.search import check, passes
 from melmoat.audio import PCM16, Audio
 from melmoat.draws import Draws
@@ -62,16 +62,16 @@ class Imperceptible(Shrinking):
         return (self.steps + self.hiding + 2) * passes(self)
 
     def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
-        probe = self.probe(model, audio, goal)
-        found = self.shrink(probe, draws.fork("reach"), lambda gradient, used: gradient.sign())
-        return probe.crafted(self.hide(probe, draws.fork("hide"), found))
+        oracle = self.oracle(model, audio, goal)
+        found = self.shrink(oracle, draws.fork("reach"), lambda gradient, used: gradient.sign())
+        return oracle.crafted(self.hide(oracle, draws.fork("hide"), found))
 
-    def hide(self, probe: Probe, draws: Draws, delta: Tensor) -> Tensor:
+    def hide(self, oracle: LossOracle, draws: Draws, delta: Tensor) -> Tensor:
         """The success of least excess on the way from ``delta``; ``delta`` where there is none.
 
         Shape: ``[B, T]``.
         """
-        clean, masking = probe.clean, Masking(probe.clean)
+        clean, masking = oracle.clean, Masking(oracle.clean)
         kept, delta = delta, delta.clone()
         adam = torch.optim.Adam([delta], self.hiding_lr)
         least = torch.full_like(delta[:, 0], torch.inf)
@@ -79,20 +79,20 @@ class Imperceptible(Shrinking):
         box = torch.full_like(delta[:, :1], self.eps)
         for number in range(self.hiding + 1):
             heard = on_grid(delta, box, clean).requires_grad_()
-            look = probe(heard.detach(), draws.fork(number), gradient=number < self.hiding)
+            evaluation = oracle(heard.detach(), draws.fork(number), gradient=number < self.hiding)
             excess = masking.excess(heard)
-            better = look.reached & (excess < least)
+            better = evaluation.reached & (excess < least)
             kept = torch.where(better[:, None], heard.detach(), kept)
             least = torch.where(better, excess.detach(), least)
             if number == self.hiding:
                 break
             (slope,) = torch.autograd.grad(excess.sum(), heard)
-            delta.grad = look.gradient + alpha[:, None] * slope
+            delta.grad = evaluation.gradient + alpha[:, None] * slope
             if number % PATIENCE == 0:
-                alpha = torch.where(look.reached, alpha * GROWTH, alpha)
+                alpha = torch.where(evaluation.reached, alpha * GROWTH, alpha)
             if number % DESPAIR == 0:
                 alpha = torch.where(
-                    look.reached, alpha, (alpha * DECAY).clamp(min=LEAST * self.alpha)
+                    evaluation.reached, alpha, (alpha * DECAY).clamp(min=LEAST * self.alpha)
                 )
             adam.step()
             delta.clamp_(-self.eps, self.eps)

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from melmoat.attacks.base import Access, Aim, Goal
+from melmoat.attacks.base import Access, Goal, Objective
 from melmoat.attacks.budgets import SNR, within_scale
 from melmoat.audio import Audio
 from melmoat.draws import Draws
@@ -16,7 +16,7 @@ from melmoat.models.base import Recognizer
 
 
 @dataclass(frozen=True)
-class Kenansville(Aim):
+class Kenansville(Objective):
     """Removes the weakest bins of each utterance's spectrum; it sees no recognizer.
 
     The attack sees neither recognizer nor transcripts. Every recognizer gets the same audio, and a

@@ -21,7 +21,7 @@ class Margin(Criterion):
     CTC's loss goes on making a frame surer after its label has won, and spends perturbation on it.
     This one is 0 once every frame of the text's likeliest alignment has the label it needs, ahead
     of all others by ``confidence`` nats. (The source freezes the alignment that a first attack
-    found; here it is found anew at each look.) Raising this loss says little: it takes a target.
+    found; here it is found anew at each step.) Raising this loss says little: it takes a target.
 
     Raises:
         MelmoatError: the recognizer has no frame-wise probabilities.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from melmoat.attacks.base import Access, Ball, Goal
+from melmoat.attacks.base import Access, Goal, ThreatModel
 from melmoat.attacks.budgets import within_scale
 from melmoat.audio import Audio
 from melmoat.draws import Draws
@@ -13,11 +13,11 @@ from melmoat.models.base import Recognizer
 
 
 @dataclass(frozen=True)
-class Noise(Ball):
+class Noise(ThreatModel):
     """White noise that fills the budget: the control of every table.
 
-    An attack that does no better than this has found nothing. Options as for :class:`Ball`. For
-    linf the noise is ``+-eps``, the largest that fits.
+    An attack that does no better than this has found nothing. Options as for
+    :class:`ThreatModel`. For linf the noise is ``+-eps``, the largest that fits.
     """
 
     access: ClassVar[Access] = "control"

@@ -13,16 +13,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from melmoat.attacks.base import Access, Ball, Goal
+from melmoat.attacks.base import Access, Goal, ThreatModel
 from melmoat.attacks.budgets import Budget, within_scale
-from melmoat.attacks.probe import NEVER, Crafted
+from melmoat.attacks.oracle import NEVER, Crafted
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.models.base import Recognizer
 
 
 @dataclass(frozen=True)
-class Population(Ball):
+class Population(ThreatModel):
     """An attack that hears a population of points each round and keeps the best of all.
 
     Args:
@@ -35,7 +35,7 @@ class Population(Ball):
         chunk: points heard at once, to bound memory; all if none.
 
     What the points are scored by is :meth:`melmoat.attacks.base.Goal.distances`. Budget as for
-    :class:`Ball`.
+    :class:`ThreatModel`.
     """
 
     access: ClassVar[Access] = "black-box"

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from melmoat.attacks.base import Goal
 from melmoat.attacks.budgets import Budget, within_scale
-from melmoat.attacks.probe import Crafted, Probe
+from melmoat.attacks.oracle import Crafted, LossOracle
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.models.base import Recognizer
@@ -58,11 +58,11 @@ class Search(Averaging, Protocol):
         ...
 
     def walk(
-        self, probe: Probe, delta: Tensor, draws: Draws, active: Tensor
+        self, oracle: LossOracle, delta: Tensor, draws: Draws, active: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Where one walk from ``delta`` ends, and who reached the goal there (``stop`` only).
 
-        Utterances that are not ``active`` are neither looked at nor moved.
+        Utterances that are not ``active`` are neither evaluated nor moved.
 
         Shape: ``[B, T]``, ``[B]``.
         """
@@ -85,13 +85,13 @@ def check_search(attack: Search, **positive: float) -> None:
 
 
 def passes(attack: Averaging) -> int:
-    """Losses that one look takes: one for each chunk of draws."""
+    """Losses that one evaluation takes: one for each chunk of draws."""
     return -(-attack.eot // (attack.chunk or attack.eot))
 
 
 def search(attack: Search, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Crafted:
     """Walk as often as ``attack`` says and keep the best end of each utterance."""
-    probe = Probe(model, audio, goal, attack.eot, attack.chunk, attack.stop, attack.confirm)
+    oracle = LossOracle(model, audio, goal, attack.eot, attack.chunk, attack.stop, attack.confirm)
 
     def start(streams: Draws, at_random: bool) -> Tensor:
         if not at_random:
@@ -100,17 +100,17 @@ def search(attack: Search, model: Recognizer, audio: Audio, goal: Goal, draws: D
 
     everyone = torch.ones(len(audio), dtype=torch.bool, device=audio.wav.device)
     streams = draws.fork("run 0")
-    best, done = attack.walk(probe, start(streams, attack.random_start), streams, everyone)
+    best, done = attack.walk(oracle, start(streams, attack.random_start), streams, everyone)
     if attack.restarts == 1:
-        return probe.crafted(best)
+        return oracle.crafted(best)
     judge = draws.fork("choose")  # the same draws for every restart
-    lowest = probe(best, judge, ~done, gradient=False).loss
+    lowest = oracle(best, judge, ~done, gradient=False).loss
     for run in range(1, attack.restarts):
         streams, active = draws.fork(f"run {run}"), ~done
-        delta, won = attack.walk(probe, start(streams, True), streams, active)
-        value = probe(delta, judge, active, gradient=False).loss
+        delta, won = attack.walk(oracle, start(streams, True), streams, active)
+        value = oracle(delta, judge, active, gradient=False).loss
         better = active & (won | (value < lowest))
         best = torch.where(better[:, None], delta, best)
         lowest = torch.where(better, value, lowest)
         done = done | won
-    return probe.crafted(best)
+    return oracle.crafted(best)

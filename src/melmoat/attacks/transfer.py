@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 import torch
 
 from melmoat import defenses, models
-from melmoat.attacks.base import Access, Attack, AttackError, Goal, Untargeted, aimed
+from melmoat.attacks.base import Access, Attack, AttackError, Goal, Untargeted, adapt_goal
 from melmoat.attacks.budgets import Budget
-from melmoat.attacks.probe import Crafted
+from melmoat.attacks.oracle import Crafted
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.models.base import Recognizer
-from melmoat.models.wrappers import Watched
+from melmoat.models.wrappers import Monitored
 from melmoat.text import spell
 
 
@@ -73,8 +73,8 @@ class Transfer:
                 f"{self.model} hears {own.rate} Hz and the judged system {audio.rate}: an attack "
                 "on the one is no audio for the other"
             )
-        if isinstance(model, Watched):  # progress is that of the crafting
-            own = Watched(own, model.tick)
+        if isinstance(model, Monitored):  # progress is that of the crafting
+            own = Monitored(own, model.tick)
         wav = self.attack(own, audio, _own(goal, own), draws).wav
         return Crafted(wav, audio.lengths, audio.rate, None, torch.zeros_like(audio.lengths))
 
@@ -83,7 +83,7 @@ def _own(goal: Goal, model: Recognizer) -> Goal:
     """``goal`` for the system that it is crafted on: Whisper hears small letters and points, a CTC
     recognizer of capitals knows neither. What that one cannot write of a reference is left out; a
     target it has to write whole."""
-    goal, labels = aimed(goal, model), getattr(model, "labels", None)
+    goal, labels = adapt_goal(goal, model), getattr(model, "labels", None)
     if labels is None or not isinstance(goal, Untargeted):
         return goal
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from melmoat import weights
-from melmoat.attacks.base import Access, AttackError, Ball, Goal
+from melmoat.attacks.base import Access, AttackError, Goal, ThreatModel
 from melmoat.attacks.budgets import Budget, within_scale
 from melmoat.audio import RATE, Audio
 from melmoat.draws import Draws
@@ -66,10 +66,10 @@ def load(path: Path) -> tuple[Pattern, dict[str, Any]]:
 
 
 @dataclass(frozen=True)
-class Universal(Ball):
+class Universal(ThreatModel):
     """Adds a trained pattern, the same to every utterance; it hears no recognizer.
 
-    Budget as for :class:`Ball`.
+    Budget as for :class:`ThreatModel`.
     """
 
     access: ClassVar[Access] = "transfer"

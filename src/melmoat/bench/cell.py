@@ -18,11 +18,11 @@ from melmoat.draws import derive
 from melmoat.errors import MelmoatError
 from melmoat.facts import NamesFile, Origin, Part, origin_of
 from melmoat.models import MODELS
-from melmoat.spec import Family, Spec, marks, show, spelling, typed
+from melmoat.spec import Registry, Spec, marks, show, spelling, typed
 from melmoat.vocoders import VOCODERS
 
-NAMED: dict[str, Family[Any]] = {"model": MODELS, "defense": DEFENSES, "attack": ATTACKS}
-FAMILIES: dict[str, Family[Any]] = {**NAMED, "vocoder": VOCODERS, "corpus": CORPORA}
+NAMED: dict[str, Registry[Any]] = {"model": MODELS, "defense": DEFENSES, "attack": ATTACKS}
+FAMILIES: dict[str, Registry[Any]] = {**NAMED, "vocoder": VOCODERS, "corpus": CORPORA}
 
 
 @dataclass(frozen=True)

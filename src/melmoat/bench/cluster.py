@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from melmoat.bench.work import TRIES, Measured, Unit, Worker, alone, lost
+from melmoat.bench.worker import TRIES, Measured, Unit, Worker, alone, lost
 from melmoat.devices import CPU
 from melmoat.errors import MelmoatError
 

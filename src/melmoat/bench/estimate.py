@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from melmoat import data
 from melmoat.bench.cell import Cell
 from melmoat.bench.runner import Runner
-from melmoat.bench.work import Unit, Worker
+from melmoat.bench.worker import Unit, Worker
 from melmoat.draws import Draws
 from melmoat.errors import told
-from melmoat.models.base import heard, spelled
-from melmoat.models.wrappers import Watched
+from melmoat.models.base import as_written_by, transcribe
+from melmoat.models.wrappers import Monitored
 
 EVALUATIONS = 2
 Known = dict[tuple[object, ...], tuple[list[str], float]]  # transcripts, seconds
@@ -80,12 +80,12 @@ def _timed(worker: Worker, unit: Unit, known: Known) -> float:
     model, _, attack = worker.system(unit.cell)
     audio = data.read(unit.batch, model.rate).to(unit.device).quantized()
     draws = Draws(unit.cell.seed_of(cut.id) for cut in unit.batch)
-    truth = [spelled(model, data.written(cut)) for cut in unit.batch]
+    truth = [as_written_by(model, data.written(cut)) for cut in unit.batch]
     system = (replace(unit.cell, attack="none"), *(cut.id for cut in unit.batch))
     if system not in known:
-        heard(model, audio, draws)  # the first pass of a system costs more than the others
+        transcribe(model, audio, draws)  # the first pass of a system costs more than the others
         began = time.perf_counter()
-        benign = heard(model, audio, draws)
+        benign = transcribe(model, audio, draws)
         known[system] = benign, time.perf_counter() - began
     benign, listening = known[system]
     marks = [time.perf_counter()]
@@ -97,7 +97,7 @@ def _timed(worker: Worker, unit: Unit, known: Known) -> float:
 
     with suppress(_EnoughError):
         goal = worker.goal(unit.cell, attack, benign, truth)
-        attack(Watched(model, tick), audio, goal, draws)
+        attack(Monitored(model, tick), audio, goal, draws)
     steps = marks[1:]
     if len(steps) < 3:  # an attack that is over before it was timed
         return 2 * listening + time.perf_counter() - marks[0]

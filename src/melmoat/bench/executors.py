@@ -20,9 +20,9 @@ from typing import Protocol
 import torch
 
 from melmoat.bench.cluster import Ray
-from melmoat.bench.work import TRIES, Measured, Unit, Worker, alone, lost
+from melmoat.bench.worker import TRIES, Measured, Unit, Worker, alone, lost
 from melmoat.errors import MelmoatError, told
-from melmoat.spec import Family
+from melmoat.spec import Registry
 
 Tick = Callable[[Unit, float], None]
 
@@ -195,4 +195,6 @@ def _serve(pipe: Connection, threads: int) -> None:
             send("error", told(error))
 
 
-EXECUTORS: Family[Executor] = Family("executor", {"here": Here, "processes": Processes, "ray": Ray})
+EXECUTORS: Registry[Executor] = Registry(
+    "executor", {"here": Here, "processes": Processes, "ray": Ray}
+)

@@ -14,17 +14,17 @@ from typing import Any
 
 import torch
 
-from melmoat.attacks.base import Attack, Goal, Targeted, aimed
+from melmoat.attacks.base import Attack, Goal, Targeted, adapt_goal
 from melmoat.attacks.budgets import to_pcm16
 from melmoat.attacks.masking import Masking
-from melmoat.attacks.probe import NEVER, Crafted
+from melmoat.attacks.oracle import NEVER, Crafted
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.metrics import distortion
 from melmoat.metrics.errors import char_edits, word_edits
-from melmoat.models.base import Recognizer, heard, normaliser_of
-from melmoat.models.wrappers import Watched
+from melmoat.models.base import Recognizer, normaliser_of, transcribe
+from melmoat.models.wrappers import Monitored
 from melmoat.normalisers import Normaliser
 from melmoat.text import canonical, listed
 
@@ -80,10 +80,10 @@ def judge(
     """
     clean = audio.quantized()
     if benign is None:
-        benign = heard(model, clean, draws.fork("benign"))
-    goal = aimed(goal or attack.goal(benign, listed(truth)), model)
+        benign = transcribe(model, clean, draws.fork("benign"))
+    goal = adapt_goal(goal or attack.goal(benign, listed(truth)), model)
     began = time.perf_counter()
-    proposed = attack(Watched(model, tick), clean, goal, draws.fork("attack"))
+    proposed = attack(Monitored(model, tick), clean, goal, draws.fork("attack"))
     seconds = time.perf_counter() - began
     if proposed.rate != clean.rate or not torch.equal(proposed.lengths, clean.lengths):
         raise JudgeError("the attack changed an utterance's length or the rate")
@@ -97,7 +97,7 @@ def judge(
         used = budget.norm(adversarial.wav - clean.wav) / budget.radius(clean).clamp(min=1e-12)
         if bool((used > 1.0001).any()):
             raise JudgeError(f"the attack used {float(used.max()):.4f} times its budget")
-    transcripts = heard(model, adversarial, draws.fork("judge"))
+    transcripts = transcribe(model, adversarial, draws.fork("judge"))
     reached = goal.reached(transcripts)
     first, queries = _figures(proposed, attack)
     return Outcome(

@@ -14,7 +14,7 @@ from typing import Any
 
 from melmoat.bench.cell import Cell
 from melmoat.data import CORPORA
-from melmoat.handed import is_object, name_of
+from melmoat.objects import is_object, name_of
 from melmoat.spec import SpecError, show
 
 Labels = Mapping[str, str]

@@ -16,12 +16,12 @@ from lhotse import MonoCut
 from melmoat import data
 from melmoat.audio import AudioError
 from melmoat.audio import save as save_audio
-from melmoat.bench import saved
+from melmoat.bench import audio_store
 from melmoat.bench.cell import Cell
 from melmoat.bench.executors import Executor, Here
 from melmoat.bench.provenance import revision
 from melmoat.bench.store import Busy, Store, StoreError, writing
-from melmoat.bench.work import Choose, Measured, Unit, choose, plan
+from melmoat.bench.worker import Choose, Measured, Unit, choose, plan
 from melmoat.devices import CPU
 
 
@@ -37,7 +37,7 @@ class Runner:
         seconds: most audio of a batch, padding included; 0 for no bound.
         executor: who does the work; this process if not said.
         device: where the workers compute, such as ``cuda``.
-        choose: which utterances ``limit`` takes (:func:`melmoat.bench.work.choose`).
+        choose: which utterances ``limit`` takes (:func:`melmoat.bench.worker.choose`).
     """
 
     store: Store
@@ -179,7 +179,7 @@ class Runner:
     def without_audio(self, cells: Iterable[Cell]) -> int:
         """How many finished rows of ``cells`` have no audio in the run's folder."""
         return sum(
-            saved.kept(self.store.folder / "audio" / cell.key, row["id"], "clean") is None
+            audio_store.kept(self.store.folder / "audio" / cell.key, row["id"], "clean") is None
             for cell in cells
             for row in self.store.each(cell)
         )
@@ -193,7 +193,7 @@ class Runner:
         for kind, audios in done.audio.items():
             for name, audio in audios.items():
                 try:
-                    save_audio(saved.file(folder, name, kind), audio)
+                    save_audio(audio_store.file(folder, name, kind), audio)
                 except AudioError as error:  # the folder's fault, not the utterance's
                     raise StoreError(str(error)) from error
         if done.rows:

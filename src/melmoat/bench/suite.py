@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from melmoat.bench.cell import Cell, grid
-from melmoat.bench.work import Choose
+from melmoat.bench.worker import Choose
 from melmoat.errors import MelmoatError
 
 SHIPPED = Path(__file__).parents[1] / "suites"  # of an installed melmoat
@@ -52,7 +52,7 @@ class Suite:
         averaging: labels of the columns that only apply to stochastic rows.
         limit: utterances; 0 for all.
         data: corpus spec, where none is given.
-        choose: which utterances ``limit`` takes (:func:`melmoat.bench.work.choose`).
+        choose: which utterances ``limit`` takes (:func:`melmoat.bench.worker.choose`).
     """
 
     name: str

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from melmoat.bench.cell import Cell
 from melmoat.metrics.errors import unit_of
 from melmoat.metrics.intervals import bootstrap, rate
-from melmoat.scripts import letters
+from melmoat.writing_systems import letters
 
 # What a summary averages over the rows that have it.
 FIGURES = ("reached", "snr_db", "audible", "first", "queries", "seconds")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from melmoat.cli.app import app
-from melmoat.cli.endings import plain_errors
+from melmoat.cli.errors import plain_errors
 
 
 def main() -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from melmoat import __version__
-from melmoat.cli.endings import chosen_channel, refuse_idle
+from melmoat.cli.analysis import reading
+from melmoat.cli.errors import chosen_channel, refuse_idle
 from melmoat.cli.files import files
 from melmoat.cli.options import (
     ChannelOption,
@@ -18,7 +19,6 @@ from melmoat.cli.options import (
     ModelOption,
     SeedOption,
 )
-from melmoat.cli.reading import reading
 from melmoat.cli.runs import runs
 from melmoat.cli.serve import serving
 from melmoat.cli.train import train
@@ -158,7 +158,7 @@ def attack(
     from melmoat.draws import Draws, derive
     from melmoat.errors import MelmoatError
     from melmoat.metrics.distortion import snr_db
-    from melmoat.models.base import spelled
+    from melmoat.models.base import as_written_by
 
     made = attacks.build(attack)
     if getattr(made, "against", None) == "truth" and text is None:
@@ -172,7 +172,9 @@ def attack(
         raise MelmoatError(f"{source} would be overwritten; choose another target")
     draws = Draws([derive(seed, source.name)])
     with bar("attack", made.evaluations) as tick:
-        out = judge(system, clean, made, [spelled(system, text or "")], draws, lambda: tick(1))
+        out = judge(
+            system, clean, made, [as_written_by(system, text or "")], draws, lambda: tick(1)
+        )
         tick(made.evaluations)  # whatever an attack that ended early left
     audio.save(target, out.adversarial, recording.gain)
     typer.echo(f"before: {out.benign[0]}\nafter:  {out.transcripts[0]}")
@@ -329,7 +331,7 @@ def measured(
     """
     from rich.console import Console
 
-    from melmoat.cli.endings import resumable
+    from melmoat.cli.errors import resumable
     from melmoat.cli.progress import reported
     from melmoat.evaluation import measure
     from melmoat.report.tables import robustness

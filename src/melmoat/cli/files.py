@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from melmoat.cli.endings import chosen_channel
+from melmoat.cli.errors import chosen_channel
 from melmoat.cli.options import (
     ChannelOption,
     DefenseOption,
@@ -39,12 +39,12 @@ def transcribe(
     from collections import Counter
 
     from melmoat import audio, defenses, models
-    from melmoat.data.files import find, passed_over, shown, utf8
-    from melmoat.defenses.files import named
+    from melmoat.data.folders import find, passed_over, shown, utf8
     from melmoat.devices import usable
     from melmoat.draws import Draws, derive, secret
     from melmoat.errors import spared
-    from melmoat.models.base import heard
+    from melmoat.file_jobs import named
+    from melmoat.models.base import transcribe
 
     seed, chosen = secret() if seed is None else seed, chosen_channel(channel)
     system = defenses.build(defense).wrap(models.load(model))
@@ -62,7 +62,7 @@ def transcribe(
         why: list[str] = []
         texts: list[str] = []
         with spared(why.append):
-            texts = heard(system, audio.load(file, system.rate, chosen).to(device), draws)
+            texts = transcribe(system, audio.load(file, system.rate, chosen).to(device), draws)
         for text in texts:
             typer.echo(text if len(sources) == 1 else f"{shown(file)}\t{text}")
         for reason in why:
@@ -104,10 +104,10 @@ def defend(
     """
     from melmoat import defenses
     from melmoat.cli.progress import bar
-    from melmoat.data.files import find, passed_over
-    from melmoat.defenses.files import defend_files, jobs, named
+    from melmoat.data.folders import find, passed_over
     from melmoat.devices import usable
     from melmoat.errors import MelmoatError
+    from melmoat.file_jobs import defend_files, jobs, named
     from melmoat.memory import keep_freed_memory
 
     *sources, target = paths

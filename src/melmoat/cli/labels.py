@@ -12,9 +12,9 @@ from melmoat.data import CORPORA
 from melmoat.defenses import DEFENSES
 from melmoat.errors import MelmoatError
 from melmoat.models import MODELS
-from melmoat.spec import Family, SpecError
+from melmoat.spec import Registry, SpecError
 
-_FAMILIES: dict[str, Family[Any]] = dict(
+_FAMILIES: dict[str, Registry[Any]] = dict(
     zip(PARTS, (MODELS, DEFENSES, ATTACKS, CORPORA), strict=True)
 )
 

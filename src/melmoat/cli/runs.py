@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from melmoat.cli.reading import RunArgument
+from melmoat.cli.analysis import RunArgument
 
 runs = typer.Typer()
 
@@ -31,7 +31,7 @@ def export(
 
     The manifest has a JSON object a line: audio_filepath, text, and the row's fields.
     """
-    from melmoat.bench.results import as_json
+    from melmoat.analysis.results import as_json
     from melmoat.errors import MelmoatError
     from melmoat.report.export import flat, write_audio
     from melmoat.runs import Run
@@ -74,9 +74,9 @@ def rm(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Delete a cell from a run: its rows and audio."""
-    from melmoat.bench.compare import find_row
+    from melmoat.analysis.compare import find_row
+    from melmoat.analysis.results import read_results
     from melmoat.bench.merging import remove
-    from melmoat.bench.results import read_results
 
     found = find_row(read_results(run), row, run)
     said = f"{found.name} ({len(found.rows)} rows)"

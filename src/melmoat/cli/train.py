@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from melmoat.cli.endings import refuse_idle, resumable
+from melmoat.cli.errors import refuse_idle, resumable
 from melmoat.cli.options import DeviceOption
 
 train = typer.Typer(
@@ -80,7 +80,7 @@ def asr(
     """
     from melmoat.models.deepspeech2 import DeepSpeech2Config
     from melmoat.training.asr import Recipe, train_asr
-    from melmoat.training.students import peak_rate, spec_of
+    from melmoat.training.trainable import peak_rate, spec_of
 
     if defense is None:
         refuse_idle(context, ["defended"], "needs --defense")
@@ -161,11 +161,11 @@ def vocoder(
     from dataclasses import replace
 
     from melmoat.errors import MelmoatError
-    from melmoat.training.labs import LABS, train_vocoder
+    from melmoat.training.vocoder_setups import SETUPS, train_vocoder
 
-    if architecture not in LABS:
-        raise MelmoatError(f"unknown architecture {architecture!r}; known: {', '.join(LABS)}")
-    recipe = LABS[architecture].recipe
+    if architecture not in SETUPS:
+        raise MelmoatError(f"unknown architecture {architecture!r}; known: {', '.join(SETUPS)}")
+    recipe = SETUPS[architecture].recipe
     if steps is not None and warmup is None:  # the same share of a shorter or longer run
         warmup = round(steps * recipe.warmup / recipe.steps)
     given: dict[str, Any] = {

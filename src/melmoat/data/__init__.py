@@ -3,7 +3,7 @@
 from melmoat.data.corpora import CORPORA, describe, fetch, listed, load, same_speech
 from melmoat.data.entries import fault, whole, written
 from melmoat.data.layouts import listings
-from melmoat.data.reading import read, recording
+from melmoat.data.waveforms import read, recording
 
 __all__ = [
     "CORPORA",

@@ -13,24 +13,24 @@ import numpy as np
 from lhotse import CutSet
 from lhotse.recipes import download_librispeech
 
+from melmoat.data.custom import python
 from melmoat.data.entries import CorpusError as CorpusError  # also this module's own
 from melmoat.data.entries import fault, whole
 from melmoat.data.layouts import listings
 from melmoat.data.manifests import lhotse, manifest
-from melmoat.data.own import python
 from melmoat.data.published import an4, demo, librispeech
-from melmoat.data.reading import read
 from melmoat.data.tables import comma, commonvoice, tsv
 from melmoat.data.texts import folder
+from melmoat.data.waveforms import read
 from melmoat.errors import MelmoatError
-from melmoat.spec import Family, Spec, SpecError
+from melmoat.spec import Registry, Spec, SpecError
 
 
-class Corpora(Family[CutSet]):
+class Corpora(Registry[CutSet]):
     """The table of corpora; a path where a name belongs is answered with specs of it."""
 
     def parse(self, text: str, earlier: bool = False) -> Spec:
-        """As :meth:`Family.parse`."""
+        """As :meth:`Registry.parse`."""
         if text.partition(":")[0] not in self.names and (kinds := _kinds(Path(text))):
             raise SpecError(
                 f"unknown {self.kind} {text!r}, but a path: is it "

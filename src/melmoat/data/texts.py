@@ -10,7 +10,7 @@ from typing import Any
 from lhotse import CutSet
 
 from melmoat.data.entries import CorpusError, Entry, cuts_of
-from melmoat.data.files import Found, find
+from melmoat.data.folders import Found, find
 from melmoat.facts import Origin, rests_on
 
 TEXTS = (".txt", ".lab")  # suffixes of a text, the first one that is there

@@ -1,23 +1,23 @@
 """Defenses, by spec string."""
 
-from melmoat.defenses.base import Defense, FrontEnd, Nothing, StraightThrough, through
+from melmoat.channels.room import Room
+from melmoat.defenses.base import Defense, FrontEnd, NoDefense, StraightThrough, apply
 from melmoat.defenses.codecs import codec
-from melmoat.defenses.own import Own
+from melmoat.defenses.custom import Own
 from melmoat.defenses.resynthesis import mdnf, resynth
-from melmoat.defenses.room import Room
 from melmoat.defenses.smoothing import GaussianNoise, RandomizedSmoothing
 from melmoat.defenses.stft import stft, stft_flood
 from melmoat.defenses.transforms import downsample, median, quantize
-from melmoat.spec import Family, SpecError
+from melmoat.spec import Registry, SpecError
 
-DEFENSES: Family[Defense] = Family(
+DEFENSES: Registry[Defense] = Registry(
     "defense",
     {
         "codec": codec,
         "downsample": downsample,
         "mdnf": mdnf,
         "median": median,
-        "none": Nothing,
+        "none": NoDefense,
         "python": Own,
         "quantize": quantize,
         "resynth": resynth,
@@ -63,11 +63,12 @@ __all__ = [
     "Defense",
     "FrontEnd",
     "GaussianNoise",
-    "Nothing",
+    "NoDefense",
     "Own",
     "RandomizedSmoothing",
     "Room",
     "StraightThrough",
+    "apply",
     "build",
     "codec",
     "downsample",
@@ -79,5 +80,4 @@ __all__ = [
     "resynth",
     "stft",
     "stft_flood",
-    "through",
 ]

@@ -10,7 +10,7 @@ from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.models.base import Recognizer
-from melmoat.models.wrappers import Defended, kept
+from melmoat.models.wrappers import Defended, checked_output
 
 
 class Defense(Protocol):
@@ -47,7 +47,7 @@ class FrontEnd:
         return Defended(model, self)
 
 
-def through(front_end: FrontEnd, audio: Audio, draws: Draws | None = None) -> Audio:
+def apply(front_end: FrontEnd, audio: Audio, draws: Draws | None = None) -> Audio:
     """What a front-end makes of audio, without a gradient, checked before it is given away.
 
     Args:
@@ -59,7 +59,7 @@ def through(front_end: FrontEnd, audio: Audio, draws: Draws | None = None) -> Au
     draws = draws or Draws.secret(len(audio))
     try:
         with torch.no_grad():
-            out = kept(front_end, audio, front_end(audio, draws))
+            out = checked_output(front_end, audio, front_end(audio, draws))
     except MelmoatError:
         raise
     except Exception as error:  # somebody's own, or no memory for audio this long
@@ -70,7 +70,7 @@ def through(front_end: FrontEnd, audio: Audio, draws: Draws | None = None) -> Au
     return out
 
 
-class Nothing(FrontEnd):
+class NoDefense(FrontEnd):
     """No defense: the audio stays as it is."""
 
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
@@ -96,7 +96,7 @@ class StraightThrough(FrontEnd):
 
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
         with torch.no_grad():
-            heard = kept(self.inner, audio, self.inner(audio, draws)).wav
+            heard = checked_output(self.inner, audio, self.inner(audio, draws)).wav
         return audio.with_wav(audio.wav + (heard - audio.wav).detach())
 
 
@@ -117,10 +117,10 @@ class Resampled(FrontEnd):
 
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
         with torch.no_grad():
-            heard = kept(self.inner, audio, self.inner(audio, draws.fork("forward"))).wav
+            heard = checked_output(self.inner, audio, self.inner(audio, draws.fork("forward"))).wav
         if not torch.is_grad_enabled():
             return audio.with_wav(heard)
-        other = kept(self.inner, audio, self.inner(audio, draws.fork("backward"))).wav
+        other = checked_output(self.inner, audio, self.inner(audio, draws.fork("backward"))).wav
         return audio.with_wav(other + (heard - other).detach())
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import jiwer
 
-from melmoat.scripts import mostly
+from melmoat.writing_systems import mostly
 
 METRICS = {"words": "WER", "chars": "CER"}  # the rate of errors in a unit
 
@@ -32,8 +32,8 @@ def char_edits(reference: str, hypothesis: str) -> tuple[int, int]:
 
 
 def unit_of(counts: Iterable[tuple[int, int]]) -> str:
-    """What errors are counted in, by the letters of what is said (:func:`melmoat.scripts.letters`):
-    words, or characters where most are of scripts without spaces between words."""
+    """The unit that errors are counted in: characters where most letters of the references are of
+    scripts without spaces between words (:func:`melmoat.writing_systems.letters`), else words."""
     return "chars" if mostly(counts) else "words"
 
 

@@ -3,15 +3,15 @@
 from melmoat.models.base import CTCRecognizer, Recognizer
 from melmoat.models.deepspeech2 import DeepSpeech2, DeepSpeech2Config
 from melmoat.models.load import MODELS, load
-from melmoat.models.wrappers import Defended, Expected, Smoothed, Voted
+from melmoat.models.wrappers import EOT, Defended, Smoothed, Voted
 
 __all__ = [
+    "EOT",
     "MODELS",
     "CTCRecognizer",
     "DeepSpeech2",
     "DeepSpeech2Config",
     "Defended",
-    "Expected",
     "Recognizer",
     "Smoothed",
     "Voted",

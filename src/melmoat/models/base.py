@@ -31,7 +31,7 @@ class Recognizer(Protocol):
         ...
 
 
-def heard(model: Recognizer, audio: Audio, draws: Draws | None = None) -> list[str]:
+def transcribe(model: Recognizer, audio: Audio, draws: Draws | None = None) -> list[str]:
     """What ``model`` transcribes, checked: it may be somebody's own.
 
     Args:
@@ -50,7 +50,7 @@ def heard(model: Recognizer, audio: Audio, draws: Draws | None = None) -> list[s
     return texts
 
 
-def spelled(model: Recognizer, text: str) -> str:
+def as_written_by(model: Recognizer, text: str) -> str:
     """What is said, as ``model`` would write it if it were right.
 
     In its labels, if it has some; as it stands, where a ``normaliser`` compares texts; else in
@@ -71,7 +71,7 @@ def normaliser_of(model: Recognizer) -> Normaliser | None:
     return None if _within(model, "labels") is not None else named("plain")
 
 
-def compared(model: Recognizer) -> Callable[[str], str]:
+def comparison_of(model: Recognizer) -> Callable[[str], str]:
     """The function of a text after which ``model``'s texts are compared, wherever they are."""
     return normaliser_of(model) or canonical
 

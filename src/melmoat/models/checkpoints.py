@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from melmoat import inert, weights
+from melmoat import unpickling, weights
 from melmoat.models.deepspeech2 import DeepSpeech2, DeepSpeech2Config
 from melmoat.text import LABELS
 from melmoat.weights import WeightsError
@@ -61,8 +61,10 @@ def load_deepspeech_pytorch(
         raise WeightsError(f"{path}: its 'state_dict' holds other things than tensors")
     try:
         state = _current(state)
-        settings = inert.plain(package.get("hyper_parameters")) or {
-            key: inert.plain(package[key]) for key in ("labels", "audio_conf") if key in package
+        settings = unpickling.plain(package.get("hyper_parameters")) or {
+            key: unpickling.plain(package[key])
+            for key in ("labels", "audio_conf")
+            if key in package
         }
         config = _config_of(state, settings)
         labels = _labels(settings, len(state[HEAD]))

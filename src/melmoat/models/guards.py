@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from melmoat.models.seq2seq import Heard, Vocabulary
+    from melmoat.models.seq2seq import Encoded, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -54,30 +54,30 @@ class Guards:
             raise ValueError(f"compression_ratio_threshold must be above 0; got {ratio}")
 
     def kept(
-        self, heard: Heard, written: Sequence[list[int]], vocabulary: Vocabulary
+        self, encoded: Encoded, written: Sequence[list[int]], vocabulary: Vocabulary
     ) -> list[list[int]]:
         """What is believed of the tokens that were written of a batch.
 
         Args:
-            heard: the batch, with nothing read yet.
+            encoded: the batch, with nothing read yet.
         """
-        silent = self._silent(heard, written, vocabulary)
+        silent = self._silent(encoded, written, vocabulary)
         return [
             [] if nothing else self._without_loop(tokens, vocabulary)
             for nothing, tokens in zip(silent, written, strict=True)
         ]
 
     def _silent(
-        self, heard: Heard, written: Sequence[list[int]], vocabulary: Vocabulary
+        self, encoded: Encoded, written: Sequence[list[int]], vocabulary: Vocabulary
     ) -> list[bool]:
         if self.no_speech_threshold is None:
             return [False] * len(written)
-        likely = heard.opening(self.silence)
+        likely = encoded.opening(self.silence)
         silent = (likely > self.no_speech_threshold).tolist()
         if self.logprob_threshold is not None:
             for row, tokens in enumerate(written):
                 if silent[row]:
-                    sure = mean_log_prob(heard.pick([row]), tokens, vocabulary, likely.device)
+                    sure = mean_log_prob(encoded.pick([row]), tokens, vocabulary, likely.device)
                     silent[row] = sure <= self.logprob_threshold
         return silent
 
@@ -90,13 +90,13 @@ class Guards:
 
 
 def mean_log_prob(
-    heard: Heard, tokens: Sequence[int], vocabulary: Vocabulary, device: torch.device
+    encoded: Encoded, tokens: Sequence[int], vocabulary: Vocabulary, device: torch.device
 ) -> float:
     """Mean log probability of one text's tokens and its end, among those that may be chosen.
 
     As the reference counts: a text that was broken off has no end, and is divided by one more.
     """
-    logs = heard.read(torch.tensor([tokens], dtype=torch.long, device=device))[0]
+    logs = encoded.read(torch.tensor([tokens], dtype=torch.long, device=device))[0]
     logs = torch.cat(
         [vocabulary.allowed(logs[:1], first=True), vocabulary.allowed(logs[1:], first=False)]
     ).log_softmax(-1)

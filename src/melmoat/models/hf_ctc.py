@@ -117,7 +117,7 @@ class HFCTC(CTC, nn.Module):
                 lengths = torch.div(lengths - 1, step, rounding_mode="floor") + 1
         return lengths
 
-    def heard(self, audio: Audio) -> Tensor:
+    def waveforms(self, audio: Audio) -> Tensor:
         """The network's input: samples, normalised over each utterance where it wants that.
 
         ``(x - mean) / sqrt(var + 1e-7)`` with the biased variance over the true length, zero beyond
@@ -144,7 +144,7 @@ class HFCTC(CTC, nn.Module):
         Tokens that are no text (``<s>``, ``<unk>``) share the last column. Without it the rows
         would not sum to one, which the gradient of PyTorch's CTC loss takes for granted.
         """
-        wav, lengths = self.heard(audio), audio.lengths.clamp(min=self.shortest)
+        wav, lengths = self.waveforms(audio), audio.lengths.clamp(min=self.shortest)
         if self.masks:
             steps = torch.arange(wav.shape[1], device=wav.device)
             mask = (steps < lengths[:, None]).long()

@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from melmoat import own
+from melmoat import custom
 from melmoat.assets import asset
 from melmoat.facts import Origin, rests_on
-from melmoat.models import checkpoints, hf_load, whisper_load
-from melmoat.models import own as own_recognizer
+from melmoat.models import checkpoints, hf_load
+from melmoat.models import custom as own_recognizer
 from melmoat.models.base import Recognizer
 from melmoat.models.decoding import beam as beam_decoder
 from melmoat.models.deepspeech2 import DeepSpeech2
 from melmoat.models.hf_ctc import written
+from melmoat.models.whisper import loading
 from melmoat.normalisers import Choice, WhisperChoice, named
-from melmoat.spec import Family
+from melmoat.spec import Registry
 
 
 def _decoded(model: DeepSpeech2, beam: int) -> DeepSpeech2:
@@ -84,7 +85,7 @@ def hf_ctc(
     return model
 
 
-@rests_on(own.origin)
+@rests_on(custom.origin)
 def python(target: str, normaliser: Choice = "auto", **options: str) -> Recognizer:
     """Your own recognizer: ``python:MODULE:FACTORY`` imports MODULE and calls FACTORY.
 
@@ -98,7 +99,7 @@ def python(target: str, normaliser: Choice = "auto", **options: str) -> Recogniz
 
 def _whisper_files(args: Mapping[str, Any]) -> Origin:
     chosen = (args[key] for key in ("name", "language", "task", "normaliser"))
-    return Origin(*whisper_load.origin(*chosen), instead="name")
+    return Origin(*loading.origin(*chosen), instead="name")
 
 
 @rests_on(_whisper_files)
@@ -126,10 +127,10 @@ def whisper(
     ``no_speech_threshold=0.6,compression_ratio_threshold=2.4`` leaves silence empty.
     """
     thresholds = (no_speech_threshold, logprob_threshold, compression_ratio_threshold)
-    return whisper_load.load(name, language, task, beam, pad, normaliser, thresholds)
+    return loading.load(name, language, task, beam, pad, normaliser, thresholds)
 
 
-MODELS: Family[Recognizer] = Family(
+MODELS: Registry[Recognizer] = Registry(
     "model",
     {
         "deepspeech.pytorch": deepspeech_pytorch,

@@ -2,7 +2,7 @@
 
 Such a recognizer *hears* audio once and then reads tokens one after another, each prediction given
 all before it. Frames do not exist, so smoothing averages the probabilities of the next token over
-votes that all read the same tokens: :class:`Averaged`.
+votes that all read the same tokens: :class:`AveragedEncoded`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from melmoat.models.base import Recognizer
 from melmoat.models.guards import Guards
 from melmoat.text import TextError, listed
 
-PARTS = 8  # of a long utterance that are heard at once, to bound memory
+PARTS = 8  # of a long utterance that are encoded at once, to bound memory
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Vocabulary:
         return logs
 
 
-class Heard(Protocol):
-    """A batch that was heard, and the tokens read so far."""
+class Encoded(Protocol):
+    """A batch that was encoded, and the tokens read so far."""
 
     def read(self, tokens: Tensor) -> Tensor:
         """Log probabilities of what follows each of ``tokens``, which follow those read before.
@@ -67,7 +67,7 @@ class Heard(Protocol):
         """
         ...
 
-    def pick(self, rows: Sequence[int]) -> Heard:
+    def pick(self, rows: Sequence[int]) -> Encoded:
         """Some of the utterances, a row perhaps several times, with what each has read."""
         ...
 
@@ -85,12 +85,12 @@ class TokenRecognizer(Recognizer, Protocol):
     vocabulary: Vocabulary
     beam: int
 
-    def hear(self, audio: Audio, draws: Draws) -> Heard:
+    def encode(self, audio: Audio, draws: Draws) -> Encoded:
         """The batch, with nothing read yet."""
         ...
 
     def cut(self, audio: Audio) -> list[list[Tensor]]:
-        """Each utterance in parts that can be heard at once."""
+        """Each utterance in parts that can be encoded at once."""
         ...
 
 
@@ -116,18 +116,18 @@ class Seq2Seq:
     beam: int = 0
     guards: Guards | None = None
 
-    def hear(self, audio: Audio, draws: Draws) -> Heard:
+    def encode(self, audio: Audio, draws: Draws) -> Encoded:
         """The batch, with nothing read yet."""
         raise NotImplementedError
 
     def cut(self, audio: Audio) -> list[list[Tensor]]:
-        """Each utterance in parts that can be heard at once."""
+        """Each utterance in parts that can be encoded at once."""
         return [[wave] for wave in audio]
 
     def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
-        """One transcript an utterance. Long ones are heard in parts and their texts joined.
+        """One transcript an utterance. Long ones are encoded in parts and their texts joined.
 
-        At most as many parts are heard at once as there are utterances, or :data:`PARTS`.
+        At most as many parts are encoded at once as there are utterances, or :data:`PARTS`.
         """
         parts = self.cut(audio)
         waves = [wave for several in parts for wave in several]
@@ -151,12 +151,12 @@ class Seq2Seq:
         written: list[list[int]] = []
         for some, own in batches:
             with torch.no_grad():
-                heard = self.hear(some, own)
-                unread = heard.pick(range(len(some))) if self.guards else heard
+                encoded = self.encode(some, own)
+                unread = encoded.pick(range(len(some))) if self.guards else encoded
                 if self.beam:
-                    found = _beam(heard, len(some), v, self.beam, device)
+                    found = _beam(encoded, len(some), v, self.beam, device)
                 else:
-                    found = _greedy(heard, len(some), v, device)
+                    found = _greedy(encoded, len(some), v, device)
                 written += self.guards.kept(unread, found, v) if self.guards else found
         texts: list[list[str]] = [[] for _ in parts]
         for owner, tokens in zip(owners, written, strict=True):
@@ -175,7 +175,7 @@ class Seq2Seq:
         device = audio.wav.device
         lengths = torch.tensor([len(target) for target in targets], device=device)
         padded = torch.nn.utils.rnn.pad_sequence(targets, batch_first=True).to(device)
-        logs = self.hear(audio, draws).read(padded[:, :-1])
+        logs = self.encode(audio, draws).read(padded[:, :-1])
         chosen = logs.gather(2, padded[..., None])[..., 0]
         inside = torch.arange(padded.shape[1], device=device) < lengths[:, None]
         return -(chosen * inside).sum(1)
@@ -190,20 +190,20 @@ class Seq2Seq:
         return torch.tensor(tokens)
 
 
-def _greedy(heard: Heard, count: int, v: Vocabulary, device: torch.device) -> list[list[int]]:
+def _greedy(encoded: Encoded, count: int, v: Vocabulary, device: torch.device) -> list[list[int]]:
     """The likeliest token after another. Utterances that have ended are not computed on."""
     written: list[list[int]] = [[] for _ in range(count)]
     active = list(range(count))
     tokens = torch.zeros(count, 0, dtype=torch.long, device=device)
     for n in range(v.longest):
-        best = v.allowed(heard.read(tokens)[:, -1], n == 0).argmax(-1).tolist()
+        best = v.allowed(encoded.read(tokens)[:, -1], n == 0).argmax(-1).tolist()
         kept = [row for row, token in enumerate(best) if token != v.end]
         for row in kept:
             written[active[row]].append(best[row])
         if not kept or n + 1 == v.longest:
             break
         if len(kept) < len(active):
-            heard, active = heard.pick(kept), [active[row] for row in kept]
+            encoded, active = encoded.pick(kept), [active[row] for row in kept]
         tokens = torch.tensor([[best[row]] for row in kept], device=device)
     return written
 
@@ -252,14 +252,14 @@ class _Search:
 
 
 def _beam(
-    heard: Heard, count: int, v: Vocabulary, width: int, device: torch.device
+    encoded: Encoded, count: int, v: Vocabulary, width: int, device: torch.device
 ) -> list[list[int]]:
     """Beam search over each utterance. Those that have ended are not computed on."""
     searches = [_Search(width) for _ in range(count)]
     active = searches
     tokens = torch.zeros(count, 0, dtype=torch.long, device=device)
     for n in range(v.longest):
-        logs = v.allowed(heard.read(tokens)[:, -1], n == 0)
+        logs = v.allowed(encoded.read(tokens)[:, -1], n == 0)
         rows: list[int] = []
         going: list[_Search] = []
         first = 0
@@ -272,14 +272,14 @@ def _beam(
             first += len(several)
         if not rows or n + 1 == v.longest:
             break
-        heard, active = heard.pick(rows), going
+        encoded, active = encoded.pick(rows), going
         tokens = torch.tensor([[text[-1]] for search in active for text in search.texts])
         tokens = tokens.to(device)
     return [search.best() for search in searches]
 
 
 @dataclass(frozen=True)
-class Averaged:
+class AveragedEncoded:
     """Several votes of the same batch, vote after vote, that read the same tokens.
 
     Args:
@@ -288,7 +288,7 @@ class Averaged:
         size: utterances of one vote.
     """
 
-    votes: Heard
+    votes: Encoded
     count: int
     size: int
 
@@ -297,10 +297,10 @@ class Averaged:
         logs = self.votes.read(tokens.repeat(self.count, 1))
         return torch.logsumexp(logs.view(self.count, -1, *logs.shape[1:]), 0) - math.log(self.count)
 
-    def pick(self, rows: Sequence[int]) -> Averaged:
+    def pick(self, rows: Sequence[int]) -> AveragedEncoded:
         """Some of the utterances, with all their votes."""
         chosen = [vote * self.size + row for vote in range(self.count) for row in rows]
-        return Averaged(self.votes.pick(chosen), self.count, len(rows))
+        return AveragedEncoded(self.votes.pick(chosen), self.count, len(rows))
 
     def opening(self, token: int) -> Tensor:
         """Mean probability over votes, as :meth:`Heard.opening`."""

@@ -1,7 +1,7 @@
 """Recognizers made from recognizers.
 
 An adaptive attack is only which of these objects the attack is handed: the defended recognizer
-itself (its exact gradient through the drawn noise), or :class:`Expected` around it (EOT).
+itself (its exact gradient through the drawn noise), or :class:`EOT` around it (EOT).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.models.base import CTC, Recognizer, require_ctc
 from melmoat.models.rover import vote
-from melmoat.models.seq2seq import Averaged, Heard, Seq2Seq, require_tokens
+from melmoat.models.seq2seq import AveragedEncoded, Encoded, Seq2Seq, require_tokens
 from melmoat.text import listed
 
 Filter = Callable[[Audio, Draws], Audio]  # same lengths, same rate; a defense's front-end is one
@@ -28,7 +28,7 @@ Filter = Callable[[Audio, Draws], Audio]  # same lengths, same rate; a defense's
 class Wrapper:
     """A recognizer around another, which is what that one is: CTC, of tokens, or neither.
 
-    Subclasses write :meth:`around`, and what they do otherwise.
+    Subclasses write :meth:`transformed`, and what they do otherwise.
     """
 
     hands_on: ClassVar[tuple[str, ...]] = (
@@ -47,46 +47,46 @@ class Wrapper:
             if hasattr(model, name):
                 setattr(self, name, getattr(model, name))
 
-    def around(self, audio: Audio, draws: Draws) -> tuple[Audio, Draws]:
+    def transformed(self, audio: Audio, draws: Draws) -> tuple[Audio, Draws]:
         """What the inner recognizer is given in the place of these."""
         return audio, draws
 
     def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
         """One transcript an utterance."""
         with torch.no_grad():
-            return self.model.transcribe(*self.around(audio, draws))
+            return self.model.transcribe(*self.transformed(audio, draws))
 
     def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
         """The inner recognizer's loss. Shape: ``[B]``."""
-        heard, rest = self.around(audio, draws)
-        return self.model.loss(heard, texts, rest)
+        changed, rest = self.transformed(audio, draws)
+        return self.model.loss(changed, texts, rest)
 
     def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
         """The inner recognizer's log probabilities ``[B, F, V]`` and frames ``[B]``."""
-        return require_ctc(self.model).log_probs(*self.around(audio, draws))
+        return require_ctc(self.model).log_probs(*self.transformed(audio, draws))
 
-    def hear(self, audio: Audio, draws: Draws) -> Heard:
+    def encode(self, audio: Audio, draws: Draws) -> Encoded:
         """What the inner token recognizer hears."""
-        return require_tokens(self.model).hear(*self.around(audio, draws))
+        return require_tokens(self.model).encode(*self.transformed(audio, draws))
 
 
-def kept(front_end: Filter, audio: Audio, heard: Audio) -> Audio:
-    """``heard``, what ``front_end`` made of ``audio``.
+def checked_output(front_end: Filter, audio: Audio, output: Audio) -> Audio:
+    """``output``, what ``front_end`` made of ``audio``.
 
     Raises:
         MelmoatError: an utterance's length, the rate or the device is another.
     """
-    if heard.wav.device != audio.wav.device:
+    if output.wav.device != audio.wav.device:
         raise MelmoatError(
             f"{type(front_end).__name__} was given audio on {audio.wav.device} and gave some on "
-            f"{heard.wav.device} (docs/defenses.md)"
+            f"{output.wav.device} (docs/defenses.md)"
         )
-    if heard.rate != audio.rate or not torch.equal(heard.lengths, audio.lengths):
+    if output.rate != audio.rate or not torch.equal(output.lengths, audio.lengths):
         raise MelmoatError(
             f"{type(front_end).__name__} changed an utterance's length or the rate; a front-end "
             "keeps both (docs/defenses.md)"
         )
-    return heard
+    return output
 
 
 class Defended(Wrapper):
@@ -100,10 +100,10 @@ class Defended(Wrapper):
         super().__init__(model)
         self.front_end = front_end
 
-    def around(self, audio: Audio, draws: Draws) -> tuple[Audio, Draws]:
+    def transformed(self, audio: Audio, draws: Draws) -> tuple[Audio, Draws]:
         """The defended audio, and other draws for the recognizer."""
-        heard = self.front_end(audio, draws.fork("front-end"))
-        return kept(self.front_end, audio, heard), draws.fork("model")
+        defended = self.front_end(audio, draws.fork("front-end"))
+        return checked_output(self.front_end, audio, defended), draws.fork("model")
 
 
 def _repeat(audio: Audio, draws: Draws, numbers: Sequence[int]) -> tuple[Audio, Draws]:
@@ -144,10 +144,10 @@ class SmoothedTokens(Seq2Seq, Wrapper):
         super().__init__(require_tokens(model))
         self.votes = votes
 
-    def hear(self, audio: Audio, draws: Draws) -> Averaged:
+    def encode(self, audio: Audio, draws: Draws) -> AveragedEncoded:
         """All votes on the batch, with nothing read yet."""
-        heard = require_tokens(self.model).hear(*_repeat(audio, draws, range(self.votes)))
-        return Averaged(heard, self.votes, len(audio))
+        encoded = require_tokens(self.model).encode(*_repeat(audio, draws, range(self.votes)))
+        return AveragedEncoded(encoded, self.votes, len(audio))
 
 
 def smoothed(model: Recognizer, votes: int) -> Recognizer:
@@ -159,7 +159,7 @@ def smoothed(model: Recognizer, votes: int) -> Recognizer:
     return Smoothed(model, votes) if hasattr(model, "labels") else SmoothedTokens(model, votes)
 
 
-class Expected(Wrapper):
+class EOT(Wrapper):
     """Expectation over transformation (Athalye et al. 2018): the mean *loss* over fresh draws.
 
     Losses and not logits are averaged, because the logits of different draws need not align.
@@ -214,7 +214,7 @@ class Expected(Wrapper):
         return losses.view(len(numbers), len(audio)).sum(0)
 
 
-class Voted(Expected):
+class Voted(EOT):
     """ROVER over the transcripts of ``votes`` passes of a stochastic recognizer of any kind.
 
     A vote over words has no gradient; the loss is the mean loss over the passes. Passes of the vote
@@ -228,18 +228,18 @@ class Voted(Expected):
 
     def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
         """The words that most passes agree on, one transcript an utterance."""
-        heard = self.model.transcribe(*_repeat(audio, draws, range(self.draws)))
-        return [vote(heard[i :: len(audio)]) for i in range(len(audio))]
+        transcripts = self.model.transcribe(*_repeat(audio, draws, range(self.draws)))
+        return [vote(transcripts[i :: len(audio)]) for i in range(len(audio))]
 
 
-class Watched(Wrapper):
+class Monitored(Wrapper):
     """The same recognizer; ``tick`` is called at each pass, for progress bars."""
 
     def __init__(self, model: Recognizer, tick: Callable[[], None]) -> None:
         super().__init__(model)
         self.tick = tick
 
-    def around(self, audio: Audio, draws: Draws) -> tuple[Audio, Draws]:
+    def transformed(self, audio: Audio, draws: Draws) -> tuple[Audio, Draws]:
         """These, after a tick."""
         self.tick()
         return audio, draws

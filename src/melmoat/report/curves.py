@@ -9,8 +9,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from melmoat.bench.results import Result
-from melmoat.bench.settings import setting
+from melmoat.analysis.results import Result
+from melmoat.analysis.variants import setting
 from melmoat.report.charts import Axis, Point, Series, chart, rates
 from melmoat.report.digest import System, metrics, wer_text
 

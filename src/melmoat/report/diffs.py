@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import jiwer
 
-from melmoat.scripts import unspaced
+from melmoat.writing_systems import unspaced
 
 
 class Piece(NamedTuple):

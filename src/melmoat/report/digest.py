@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from melmoat.bench.audit import Audited
+from melmoat.analysis.audit import Audited
+from melmoat.analysis.results import MIN_SPEAKERS, Result, speakers_of
+from melmoat.analysis.variants import setting
 from melmoat.bench.labels import heading, system
-from melmoat.bench.results import MIN_SPEAKERS, Result, speakers_of
-from melmoat.bench.settings import setting
 from melmoat.metrics.intervals import bootstrap, rate
 from melmoat.report.tables import rate_text, target_text
 

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from melmoat.bench import saved
+from melmoat.analysis.results import Result
+from melmoat.bench import audio_store
 from melmoat.bench.labels import PARTS, shown, system
-from melmoat.bench.results import Result
 from melmoat.bench.store import StoreError, write_text, writing
 from melmoat.report.tables import Summary, attack_name, grid, headline, title, wer
 
@@ -125,7 +125,7 @@ def write_audio(folder: Path, results: Iterable[Result], out: Path) -> tuple[Pat
     for result in results:
         place = folder / "audio" / result.key
         for name, row in result.rows.items():
-            path = saved.kept(place, name, "adversarial")
+            path = audio_store.kept(place, name, "adversarial")
             if path is None:
                 continue
             target = out / result.key / path.name

@@ -9,9 +9,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from melmoat.bench.audit import Audited
-from melmoat.bench.evidence import ENOUGH
-from melmoat.bench.results import SEP, Comparison, p_text
+from melmoat.analysis.audit import Audited
+from melmoat.analysis.evidence import ENOUGH
+from melmoat.analysis.results import SEP, Comparison, p_text
 
 STYLES = {
     "ok": "green",

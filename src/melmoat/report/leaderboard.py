@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from melmoat.analysis.audit import audit
+from melmoat.analysis.results import Result, read_results
+from melmoat.analysis.variants import setting, siblings
 from melmoat.attacks.budgets import SNR, LinfSNR
-from melmoat.bench.audit import audit
 from melmoat.bench.cell import Cell
-from melmoat.bench.results import Result, read_results
-from melmoat.bench.settings import setting, siblings
 from melmoat.bench.store import write_text
 from melmoat.errors import MelmoatError
 from melmoat.report.digest import System, metrics, place_text, ranked, strongest, systems, wer_text

@@ -14,9 +14,9 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from melmoat.analysis.results import Result
 from melmoat.audio import Audio, load
-from melmoat.bench import saved
-from melmoat.bench.results import Result
+from melmoat.bench import audio_store
 from melmoat.errors import MelmoatError
 from melmoat.vocoders.mel import LAB_MEL, MelSpec
 
@@ -60,7 +60,7 @@ def kept(folder: Path, results: Sequence[Result]) -> list[tuple[Result, str, dic
     for order, result in enumerate(results):
         home = folder / "audio" / result.key
         for number, name in enumerate(sorted(result.rows)):
-            found_there = {kind: saved.kept(home, name, kind) for kind in KINDS}
+            found_there = {kind: audio_store.kept(home, name, kind) for kind in KINDS}
             files = {kind: path for kind, path in found_there.items() if path is not None}
             if files:
                 found.append((number, order, (result, name, files)))

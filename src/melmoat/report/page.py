@@ -21,9 +21,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from melmoat.bench.audit import audit
+from melmoat.analysis.audit import audit
+from melmoat.analysis.results import Result, read_results
 from melmoat.bench.cell import Cell
-from melmoat.bench.results import Result, read_results
 from melmoat.bench.store import Store, write_text
 from melmoat.devices import CPU
 from melmoat.report import charts

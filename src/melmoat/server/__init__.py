@@ -3,7 +3,7 @@
 ``melmoat serve`` runs it. The parts: what is served (:mod:`melmoat.server.service`) and gathers
 requests into batches (:mod:`melmoat.server.batching`), the routes (:mod:`melmoat.server.app`), how
 a request is read (:mod:`melmoat.server.intake`, :mod:`melmoat.server.fields`) and decoded
-(:mod:`melmoat.server.decoding`), and what stands around it all: :mod:`melmoat.server.edge`,
+(:mod:`melmoat.server.decoding`), and what stands around it all: :mod:`melmoat.server.middleware`,
 :mod:`melmoat.server.log` and :mod:`melmoat.server.connections`.
 """
 

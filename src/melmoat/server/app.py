@@ -26,12 +26,12 @@ from melmoat.devices import CPU
 from melmoat.models.load import MODELS
 from melmoat.server.answers import Refusal, events, told
 from melmoat.server.decoding import Decoder
-from melmoat.server.edge import Bounded, Hosts, Places, while_there
 from melmoat.server.fields import Served, channel_asked, kind_asked, recording, transcript_asked
-from melmoat.server.figures import Figures
 from melmoat.server.intake import Intake
 from melmoat.server.limits import Limits
 from melmoat.server.log import Logged
+from melmoat.server.metrics import Figures
+from melmoat.server.middleware import Bounded, Hosts, Places, while_there
 from melmoat.server.service import Service
 
 TYPES = {"wav": "audio/wav", "flac": "audio/flac"}

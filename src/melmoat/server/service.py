@@ -12,14 +12,14 @@ import torch
 
 from melmoat import defenses, models
 from melmoat.audio import RATE, Audio
-from melmoat.defenses import FrontEnd, through
+from melmoat.defenses import FrontEnd, apply
 from melmoat.devices import CPU, usable
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
-from melmoat.models.base import heard
+from melmoat.models.base import transcribe
 from melmoat.server.batching import Batcher, Pace
-from melmoat.server.figures import Figures
 from melmoat.server.limits import Limits
+from melmoat.server.metrics import Figures
 
 T = TypeVar("T")
 
@@ -60,7 +60,9 @@ class Service:
         self._batchers: list[Batcher[Any]] = []
         self.defend = self._batcher("defend", partial(_defend, front), 1) if front else None
         self.transcribe = (
-            self._batcher("transcribe", partial(heard, system), limits.batch) if system else None
+            self._batcher("transcribe", partial(transcribe, system), limits.batch)
+            if system
+            else None
         )
 
     def _batcher(
@@ -99,4 +101,4 @@ class Service:
 
 
 def _defend(front: FrontEnd, audio: Audio, draws: Draws) -> list[Audio]:
-    return [through(front, audio, draws).to(CPU)]  # before the next request's turn
+    return [apply(front, audio, draws).to(CPU)]  # before the next request's turn

@@ -18,8 +18,8 @@ from melmoat.attacks.base import Attack, AttackError
 from melmoat.audio import Audio
 from melmoat.draws import Draws, derive
 from melmoat.models.base import frames_needed
-from melmoat.training import students
-from melmoat.training.students import Student
+from melmoat.training import trainable
+from melmoat.training.trainable import Trainable
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Adversary:
     attack: Attack
     share: float = 1.0
 
-    def __call__(self, model: Student, audio: Audio, texts: Sequence[str], seed: int) -> Audio:
+    def __call__(self, model: Trainable, audio: Audio, texts: Sequence[str], seed: int) -> Audio:
         """``audio`` with the chosen examples attacked on ``model``.
 
         Args:
@@ -50,7 +50,7 @@ class Adversary:
         rows = [
             row
             for row in (chance < self.share).nonzero().flatten().tolist()
-            if frames_needed(texts[row]) <= students.frames(model, int(audio.lengths[row]))
+            if frames_needed(texts[row]) <= trainable.frames(model, int(audio.lengths[row]))
         ]
         if not rows:
             return audio
@@ -84,7 +84,7 @@ def adversary(spec: str, share: float) -> Adversary:
 
 
 @contextmanager
-def _still(model: Student) -> Iterator[None]:
+def _still(model: Trainable) -> Iterator[None]:
     """In eval mode and without gradients of the weights, which the attack does not need."""
     learnt = [weight for weight in model.parameters() if weight.requires_grad]
     training = model.training

@@ -26,21 +26,21 @@ from melmoat import __version__, data, defenses
 from melmoat.attacks import ATTACKS
 from melmoat.audio import PCM16, Audio, AudioError
 from melmoat.bench.cell import identity
-from melmoat.defenses import DEFENSES, FrontEnd, through
+from melmoat.defenses import DEFENSES, FrontEnd, apply
 from melmoat.devices import CPU, usable
 from melmoat.draws import Draws, derive
 from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import word_edits
 from melmoat.models import MODELS
-from melmoat.models.base import compared, frames_needed, spelled
+from melmoat.models.base import as_written_by, comparison_of, frames_needed
 from melmoat.models.deepspeech2 import DeepSpeech2, DeepSpeech2Config
 from melmoat.text import TextError
-from melmoat.training import loop, students
+from melmoat.training import loop, trainable
 from melmoat.training.adversarial import Adversary, adversary
 from melmoat.training.augment import FASTEST, SLOWEST, perturb
 from melmoat.training.average import follow
-from melmoat.training.speech import combine, provenance, split_speakers
-from melmoat.training.students import Student
+from melmoat.training.splits import combine, provenance, split_speakers
+from melmoat.training.trainable import Trainable
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class ASRTask:
 
     def __init__(
         self,
-        model: Student,
+        model: Trainable,
         main: Sequence[Utterance],
         extra: Sequence[Utterance],
         held_out: Sequence[Utterance],
@@ -87,7 +87,7 @@ class ASRTask:
     ) -> None:
         self.model, self.recipe, self.device = model.to(device), recipe, device
         self.adversary = adversary
-        self.average: Student = copy.deepcopy(model).eval().requires_grad_(False)
+        self.average: Trainable = copy.deepcopy(model).eval().requires_grad_(False)
         self.learnt = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
             self.learnt, lr=recipe.lr, weight_decay=recipe.weight_decay
@@ -143,7 +143,7 @@ class ASRTask:
         audio = Audio.of(waves).to(self.device)
         if self.adversary is not None:
             audio = self.adversary(self.model, audio, texts, derive(self.recipe.seed, number))
-        loss = students.batch_loss(self.model, audio, texts, rng)
+        loss = trainable.batch_loss(self.model, audio, texts, rng)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.learnt, self.recipe.clip)
@@ -178,7 +178,7 @@ class ASRTask:
         self, waves: Sequence[Tensor], name: str, adversary: Adversary | None = None
     ) -> dict[str, float]:
         edits = words = 0
-        same = compared(self.average)
+        same = comparison_of(self.average)
         size = min(16, self.recipe.batch) if adversary is not None else 16
         for i in range(0, len(self.held_out), size):
             batch = self.held_out[i : i + size]
@@ -213,7 +213,7 @@ def _floats(wave: Tensor) -> Tensor:
     return wave if wave.is_floating_point() else wave / PCM16
 
 
-def check(cuts: Sequence[MonoCut], model: Student) -> None:
+def check(cuts: Sequence[MonoCut], model: Trainable) -> None:
     """Refuse texts that ``model`` cannot write, and audio that is too long for it.
 
     A run would otherwise end where it first meets one, after hours perhaps.
@@ -221,7 +221,7 @@ def check(cuts: Sequence[MonoCut], model: Student) -> None:
     Raises:
         TextError, AudioError: names the first of them.
     """
-    most = math.floor(students.longest(model) * SLOWEST / 2)  # joined in pairs
+    most = math.floor(trainable.longest(model) * SLOWEST / 2)  # joined in pairs
     long = [f"{cut.id} ({cut.duration:.0f} s)" for cut in cuts if cut.duration > most]
     if long:
         raise AudioError(
@@ -229,7 +229,7 @@ def check(cuts: Sequence[MonoCut], model: Student) -> None:
             f"them at pauses, or leave them out (longest={most}): {', '.join(long[:5])}"
         )
     labels = set(model.labels)
-    texts = {cut.id: spelled(model, data.written(cut)) for cut in cuts}
+    texts = {cut.id: as_written_by(model, data.written(cut)) for cut in cuts}
     bad = [name for name, text in texts.items() if not set(text) <= labels]
     if bad:
         some = "; ".join(f"{name}: {texts[name]}" for name in bad[:5])
@@ -239,15 +239,15 @@ def check(cuts: Sequence[MonoCut], model: Student) -> None:
         )
 
 
-def _fits(utterance: Utterance, model: Student) -> bool:
+def _fits(utterance: Utterance, model: Trainable) -> bool:
     """Whether the text fits the frames even at the fastest speed."""
-    available = students.frames(model, int(len(utterance.wave) / FASTEST))
+    available = trainable.frames(model, int(len(utterance.wave) / FASTEST))
     return frames_needed(utterance.text) < available
 
 
 def utterances(
     cuts: Sequence[MonoCut],
-    model: Student,
+    model: Trainable,
     front_end: FrontEnd | None = None,
     device: str = CPU,
 ) -> list[Utterance]:
@@ -260,11 +260,11 @@ def utterances(
         defended = None
         if front_end is not None:
             try:
-                heard = through(front_end, audio.to(device), Draws([derive(cut.id)]))
+                heard = apply(front_end, audio.to(device), Draws([derive(cut.id)]))
                 defended = heard.to(CPU).int16[0]
             except MelmoatError as error:
                 raise AudioError(f"{cut.id}: {error}") from error
-        found.append(Utterance(audio.int16[0], spelled(model, data.written(cut)), defended))
+        found.append(Utterance(audio.int16[0], as_written_by(model, data.written(cut)), defended))
     return found
 
 
@@ -309,7 +309,7 @@ def train_asr(
             "training, and attacked anew at every step"
         )
     usable(device)
-    model = students.take(start, half) if start else _random(config, recipe.seed)
+    model = trainable.take(start, half) if start else _random(config, recipe.seed)
     names = model.card.get("held_out_speakers") if start else None
     everything = combine([data.load(s) for s in main])
     kept, held = split_speakers(everything, held_out, recipe.seed, names)
@@ -329,7 +329,7 @@ def train_asr(
         "trained_on": [provenance(spec) for spec in [*main, *extra]],
         "held_out_speakers": sorted(unseen),
         **asdict(recipe),
-        **students.sizes(model),
+        **trainable.sizes(model),
         **origin,
     }
     loop.begun(out, settings)
@@ -346,13 +346,13 @@ def train_asr(
         "left_out": len(own) + len(more) - len(task.main) - len(task.extra),
         "melmoat": __version__,
     }
-    path = students.export(task.average, out, card, half)
-    task.average = students.reopen(path)
+    path = trainable.export(task.average, out, card, half)
+    task.average = trainable.reopen(path)
     scores = task.validate()
     card["held_out_wer"] = scores.get("wer")
     if against is not None:
         card["held_out_attacked_wer"] = scores.get("attacked_wer")
-    return students.export(task.average, out, card, half), card
+    return trainable.export(task.average, out, card, half), card
 
 
 def _random(config: DeepSpeech2Config, seed: int) -> DeepSpeech2:

@@ -15,16 +15,16 @@ from melmoat.attacks import ATTACKS
 from melmoat.audio import Audio, AudioError
 from melmoat.bench.cell import identity
 from melmoat.bench.judge import judge
-from melmoat.bench.work import choose, plan
+from melmoat.bench.worker import choose, plan
 from melmoat.defenses.shaping import Curve, centres
 from melmoat.devices import CPU, usable
 from melmoat.draws import Draws, derive
 from melmoat.errors import MelmoatError
 from melmoat.models import MODELS
-from melmoat.models.base import spelled
+from melmoat.models.base import as_written_by
 from melmoat.resampling import resample
 from melmoat.spectral import frame_mask
-from melmoat.training.speech import provenance
+from melmoat.training.splits import provenance
 from melmoat.vocoders.mel import MelSpec
 
 Scale = Literal["log", "linear"]
@@ -70,7 +70,7 @@ def measure_shaping(
         )
     total, frames_seen = torch.zeros(mel.bands, dtype=torch.float64), 0
     for group in plan(cuts, batch):
-        truth = [spelled(recognizer, data.written(cut)) for cut in group]
+        truth = [as_written_by(recognizer, data.written(cut)) for cut in group]
         draws = Draws(derive(seed, cut.id) for cut in group)
         share = len(group) / (made.evaluations + 1)
         audio = data.read(group, recognizer.rate).to(device)

@@ -9,19 +9,19 @@ import numpy as np
 import torch
 
 from melmoat import __version__, data, defenses, models
-from melmoat.attacks import ATTACKS, Ball
-from melmoat.attacks.base import MATCHED, AttackError, Goal, aimed
-from melmoat.attacks.probe import Probe
+from melmoat.attacks import ATTACKS, ThreatModel
+from melmoat.attacks.base import MATCHED, AttackError, Goal, adapt_goal
+from melmoat.attacks.oracle import LossOracle
 from melmoat.attacks.universal import Pattern
 from melmoat.bench.cell import identity
-from melmoat.bench.work import choose, plan
+from melmoat.bench.worker import choose, plan
 from melmoat.defenses import DEFENSES
 from melmoat.devices import CPU, usable
 from melmoat.draws import Draws, derive
 from melmoat.errors import MelmoatError
 from melmoat.models import MODELS
-from melmoat.models.base import spelled
-from melmoat.training.speech import provenance
+from melmoat.models.base import as_written_by
+from melmoat.training.splits import provenance
 
 START = 0.1  # largest sample of the random pattern that training begins with
 STEP = 0.1  # first step; the steps fall to nothing along a line
@@ -63,7 +63,7 @@ def train_universal(
     """
     usable(device)
     ball = ATTACKS.build(f"noise:{budget}")
-    assert isinstance(ball, Ball)
+    assert isinstance(ball, ThreatModel)
     if ball.target == MATCHED:
         raise AttackError(
             f"target={MATCHED} gives each utterance a target of its own, but one pattern has one "
@@ -84,18 +84,18 @@ def train_universal(
         group = groups[order[place]]
         audio = data.read(group, system.rate).to(device).quantized()
         draws = Draws(derive(seed, epoch, cut.id) for cut in group)
-        truth = [spelled(system, data.written(cut)) for cut in group]
+        truth = [as_written_by(system, data.written(cut)) for cut in group]
         own = ball.target is None and ball.against == "benign"
         goal: Goal = ball.goal(
             system.transcribe(audio, draws.fork("benign")) if own else truth, truth
         )
-        goal = aimed(goal, system)
+        goal = adapt_goal(goal, system)
         loud = (ball.budget.radius(audio) > 0).nonzero().flatten().tolist()
         if loud:  # silence has no room for a perturbation
             audio, goal, draws = audio.pick(loud), goal.pick(loud), draws.pick(loud)
             delta = pattern.on(audio, ball.budget)
             try:
-                look = Probe(system, audio, goal, listen=epoch == epochs - 1)(
+                look = LossOracle(system, audio, goal, listen=epoch == epochs - 1)(
                     delta.detach(), draws.fork("look")
                 )
             except MelmoatError as error:  # such as a target that is too long for one of them

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from melmoat.assets import asset
 from melmoat.facts import Origin, rests_on
-from melmoat.spec import Family
+from melmoat.spec import Registry
 from melmoat.vocoders import checkpoints, published
 from melmoat.vocoders.base import Vocoder
 from melmoat.vocoders.griffin_lim import GriffinLim, GriffinLimConfig
@@ -42,7 +42,7 @@ def griffin_lim(
     return GriffinLim(GriffinLimConfig(iterations, momentum, through)).eval()
 
 
-VOCODERS: Family[Vocoder] = Family(
+VOCODERS: Registry[Vocoder] = Registry(
     "vocoder",
     {
         "descriptinc-melgan": published.descriptinc_melgan,

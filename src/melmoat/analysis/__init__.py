@@ -1,0 +1,1 @@
+"""What reads results: figures of a run, comparisons and the audit."""

@@ -1,0 +1,183 @@
+"""Signs of a false sense of security in a run (Carlini et al. 2019; Tramer et al. 2020).
+
+A robustness number is an upper bound: an attack failed, a better one may not. Each defended row of
+a run is searched for what those papers found behind numbers that did not last. Evidence that was
+not measured counts against the row as well: an audit that passes on missing rows is worth nothing.
+The comparisons themselves are in :mod:`melmoat.analysis.evidence`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from typing import Any, Literal
+
+from melmoat import defenses
+from melmoat.analysis import evidence
+from melmoat.analysis.evidence import Finding
+from melmoat.analysis.results import Result
+from melmoat.analysis.variants import Setting, setting, siblings
+from melmoat.bench.labels import Labels, heading, shown, system
+from melmoat.defenses import FrontEnd, Own
+from melmoat.errors import MelmoatError
+from melmoat.models import MODELS
+
+Verdict = Literal["suspect", "incomplete", "no sign found"]
+EXITS: dict[Verdict, int] = {"no sign found": 0, "suspect": 3, "incomplete": 4}
+
+
+@dataclass(frozen=True)
+class System:
+    """One row: a recognizer behind a defense, or behind none, and what was measured of it.
+
+    Attributes:
+        own: results of untargeted attacks and of no attack, with what is known of each attack.
+        others: the same of this defense where its attacker was given another gradient.
+        gradient: what this row's attackers were given: exact, resampled or bpda.
+        stochastic: whether two passes differ; None where the defense cannot be built here.
+    """
+
+    model: str
+    defense: str
+    data: str
+    seed: int
+    own: Sequence[tuple[Setting, Result]]
+    others: Sequence[tuple[str, Setting, Result]] = ()
+    gradient: str = "exact"
+    stochastic: bool | None = True
+    differentiable: bool | None = True
+    labels: Labels = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Audited:
+    """A row with everything that was looked for."""
+
+    model: str
+    defense: str
+    data: str
+    seed: int
+    findings: tuple[Finding, ...]
+    labels: Labels = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What the model and the defense are called."""
+        return system(self.model, self.defense, self.labels)
+
+    @property
+    def heading(self) -> tuple[str, str]:
+        """The system in two parts, for a page."""
+        return heading(self.model, self.defense, self.labels)
+
+    @property
+    def data_name(self) -> str:
+        """What the corpus is called."""
+        return shown("data", self.data, self.labels)
+
+    @property
+    def verdict(self) -> Verdict:
+        """``suspect`` with any sign; else ``incomplete`` where evidence lacks; else none found."""
+        found = {finding.status for finding in self.findings}
+        if "sign" in found:
+            return "suspect"
+        return "incomplete" if found & {"missing", "open"} else "no sign found"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "verdict": self.verdict}
+
+
+CHECKS: dict[str, Callable[[System], Finding]] = {
+    "adaptive attack": lambda s: evidence.adaptive(s.own),
+    "exact gradient": lambda s: evidence.gradient(s.gradient, s.differentiable, s.own, s.others),
+    "EOT": lambda s: evidence.eot(s.own, s.stochastic),
+    "EOT converged": lambda s: evidence.converged(s.own, s.stochastic),
+    "weaker attackers": lambda s: evidence.weaker(s.own, s.others if s.gradient == "exact" else ()),
+    "more steps": lambda s: evidence.effort(s.own, "steps"),
+    "more restarts": lambda s: evidence.effort(s.own, "restarts"),
+    "large budget": lambda s: evidence.large(s.own),
+    "noise of the same size": lambda s: evidence.noise(s.own),
+    "smaller budgets": lambda s: evidence.monotone(s.own),
+    "fresh draws": lambda s: evidence.fresh(s.own, s.stochastic),
+}
+
+
+def audit(results: Iterable[Result], bare: bool = False) -> list[Audited]:
+    """Examine every defended row of a run, in the run's order.
+
+    Args:
+        bare: recognizers without a defense as well, which may have been trained to be robust.
+    """
+    return [
+        Audited(
+            s.model,
+            s.defense,
+            s.data,
+            s.seed,
+            tuple(check(s) for check in CHECKS.values()),
+            s.labels,
+        )
+        for s in systems(list(results), bare)
+    ]
+
+
+def systems(results: Sequence[Result], bare: bool = False) -> list[System]:
+    """The rows of a run that are defended, or all of them. Targeted attacks are left out: their WER
+    says little."""
+    usable = [(setting(r.cell.attack), r) for r in results if r.rows and not r.targeted]
+    found = []
+    for place in dict.fromkeys(r.system for r in results):
+        model, defense, data, seed = place
+        if defense == "none" and not bare:
+            continue
+        gradient, same = siblings(defense)
+        own_code = defense == "none" and _foreign(model)  # may hide a defense
+        stochastic, differentiable = (None, None) if own_code else facts(same)
+        found.append(
+            System(
+                *place,
+                own=[(s, r) for s, r in usable if r.system == place],
+                others=[
+                    (siblings(r.cell.defense)[0], s, r)
+                    for s, r in usable
+                    if r.system != place
+                    and (r.cell.model, r.cell.data, r.cell.seed) == (model, data, seed)
+                    and siblings(r.cell.defense)[1] == same
+                ],
+                gradient=gradient,
+                stochastic=stochastic,
+                differentiable=differentiable,
+                labels=next(r.labels for r in results if r.system == place),
+            )
+        )
+    return found
+
+
+def _foreign(model: str) -> bool:
+    try:
+        return MODELS.parse(model).foreign
+    except MelmoatError:  # a recognizer of another version
+        return False
+
+
+@lru_cache(maxsize=64)
+def facts(defense: str) -> tuple[bool | None, bool | None]:
+    """Whether a defense is stochastic and differentiable; None where it cannot be built here, and
+    for somebody's own, since reading a run must not run its code."""
+    try:
+        made = defenses.build(defense)
+    except MelmoatError:
+        return None, None
+    if isinstance(made, Own):
+        return None, None
+    if isinstance(made, FrontEnd):
+        return made.stochastic, made.differentiable
+    return True, True  # what averages several passes draws for each of them
+
+
+def exit_code(audited: Iterable[Audited]) -> int:
+    """3 where a row is suspect, else 4 where one is incomplete or there is none, else 0."""
+    found = {EXITS[a.verdict] for a in audited}
+    return min(found - {0}, default=0 if found else 4)

@@ -1,0 +1,187 @@
+"""Differences between rows: of two runs, or of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+
+from melmoat.analysis.results import (
+    SEP,
+    Comparison,
+    Result,
+    compare,
+    read_results,
+    same_words,
+    speakers_of,
+)
+from melmoat.attacks import ATTACKS
+from melmoat.bench.labels import shown
+from melmoat.defenses import DEFENSES
+from melmoat.errors import MelmoatError
+from melmoat.models import MODELS
+from melmoat.spec import SpecError
+
+
+def compare_runs(
+    run: Path, other: Path | None = None, rows: Sequence[str] = (), target: bool = False
+) -> list[Comparison]:
+    """Compare what two runs measured of the same cells, or the rows of one run with one another.
+
+    Args:
+        run: folder of a run; its WER is what the other's is subtracted from.
+        other: another run. Cells pair by model, defense and attack, their utterances by id; where
+            each run has a cell once, the corpus may lie elsewhere and the seed may differ.
+        rows: two rows by name: ``MODEL / DEFENSE / ATTACK``, their labels, or a part of these that
+            only they have; with ``other``, the first of ``run`` and the second of ``other``. The
+            label or name of a system alone stands for it under every attack that both met. None:
+            all pairs with the same attack, whose errors are of the same words.
+        target: compare the WER against the attacker's text, of targeted attacks alone.
+
+    Raises:
+        MelmoatError: nothing pairs, or a row is unknown or ambiguous.
+    """
+    return compare_results(
+        read_results(run), run, None if other is None else read_results(other), other, rows, target
+    )
+
+
+def compare_results(
+    ours: Sequence[Result],
+    run: Path,
+    theirs: Sequence[Result] | None = None,
+    other: Path | None = None,
+    rows: Sequence[str] = (),
+    target: bool = False,
+) -> list[Comparison]:
+    """The same of results that were read; the folders are for names and messages."""
+    ours = _measured(ours, target)
+    theirs = ours if theirs is None else _measured(theirs, target)
+    if rows:
+        if len(rows) != 2:
+            raise MelmoatError(f"name two rows to compare, or none; got {len(rows)}")
+        pairs = _named(ours, theirs, rows, run, other or run)
+    elif other is None:
+        pairs = [
+            (a, b)
+            for a, b in combinations(ours, 2)
+            if _place(a) == _place(b) and same_words(a, b, target)
+        ]
+    else:
+        pairs = _crossed(ours, theirs)
+    if not pairs:
+        known = "\n".join(f"  {_name(r, True)}" for r in [*ours, *(theirs if other else [])])
+        what = "targeted attacks" if target else "rows"
+        raise MelmoatError(f"no two {what} here can be compared; there are\n{known or '  none'}")
+    if not any(a.rows.keys() & b.rows.keys() for a, b in pairs):
+        raise MelmoatError(f"{run}: what is to be compared has no utterance in common")
+    named = ("", "") if other is None else (f"{run}: ", f"{other}: ")
+    several = len({where for pair in pairs for where in map(_where, pair)}) > 1
+    return [
+        compare(
+            a,
+            b,
+            speakers_of(a.cell.data, a.rows),
+            (f"{named[0]}{_name(a, several)}", f"{named[1]}{_name(b, several)}"),
+            among=len(pairs),
+            target=target,
+        )
+        for a, b in pairs
+    ]
+
+
+def _crossed(ours: Sequence[Result], theirs: Sequence[Result]) -> list[tuple[Result, Result]]:
+    """Each cell with the same one of the other run: on the same corpus with the same seed, or where
+    each run has it once."""
+    pairs = []
+    for a in ours:
+        same = [b for b in theirs if _cell(a) == _cell(b)]
+        exact = [b for b in same if _where(a) == _where(b)]
+        once = len(same) == 1 and sum(_cell(a) == _cell(one) for one in ours) == 1
+        pairs += [(a, b) for b in (exact or (same if once else []))]
+    return pairs
+
+
+def _named(
+    ours: Sequence[Result], theirs: Sequence[Result], rows: Sequence[str], run: Path, other: Path
+) -> list[tuple[Result, Result]]:
+    """Two systems under each attack that both met, or two rows."""
+    systems = [
+        [r for r in own if name in _systems(r)]
+        for own, name in zip((ours, theirs), rows, strict=True)
+    ]
+    if all(systems):
+        met = [(a, b) for a in systems[0] for b in systems[1] if _place(a) == _place(b)]
+        if met:
+            return met
+    return [(find_row(ours, rows[0], run), find_row(theirs, rows[1], other))]
+
+
+def _systems(result: Result) -> set[str]:
+    """What the system of a result may be called, where that is not its specs."""
+    specs = {result.cell.model, result.cell.defense, SEP.join(_cell(result)[:2])}
+    parts = [shown(p, getattr(result.cell, p), result.labels) for p in ("model", "defense")]
+    return {result.system_name, *parts} - specs
+
+
+def _measured(results: Sequence[Result], target: bool) -> list[Result]:
+    measured = [result for result in results if result.rows]
+    return [result for result in measured if result.targeted] if target else measured
+
+
+def _where(result: Result) -> tuple[str, int]:
+    return result.cell.data, result.cell.seed
+
+
+def _place(result: Result) -> tuple[str, tuple[str, int]]:
+    return result.cell.attack, _where(result)
+
+
+def _cell(result: Result) -> tuple[str, str, str]:
+    return result.cell.model, result.cell.defense, result.cell.attack
+
+
+def _name(result: Result, whole: bool = False) -> str:
+    """Model, defense and attack, or their labels; ``whole``: with the corpus, and a seed that is
+    not 0."""
+    return result.name + (_on(result) if whole else "")
+
+
+def _on(result: Result) -> str:
+    seed = f", seed {result.cell.seed}" if result.cell.seed else ""
+    return f" on {result.data_name}{seed}"
+
+
+def _names(result: Result, whole: bool) -> tuple[str, str]:
+    """What a row may be called whole: by its labels and by its specs."""
+    specs = SEP.join(_cell(result))
+    return _name(result, whole), specs + (_on(result) if whole else "")
+
+
+def _spelled(part: str) -> str:
+    """A part of a row's name as results spell it: without defaults."""
+    for family in (DEFENSES, ATTACKS, MODELS):
+        try:
+            return str(family.parse(part))
+        except SpecError:
+            continue
+    return part
+
+
+def find_row(results: Sequence[Result], text: str, run: Path) -> Result:
+    """The result that ``text`` names, whole or by a part that only it has.
+
+    Raises:
+        MelmoatError: none, or several; says which there are.
+    """
+    whole = len({_where(r) for r in results}) > 1
+    for wanted in (text, SEP.join(map(_spelled, text.split(SEP)))):
+        found = [r for r in results if wanted in (*_names(r, whole), r.label, r.key)]
+        found = found or [r for r in results if any(wanted in n for n in _names(r, whole))]
+        if found:
+            break
+    if len(found) != 1:
+        what = "no row" if not found else f"{len(found)} rows"
+        known = "\n".join(f"  {_name(r, whole)}" for r in found or results)
+        raise MelmoatError(f"{run}: {what} called {text!r}; there are\n{known}")
+    return found[0]

@@ -1,0 +1,353 @@
+"""The comparisons of an audit: what each sign of a false sense of security looks like in numbers.
+
+Every comparison is a paired bootstrap over utterances of the WER that two attackers cause. What is
+expected to bring nothing more (more steps, say) is *ok* where the 95 % interval stays below
+``MARGIN`` points over at least ``ENOUGH`` utterances, a *sign* where it lies above zero and the
+sign-flip test agrees (of a few utterances the interval is too short), and *open* where it does
+neither: then the run is too small to tell, and the needed number of utterances is said.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+from melmoat.analysis.results import Comparison, Result, compare
+from melmoat.analysis.variants import Setting, setting
+from melmoat.attacks.budgets import SNR, Budget, LinfSNR
+
+Status = Literal["ok", "sign", "open", "missing", "n/a"]
+MARGIN = 5.0  # points of WER that count as nothing
+ENOUGH = 20  # fewer utterances cannot show that there is nothing
+BROKEN = 80.0  # WER % at which a recognizer is of no use to anybody
+LARGE_DB = 10.0  # SNR at which a perturbation is as loud as a voice in the room
+AT = 0.1  # files keep to a budget of so many dB from its inner side: 10 dB measures 10.001
+_SEVERITY: tuple[Status, ...] = ("n/a", "ok", "missing", "open", "sign")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found in one row.
+
+    Attributes:
+        status: ``ok``; ``sign`` of a false sense of security; ``open``: too few utterances to tell;
+            ``missing``: the rows that it needs were not measured; ``n/a``: means nothing here.
+        figures: the comparisons that it rests on.
+    """
+
+    check: str
+    status: Status
+    text: str
+    figures: tuple[Comparison, ...] = ()
+
+
+Measured = Sequence[tuple[Setting, Result]]
+
+
+def _gain(check: str, gains: Iterable[Comparison], well: str, bad: str, none: str) -> Finding:
+    """Whether what should bring an attacker nothing more brings something."""
+    found: list[tuple[Status, Comparison]] = []
+    for gain in gains:
+        if _nothing(gain):
+            found.append(("ok", gain))
+        else:
+            found.append(("sign" if _something(gain) else "open", gain))
+    if not found:
+        return Finding(check, "missing", none)
+    status = max((s for s, _ in found), key=_SEVERITY.index)
+    texts = {"ok": well, "sign": bad, "open": "too few utterances to tell"}
+    figures = tuple(c for s, c in found if s == status or status == "ok")
+    return Finding(check, status, texts[status], figures)
+
+
+def _nothing(gain: Comparison) -> bool:
+    """Whether it is told that there are no more than ``MARGIN`` points."""
+    return gain.difference is not None and gain.difference.high <= MARGIN and gain.n >= ENOUGH
+
+
+def _something(gain: Comparison) -> bool:
+    """Whether it is told from none or less."""
+    d = gain.difference
+    return d is not None and d.low > 0 and d.p < 0.05
+
+
+def _between(better: Result, worse: Result) -> Comparison:
+    """``better`` minus ``worse``, with the number that would tell ``MARGIN`` points from none."""
+    named = (better.cell.attack, worse.cell.attack)
+    if better.cell.defense != worse.cell.defense:
+        named = (better.label, worse.label)
+    return compare(better, worse, names=named, points=MARGIN)
+
+
+def _whites(own: Measured) -> list[tuple[Setting, Result]]:
+    return [(s, r) for s, r in own if s.white]
+
+
+def _strongest(pool: Iterable[Result]) -> Result | None:
+    return max(pool, key=lambda r: r.error_rate or 0.0, default=None)
+
+
+def adaptive(own: Measured) -> Finding:
+    """Whether any attack was handed the defended system at all."""
+    name = "adaptive attack"
+    best = _strongest(r for _, r in _whites(own))
+    if best is None:
+        text = "no untargeted gradient attack on the defended system was measured"
+        return Finding(name, "missing", text)
+    if all(r.snr_db is None for _, r in _whites(own)):
+        text = "no gradient attack changed a sample: the gradient is zero, attack it by BPDA"
+        return Finding(name, "sign", text)
+    most = max(len(r.rows) for _, r in own)
+    if len(best.rows) < most:
+        text = (
+            f"{best.cell.attack} has {len(best.rows)} of {most} utterances: the run is unfinished"
+        )
+        return Finding(name, "open", text)
+    return Finding(name, "ok", f"strongest: {best.cell.attack}, {_wer(best)}")
+
+
+def gradient(
+    kind: str,
+    differentiable: bool | None,
+    own: Measured,
+    others: Sequence[tuple[str, Setting, Result]],
+) -> Finding:
+    """Whether attackers were given the exact gradient."""
+    name = "exact gradient"
+    if kind == "exact" and differentiable is False:
+        return Finding(name, "sign", "no gradient flows through this defense: attack it by BPDA")
+    if kind == "exact" and differentiable is None:
+        return Finding(name, "missing", "not known here: the defense is none of melmoat's own")
+    if kind == "exact":
+        return Finding(
+            name, "ok", "one graph from the loss to the waveform, through the noise drawn"
+        )
+    if kind == "bpda" and differentiable is False:
+        text = "no gradient flows through this defense; attackers took it for the identity (BPDA)"
+        return Finding(name, "ok", text)
+    exact = {s.but(): r for k, s, r in others if k == "exact" and s.white}
+    pairs = [(r, exact.get(s.but())) for s, r in _whites(own)]
+    figures = tuple(_between(e, r) for r, e in pairs if e is not None)
+    text = f"attackers were given another gradient ({kind}) than the defense's own"
+    if not figures or any(_something(figure) for figure in figures):
+        return Finding(name, "sign", text, figures)
+    if not all(_nothing(figure) for figure in figures):
+        return Finding(name, "open", f"{text}: too few utterances to tell", figures)
+    if len(figures) == len(pairs):
+        return Finding(name, "ok", f"{text}, which breaks no more", figures)
+    some = f"{text}, which breaks no more in {len(figures)} of {len(pairs)} attacks, else untried"
+    return Finding(name, "open", some, figures)
+
+
+def _ladder(pool: Measured, key: str) -> list[tuple[Result, Result]]:
+    """Pairs of attacks that differ in ``key`` alone: the largest value and the next one."""
+    groups = _groups((s.but(key), s.args[key], r) for s, r in pool if _count(s, key))
+    return [(group[-1], group[-2]) for group in groups if len(group) > 1]
+
+
+def _count(s: Setting, key: str) -> float:
+    """An option that is a number; 0 where there is none."""
+    value = s.args.get(key)
+    return value if isinstance(value, int | float) else 0
+
+
+def _groups(pool: Iterable[tuple[Any, Any, Result]]) -> list[list[Result]]:
+    """Results of the same place, by their values, each value once: attacks that differ only in what
+    they cost (``chunk``), or in how a budget is written, are one."""
+    groups: dict[Any, dict[Any, Result]] = {}
+    for place, value, result in pool:
+        own = groups.setdefault(place, {})
+        own[value] = max(own.get(value, result), result, key=lambda one: len(one.rows))
+    return [[group[value] for value in sorted(group)] for group in groups.values()]
+
+
+def effort(own: Measured, key: str) -> Finding:
+    """Whether more steps, or more restarts, still break more of what fewer leave standing."""
+    return _more(
+        f"more {key}",
+        _whites(own),
+        key,
+        f"more {key} bring nothing more",
+        f"more {key} still break more: the attack had not converged",
+        f"no two attacks differ in their {key} alone",
+    )
+
+
+def _more(check: str, whites: Measured, key: str, well: str, bad: str, none: str) -> Finding:
+    """As :func:`_gain`, of what the lesser attack leaves standing.
+
+    A system that it breaks deceives nobody, whatever more does; nor does that vouch for budgets
+    where the system stands.
+    """
+    pairs = _ladder(whites, key)
+    left = [(more, less) for more, less in pairs if not _broken(less)]
+    if left or not pairs:
+        return _gain(check, [_between(more, less) for more, less in left], well, bad, none)
+    broken = " and ".join(f"{less.cell.attack} leaves {_wer(less)}" for _, less in pairs)
+    if all(_broken(result) for _, result in whites):
+        return Finding(check, "ok", f"broken without: {broken}")
+    return Finding(check, "missing", f"{none} where it is not broken anyway ({broken})")
+
+
+def _broken(result: Result) -> bool:
+    """Whether it is told that the recognizer is of no use to anybody."""
+    low = result.interval[0] if result.interval else None
+    return low is not None and low >= BROKEN and len(result.rows) >= ENOUGH
+
+
+def eot(own: Measured, stochastic: bool | None) -> Finding:
+    """Whether averaging over draws is at least as strong as one draw."""
+    if stochastic is False:
+        return Finding("EOT", "n/a", "two passes do not differ")
+    whites = _whites(own)
+    single = {s.but("eot"): r for s, r in whites if s.args.get("eot") == 1}
+    averaged = [(s, r) for s, r in whites if _count(s, "eot") > 1 and s.but("eot") in single]
+    return _gain(
+        "EOT",
+        [_between(single[s.but("eot")], r) for s, r in averaged],
+        "at least as strong as one draw",
+        "one draw breaks more than the average over draws: the attack does not optimise well",
+        "may be stochastic, but no attack averages over draws (eot=) beside one that does not",
+    )
+
+
+def converged(own: Measured, stochastic: bool | None) -> Finding:
+    """Whether more draws would be stronger still."""
+    if stochastic is False:
+        return Finding("EOT converged", "n/a", "two passes do not differ")
+    return _more(
+        "EOT converged",
+        _whites(own),
+        "eot",
+        "more draws bring nothing more",
+        "more draws still break more",
+        "no two attacks differ in their draws (eot=) alone",
+    )
+
+
+def weaker(own: Measured, others: Sequence[tuple[str, Setting, Result]]) -> Finding:
+    """Whether an attacker who knows less breaks more: BPDA, resampled, transfer, black-box."""
+    pool = [r for s, r in own if s.access in ("transfer", "black-box")] + [
+        r for kind, s, r in others if kind != "exact" and s.white
+    ]
+    figures = []
+    for result in pool:
+        budget = setting(result.cell.attack).budget
+        best = _strongest(r for s, r in _whites(own) if budget and s.budget == budget)
+        if best is not None:
+            figures.append(_between(result, best))
+    return _gain(
+        "weaker attackers",
+        figures,
+        "none of BPDA, transfer or black-box breaks more than the gradient attack",
+        "an attacker who knows less breaks more: the gradient is masked",
+        "no BPDA, transfer or black-box row at the budget of a gradient attack",
+    )
+
+
+def large(own: Measured) -> Finding:
+    """Whether a large budget breaks the defense, as it must."""
+    name = "large budget"
+    whites = [(s, r) for s, r in _whites(own) if r.error_rate is not None]
+    best = _strongest(r for _, r in whites)
+    if best is None:
+        return Finding(name, "missing", "no gradient attack")
+    if (best.error_rate or 0.0) >= BROKEN:
+        return Finding(name, "ok", f"broken by {best.cell.attack}: {_wer(best)}")
+    loud = _strongest(r for s, r in whites if _db(s, r) <= LARGE_DB + AT)
+    if loud is not None:
+        text = (
+            f"{loud.cell.attack} leaves it at {_wer(loud)}: a perturbation that loud must break it"
+        )
+        return Finding(name, "sign", text)
+    text = f"nothing at {LARGE_DB:g} dB or louder was tried, and the strongest leaves {_wer(best)}"
+    return Finding(name, "missing", text)
+
+
+def _db(s: Setting, result: Result) -> float:
+    """The SNR that an attack used, or was allowed where it changed nothing; infinite if unknown."""
+    if result.snr_db is not None:
+        return result.snr_db
+    return s.budget.db if isinstance(s.budget, SNR | LinfSNR) else math.inf
+
+
+def noise(own: Measured) -> Finding:
+    """Whether random noise of the same size does as much as the attack."""
+    name = "noise of the same size"
+    pairs = []
+    for s, result in own:
+        if s.name == "noise":
+            best = _strongest(r for w, r in _whites(own) if w.budget == s.budget)
+            if best is not None:
+                pairs.append(_between(best, result))
+    measured = [c for c in pairs if c.difference is not None]
+    if not measured:
+        return Finding(name, "missing", "no noise row at the budget of a gradient attack")
+    # Where budgets are tiny neither does anything, so the clearest pair is the one that counts.
+    clearest = max(measured, key=lambda c: c.difference.low if c.difference else 0.0)
+    if _something(clearest):
+        return Finding(name, "ok", "the attack breaks more than noise", (clearest,))
+    if _nothing(clearest):
+        return Finding(name, "sign", "noise does as much: the attack found nothing", (clearest,))
+    return Finding(name, "open", "too few utterances to tell", (clearest,))
+
+
+def monotone(own: Measured) -> Finding:
+    """Whether a smaller budget never breaks more than a larger one."""
+    groups = _groups(
+        ((type(s.budget), *s.but("db", "eps", "ratio")), _size(s.budget), r)
+        for s, r in _whites(own)
+        if s.budget is not None
+    )
+    pairs = [_between(small, big) for group in groups for small, big in pairwise(group)]
+    return _gain(
+        "smaller budgets",
+        pairs,
+        "success falls with the budget",
+        "a smaller budget breaks more than a larger one",
+        "no two attacks differ in their budget alone",
+    )
+
+
+def _size(budget: Budget) -> float:
+    """Grows with the budget, among budgets of one kind."""
+    if isinstance(budget, (SNR, LinfSNR)):
+        return -budget.db
+    return float(getattr(budget, "eps", 0.0))
+
+
+def fresh(own: Measured, stochastic: bool | None) -> Finding:
+    """Whether the judge's draws are others than those before it.
+
+    The runner draws anew for the judge. Rows show it where nothing was changed: there the benign
+    pass and the judge's heard the same audio, and differ by their draws alone. Where all agree,
+    either the draws were the same or they change nothing here.
+    """
+    name = "fresh draws"
+    if stochastic is False:
+        return Finding(name, "n/a", "two passes do not differ")
+    unchanged = [r for s, r in own if s.name == "none"]
+    if not unchanged:
+        return Finding(
+            name, "missing", "no row without an attack to see two passes of the same audio"
+        )
+    rows = unchanged[0].rows
+    differ = sum(row["benign"] != row["adversarial"] for row in rows.values())
+    if differ:
+        text = f"{differ} of {len(rows)} transcripts of the same audio differ between two passes"
+        return Finding(name, "ok", text)
+    return Finding(name, "open", f"all {len(rows)} transcripts of two passes agree")
+
+
+def _wer(result: Result) -> str:
+    text = (
+        f"{result.metric} {result.error_rate:.1f} %"
+        if result.error_rate is not None
+        else "nothing to count"
+    )
+    if result.interval is not None:
+        text += f" [{result.interval[0]:.1f}, {result.interval[1]:.1f}]"
+    return text

@@ -1,0 +1,285 @@
+"""What a run has measured, read back from its folder and compared utterance by utterance."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from melmoat import data
+from melmoat.bench.cell import Cell
+from melmoat.bench.labels import SEP as SEP  # also this module's own
+from melmoat.bench.labels import Labels, cell_name, heading, shown, system
+from melmoat.bench.store import Store, StoreError
+from melmoat.errors import MelmoatError
+from melmoat.metrics.errors import METRICS, unit_of
+from melmoat.metrics.intervals import FLIPS, Difference, bootstrap, needed, paired, rate
+from melmoat.text import same_text
+from melmoat.writing_systems import letters
+
+MIN_SPEAKERS = 5  # fewer resample to next to nothing
+# Corpora whose utterance ids say who speaks.
+_SPEAKERS = {"an4": re.compile(r"[^-]+-([^-]+)-[^-]+"), "librispeech": re.compile(r"(\d+)-\d+-\d+")}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One cell with its finished rows.
+
+    Attributes:
+        key: the cell's name in the run's folder.
+        rows: by utterance id.
+        labels: what the cell and its parts are called, where that is not their specs.
+    """
+
+    cell: Cell
+    key: str
+    rows: Mapping[str, Mapping[str, Any]]
+    labels: Labels = field(default_factory=dict)
+
+    @property
+    def system(self) -> tuple[str, str, str, int]:
+        """Model, defense, data and seed: what is attacked."""
+        return self.cell.model, self.cell.defense, self.cell.data, self.cell.seed
+
+    @property
+    def label(self) -> str:
+        """Defense and attack, for messages."""
+        return SEP.join([self.cell.defense, self.cell.attack])
+
+    @property
+    def system_name(self) -> str:
+        """What its model and defense are called."""
+        return system(self.cell.model, self.cell.defense, self.labels)
+
+    @property
+    def heading(self) -> tuple[str, str]:
+        """The system in two parts, for a page."""
+        return heading(self.cell.model, self.cell.defense, self.labels)
+
+    @property
+    def attack_name(self) -> str:
+        """What its attack is called."""
+        return shown("attack", self.cell.attack, self.labels)
+
+    @property
+    def data_name(self) -> str:
+        """What its corpus is called."""
+        return shown("data", self.cell.data, self.labels)
+
+    @property
+    def name(self) -> str:
+        """What it is called: model, defense and attack, or their labels."""
+        return cell_name(self.cell, self.labels)
+
+    @property
+    def targeted(self) -> bool:
+        """Whether the attack wants one given transcript."""
+        return any(row.get("target") is not None for row in self.rows.values())
+
+    @cached_property
+    def unit(self) -> str:
+        """What errors are counted in: ``words``, or ``chars`` where what is said is written without
+        spaces between words."""
+        return unit_of(letters(str(row.get("reference", ""))) for row in self.rows.values())
+
+    @property
+    def metric(self) -> str:
+        """WER or CER, the rate of errors in that unit."""
+        return METRICS[self.unit]
+
+    def errors(self, which: str = "adversarial") -> tuple[list[int], list[int]]:
+        """Errors and words (or characters) of each utterance, in the order of the rows."""
+        counts = [row["counts"][which] for row in self.rows.values() if row["counts"][which]]
+        found = [count[self.unit] for count in counts]
+        return [edits for edits, _ in found], [total for _, total in found]
+
+    @cached_property
+    def error_rate(self) -> float | None:
+        """Word (or character) error rate of what the judge heard, in percent."""
+        return rate(*self.errors())
+
+    @cached_property
+    def interval(self) -> tuple[float, float] | None:
+        """Its 95 % bootstrap interval over utterances."""
+        return bootstrap(*self.errors())
+
+    @cached_property
+    def snr_db(self) -> float | None:
+        """Mean signal-to-noise ratio of what was changed."""
+        found = [row["snr_db"] for row in self.rows.values() if row.get("snr_db") is not None]
+        return sum(found) / len(found) if found else None
+
+
+def read_results(folder: Path) -> list[Result]:
+    """The cells of a run in the order they were asked for, with the rows that are there.
+
+    Raises:
+        StoreError: no run, or a damaged one.
+    """
+    store = Store(folder)
+    if not store.run():
+        raise StoreError(
+            f"{folder}: no run.json here; expected the folder of `melmoat bench --out`"
+        )
+    labels = store.labels()
+    return [
+        Result(cell, key, {row["id"]: row for row in store.rows_of(key)}, labels.get(cell, {}))
+        for cell, key in store.keys().items()
+    ]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Error rate of one result minus that of another on the utterances that both have.
+
+    Attributes:
+        ours, other: the two, in words.
+        against: the text that the rate is against, ``reference`` or ``target``.
+        n: utterances that both have.
+        difference: over utterances; None below two of them.
+        speakers: how many different ones; None where they are not known.
+        by_speaker: the same resampled over speakers; None below ``MIN_SPEAKERS`` of them.
+        needed: utterances like these that such a difference needs to be told from none (95 %,
+            power 80 %).
+        among: how many comparisons were made, this one included.
+        metric: whether the rate is the WER or the CER.
+    """
+
+    ours: str
+    other: str
+    against: str
+    n: int
+    difference: Difference | None
+    speakers: int | None = None
+    by_speaker: Difference | None = None
+    needed: int | None = None
+    among: int = 1
+    metric: str = "WER"
+
+    @property
+    def stands(self) -> bool:
+        """Whether it is a difference even as one of so many (Bonferroni, 95 %)."""
+        return self.difference is not None and self.difference.p < 0.05 / self.among
+
+    def __str__(self) -> str:
+        d = self.difference
+        if d is None:
+            return f"{self.ours} minus {self.other}: too few utterances in common ({self.n})"
+        return (
+            f"{self.ours} minus {self.other}: {d.points:+.1f} points "
+            f"[{d.low:+.1f}, {d.high:+.1f}], p {p_text(d.p)}, n = {self.n}"
+        )
+
+
+def p_text(p: float) -> str:
+    """A p-value as it is printed.
+
+    >>> p_text(0.0004), p_text(0.0312)
+    ('< 0.001', '= 0.031')
+    """
+    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
+
+
+def same_words(ours: Result, other: Result, target: bool = False) -> bool:
+    """Whether errors are counted against as many words (or characters) in each utterance that both
+    have.
+
+    They are not where two recognizers spell, or normalise, the same text differently.
+
+    Args:
+        target: the words of the attacker's text, of targeted attacks.
+    """
+    which = "target" if target else "adversarial"
+
+    def count(result: Result, name: str) -> int:
+        words: int = result.rows[name]["counts"][which][ours.unit][1]
+        return words
+
+    both = ours.rows.keys() & other.rows.keys()
+    return ours.unit == other.unit and all(count(ours, name) == count(other, name) for name in both)
+
+
+def compare(
+    ours: Result,
+    other: Result,
+    speakers: Mapping[str, str] | None = None,
+    names: tuple[str, str] | None = None,
+    points: float | None = None,
+    among: int = 1,
+    target: bool = False,
+) -> Comparison:
+    """Compare two results by the paired bootstrap.
+
+    Args:
+        speakers: each utterance's speaker, where they are known (:func:`speakers_of`).
+        names: what the two are called; their defense and attack if None.
+        points: the difference that ``needed`` is for; the observed one if None.
+        among: how many comparisons are made; flips suffice for p-values that stand among them.
+        target: compare the WER against the attacker's text.
+
+    Raises:
+        StoreError: the same ids stand for different utterances or targets, which an attack may
+            lack; or the two count other words, since their texts are spelled differently.
+    """
+    both = sorted(ours.rows.keys() & other.rows.keys())
+    one, two = (replace(r, rows={i: r.rows[i] for i in both}) for r in (ours, other))
+    against, counts = ("target", "target") if target else ("reference", "adversarial")
+    (edits, words), (others, theirs) = one.errors(counts), two.errors(counts)
+    if min(len(words), len(theirs)) < len(both):
+        raise StoreError(f"{ours.label}, {other.label}: not both are targeted attacks")
+    pairs = [(str(one.rows[i].get(against)), str(two.rows[i].get(against))) for i in both]
+    if not all(same_text(*pair) for pair in pairs):
+        raise StoreError(f"{ours.label}, {other.label}: the same ids have different {against}s")
+    if not same_words(one, two, target):
+        raise StoreError(
+            f"{ours.label}, {other.label}: their texts are spelled or normalised differently, so "
+            "their errors are not of the same words"
+        )
+    groups = [speakers[i] for i in both] if speakers and all(i in speakers for i in both) else []
+    enough = len(set(groups)) >= MIN_SPEAKERS
+    flips = max(FLIPS, 80 * among)
+    return Comparison(
+        *(names or (ours.label, other.label)),
+        against,
+        len(both),
+        paired(edits, others, words, flips=flips),
+        len(set(groups)) or None,
+        paired(edits, others, words, flips=flips, groups=groups) if enough else None,
+        needed(edits, others, words, points),
+        among,
+        ours.metric,
+    )
+
+
+def speakers_of(corpus: str, ids: Iterable[str]) -> dict[str, str] | None:
+    """Who speaks each utterance: from its id where the corpus writes it there, or from the corpus.
+
+    None where the corpus is not at hand or does not say.
+    """
+    wanted = list(ids)
+    pattern = _SPEAKERS.get(corpus.partition(":")[0])
+    if pattern is not None:
+        matches = {i: pattern.fullmatch(i) for i in wanted}
+        found = {i: match[1] for i, match in matches.items() if match}
+    else:
+        try:
+            cuts = _speakers(corpus)
+        except MelmoatError:
+            return None
+        found = {i: cuts[i] for i in wanted if cuts.get(i)}
+    return found if len(found) == len(wanted) else None
+
+
+@lru_cache(maxsize=8)
+def _speakers(corpus: str) -> Mapping[str, str | None]:
+    return {cut.id: cut.supervisions[0].speaker for cut in data.listed(corpus)}
+
+
+def as_json(value: Any) -> str:
+    """Results of a command for other programs to read."""
+    return json.dumps(value, indent=1, ensure_ascii=False)

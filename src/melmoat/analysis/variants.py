@@ -1,0 +1,100 @@
+"""Attacks and defenses taken apart by their specs, to find those that differ in one thing alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from melmoat.attacks import ATTACKS
+from melmoat.attacks.base import Access, ThreatModel
+from melmoat.attacks.budgets import Budget
+from melmoat.bench.cell import foreign
+from melmoat.defenses import DEFENSES
+from melmoat.errors import MelmoatError
+from melmoat.facts import Part
+from melmoat.spec import SpecError, marks, show, without
+from melmoat.vocoders import VOCODERS
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An attack taken apart; of one that is unknown here ``args`` is the text, ``budget`` and
+    ``access`` are None."""
+
+    name: str
+    access: Access | None
+    args: dict[str, Any] = field(default_factory=dict)
+    budget: Budget | None = None
+
+    @property
+    def white(self) -> bool:
+        """Whether it says that it has the gradient of the very system that it attacks."""
+        return self.access == "white-box"
+
+    def but(self, *keys: str) -> tuple[Any, ...]:
+        """Everything except some options, to find attacks that differ in those alone."""
+        rest = {k: v for k, v in self.args.items() if k not in (*keys, "chunk")}
+        return self.name, tuple(sorted(rest.items(), key=lambda pair: pair[0]))
+
+
+def setting(attack: str) -> Setting:
+    """Take an attack's spec apart."""
+    try:
+        spec = ATTACKS.parse(attack)
+    except SpecError:  # an attack of another version
+        return Setting(attack.partition(":")[0], None, {"spec": attack})
+    access = ATTACKS.access(spec)
+    if foreign(spec):
+        args = {**spec.args, **{key: _plain(value) for key, value in spec.others.items()}}
+        return Setting(spec.name, access, args, _named_budget(args))
+    try:
+        return Setting(spec.name, access, dict(spec.args), ATTACKS.build(attack).budget)
+    except MelmoatError:  # a file of its that is gone
+        return Setting(spec.name, access, {"spec": attack})
+
+
+def _plain(value: str) -> int | float | str:
+    """An option of somebody's own attack, whose types are not known without its code."""
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
+
+
+def _named_budget(args: Mapping[str, Any]) -> Budget | None:
+    """The budget of an attack whose options are called as ours; None if they are not."""
+    given = {key: args[key] for key in ("norm", "eps", "db", "ratio") if key in args}
+    try:
+        return ThreatModel(**given).budget if given else None
+    except (TypeError, ValueError):
+        return None
+
+
+def siblings(defense: str) -> tuple[str, str]:
+    """The gradient that a defense's spec gives attackers, and its spec with the exact one.
+
+    It is another one by ``gradient=``, or where a vocoder's own runs through a part of it only
+    (``griffin-lim:through=2``, called "through=2" here).
+    """
+    try:
+        spec = DEFENSES.parse(defense)
+    except SpecError:
+        return "exact", defense
+    gradient, text = str(spec.args.get("gradient", "exact")), without(spec, "gradient")
+    for key, mark in marks(spec.factory).items():
+        if not (isinstance(mark, Part) and mark.kind == "vocoder"):
+            continue
+        vocoder = str(spec.args[key])
+        try:
+            inner = VOCODERS.parse(vocoder)
+        except SpecError:
+            continue
+        if (through := inner.args.get("through")) is None:
+            continue
+        own, whole = f"{key}={show(vocoder)}", f"{key}={show(without(inner, 'through'))}"
+        text = str(DEFENSES.parse(text.replace(own, whole)))
+        gradient = gradient if gradient != "exact" else f"through={through}"
+    return gradient, text

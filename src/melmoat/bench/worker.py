@@ -1,0 +1,231 @@
+"""A cell's work in units that depend on nothing but themselves, and the worker that does one.
+
+Whoever does a unit, in whatever order, the rows are the same: its seeds derive from the cell and
+the utterances, and its batch was planned from the cell's whole list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from typing import Literal
+
+import torch
+from lhotse import MonoCut
+
+from melmoat import attacks, data, defenses, models
+from melmoat.attacks.base import Attack, Goal
+from melmoat.audio import Audio
+from melmoat.bench.cell import Cell
+from melmoat.bench.judge import Outcome, Row, judge, rows_of
+from melmoat.defenses import Defense, apply, function_of_audio
+from melmoat.devices import CPU, usable
+from melmoat.draws import Draws, derive
+from melmoat.errors import told
+from melmoat.memory import keep_freed_memory
+from melmoat.models.base import Recognizer, as_written_by, transcribe
+
+TRIES = 3  # of a unit whose process dies
+HEARD = 10_000  # batches whose benign transcripts a worker remembers
+
+Choose = Literal["shuffled", "spread"]
+Tick = Callable[[float], None]
+System = tuple[Recognizer, Defense, Attack]
+
+
+def choose(cuts: Sequence[MonoCut], limit: int, how: Choose = "shuffled") -> list[MonoCut]:
+    """``limit`` of the cuts, in their order; all for 0.
+
+    Args:
+        how: ``shuffled``: the first ones of a fixed shuffle, so a larger limit adds to what a
+            smaller one chose; ``spread``: evenly over the corpus, so over its speakers.
+    """
+    if not limit or limit >= len(cuts):
+        return list(cuts)
+    if how == "spread":
+        return [cuts[i * len(cuts) // limit] for i in range(limit)]
+    places = sorted(range(len(cuts)), key=lambda i: derive("choose", cuts[i].id))
+    return [cuts[i] for i in sorted(places[:limit])]
+
+
+def plan(cuts: Sequence[MonoCut], batch: int, seconds: float = 0) -> list[list[MonoCut]]:
+    """Batches of similar length, longest first, so that memory runs out at once or never.
+
+    Those that cannot be heard come last, each alone: what they are changes no other's batch.
+
+    Args:
+        batch: most utterances of a batch.
+        seconds: most audio of a batch, padding included; a longer utterance goes alone. 0: no
+            bound.
+    """
+    batches: list[list[MonoCut]] = []
+    whole = [cut for cut in cuts if not data.fault(cut)]
+    for cut in sorted(whole, key=lambda cut: (-cut.duration, cut.id)):
+        last = batches[-1] if batches else []
+        fits = not seconds or (bool(last) and (len(last) + 1) * last[0].duration <= seconds)
+        if last and len(last) < batch and fits:
+            last.append(cut)
+        else:
+            batches.append([cut])
+    return batches + [[cut] for cut in cuts if data.fault(cut)]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One batch of one cell.
+
+    Args:
+        batch: all its utterances, which are attacked together.
+        missing: ids of those whose rows are wanted.
+        audio: whether its audio is wanted too.
+        device: where it is computed; the rows are the same, up to float rounding.
+    """
+
+    cell: Cell
+    batch: tuple[MonoCut, ...]
+    missing: frozenset[str]
+    audio: bool = False
+    device: str = CPU
+
+
+@dataclass
+class Measured:
+    """What became of a unit: every missing utterance has a row or an error.
+
+    Args:
+        failed: errors by utterance.
+        audio: clean, adversarial and, behind a front-end, defended audio by kind, then utterance.
+    """
+
+    unit: Unit
+    rows: list[Row] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    audio: dict[str, dict[str, Audio]] = field(default_factory=dict)
+
+
+class Worker:
+    """Does units. Recognizers are loaded once.
+
+    Args:
+        threads: of torch; 0 leaves them as they are.
+    """
+
+    def __init__(self, threads: int = 0) -> None:
+        if threads:
+            torch.set_num_threads(threads)
+        keep_freed_memory()
+        self._recognizer = lru_cache(maxsize=4)(models.load)
+        self._heard: dict[tuple[Cell, tuple[str, ...]], list[str]] = {}
+        self.system = lru_cache(maxsize=2)(self._build)
+        self._texts = lru_cache(maxsize=4)(_texts)
+        self.usable = lru_cache(maxsize=4)(usable)
+
+    def _build(self, cell: Cell) -> System:
+        defense = defenses.build(cell.defense)
+        return defense.wrap(self._recognizer(cell.model)), defense, attacks.build(cell.attack)
+
+    def goal(self, cell: Cell, attack: Attack, benign: list[str], truth: list[str]) -> Goal:
+        """What ``attack`` wants of these transcripts of utterances of ``cell``."""
+        return attack.goal(benign, truth, partial(self._texts, cell.data), cell.seed)
+
+    def _benign(
+        self, cell: Cell, names: Sequence[str], model: Recognizer, audio: Audio
+    ) -> list[str]:
+        """Transcripts of clean speech: one pass for all attacks on a system."""
+        system = replace(cell, attack="none")
+        key = (system, tuple(names))
+        if key not in self._heard:
+            if len(self._heard) >= HEARD:
+                self._heard.clear()
+            draws = Draws(system.seed_of(name) for name in names).fork("benign")
+            self._heard[key] = transcribe(model, audio.quantized(), draws)
+        return self._heard[key]
+
+    def measure(self, unit: Unit, tick: Tick = lambda amount: None) -> Measured:
+        """Attack and judge ``unit``; ``tick`` gets its utterances, in parts.
+
+        Where the batch fails, its utterances are tried one by one; what fails alone is noted.
+        """
+        system = self.system(unit.cell)
+        self.usable(unit.device)
+        out = Measured(unit)
+        ticked = 0.0
+
+        def count(amount: float) -> None:
+            nonlocal ticked
+            amount = min(amount, len(unit.batch) - ticked)
+            ticked += amount
+            tick(amount)
+
+        try:
+            self._batch(unit, unit.batch, system, count, out)
+            count(len(unit.batch))  # what an attack that ended early left
+            return out
+        except Exception as error:
+            reason = told(error)
+        count(len(unit.batch))
+        if len(unit.batch) == 1:
+            out.failed[unit.batch[0].id] = reason
+        else:  # outside of the handler, whose traceback keeps what the batch computed in memory
+            self._singles(unit, system, out)
+        return out
+
+    def _singles(self, unit: Unit, system: System, out: Measured) -> None:
+        for cut in unit.batch:
+            if cut.id in unit.missing:
+                try:
+                    self._batch(unit, (cut,), system, lambda amount: None, out)
+                except Exception as error:
+                    out.failed[cut.id] = told(error)
+
+    def _batch(
+        self, unit: Unit, batch: Sequence[MonoCut], system: System, tick: Tick, out: Measured
+    ) -> None:
+        model, defense, attack = system
+        names = [cut.id for cut in batch]
+        truth = [as_written_by(model, data.written(cut)) for cut in batch]
+        draws = Draws(unit.cell.seed_of(name) for name in names)
+        share = len(batch) / (attack.evaluations + 1)
+        recordings = [data.recording(cut, model.rate) for cut in batch]
+        waves = [one.audio.wav[0] for one in recordings]
+        clean = Audio.of(waves, model.rate).to(unit.device)
+        benign = self._benign(unit.cell, names, model, clean)
+        goal = self.goal(unit.cell, attack, benign, truth)
+        outcome = judge(model, clean, attack, truth, draws, lambda: tick(share), benign, goal)
+        # All that may fail comes first: a batch that is tried again one by one has left nothing.
+        gains = [one.gain for one in recordings]
+        rows = rows_of(names, truth, attack, outcome, gains)
+        kinds = _kinds(outcome, defense, draws) if unit.audio else {}
+        out.rows += [row for row in rows if row["id"] in unit.missing]
+        for kind, audio in kinds.items():
+            kept = out.audio.setdefault(kind, {})
+            for name, wave in zip(names, audio, strict=True):
+                kept[name] = Audio.of([wave], audio.rate).to(CPU)
+
+
+def _texts(corpus: str) -> tuple[str, ...]:
+    """All that is said in a corpus, whatever part of it is measured."""
+    return tuple(data.written(cut) for cut in data.listed(corpus))
+
+
+def _kinds(outcome: Outcome, defense: Defense, draws: Draws) -> dict[str, Audio]:
+    kinds = {"clean": outcome.clean, "adversarial": outcome.adversarial}
+    front = function_of_audio(defense)
+    if front is not None:
+        kinds["defended"] = apply(front, outcome.adversarial, draws.fork("listen"))
+    return kinds
+
+
+def alone(unit: Unit) -> list[Unit]:
+    """``unit`` in units of one utterance, those that are missing; none if it is one already."""
+    if len(unit.batch) == 1:
+        return []
+    wanted = [cut for cut in unit.batch if cut.id in unit.missing]
+    return [replace(unit, batch=(cut,), missing=frozenset([cut.id])) for cut in wanted]
+
+
+def lost(unit: Unit, how: str) -> Measured:
+    """What becomes of ``unit`` when its process died ``TRIES`` times."""
+    error = f"its process died {TRIES} times ({how}); out of memory? Shorter audio takes less"
+    return Measured(unit, failed=dict.fromkeys(sorted(unit.missing), error))

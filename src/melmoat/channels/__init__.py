@@ -1,0 +1,1 @@
+"""What lies between an attacker and the recognizer without being a defense, such as a room."""

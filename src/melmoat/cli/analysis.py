@@ -1,0 +1,131 @@
+"""Commands that read runs: ``melmoat audit``, ``compare`` and ``report``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+reading = typer.Typer()
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+@reading.command()
+def audit(
+    run: RunArgument,
+    bare: Annotated[
+        bool,
+        typer.Option(
+            "--bare",
+            help="Include recognizers without a defense (they may be trained to be robust).",
+        ),
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Search a run for signs of a false sense of security.
+
+    Each defended row gets a verdict, with the evidence.
+
+    Exit code 0: no sign was found, and no evidence is missing. 3: a row is suspect. 4: no row is
+    suspect, but evidence is missing or too thin, or no row is defended.
+    """
+    from melmoat.analysis.audit import audit as examine
+    from melmoat.analysis.audit import exit_code
+    from melmoat.analysis.results import as_json, read_results
+    from melmoat.report.findings import findings
+
+    audited = examine(read_results(run), bare)
+    if json:
+        typer.echo(as_json([row.as_dict() for row in audited]))
+    else:
+        from rich.console import Console
+
+        console = Console()
+        for table in findings(audited):
+            console.print(table)
+        verdicts = Counter(row.verdict for row in audited)
+        said = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.items())
+        if audited:
+            console.print(f"{len(audited)} defended rows: {said}")
+        else:
+            console.print("no defended row to examine: a defense inside a recognizer is not seen")
+    raise typer.Exit(exit_code(audited))
+
+
+@reading.command()
+def compare(
+    run: RunArgument,
+    other: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[RUN]", help="Another run. Without it, the rows of one run are compared."
+        ),
+    ] = None,
+    row: Annotated[
+        list[str],
+        typer.Option(help="Row to compare: MODEL / DEFENSE / ATTACK, or a label. Give it twice."),
+    ] = [],  # noqa: B006
+    target: Annotated[
+        bool,
+        typer.Option("--target", help="Compare targeted attacks by the WER against their targets."),
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Compare two runs, or the rows of one run, utterance by utterance.
+
+    Prints the difference in WER, its 95 % intervals (over utterances and over speakers, if they are
+    known) and its p-value. A star marks a difference that is significant among all comparisons.
+    The last column says how many utterances such a difference needs.
+    """
+    from dataclasses import asdict
+
+    from melmoat.analysis.compare import compare_runs
+    from melmoat.analysis.evidence import ENOUGH
+    from melmoat.analysis.results import as_json
+    from melmoat.report.findings import comparisons, star
+
+    found = compare_runs(run, other, row, target)
+    if json:
+        typer.echo(as_json([asdict(comparison) for comparison in found]))
+        return
+    from rich.console import Console
+
+    console = Console()
+    console.print(comparisons(found))
+    if not any(comparison.difference for comparison in found):
+        console.print("too few utterances in common for an interval", style="dim")
+        return
+    console.print(
+        "told apart: p below 0.05 and an interval without zero; [low, high]: 95 % paired bootstrap "
+        f"over utterances, from {ENOUGH} on; needed: utterances that tell such a difference from "
+        "none four times in five",
+        style="dim",
+        markup=False,
+    )
+    if len(found) > 1:
+        console.print(star(len(found)), style="dim", markup=False)
+
+
+@reading.command()
+def report(
+    run: RunArgument,
+    audio_mb: Annotated[
+        float, typer.Option(min=0, help="Most megabytes of audio and spectrograms in the page.")
+    ] = 12.0,
+    rows: Annotated[int, typer.Option(min=0, help="Most rows in the table of utterances.")] = 2000,
+) -> None:
+    """Write report.html and report.md into the folder of a run.
+
+    report.html is one file and needs no network.
+    """
+    from melmoat.report.page import Options, write_report
+
+    page, text, left_out = write_report(run, Options(audio_mb, rows))
+    size = page.stat().st_size / 1e6
+    typer.echo(f"{page} ({size:.1f} MB)\n{text}")
+    if left_out:
+        typer.echo(f"audio of {left_out} utterances did not fit; --audio-mb makes room")

@@ -1,0 +1,148 @@
+"""Passing files and folders through a front-end."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from melmoat import audio
+from melmoat.audio import AudioError
+from melmoat.data.folders import Found, find, passed_over, shown, utf8
+from melmoat.decoding import Channel
+from melmoat.defenses.base import FrontEnd, apply
+from melmoat.devices import CPU
+from melmoat.draws import Draws, derive, secret
+from melmoat.errors import spared
+
+
+@dataclass
+class Passed:
+    """What came of it."""
+
+    files: int = 0
+    seconds: float = 0.0  # of audio
+    spent: float = 0.0  # in the front-end
+    failed: list[str] = field(default_factory=list)  # why each file failed that did
+
+    @property
+    def real_time_factor(self) -> float:
+        """Seconds of work for a second of audio."""
+        return self.spent / self.seconds if self.seconds else 0.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file to read, one to write, and the name that decides what is drawn for it."""
+
+    source: Path
+    target: Path
+    name: str
+
+
+def jobs(sources: Sequence[Path], target: Path, found: Sequence[Found] | None = None) -> list[Job]:
+    """What is to be done.
+
+    One file goes to ``target`` itself if that has a suffix. Otherwise ``target`` is a folder: files
+    lie in it under their own names, folders' files as they lay there, as FLAC where their own
+    format cannot be written: ``b.ogg`` becomes ``b.flac``, or ``b.ogg.flac`` where that name is
+    another's.
+
+    Args:
+        found: what :func:`melmoat.data.folders.find` says of each source; looked up if not given.
+
+    Raises:
+        AudioError: no audio, two sources for one target, a source that would be overwritten, or a
+            target inside a folder of sources.
+    """
+    found = [find(source) for source in sources] if found is None else found
+    if not any(one.files for one in found):
+        reasons = [named(path, why) for one in found for path, why in one.failed.items()]
+        reasons += [f"{source}: no audio files in it" for source in sources if source.is_dir()]
+        raise AudioError("\n".join([*reasons, *passed_over(found)]))
+    if len(sources) == 1 and sources[0].is_file() and target.suffix and not target.is_dir():
+        audio.check_target(target)
+        made = [Job(sources[0], target, utf8(sources[0].name))]
+    else:
+        made = _into(target, sources, found)
+    read = {job.source.resolve() for job in made}
+    taken: dict[Path, Path] = {}
+    for job in made:
+        if job.target in taken:
+            raise AudioError(f"{taken[job.target]} and {job.source} would both become {job.target}")
+        if job.target.resolve() in read:
+            raise AudioError(f"{job.target} would be overwritten; choose another target")
+        taken[job.target] = job.source
+    return made
+
+
+def _into(target: Path, sources: Sequence[Path], found: Sequence[Found]) -> list[Job]:
+    """Jobs for a folder."""
+    names: list[tuple[Path, Path]] = []
+    for source, one in zip(sources, found, strict=True):
+        if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
+            raise AudioError(f"{target} lies in {source}; choose a target outside of it")
+        base = source if source.is_dir() else source.parent
+        names += [(file, file.relative_to(base)) for file in one.files]
+    wanted = Counter(_writable(name) for _, name in names)
+    return [
+        Job(
+            file,
+            target / (_writable(name) if wanted[_writable(name)] == 1 else _longer(name)),
+            utf8(name.as_posix()),
+        )
+        for file, name in names
+    ]
+
+
+def named(source: Path, error: Exception | str) -> str:
+    """An error in words that name the file it is about."""
+    reason = str(error)
+    return reason if str(source) in reason else f"{shown(source)}: {reason}"
+
+
+def _writable(path: Path) -> Path:
+    return path if path.suffix.lower() in (".wav", ".flac") else path.with_suffix(".flac")
+
+
+def _longer(path: Path) -> Path:
+    """The same with the suffix that it had, so that ``b.ogg`` and ``b.mp3`` go apart."""
+    return path if _writable(path) == path else path.with_name(f"{path.name}.flac")
+
+
+def defend_files(
+    front_end: FrontEnd,
+    files: Sequence[Job],
+    seed: int | None = None,
+    tick: Callable[[], None] = lambda: None,
+    device: str = CPU,
+    channel: Channel = "mix",
+) -> Passed:
+    """Pass every file through ``front_end``; one that cannot be used does not stop the others.
+
+    Args:
+        files: what :func:`jobs` found. Audio is brought to 16 kHz mono.
+        seed: with a job's name, it decides what is drawn for that file; None: nobody knows it.
+        tick: called after each file.
+        device: where it is computed, such as ``cuda``.
+        channel: which one of each file; ``mix`` is the mean of all.
+    """
+    passed, seed = Passed(), secret() if seed is None else seed
+    for job in files:
+        why: list[str] = []
+        with spared(why.append):
+            job.target.parent.mkdir(parents=True, exist_ok=True)
+            audio.check_target(job.target)
+            recording = audio.read(job.source, channel=channel)
+            clean = recording.audio
+            began = time.perf_counter()
+            heard = apply(front_end, clean.to(device), Draws([derive(seed, job.name)]))
+            passed.spent += time.perf_counter() - began
+            audio.save(job.target, heard, recording.gain)
+            passed.seconds += float(clean.seconds)
+            passed.files += 1
+        passed.failed += [named(job.source, reason) for reason in why]
+        tick()
+    return passed

@@ -1,0 +1,187 @@
+"""Parts that are objects of one's own, handed over in Python instead of named by a spec.
+
+A cell needs a name and an identity. The name is the class with the options that differ from their
+defaults (:func:`called`). The identity is a fingerprint of the class's code and of what the object
+holds (:func:`fingerprint`): comments and line breaks do not count, another value does. Where an
+object cannot be told from another, rows of it are never continued (:func:`untold`).
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import hashlib
+import inspect
+import re
+import secrets
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import PurePath
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from melmoat.errors import MelmoatError
+from melmoat.spec import Registry, show
+
+OBJECT = "object"  # the name in front of every such part's spec
+UNTOLD = "untold-"  # in front of a code that is no fingerprint
+_PLAIN = re.compile(r"[\w .+/=-]{1,60}")  # values that a name may show
+_OURS = {"abc", "collections", "melmoat", "torch", "typing", "typing_extensions"}
+_objects: dict[tuple[str, str, str], object] = {}
+
+T = TypeVar("T")
+
+
+class UntoldError(Exception):
+    """What an object holds cannot be compared with what another one holds."""
+
+
+def hand(family: Registry[T], thing: T) -> str:
+    """Make ``thing`` a part of ``family`` in this process.
+
+    Returns:
+        Its spec, ``object:NAME,code=FINGERPRINT``; of an attack with its ``access``.
+    """
+    name = called(thing)
+    try:
+        code = fingerprint(thing)
+    except UntoldError:
+        code = UNTOLD + secrets.token_hex(4)
+    _objects[family.kind, name, code] = thing
+
+    def find(name: str, code: str, access: str = "") -> Any:
+        """An object that this process was given."""
+        try:
+            return _objects[family.kind, name, code]
+        except KeyError:
+            raise MelmoatError(
+                f"{name} is an object that was handed over in Python, in another process or with "
+                "other code; hand it over again with melmoat.evaluate"
+            ) from None
+
+    family.table.setdefault(OBJECT, find)
+    access = getattr(thing, "access", "") if family.kind == "attack" else ""
+    also = f",access={access}" if access else ""
+    return str(family.parse(f"{OBJECT}:({name}),code={code}{also}"))
+
+
+def is_object(spec: str) -> bool:
+    """Whether ``spec`` stands for an object that was handed over."""
+    return spec.startswith(f"{OBJECT}:")
+
+
+def name_of(spec: str) -> str:
+    """The name in such a spec.
+
+    >>> name_of("object:Coarse:bits=4,code=12"), name_of("object:(A:x=1,y=2),code=untold-3")
+    ('Coarse:bits=4', 'A:x=1,y=2')
+    """
+    name = spec.removeprefix(f"{OBJECT}:").rpartition(",code=")[0]
+    return name[1:-1] if name.startswith("(") else name
+
+
+def untold(spec: str) -> bool:
+    """Whether such a spec has no fingerprint: nobody knows whether its rows are of this object."""
+    return is_object(spec) and spec.rpartition(",code=")[2].startswith(UNTOLD)
+
+
+def called(thing: object) -> str:
+    """The class of ``thing``; of a dataclass with the options that are not their defaults.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass
+    ... class Coarse:
+    ...     bits: int = 8
+    >>> called(Coarse()), called(Coarse(4))
+    ('Coarse', 'Coarse:bits=4')
+    """
+    name = type(thing).__name__
+    if not is_dataclass(thing):
+        return name
+    options = []
+    for field in fields(thing):
+        value = getattr(thing, field.name, MISSING)
+        default = field.default
+        if default is MISSING and field.default_factory is not MISSING:
+            default = field.default_factory()
+        same = type(value) is type(default) and repr(value) == repr(default)
+        plain = value is None or isinstance(value, str | int | float | bool)
+        if plain and not same and _PLAIN.fullmatch(show(value)):
+            options.append(f"{field.name}={show(value)}")
+    return f"{name}:{','.join(options)}" if options else name
+
+
+def fingerprint(thing: object) -> str:
+    """16 hex digits of the code of an object's class and of all that it holds.
+
+    Raises:
+        UntoldError: its code is not at hand, or it holds what cannot be compared.
+    """
+    digest = hashlib.sha256()
+    _tell(thing, digest.update, ())
+    return digest.hexdigest()[:16]
+
+
+def _tell(value: object, add: Callable[[bytes], None], above: tuple[int, ...]) -> None:
+    """Add what tells ``value`` from others."""
+    if id(value) in above:
+        add(b"itself")
+        return
+    above = (*above, id(value))
+    add(type(value).__qualname__.encode())
+    if value is None or isinstance(value, str | bytes | int | float | complex | PurePath):
+        add(repr(value).encode())
+    elif isinstance(value, torch.dtype | torch.device):
+        add(str(value).encode())
+    elif isinstance(value, torch.Tensor | np.ndarray):
+        numbers = value.detach().cpu().contiguous() if isinstance(value, torch.Tensor) else value
+        add(repr((tuple(value.shape), str(value.dtype))).encode())
+        add(np.ascontiguousarray(np.asarray(numbers)).tobytes())
+    elif isinstance(value, Mapping):
+        for key, held in value.items():
+            _tell(key, add, above)
+            _tell(held, add, above)
+    elif isinstance(value, set | frozenset):
+        add(repr(sorted(map(repr, value))).encode())
+    elif isinstance(value, Sequence):
+        add(str(len(value)).encode())
+        for held in value:
+            _tell(held, add, above)
+    elif inspect.isfunction(value):
+        if value.__closure__:
+            raise UntoldError(f"{value.__qualname__} holds variables of its own")
+        add(_code(value))
+    else:
+        _tell_object(value, add, above)
+
+
+def _tell_object(value: object, add: Callable[[bytes], None], above: tuple[int, ...]) -> None:
+    for kind in type(value).__mro__:
+        known = getattr(builtins, kind.__name__, None) is kind
+        if not known and kind.__module__.split(".")[0] not in _OURS:
+            add(_code(kind))
+    if isinstance(value, nn.Module):
+        add(repr(value).encode())
+        _tell(dict(value.state_dict()), add, above)
+        held = {k: v for k, v in vars(value).items() if not k.startswith("_") and k != "training"}
+    elif hasattr(value, "__dict__"):
+        held = vars(value)
+    elif is_dataclass(value):
+        held = {field.name: getattr(value, field.name) for field in fields(value)}
+    else:
+        raise UntoldError(f"nothing is known of what a {type(value).__name__} holds")
+    _tell(held, add, above)
+
+
+def _code(thing: Any) -> bytes:
+    """The code of a class or function without comments, and where it is from."""
+    try:
+        source = textwrap.dedent(inspect.getsource(thing))
+        tree = ast.dump(ast.parse(source))
+    except (OSError, TypeError, SyntaxError) as error:
+        raise UntoldError(f"the code of {thing!r} is not at hand") from error
+    return f"{thing.__qualname__}:{tree}".encode()
