@@ -14,7 +14,7 @@ from melmoat.attacks.budgets import Budget
 from melmoat.attacks.oracle import Crafted
 from melmoat.audio import Audio
 from melmoat.draws import Draws
-from melmoat.models.base import Recognizer
+from melmoat.models.base import Recognizer, labels_of
 from melmoat.models.wrappers import Monitored
 from melmoat.text import spell
 
@@ -83,7 +83,7 @@ def _own(goal: Goal, model: Recognizer) -> Goal:
     """``goal`` for the system that it is crafted on: Whisper hears small letters and points, a CTC
     recognizer of capitals knows neither. What that one cannot write of a reference is left out; a
     target it has to write whole."""
-    goal, labels = adapt_goal(goal, model), getattr(model, "labels", None)
+    goal, labels = adapt_goal(goal, model), labels_of(model)
     if labels is None or not isinstance(goal, Untargeted):
         return goal
 
