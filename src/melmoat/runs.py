@@ -18,6 +18,7 @@ from melmoat.audio import Audio
 from melmoat.bench import audio_store
 from melmoat.bench.cell import Cell
 from melmoat.bench.merging import merge
+from melmoat.bench.rows import current
 from melmoat.bench.store import Store, StoreError, write_text
 from melmoat.bench.suite import Suite
 from melmoat.bench.summary import summary_of
@@ -150,7 +151,7 @@ class Run:
         """
         everything = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
         chosen = self.summary if suite.choose == "shuffled" else []
-        found = {one["key"]: one for one in [*everything, *chosen]}
+        found = {one["key"]: current(one) for one in [*everything, *chosen]}
         cells = suite.cells(data, seed).items()
         text = markdown(suite, {where: found[c.key] for where, c in cells if c.key in found})
         write_text(self.folder / suite.file(data or suite.data, seed), text + "\n")

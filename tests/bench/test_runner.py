@@ -439,7 +439,7 @@ def test_the_summary_is_plain_json(tmp_path: Path, spec: str) -> None:
     store.summarise()
     (summary,) = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["n"] == 5
-    assert summary["success"] == 0
+    assert summary["reached"] == 0
     assert summary["snr_db"] is None
     assert summary["wer"] == summary["benign_wer"]
 

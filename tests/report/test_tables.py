@@ -18,7 +18,7 @@ def cell(defense: str, attack: str, **changes: Any) -> dict[str, Any]:
         "wer_low": 10.0,
         "wer_high": 15.0,
         "target_wer": None,
-        "success": None,
+        "reached": None,
         **changes,
     }
 

@@ -177,7 +177,7 @@ class Attack(Protocol):
     def goal(
         self,
         benign: Sequence[str],
-        truth: Sequence[str],
+        references: Sequence[str],
         corpus: Callable[[], Sequence[str]] = tuple,
         seed: int = 0,
     ) -> Goal:
@@ -185,7 +185,7 @@ class Attack(Protocol):
 
         Args:
             benign: what the recognizer hears in each utterance.
-            truth: what is said in it.
+            references: what is said in it.
             corpus: gives all that is said in the corpus, for targets taken from it; called only
                 where the attack takes some, since a large corpus is slow to list.
             seed: which of them are taken.
@@ -211,17 +211,17 @@ class Objective:
     def goal(
         self,
         benign: Sequence[str],
-        truth: Sequence[str],
+        references: Sequence[str],
         corpus: Callable[[], Sequence[str]] = tuple,
         seed: int = 0,
     ) -> Untargeted | Targeted:
         """The goal for a batch with these transcripts; see :class:`Attack`."""
         if self.target == MATCHED:
             texts = corpus()
-            return Targeted([matched(normalise(text), texts, seed) for text in listed(truth)])
+            return Targeted([matched(normalise(text), texts, seed) for text in listed(references)])
         if self.target is not None:
             return Targeted([_asked(self.target)] * len(listed(benign)))
-        return Untargeted(list(listed(benign if self.against == "benign" else truth)))
+        return Untargeted(list(listed(benign if self.against == "benign" else references)))
 
 
 def _asked(text: str) -> str:

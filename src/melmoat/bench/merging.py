@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from melmoat.bench.judge import Row
+from melmoat.bench.rows import Row
 from melmoat.bench.store import Store, StoreError, cell_of, locked, write_json, writing
 
 # What may differ between two measurements of one utterance: how long, where, with which commit.

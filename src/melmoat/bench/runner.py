@@ -20,6 +20,7 @@ from melmoat.bench import audio_store
 from melmoat.bench.cell import Cell
 from melmoat.bench.executors import Executor, Here
 from melmoat.bench.provenance import revision
+from melmoat.bench.rows import Row
 from melmoat.bench.store import Busy, Store, StoreError, writing
 from melmoat.bench.worker import Choose, Measured, Unit, choose, plan
 from melmoat.devices import CPU
@@ -197,7 +198,9 @@ class Runner:
                 except AudioError as error:  # the folder's fault, not the utterance's
                     raise StoreError(str(error)) from error
         if done.rows:
-            where = {} if done.unit.device == CPU else {"device": done.unit.device}
-            self.store.append(cell, [{**row, "revision": revision(), **where} for row in done.rows])
+            rows: list[Row] = [{**row, "revision": revision()} for row in done.rows]
+            if done.unit.device != CPU:
+                rows = [{**row, "device": done.unit.device} for row in rows]
+            self.store.append(cell, rows)
         for name, reason in done.failed.items():
             self.store.fail(cell, name, reason)

@@ -84,10 +84,10 @@ def train_universal(
         group = groups[order[place]]
         audio = data.read(group, system.rate).to(device).quantized()
         draws = Draws(derive(seed, epoch, cut.id) for cut in group)
-        truth = [as_written_by(system, data.written(cut)) for cut in group]
+        references = [as_written_by(system, data.written(cut)) for cut in group]
         own = ball.target is None and ball.against == "benign"
         goal: Goal = ball.goal(
-            system.transcribe(audio, draws.fork("benign")) if own else truth, truth
+            system.transcribe(audio, draws.fork("benign")) if own else references, references
         )
         goal = adapt_goal(goal, system)
         loud = (ball.budget.radius(audio) > 0).nonzero().flatten().tolist()
