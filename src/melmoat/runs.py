@@ -23,7 +23,7 @@ from melmoat.bench.store import Store, StoreError, write_text
 from melmoat.bench.suite import Suite
 from melmoat.bench.summary import summary_of
 from melmoat.decoding import probe
-from melmoat.errors import MelmoatError
+from melmoat.errors import extra
 from melmoat.report import export
 from melmoat.report.tables import markdown, robustness
 
@@ -123,10 +123,8 @@ class Run:
         Raises:
             MelmoatError: pandas is not installed.
         """
-        try:
+        with extra("pandas", "to_pandas"):
             from pandas import DataFrame
-        except ModuleNotFoundError as error:
-            raise MelmoatError('to_pandas needs pandas: pip install "melmoat[pandas]"') from error
         return DataFrame(self.rows() if rows else export.flat(self.summary))
 
     def to_csv(self, path: str | Path | None = None, rows: bool = False) -> str:
@@ -210,7 +208,7 @@ class Run:
 
     def _kept(self, key: str, utterance: str) -> Iterator[tuple[str, Audio]]:
         for kind in ("clean", "adversarial", "defended"):
-            path = audio_store.kept(self.folder / "audio" / key, utterance, kind)
+            path = audio_store.find(audio_store.home(self.folder, key), utterance, kind)
             if path is not None:
                 yield kind, audio.load(path, probe(path, str(path)).rate)
 

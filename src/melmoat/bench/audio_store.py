@@ -1,4 +1,4 @@
-"""Where a run keeps the audio of an utterance, whatever its id is made of."""
+"""Where a run keeps the audio of its utterances: ``audio/<key>/<id>.<kind>.flac``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ from pathlib import Path
 # Ids that are names of files everywhere, also where upper and lower case are one.
 _PLAIN = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,99}(?<!\.)")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # on Windows
+
+
+KINDS = ("clean", "adversarial", "defended")
+
+
+def home(run: Path, key: str) -> Path:
+    """The folder of one cell's audio in a run's folder."""
+    return run / "audio" / key
 
 
 def stem(utterance: str) -> str:
@@ -31,7 +39,7 @@ def file(folder: Path, utterance: str, kind: str) -> Path:
     return folder / f"{stem(utterance)}.{kind}.flac"
 
 
-def kept(folder: Path, utterance: str, kind: str) -> Path | None:
+def find(folder: Path, utterance: str, kind: str) -> Path | None:
     """Where it lies, if it does; also as earlier versions called an id with capitals and others
     that had no slash, so that it was a name of its own."""
     path = file(folder, utterance, kind)

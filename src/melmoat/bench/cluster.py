@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from melmoat.bench.worker import TRIES, Measured, Unit, Worker, alone, lost
 from melmoat.devices import CPU
-from melmoat.errors import MelmoatError
+from melmoat.errors import MelmoatError, extra
 
 ANSWER = 20.0  # seconds that a cluster has to answer; Ray itself tries for a quarter of an hour
 CONNECT = 5.0  # seconds of them until its port answers
@@ -147,10 +147,8 @@ class _Remote:
 
 
 def _ray() -> Any:
-    try:
+    with extra("ray", "a cluster"):
         import ray
-    except ModuleNotFoundError as error:
-        raise MelmoatError('a cluster needs Ray: pip install "melmoat[ray]"') from error
     return ray
 
 

@@ -180,14 +180,15 @@ class Runner:
     def without_audio(self, cells: Iterable[Cell]) -> int:
         """How many finished rows of ``cells`` have no audio in the run's folder."""
         return sum(
-            audio_store.kept(self.store.folder / "audio" / cell.key, row["id"], "clean") is None
+            audio_store.find(audio_store.home(self.store.folder, cell.key), row["id"], "clean")
+            is None
             for cell in cells
             for row in self.store.each(cell)
         )
 
     def _write(self, done: Measured) -> None:
         cell = done.unit.cell
-        folder = self.store.folder / "audio" / cell.key
+        folder = audio_store.home(self.store.folder, cell.key)
         if done.audio:
             with writing(folder):
                 folder.mkdir(parents=True, exist_ok=True)

