@@ -14,6 +14,8 @@ from melmoat.models import custom as own_recognizer
 from melmoat.models.base import Recognizer
 from melmoat.models.decoding import beam as beam_decoder
 from melmoat.models.deepspeech2 import DeepSpeech2
+from melmoat.models.hama import load as hama_load
+from melmoat.models.hama.recognizer import Network
 from melmoat.models.hf_ctc import written
 from melmoat.models.whisper import loading
 from melmoat.normalisers import Choice, WhisperChoice, named
@@ -64,6 +66,19 @@ def deepspeech_pytorch(
     before. ``beam`` is the width of a prefix beam search; 0 decodes greedily.
     """
     return _decoded(checkpoints.load_deepspeech_pytorch(path, pad), beam)
+
+
+@rests_on(lambda args: Origin([] if args["wheel"] else hama_load.depended(args["network"])))
+def hama(
+    network: Network, wheel: Path | None = None, decoder: Literal["phonemes"] = "phonemes"
+) -> Recognizer:
+    """Phonemes of English by a CTC network that the package hama carries (extra ``hama``).
+
+    ``conformer`` (2.0 M parameters) is in hama 1.7.0, which the extra installs. ``se`` (2.1 M,
+    convolutions with squeeze-and-excitation) is in hama 1.3.13: ``pip download --no-deps
+    hama==1.3.13`` fetches its ``wheel``. Errors are counted in phonemes.
+    """
+    return hama_load.load(network, wheel)
 
 
 @rests_on(lambda args: Origin(*hf_load.origin(args["name"]), instead="name"))
@@ -139,6 +154,7 @@ MODELS: Registry[Recognizer] = Registry(
         "ds2-an4-mg": ds2_an4_mg,
         "ds2-an4-wg": ds2_an4_wg,
         "ds2-an4-wgn": ds2_an4_wgn,
+        "hama": hama,
         "hf-ctc": hf_ctc,
         "python": python,
         "whisper": whisper,

@@ -19,7 +19,7 @@ def spoken() -> Phonemes:
 
 
 def symbols(spoken: Phonemes, word: str) -> list[str]:
-    return [spoken.labels[i] for i in spoken.pronounced([word])[0]]
+    return [spoken.symbols[i] for i in spoken.pronounced([word])[0]]
 
 
 def test_words_are_pronounced_as_by_the_package(spoken: Phonemes) -> None:
@@ -39,26 +39,34 @@ def test_a_word_alone_is_the_same(spoken: Phonemes) -> None:
 
 
 def test_texts_have_a_boundary_between_words(spoken: Phonemes) -> None:
-    one, none = spoken.targets(["Go, on!", "."])
-    written = [spoken.labels[i] for i in one]
-    assert written == [*symbols(spoken, "go"), "<wb>", *symbols(spoken, "on")]
+    one, none = spoken.of_words(["Go, on!", "."])
+    written = [spoken.symbols[i] for i in one]
+    assert written == [*symbols(spoken, "go"), "|", *symbols(spoken, "on")]
     assert none.shape == (0,)
-    assert spoken.written(one.tolist()) == "goʊ ɔn"
-    assert torch.equal(spoken.targets(["CAFÉ-BAR"])[0], spoken.targets(["'cafe' bar"])[0])
+    assert torch.equal(spoken.of_words(["CAFÉ-BAR"])[0], spoken.of_words(["'cafe' bar"])[0])
 
 
-def test_labels_begin_with_the_blank(spoken: Phonemes) -> None:
-    assert spoken.labels[0] == "<blank>"
-    assert spoken.labels[-1] == "<wb>"
-    assert len(spoken.labels) == len(set(spoken.labels)) == 191
+def test_a_text_in_phonemes_is_taken_as_it_is(spoken: Phonemes) -> None:
+    for text in ["HE HAD", "IT'S A CHURCH", ""]:
+        written = spoken.spell(text)
+        assert spoken.spell(written) == written
+        assert torch.equal(spoken.of_phonemes([written])[0], spoken.of_words([text])[0])
+    assert spoken.spell("HE HAD") == "h i | h æ d"
+
+
+def test_symbols_begin_with_the_blank(spoken: Phonemes) -> None:
+    assert spoken.symbols[0] == "_"
+    assert spoken.symbols[-1] == "|"
+    assert len(spoken.symbols) == len(set(spoken.symbols)) == 191
+    assert not any(" " in symbol for symbol in spoken.symbols)
 
 
 @pytest.mark.parametrize("text", ["ROOM 42", "ПРИВЕТ", "BLÅBÆR"])
 def test_what_is_not_spelled_in_english_letters_is_refused(spoken: Phonemes, text: str) -> None:
     with pytest.raises(TextError, match="letters A to Z"):
-        spoken.targets(["GO", text])
+        spoken.of_words(["GO", text])
 
 
 def test_a_single_text_is_no_list(spoken: Phonemes) -> None:
     with pytest.raises(TextError, match="list of one text an utterance"):
-        spoken.targets("GO")
+        spoken.of_words("GO")

