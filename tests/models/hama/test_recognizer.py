@@ -85,13 +85,15 @@ def test_each_symbol_is_in_its_column(conformer: Hama) -> None:
 
 def test_words_may_be_written_by_a_decoder(synthetic: Audio) -> None:
     loaded = load("conformer")
-    model = Hama("conformer", loaded.phonemes, lambda log_probs, frames, labels: ["GO"] * 4)
+    model = Hama("conformer", loaded.inventory, lambda log_probs, frames, labels: ["GO"] * 4)
     model.load_state_dict(loaded.state_dict())
     assert model.transcribe(synthetic, Draws(range(4))) == ["GO"] * 4
     assert as_written_by(model, "Go, on!") == "GO ON"
     assert as_written_by(loaded, "He had") == "h i | h æ d"
     losses = [m.loss(synthetic, ["HE HAD"] * 4, Draws(range(4))) for m in (model, loaded)]
     assert torch.equal(*losses)
+    draws = Draws(range(4))
+    assert model.phonemes(synthetic, draws) == loaded.transcribe(synthetic, draws)
 
 
 def test_long_and_short_audio_is_refused(conformer: Hama) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from melmoat.audio import RATE, Audio, AudioError
 from melmoat.devices import beside
 from melmoat.draws import Draws
 from melmoat.models.base import CTC
-from melmoat.models.decoding import Decoder
+from melmoat.models.decoding import Decoder, greedy
 from melmoat.models.hama.conformer import Conformer
 from melmoat.models.hama.logmel import LogMel
 from melmoat.models.hama.phonemes import Phonemes, words_of
@@ -30,7 +31,7 @@ class Hama(CTC, nn.Module):
 
     Args:
         network: which network; its weights are random until they are loaded.
-        phonemes: the symbols, and what texts are in them.
+        inventory: the symbols, and what texts are in them.
         words: finds the words in the symbols' probabilities; if None, the phonemes themselves are
             written, and errors are counted in phonemes.
     """
@@ -39,17 +40,16 @@ class Hama(CTC, nn.Module):
     labels: Sequence[str]
     normaliser: Normaliser | None
 
-    def __init__(self, network: Network, phonemes: Phonemes, words: Decoder | None = None) -> None:
+    def __init__(self, network: Network, inventory: Phonemes, words: Decoder | None = None) -> None:
         super().__init__()
-        self.phonemes, self.words = phonemes, words
+        self.inventory, self.words = inventory, words
         if words is None:
-            # With a space behind each, a greedy transcript is a text in phonemes.
-            self.labels = tuple(f"{symbol} " for symbol in phonemes.symbols)
+            self.labels = _spaced(inventory)
             self.normaliser = named("phonemes")
         else:
-            self.labels, self.normaliser, self.decoder = phonemes.symbols, None, words
+            self.labels, self.normaliser, self.decoder = inventory.symbols, None, words
         self.spectrum = LogMel()
-        self.network = NETWORKS[network](len(phonemes.symbols))
+        self.network = NETWORKS[network](len(inventory.symbols))
 
     def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
         """Log probabilities ``[B, F, V]`` and frames ``[B]``; nothing is drawn.
@@ -71,17 +71,28 @@ class Hama(CTC, nn.Module):
         mask = frame_mask(halved, (mel.shape[1] + 1) // 2)
         return model.network(mel, mask).log_softmax(-1), halved
 
+    def phonemes(self, audio: Audio, draws: Draws) -> list[str]:
+        """The likeliest phonemes of each utterance, such as ``h i | h æ d``, whatever writes the
+        transcripts."""
+        with torch.no_grad():
+            return greedy(*self.log_probs(audio, draws), _spaced(self.inventory))
+
     def targets(self, texts: Sequence[str]) -> list[Tensor]:
         """Indices of the symbols of each text. Shape: ``[N]`` each.
 
         Raises:
             TextError: a text with digits, or with letters other than A to Z.
         """
-        written = self.phonemes.of_phonemes if self.words is None else self.phonemes.of_words
+        written = self.inventory.of_phonemes if self.words is None else self.inventory.of_words
         return written(texts)
 
     def spell(self, text: str) -> str:
         """``text`` as it would be written: in phonemes, or in capitals."""
         if self.words is None:
-            return self.phonemes.spell(text)
+            return self.inventory.spell(text)
         return " ".join(words_of(text)).upper()
+
+
+def _spaced(inventory: Phonemes) -> tuple[str, ...]:
+    """Labels of which a greedy transcript is a text in phonemes: with a space behind each."""
+    return tuple(f"{symbol} " for symbol in inventory.symbols)
