@@ -17,7 +17,6 @@ from melmoat.draws import Draws
 from melmoat.metrics.errors import word_edits
 from melmoat.models.base import as_written_by, comparison_of
 from melmoat.models.hama.recognizer import LONGEST_SECONDS, Hama
-from melmoat.normalisers import phonemes
 
 BATCH = 8
 
@@ -38,7 +37,7 @@ def measure(model: Hama, corpus: str, every: int) -> None:
         for cut, text, heard in zip(batch, written, model.phonemes(audio, draws), strict=True):
             said = data.written(cut)
             pairs = {
-                "PER": (phonemes(model.inventory.spell(said.upper())), phonemes(heard)),
+                "PER": (model.inventory.compared(said.upper()), model.inventory.compared(heard)),
                 "WER": (same(as_written_by(model, said)), same(text)),
             }
             for name, pair in pairs.items():

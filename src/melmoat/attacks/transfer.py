@@ -14,9 +14,9 @@ from melmoat.attacks.budgets import Budget
 from melmoat.attacks.oracle import Crafted
 from melmoat.audio import Audio
 from melmoat.draws import Draws
-from melmoat.models.base import Recognizer, labels_of
+from melmoat.models.base import Recognizer, kind_of, labels_of, normaliser_of, require_ctc
 from melmoat.models.wrappers import Monitored
-from melmoat.text import spell
+from melmoat.text import TextError, spell
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,27 @@ class Transfer:
                 f"{self.model} hears {own.rate} Hz and the judged system {audio.rate}: an attack "
                 "on the one is no audio for the other"
             )
+        if isinstance(goal, Untargeted) and _phonemic(model) and not _phonemic(own):
+            raise AttackError(
+                f"the judged system writes phonemes, and {self.model} words: what the one wrote is "
+                "no text for the other; let both write phonemes, or both words"
+            )
         if isinstance(model, Monitored):  # progress is that of the crafting
             own = Monitored(own, model.tick)
         wav = self.attack(own, audio, _own(goal, own), draws).wav
         return Crafted(wav, audio.lengths, audio.rate, None, torch.zeros_like(audio.lengths))
+
+
+def _phonemic(model: Recognizer) -> bool:
+    normaliser = normaliser_of(model)
+    return normaliser is not None and normaliser.name == "phonemes"
+
+
+def _writes(model: Recognizer, word: str) -> bool:
+    try:
+        return bool(require_ctc(model).targets([word]))
+    except TextError:
+        return False
 
 
 def _own(goal: Goal, model: Recognizer) -> Goal:
@@ -84,10 +101,12 @@ def _own(goal: Goal, model: Recognizer) -> Goal:
     recognizer of capitals knows neither. What that one cannot write of a reference is left out; a
     target it has to write whole."""
     goal, labels = adapt_goal(goal, model), labels_of(model)
-    if labels is None or not isinstance(goal, Untargeted):
+    if kind_of(model) != "ctc" or not isinstance(goal, Untargeted):
         return goal
 
     def known(text: str) -> str:
+        if labels is None:
+            return " ".join(word for word in text.split() if _writes(model, word))
         return " ".join("".join(c for c in spell(text, labels) if c in labels).split())
 
     return replace(goal, references=[known(text) for text in goal.references])

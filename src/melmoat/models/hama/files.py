@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from melmoat.errors import MelmoatError
+from melmoat.errors import MelmoatError, extra
 from melmoat.weights import WeightsError
 
 MAGIC = b"HAMAPK"
@@ -168,12 +168,10 @@ def initializers(data: bytes, name: str) -> dict[str, Tensor]:
         MelmoatError: the package onnx is not installed.
         WeightsError: not a whole ONNX file.
     """
-    try:
+    with extra("hama", name):
         import onnx
         from google.protobuf.message import DecodeError
         from onnx import numpy_helper
-    except ImportError as error:
-        raise MelmoatError(f"{name}: reading it needs the package onnx: {INSTALL}") from error
     try:
         graph = onnx.load_model_from_string(data).graph
     except DecodeError as error:

@@ -95,10 +95,15 @@ class Phonemes:
                 found += self.of_words([text])
         return found
 
-    def spell(self, text: str) -> str:
-        """A text, English or in phonemes, in phonemes."""
+    def written(self, indices: Iterable[int]) -> str:
+        """Symbols as a text in phonemes."""
+        return " ".join(self.symbols[i] for i in indices)
+
+    def compared(self, text: str) -> str:
+        """What errors are counted in: the phonemes of a text, English or in phonemes, without the
+        boundaries between words."""
         (indices,) = self.of_phonemes([text])
-        return " ".join(self.symbols[i] for i in indices.tolist())
+        return self.written(i for i in indices.tolist() if self.symbols[i] != BOUNDARY)
 
 
 def words_of(text: str) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Literal
 
 import torch
@@ -12,17 +13,17 @@ from melmoat.audio import RATE, Audio, AudioError
 from melmoat.devices import beside
 from melmoat.draws import Draws
 from melmoat.models.base import CTC
-from melmoat.models.decoding import Decoder, greedy
 from melmoat.models.hama.conformer import Conformer
 from melmoat.models.hama.logmel import LogMel
-from melmoat.models.hama.phonemes import Phonemes, words_of
+from melmoat.models.hama.phonemes import Phonemes
 from melmoat.models.hama.se_cnn import SECNN
-from melmoat.normalisers import Normaliser, named
+from melmoat.normalisers import Normaliser
 from melmoat.spectral import frame_mask
 
 LONGEST_SECONDS = 30  # hama's own engine does not hear what lies beyond
 
 Network = Literal["conformer", "se"]
+Words = Callable[[Tensor, Tensor], list[str]]
 NETWORKS: dict[Network, type[Conformer] | type[SECNN]] = {"conformer": Conformer, "se": SECNN}
 
 
@@ -32,22 +33,16 @@ class Hama(CTC, nn.Module):
     Args:
         network: which network; its weights are random until they are loaded.
         inventory: the symbols, and what texts are in them.
-        words: finds the words in the symbols' probabilities; if None, the phonemes themselves are
-            written, and errors are counted in phonemes.
+        words: finds the words in log probabilities ``[B, F, V]`` of ``[B]`` frames; if None, the
+            phonemes themselves are written, and errors are counted in phonemes.
     """
 
     rate = RATE
-    labels: Sequence[str]
-    normaliser: Normaliser | None
 
-    def __init__(self, network: Network, inventory: Phonemes, words: Decoder | None = None) -> None:
+    def __init__(self, network: Network, inventory: Phonemes, words: Words | None = None) -> None:
         super().__init__()
         self.inventory, self.words = inventory, words
-        if words is None:
-            self.labels = _spaced(inventory)
-            self.normaliser = named("phonemes")
-        else:
-            self.labels, self.normaliser, self.decoder = inventory.symbols, None, words
+        self.normaliser = Normaliser("phonemes", inventory.compared) if words is None else None
         self.spectrum = LogMel()
         self.network = NETWORKS[network](len(inventory.symbols))
 
@@ -71,12 +66,6 @@ class Hama(CTC, nn.Module):
         mask = frame_mask(halved, (mel.shape[1] + 1) // 2)
         return model.network(mel, mask).log_softmax(-1), halved
 
-    def phonemes(self, audio: Audio, draws: Draws) -> list[str]:
-        """The likeliest phonemes of each utterance, such as ``h i | h æ d``, whatever writes the
-        transcripts."""
-        with torch.no_grad():
-            return greedy(*self.log_probs(audio, draws), _spaced(self.inventory))
-
     def targets(self, texts: Sequence[str]) -> list[Tensor]:
         """Indices of the symbols of each text. Shape: ``[N]`` each.
 
@@ -86,13 +75,23 @@ class Hama(CTC, nn.Module):
         written = self.inventory.of_phonemes if self.words is None else self.inventory.of_words
         return written(texts)
 
-    def spell(self, text: str) -> str:
-        """``text`` as it would be written: in phonemes, or in capitals."""
+    def decode(self, log_probs: Tensor, frames: Tensor) -> list[str]:
+        """Words, or phonemes such as ``h i | h æ d``, of each utterance."""
         if self.words is None:
-            return self.inventory.spell(text)
-        return " ".join(words_of(text)).upper()
+            return self._likeliest(log_probs, frames)
+        return self.words(log_probs, frames)
 
+    @property
+    def greedy(self) -> bool:
+        """Whether the likeliest phonemes are what is written."""
+        return self.words is None
 
-def _spaced(inventory: Phonemes) -> tuple[str, ...]:
-    """Labels of which a greedy transcript is a text in phonemes: with a space behind each."""
-    return tuple(f"{symbol} " for symbol in inventory.symbols)
+    def phonemes(self, audio: Audio, draws: Draws) -> list[str]:
+        """The likeliest phonemes of each utterance, whatever writes the transcripts."""
+        with torch.no_grad():
+            return self._likeliest(*self.log_probs(audio, draws))
+
+    def _likeliest(self, log_probs: Tensor, frames: Tensor) -> list[str]:
+        rows = zip(log_probs.argmax(-1).tolist(), frames.tolist(), strict=True)
+        merged = ([i for i, _ in groupby(best[:count]) if i] for best, count in rows)
+        return [self.inventory.written(indices) for indices in merged]
