@@ -97,6 +97,33 @@ def python(target: str, normaliser: Choice = "auto", **options: str) -> Recogniz
     return model
 
 
+def _moonshine_files(args: Mapping[str, Any]) -> Origin:
+    chosen = (args[key] for key in ("name", "language", "normaliser"))
+    return Origin(*moonshine_load.origin(*chosen), instead="name")
+
+
+@rests_on(_moonshine_files)
+def moonshine(
+    name: str,
+    language: str = "en",
+    beam: int = 0,
+    normaliser: WhisperChoice = "auto",
+    compression_ratio_threshold: float | None = None,
+) -> Recognizer:
+    """Moonshine, which writes tokens from the waveform, from the hub or a folder (extra ``hf``).
+
+    ``name`` is a name on the hub, a folder, or ``ort:`` and a folder or package of onnxruntime's
+    files: ``moonshine:ort:moonshine-voice`` is tiny in 8 bits (extra ``moonshine``).
+
+    ``language`` is what it writes, which its files do not say; texts are compared as Whisper's of
+    that language unless another ``normaliser`` is named. ``beam`` is the width of a beam search; 0
+    decodes greedily. ``compression_ratio_threshold=2.4`` cuts a text that is a loop
+    (``docs/recognizers.md``).
+    """
+    chosen = (name, language, beam, normaliser, compression_ratio_threshold)
+    return moonshine_load.load(*chosen)
+
+
 def _whisper_files(args: Mapping[str, Any]) -> Origin:
     chosen = (args[key] for key in ("name", "language", "task", "normaliser"))
     return Origin(*loading.origin(*chosen), instead="name")
@@ -140,6 +167,7 @@ MODELS: Registry[Recognizer] = Registry(
         "ds2-an4-wg": ds2_an4_wg,
         "ds2-an4-wgn": ds2_an4_wgn,
         "hf-ctc": hf_ctc,
+        "moonshine": moonshine,
         "python": python,
         "whisper": whisper,
     },
