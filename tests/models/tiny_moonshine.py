@@ -10,14 +10,14 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
-from melmoat.models import moonshine_tokens
+from melmoat.models.moonshine import tokens as tokenizers
 
 WORDS = ["t", "h", "e", "\u2581", "th", "the", "\u2581the"]  # each longer one of two before it
 
 
 def tokens() -> list[bytes]:
     """As the package has them: named ones, bytes, pieces, and some that are no text."""
-    first = [name.encode() for name in moonshine_tokens.NAMED]
+    first = [name.encode() for name in tokenizers.NAMED]
     pieces = [*WORDS[4:], *WORDS[:4], "<<ST_0>>", "<<ST_1>>"]
     return [*first, *(bytes([b]) for b in range(256)), *(piece.encode() for piece in pieces)]
 
@@ -48,6 +48,6 @@ def save(folder: Path, made: Any) -> Path:
     made.config.save_pretrained(folder)
     state = {k: v.contiguous() for k, v in made.state_dict().items() if k != "proj_out.weight"}
     save_file(state, folder / "model.safetensors")
-    moonshine_tokens.made(tokens()).save(str(folder / "tokenizer.json"))
+    tokenizers.made(tokens()).save(str(folder / "tokenizer.json"))
     (folder / "generation_config.json").write_text(json.dumps({"max_length": 12}))
     return folder

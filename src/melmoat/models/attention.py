@@ -1,8 +1,7 @@
 """Attention as recognizers of tokens run it: over true lengths, and token after token.
 
-What is heard is encoded once; a decoder then reads token after token and keeps the keys and values
-of those it has read (Vaswani et al. 2017). :class:`Reading` is that memory. The layers themselves
-are the network's.
+Speech is encoded once. A decoder then reads token after token and keeps the keys and values of
+those it has read (Vaswani et al. 2017): :class:`TransformerEncoded`. The layers are the network's.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Pair = tuple[Tensor, Tensor]  # keys and values, [B, heads, N, width]
-ReadingT = TypeVar("ReadingT", bound="Reading")
+EncodedT = TypeVar("EncodedT", bound="TransformerEncoded")
 ROWS = 4096  # of a vocabulary at once
 
 
@@ -54,17 +53,17 @@ def attend_owned(
     Args:
         ends: the number of keys of each owner; all if None.
     """
-    found = []
+    attended = []
     for owner, rows in groupby(range(len(owners)), key=owners.__getitem__):
         mine = queries[list(rows)].transpose(0, 1)  # several rows are queries of one utterance
         end = ends[owner] if ends else None
         keys, values = (part[owner : owner + 1, :, :end] for part in pair)
         several = F.scaled_dot_product_attention(mine.flatten(1, 2)[None], keys, values)
-        found.append(several.view_as(mine).transpose(0, 1))
-    return merged(torch.cat(found))
+        attended.append(several.view_as(mine).transpose(0, 1))
+    return merged(torch.cat(attended))
 
 
-class Reading:
+class TransformerEncoded:
     """Encoded speech and the keys and values of what a decoder has read.
 
     Subclasses write :meth:`decode`.
@@ -96,7 +95,7 @@ class Reading:
         """Tokens read so far."""
         return self.past[0][0].shape[2] if self.past else 0
 
-    def pick(self: ReadingT, rows: Sequence[int]) -> ReadingT:
+    def pick(self: EncodedT, rows: Sequence[int]) -> EncodedT:
         """Some of the utterances, a row perhaps several times, with what each has read."""
         chosen = list(rows)
         past = [(k[chosen], v[chosen]) for k, v in self.past]

@@ -15,7 +15,8 @@ from melmoat.models.base import Recognizer
 from melmoat.models.decoding import beam as beam_decoder
 from melmoat.models.deepspeech2 import DeepSpeech2
 from melmoat.models.hf_ctc import written
-from melmoat.models.whisper import loading
+from melmoat.models.moonshine import loading as moonshine_files
+from melmoat.models.whisper import loading as whisper_files
 from melmoat.normalisers import Choice, WhisperChoice, named
 from melmoat.spec import Registry
 
@@ -97,12 +98,12 @@ def python(target: str, normaliser: Choice = "auto", **options: str) -> Recogniz
     return model
 
 
-def _moonshine_files(args: Mapping[str, Any]) -> Origin:
+def _moonshine_origin(args: Mapping[str, Any]) -> Origin:
     chosen = (args[key] for key in ("name", "language", "normaliser"))
-    return Origin(*moonshine_load.origin(*chosen), instead="name")
+    return Origin(*moonshine_files.origin(*chosen), instead="name")
 
 
-@rests_on(_moonshine_files)
+@rests_on(_moonshine_origin)
 def moonshine(
     name: str,
     language: str = "en",
@@ -121,15 +122,15 @@ def moonshine(
     (``docs/recognizers.md``).
     """
     chosen = (name, language, beam, normaliser, compression_ratio_threshold)
-    return moonshine_load.load(*chosen)
+    return moonshine_files.load(*chosen)
 
 
-def _whisper_files(args: Mapping[str, Any]) -> Origin:
+def _whisper_origin(args: Mapping[str, Any]) -> Origin:
     chosen = (args[key] for key in ("name", "language", "task", "normaliser"))
-    return Origin(*loading.origin(*chosen), instead="name")
+    return Origin(*whisper_files.origin(*chosen), instead="name")
 
 
-@rests_on(_whisper_files)
+@rests_on(_whisper_origin)
 def whisper(
     name: str,
     language: str | None = None,
@@ -154,7 +155,7 @@ def whisper(
     ``no_speech_threshold=0.6,compression_ratio_threshold=2.4`` leaves silence empty.
     """
     thresholds = (no_speech_threshold, logprob_threshold, compression_ratio_threshold)
-    return loading.load(name, language, task, beam, pad, normaliser, thresholds)
+    return whisper_files.load(name, language, task, beam, pad, normaliser, thresholds)
 
 
 MODELS: Registry[Recognizer] = Registry(

@@ -15,13 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from melmoat.audio import RATE, Audio, AudioError
+from melmoat.audio import RATE, Audio
 from melmoat.devices import beside
 from melmoat.draws import Draws
-from melmoat.models.attention import Pair, Reading, attend, heads, inside
+from melmoat.models.attention import Pair, TransformerEncoded, attend, heads, inside
 from melmoat.models.guards import Guards
+from melmoat.models.pauses import check_length, pieces
 from melmoat.models.seq2seq import Seq2Seq, Vocabulary
-from melmoat.models.whisper_mel import LONGEST, pieces
 from melmoat.normalisers import Normaliser
 
 STEM = ((127, 64), (7, 3), (3, 2))  # kernel and stride of each convolution
@@ -84,7 +84,7 @@ def _pair(attention: Any, x: Tensor, count: int) -> Pair:
     return heads(attention.k_proj(x), count), heads(attention.v_proj(x), count)
 
 
-def encode(network: Any, wav: Tensor, lengths: Tensor) -> Tensor:
+def run_encoder(network: Any, wav: Tensor, lengths: Tensor) -> Tensor:
     """The encoder's states; those beyond an utterance's own frames mean nothing.
 
     Args:
@@ -104,14 +104,14 @@ def encode(network: Any, wav: Tensor, lengths: Tensor) -> Tensor:
         y = layer.input_layernorm(x)
         keys, values = _pair(layer.self_attn, y, count)
         queries = turned(_queries(layer.self_attn, y, count), angles)
-        heard = attend(queries, (turned(keys, angles), values), mask)
-        x = x + layer.self_attn.o_proj(heard)
+        attended = attend(queries, (turned(keys, angles), values), mask)
+        x = x + layer.self_attn.o_proj(attended)
         x = x + layer.mlp(layer.post_attention_layernorm(x))
     states: Tensor = encoder.layer_norm(x)
     return states
 
 
-class MoonshineReading(Reading):
+class MoonshineEncoded(TransformerEncoded):
     """Encoded speech and what the decoder has read."""
 
     def decode(self, tokens: Tensor) -> Tensor:
@@ -126,8 +126,8 @@ class MoonshineReading(Reading):
             pair = self.remember(i, (turned(keys, angles), values))
             x = x + layer.self_attn.o_proj(attend(queries, pair, causal))
             y = layer.post_attention_layernorm(x)
-            heard = self.attend_speech(_queries(layer.encoder_attn, y, count), i)
-            x = x + layer.encoder_attn.o_proj(heard)
+            attended = self.attend_speech(_queries(layer.encoder_attn, y, count), i)
+            x = x + layer.encoder_attn.o_proj(attended)
             x = x + layer.mlp(layer.final_layernorm(x))
         states: Tensor = decoder.norm(x)
         return states
@@ -167,7 +167,7 @@ class Moonshine(Seq2Seq, nn.Module):
         """Each utterance in parts of at most 30 s, cut where it is quiet."""
         return [pieces(wave) for wave in audio]
 
-    def hear(self, audio: Audio, draws: Draws) -> MoonshineReading:
+    def encode(self, audio: Audio, draws: Draws) -> MoonshineEncoded:
         """The batch, with nothing read yet; nothing is drawn.
 
         Raises:
@@ -176,17 +176,12 @@ class Moonshine(Seq2Seq, nn.Module):
         """
         if audio.rate != RATE:
             raise ValueError(f"Moonshine takes {RATE} Hz audio, got {audio.rate}")
-        longest = int(audio.lengths.max())
-        if longest > LONGEST:
-            raise AudioError(
-                f"Moonshine hears 30 s at once, got {longest / RATE:.1f} s; cut it at pauses "
-                "(transcription does so by itself, a loss cannot know which words fall where)"
-            )
+        check_length(audio.lengths, "Moonshine")
         wav = F.pad(audio.wav * audio.mask, (0, max(0, SHORTEST - audio.wav.shape[1])))
         network = beside(self, wav).network
-        states = encode(network, wav, audio.lengths)
+        states = run_encoder(network, wav, audio.lengths)
         count = network.config.num_attention_heads
         cross = [_pair(x.encoder_attn, states, count) for x in network.model.decoder.layers]
         start = network.config.decoder_start_token_id
         prompt = torch.full((len(audio), 1), start, device=wav.device)
-        return MoonshineReading(network, prompt, cross, frames(audio.lengths).tolist())
+        return MoonshineEncoded(network, prompt, cross, frames(audio.lengths).tolist())

