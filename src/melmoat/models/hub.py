@@ -13,7 +13,7 @@ from typing import Any
 from safetensors.torch import load_file
 
 from melmoat import files as file_kinds
-from melmoat.errors import MelmoatError
+from melmoat.errors import extra
 from melmoat.weights import WeightsError, read_pickle
 
 
@@ -52,10 +52,8 @@ def transformers(what: str) -> ModuleType:
     Raises:
         MelmoatError: it is not installed.
     """
-    try:
+    with extra("hf", what):
         import transformers as library
-    except ImportError as error:
-        raise MelmoatError(f'{what} needs transformers: pip install "melmoat[hf]"') from error
     module: ModuleType = library
     return module
 
@@ -70,12 +68,8 @@ def snapshot(name: str, family: str, patterns: Sequence[str]) -> Path:
         MelmoatError: the hub's client is not installed.
         WeightsError: not to be had; says what to do.
     """
-    try:
+    with extra("hf", family.capitalize()):
         import huggingface_hub as hub
-    except ImportError as error:
-        raise MelmoatError(
-            f'{family.capitalize()} needs transformers: pip install "melmoat[hf]"'
-        ) from error
     try:
         return Path(hub.snapshot_download(name, allow_patterns=list(patterns)))
     except Exception as error:  # of the hub's client and of whatever carries its requests

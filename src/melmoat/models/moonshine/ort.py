@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from melmoat import files
-from melmoat.errors import MelmoatError
+from melmoat.errors import extra
 from melmoat.weights import WeightsError
 
 VERSION = "0.0.49"
@@ -110,12 +110,8 @@ def _plain(name: str) -> str:
 
 
 def _session(data: bytes) -> Any:
-    try:
+    with extra("moonshine", "moonshine:ort:"):
         from onnxruntime.tools.ort_format_model.ort_flatbuffers_py.fbs import InferenceSession
-    except ImportError as error:
-        raise MelmoatError(
-            'moonshine:ort: needs onnxruntime: pip install "melmoat[moonshine]"'
-        ) from error
     return InferenceSession.InferenceSession.GetRootAs(data, 0)
 
 
