@@ -30,6 +30,8 @@ SPECS = [
     "hama:se,wheel={hama}",
     "hf-ctc:{wav2vec2}",
     "hf-ctc:{wavlm-large},beam=2",
+    "moonshine:{moonshine}",
+    "moonshine:{moonshine},beam=2",
     "python:own_recognizer:load",
     "whisper:{whisper}",
 ]
@@ -56,6 +58,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, DeepSpeech
             if not (home / kind).exists():
                 (home / f"{kind} vocabulary").mkdir()
                 tiny_hf(kind, home / f"{kind} vocabulary").save(home / kind)
+        elif spec.startswith("moonshine") and not (home / "moonshine").exists():
+            tiny_moonshine = pytest.importorskip("tests.models.tiny_moonshine", reason="extra hf")
+            tiny_moonshine.save(home / "moonshine", tiny_moonshine.network())
         elif spec.startswith("whisper") and not (home / "whisper").exists():
             tiny_whisper = pytest.importorskip("tests.models.tiny_whisper", reason="extra hf")
             tiny_whisper.save(home / "whisper", tiny_whisper.network())

@@ -23,7 +23,7 @@ class Guards:
     """Thresholds, each off where it is None.
 
     Args:
-        silence: the token that says right behind the start that nobody speaks.
+        silence: the token that says right behind the start that nobody speaks, if there is one.
         no_speech_threshold: more than this probability of it, and the text is empty; the reference
             has 0.6.
         logprob_threshold: unless the text's mean log probability a token is above this; the
@@ -35,7 +35,7 @@ class Guards:
         ValueError: values that no text can have, or the second without the first.
     """
 
-    silence: int
+    silence: int | None
     no_speech_threshold: float | None = None
     logprob_threshold: float | None = None
     compression_ratio_threshold: float | None = None
@@ -45,6 +45,8 @@ class Guards:
         ratio = self.compression_ratio_threshold
         if speech is not None and not 0 <= speech <= 1:
             raise ValueError(f"no_speech_threshold is a probability, 0 to 1; got {speech}")
+        if speech is not None and self.silence is None:
+            raise ValueError("no_speech_threshold: this recognizer has no token for silence")
         if logprob is not None and (speech is None or not logprob <= 0):
             raise ValueError(
                 f"logprob_threshold is a log probability, at most 0, and only goes with a "
@@ -70,7 +72,7 @@ class Guards:
     def _silent(
         self, encoded: Encoded, written: Sequence[list[int]], vocabulary: Vocabulary
     ) -> list[bool]:
-        if self.no_speech_threshold is None:
+        if self.no_speech_threshold is None or self.silence is None:
             return [False] * len(written)
         likely = encoded.opening(self.silence)
         silent = (likely > self.no_speech_threshold).tolist()

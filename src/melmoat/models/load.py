@@ -17,7 +17,8 @@ from melmoat.models.deepspeech2 import DeepSpeech2
 from melmoat.models.hama import load as hama_load
 from melmoat.models.hama.recognizer import Network
 from melmoat.models.hf_ctc import written
-from melmoat.models.whisper import loading
+from melmoat.models.moonshine import loading as moonshine_files
+from melmoat.models.whisper import loading as whisper_files
 from melmoat.normalisers import Choice, WhisperChoice, named
 from melmoat.spec import Registry
 
@@ -112,12 +113,39 @@ def python(target: str, normaliser: Choice = "auto", **options: str) -> Recogniz
     return model
 
 
-def _whisper_files(args: Mapping[str, Any]) -> Origin:
+def _moonshine_origin(args: Mapping[str, Any]) -> Origin:
+    chosen = (args[key] for key in ("name", "language", "normaliser"))
+    return Origin(*moonshine_files.origin(*chosen), instead="name")
+
+
+@rests_on(_moonshine_origin)
+def moonshine(
+    name: str,
+    language: str = "en",
+    beam: int = 0,
+    normaliser: WhisperChoice = "auto",
+    compression_ratio_threshold: float | None = None,
+) -> Recognizer:
+    """Moonshine, which writes tokens from the waveform, from the hub or a folder (extra ``hf``).
+
+    ``name`` is a name on the hub, a folder, or ``ort:`` and a folder or package of onnxruntime's
+    files: ``moonshine:ort:moonshine-voice`` is tiny in 8 bits (extra ``moonshine``).
+
+    ``language`` is what it writes, which its files do not say; texts are compared as Whisper's of
+    that language unless another ``normaliser`` is named. ``beam`` is the width of a beam search; 0
+    decodes greedily. ``compression_ratio_threshold=2.4`` cuts a text that is a loop
+    (``docs/recognizers.md``).
+    """
+    chosen = (name, language, beam, normaliser, compression_ratio_threshold)
+    return moonshine_files.load(*chosen)
+
+
+def _whisper_origin(args: Mapping[str, Any]) -> Origin:
     chosen = (args[key] for key in ("name", "language", "task", "normaliser"))
-    return Origin(*loading.origin(*chosen), instead="name")
+    return Origin(*whisper_files.origin(*chosen), instead="name")
 
 
-@rests_on(_whisper_files)
+@rests_on(_whisper_origin)
 def whisper(
     name: str,
     language: str | None = None,
@@ -142,7 +170,7 @@ def whisper(
     ``no_speech_threshold=0.6,compression_ratio_threshold=2.4`` leaves silence empty.
     """
     thresholds = (no_speech_threshold, logprob_threshold, compression_ratio_threshold)
-    return loading.load(name, language, task, beam, pad, normaliser, thresholds)
+    return whisper_files.load(name, language, task, beam, pad, normaliser, thresholds)
 
 
 MODELS: Registry[Recognizer] = Registry(
@@ -156,6 +184,7 @@ MODELS: Registry[Recognizer] = Registry(
         "ds2-an4-wgn": ds2_an4_wgn,
         "hama": hama,
         "hf-ctc": hf_ctc,
+        "moonshine": moonshine,
         "python": python,
         "whisper": whisper,
     },

