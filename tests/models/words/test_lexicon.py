@@ -16,7 +16,13 @@ def walked(found, spelling):
 
 def test_every_spelling_leads_to_its_word_and_to_no_other():
     found = tree(SPELLINGS, SCORES)
-    for spelling, words in {(1,): [0, 3], (1, 2): [1], (2,): [2], (3, 3): [2], (1, 2, 1): [4]}.items():
+    for spelling, words in {
+        (1,): [0, 3],
+        (1, 2): [1],
+        (2,): [2],
+        (3, 3): [2],
+        (1, 2, 1): [4],
+    }.items():
         node = walked(found, spelling)
         assert found.words[found.ends[node] : found.ends[node + 1]].tolist() == words
         assert found.symbols[node] == spelling[-1]
@@ -28,7 +34,9 @@ def test_there_is_no_step_off_the_lexicon():
     found = tree(SPELLINGS, SCORES)
     one = walked(found, (1,))
     assert found.step(np.array([ROOT, one]), np.array([0, 1, 2, 3, 9])).tolist()[1][1] == -1
-    assert (found.step(np.array([ROOT]), np.array([0, 3, 1])) >= 0).tolist() == [[False, True, True]]
+    assert (found.step(np.array([ROOT]), np.array([0, 3, 1])) >= 0).tolist() == [
+        [False, True, True]
+    ]
 
 
 def test_a_node_knows_the_best_word_below_it():

@@ -9,8 +9,8 @@ from melmoat.models.words.lexicon import tree
 from melmoat.models.words.lm import END, START
 from melmoat.models.words.search import Search, Settings
 
-# Symbols: the blank 0, phonemes 1 to 3, the boundary 4. Words 0 and 3 are homophones, word 2 has two
-# spellings, and word 0 is a beginning of word 1.
+# Symbols: the blank 0, phonemes 1 to 3, the boundary 4. Words 0 and 3 are homophones, word 2 has
+# two spellings, and word 0 is a beginning of word 1.
 SPELLINGS = {0: [(1,)], 1: [(1, 2)], 2: [(2,), (3, 3)], 3: [(1,)]}
 BLANK, BOUNDARY, SYMBOLS, FRAMES = 0, 4, 5, 6
 WIDE = Settings(weight=0.7, bonus=0.3, width=10_000, margin=1e9, cutoff=-1e9)

@@ -21,7 +21,7 @@ COMMON = 4500  # words whose pronunciations the recognizer's own grapheme-to-pho
 WRITTEN = {"mr": "MISTER"}  # words of the language model that are read otherwise than written
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Words:
     """A decoder: log probabilities, frames and labels to texts in capitals.
 
@@ -31,7 +31,7 @@ class Words:
     Args:
         search: finds the words.
         labels: of the recognizer that it was made for.
-        """
+    """
 
     search: Search
     labels: tuple[str, ...]
@@ -64,6 +64,8 @@ def phonemes(
 ) -> Words:
     """A decoder for a recognizer of phonemes of the International Phonetic Alphabet.
 
+    The last one made is kept: it takes seconds and is the same for the same arguments but ``own``.
+
     Args:
         symbols: its labels, the blank first.
         boundary: the one between words.
@@ -74,6 +76,9 @@ def phonemes(
     Raises:
         MelmoatError: pocketsphinx is not installed, or the recognizer has no such phonemes.
     """
+    question = (tuple(symbols), boundary, version, settings)
+    if question in _MADE:
+        return _MADE[question]
     lm = trigrams()
     index, kind = {symbol: i for i, symbol in enumerate(symbols)}, _kind(symbols)
     if missing := sorted({*pronunciations.ENGLISH, boundary} - index.keys()):
@@ -84,7 +89,12 @@ def phonemes(
         for word, name in enumerate(lm.words)
     }
     search = Search(tree(spellings, lm.unigrams), lm, 0, index[boundary], settings or Settings())
-    return Words(search, tuple(symbols), lm.words)
+    _MADE.clear()
+    _MADE[question] = Words(search, tuple(symbols), lm.words)
+    return _MADE[question]
+
+
+_MADE: dict[tuple[tuple[str, ...], str, str, Settings | None], Words] = {}
 
 
 @lru_cache(maxsize=2)

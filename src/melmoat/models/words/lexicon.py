@@ -15,7 +15,7 @@ Spelling = tuple[int, ...] | bytes
 ROOT = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tree:
     """Nodes are prefixes of spellings; node 0 is the empty one. N nodes, P spellings.
 

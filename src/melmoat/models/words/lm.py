@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from melmoat.errors import MelmoatError
+from melmoat.errors import MelmoatError, extra
 from melmoat.models.words.lexicon import Floats
 
 START, END = -1, -2  # of a sentence, where a word's index is asked for
@@ -69,34 +69,31 @@ def trigrams() -> Trigrams:
     Raises:
         MelmoatError: pocketsphinx is not installed, or it has no such files.
     """
-    folder = files()
-    import pocketsphinx
-
+    with extra("words", "writing words"):
+        import pocketsphinx
+    model_file, dictionary = files()
     base = 1.0001
     try:
         model = pocketsphinx.NGramModel(
             pocketsphinx.Config(lmctl=None),
             pocketsphinx.LogMath(base=base),
-            str(folder / "en-us.lm.bin"),
+            str(model_file),
         )
-        text = (folder / "cmudict-en-us.dict").read_text("utf-8")
+        text = dictionary.read_text("utf-8")
     except (OSError, RuntimeError, ValueError) as error:
-        raise MelmoatError(f"{folder}: no English language model ({error}); {INSTALL}") from error
+        raise MelmoatError(
+            f"{model_file.parent}: no English language model ({error}); {INSTALL}"
+        ) from error
     return Trigrams(model, math.log(base), entries(text))
 
 
-def files() -> Path:
-    """The folder of pocketsphinx's US English model.
-
-    Raises:
-        MelmoatError: pocketsphinx is not installed.
-    """
+def files() -> list[Path]:
+    """The language model and the dictionary of pocketsphinx; none where it is not installed."""
     found = find_spec("pocketsphinx")
     if found is None or not found.origin:
-        raise MelmoatError(
-            f"writing words needs the language model of the package pocketsphinx: {INSTALL}"
-        )
-    return Path(found.origin).parent / "model" / "en-us"
+        return []
+    folder = Path(found.origin).parent / "model" / "en-us"
+    return [folder / "en-us.lm.bin", folder / "cmudict-en-us.dict"]
 
 
 def entries(text: str) -> dict[str, list[tuple[str, ...]]]:

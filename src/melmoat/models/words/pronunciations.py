@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001
 """How words are pronounced, in the phonemes of a recognizer.
 
 Recognizers were taught by some grapheme-to-phoneme model; for the commonest words its own answers
@@ -61,7 +62,7 @@ IPA = {
 }
 READINGS = {phoneme: tuple(several.split()) for phoneme, several in IPA.items()}
 ENGLISH = frozenset(" ".join(IPA.values()).split())
-VOWELS = frozenset("aɪ aʊ eɪ i oʊ u æ ɑ ɔ ɔɪ ə ɛ ɝ ɪ ʊ ʌ".split())
+VOWELS = frozenset(phoneme for phoneme in ENGLISH if set(phoneme) & set("aeiouæɑɔəɛɝɪʊʌ"))
 MOST = 16  # spellings of one pronunciation
 
 

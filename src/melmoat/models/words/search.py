@@ -118,11 +118,16 @@ class Prefixes:
         return np.where(symbols == self.last, self.blank, self.total)
 
     def __getitem__(self, which: Ints) -> Prefixes:
-        rows = (self.histories, self.nodes, self.last, self.blank, self.symbol)
-        return Prefixes(*(row[which] for row in rows))
+        return Prefixes(
+            self.histories[which],
+            self.nodes[which],
+            self.last[which],
+            self.blank[which],
+            self.symbol[which],
+        )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Search:
     """Finds the words of an utterance.
 
