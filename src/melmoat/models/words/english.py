@@ -37,13 +37,20 @@ class Words:
     labels: tuple[str, ...]
     vocabulary: Sequence[str]
 
-    def __call__(self, log_probs: Tensor, frames: Tensor, labels: Sequence[str]) -> list[str]:
+    def __call__(
+        self, log_probs: Tensor, frames: Tensor, labels: Sequence[str] | None = None
+    ) -> list[str]:
         """One text an utterance; no frames are the empty text.
+
+        Args:
+            log_probs: ``[B, F, V]``.
+            frames: true number of frames. Shape: ``[B]``.
+            labels: of the recognizer that asks, to be compared.
 
         Raises:
             MelmoatError: the labels are another recognizer's.
         """
-        if tuple(labels) != self.labels:
+        if labels is not None and tuple(labels) != self.labels:
             raise MelmoatError("this word decoder was made for a recognizer with other labels")
         texts = []
         for rows, length in zip(log_probs.detach().cpu(), frames.tolist(), strict=True):
