@@ -18,13 +18,14 @@ from melmoat.models.decoding import beam as beam_decoder
 from melmoat.models.deepspeech2 import DeepSpeech2
 from melmoat.models.hama import load as hama_load
 from melmoat.models.hama.recognizer import Network
-from melmoat.models.hf_ctc import OTHER, written
+from melmoat.models.hf_ctc import HFCTC, OTHER, written
 from melmoat.models.moonshine import loading as moonshine_files
 from melmoat.models.whisper import loading as whisper_files
 from melmoat.models.words.english import letters
 from melmoat.models.words.lm import files
 from melmoat.normalisers import Choice, WhisperChoice, named
 from melmoat.spec import Registry
+from melmoat.weights import WeightsError
 
 Decoding = Literal["auto", "lexicon"]
 
@@ -134,7 +135,7 @@ def hf_ctc(
     normaliser: Choice = "auto",
     decoder: Decoding = "auto",
 ) -> Recognizer:
-    """wav2vec 2.0, HuBERT, WavLM, MMS and other CTC models of transformers (extra ``hf``).
+    """wav2vec 2.0, HuBERT, MMS, Parakeet and other CTC models of transformers (extra ``hf``).
 
     ``name`` is a name on the hub, or a folder.
 
@@ -145,6 +146,12 @@ def hf_ctc(
     model = hf_load.load(name, language)
     if normaliser != "auto":
         model.normaliser = named(normaliser)
+    if not isinstance(model, HFCTC):
+        if beam or decoder != "auto":
+            raise WeightsError(
+                f"{name} writes pieces of words, which are decoded greedily; drop beam and decoder"
+            )
+        return model
     if found := _decoder(model.labels.rstrip(OTHER), beam, decoder):
         model.decoder = written(found)
     return model

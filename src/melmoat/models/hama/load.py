@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -70,14 +69,7 @@ def _words(inventory: Phonemes, source: Package) -> Words:
         return [tuple(symbols[i] for i in one) for one in inventory.pronounced(words)]
 
     answers = sha256(b"".join(source.read(str(source.file(stem))) for stem in GRAPHEMES))
-    decoder = english.phonemes(symbols, BOUNDARY, own, f"hama {answers.hexdigest()}")
-    return partial(_decoded, decoder, symbols)
-
-
-def _decoded(
-    decoder: english.Words, symbols: Sequence[str], log_probs: Tensor, frames: Tensor
-) -> list[str]:
-    return decoder(log_probs, frames, symbols)
+    return english.phonemes(symbols, BOUNDARY, own, f"hama {answers.hexdigest()}")
 
 
 def depended(network: Network) -> list[Path]:
