@@ -30,6 +30,8 @@ SPECS = [
     "hama:se,wheel={hama}",
     "hf-ctc:{wav2vec2}",
     "hf-ctc:{wavlm-large},beam=2",
+    "hf-ctc:{lasr}",
+    "hf-ctc:{parakeet}",
     "moonshine:{moonshine}",
     "moonshine:{moonshine},beam=2",
     "python:own_recognizer:load",
@@ -55,7 +57,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, DeepSpeech
         elif spec.startswith("hf-ctc"):
             pytest.importorskip("transformers", reason="needs the extra hf")
             kind = spec.partition("{")[2].partition("}")[0]
-            if not (home / kind).exists():
+            if kind in ("lasr", "parakeet"):
+                tiny_pieces = pytest.importorskip("tests.models.tiny_pieces", reason="extra hf")
+                tiny_pieces.save(kind, home / kind)
+            elif not (home / kind).exists():
                 (home / f"{kind} vocabulary").mkdir()
                 tiny_hf(kind, home / f"{kind} vocabulary").save(home / kind)
         elif spec.startswith("moonshine") and not (home / "moonshine").exists():

@@ -16,11 +16,12 @@ from melmoat.models.decoding import beam as beam_decoder
 from melmoat.models.deepspeech2 import DeepSpeech2
 from melmoat.models.hama import load as hama_load
 from melmoat.models.hama.recognizer import Network
-from melmoat.models.hf_ctc import written
+from melmoat.models.hf_ctc import HFCTC, written
 from melmoat.models.moonshine import loading as moonshine_files
 from melmoat.models.whisper import loading as whisper_files
 from melmoat.normalisers import Choice, WhisperChoice, named
 from melmoat.spec import Registry
+from melmoat.weights import WeightsError
 
 
 def _decoded(model: DeepSpeech2, beam: int) -> DeepSpeech2:
@@ -86,7 +87,7 @@ def hama(
 def hf_ctc(
     name: str, beam: int = 0, language: str | None = None, normaliser: Choice = "auto"
 ) -> Recognizer:
-    """wav2vec 2.0, HuBERT, WavLM, MMS and other CTC models of transformers (extra ``hf``).
+    """wav2vec 2.0, HuBERT, MMS, Parakeet and other CTC models of transformers (extra ``hf``).
 
     ``name`` is a name on the hub, or a folder.
 
@@ -96,6 +97,8 @@ def hf_ctc(
     model = hf_load.load(name, language)
     if normaliser != "auto":
         model.normaliser = named(normaliser)
+    if beam and not isinstance(model, HFCTC):
+        raise WeightsError(f"{name} writes pieces of words, which are decoded greedily; drop beam")
     if beam:
         model.decoder = written(beam_decoder(beam))
     return model
