@@ -80,7 +80,7 @@ def tuned(path: Path, network: Network | None = None, words: bool = False) -> Ha
     if found not in known:
         names = " or ".join(known)
         raise WeightsError(
-            f"{path}: weights of {found}; expected those of {names}, as written here"
+            f"{path}: weights of {found}; expected {names}, as melmoat writes them"
         )
     source = package()
     inventory = phonemes(source)
