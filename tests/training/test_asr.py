@@ -183,7 +183,7 @@ def test_other_recognizers_cannot_be_trained_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trainable, "load", lambda spec: object())
-    with pytest.raises(MelmoatError, match="not a DeepSpeech2 and not an hf-ctc model"):
+    with pytest.raises(MelmoatError, match="not a DeepSpeech2, not an hf-ctc model"):
         train_asr(tmp_path, ["demo"], [], 1, tiny_config(), Recipe(), start="python:a:b")
 
 

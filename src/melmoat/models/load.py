@@ -110,16 +110,22 @@ def _hama_files(args: Mapping[str, Any]) -> Origin:
 def hama(
     network: Network,
     wheel: Path | None = None,
+    weights: Path | None = None,
     decoder: Literal["lexicon", "phonemes"] = "lexicon",
 ) -> Recognizer:
     """English by a CTC network for phonemes that the package hama carries (extra ``hama``).
 
     ``conformer`` (2.0 M parameters) is in hama 1.7.0, which the extra installs. ``se`` (2.1 M,
     convolutions with squeeze-and-excitation) is in hama 1.3.13: ``pip download --no-deps
-    hama==1.3.13`` fetches its ``wheel``. ``decoder=lexicon`` finds the words in the phonemes'
-    probabilities; ``decoder=phonemes`` writes the phonemes, and errors are counted in them.
+    hama==1.3.13`` fetches its ``wheel``. ``weights`` is a file that ``melmoat train asr`` wrote.
+    ``decoder=lexicon`` finds the words in the phonemes' probabilities; ``decoder=phonemes`` writes
+    the phonemes, and errors are counted in them.
     """
-    return hama_load.load(network, wheel, decoder == "lexicon")
+    if weights is not None and wheel is not None:
+        raise MelmoatError("hama: weights are of the installed version; leave out wheel")
+    if weights is None:
+        return hama_load.load(network, wheel, decoder == "lexicon")
+    return hama_load.tuned(weights, network, decoder == "lexicon")
 
 
 def _hf_files(args: Mapping[str, Any]) -> Origin:

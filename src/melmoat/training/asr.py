@@ -100,7 +100,8 @@ class ASRTask:
             )
         self.held_out = sorted(held_out, key=lambda u: len(u.wave))
         self.drawn = min(len(self.extra), round(recipe.extra * len(self.main)))
-        self.pairs = int(recipe.join * (len(self.main) + self.drawn) / 2)
+        share = recipe.join if method_of(model).joined else 0.0
+        self.pairs = int(share * (len(self.main) + self.drawn) / 2)
         examples = len(self.main) + self.drawn - self.pairs
         self.steps_an_epoch = math.ceil(examples / recipe.batch)
         self.steps = recipe.epochs * self.steps_an_epoch
@@ -221,7 +222,8 @@ def check(cuts: Sequence[MonoCut], model: Trainable) -> None:
     Raises:
         TextError, AudioError: names the first of them.
     """
-    most = math.floor(method_of(model).longest * SLOWEST / 2)  # joined in pairs
+    method = method_of(model)
+    most = math.floor(method.longest * SLOWEST / (2 if method.joined else 1))
     long = [f"{cut.id} ({cut.duration:.0f} s)" for cut in cuts if cut.duration > most]
     if long:
         raise AudioError(

@@ -23,11 +23,14 @@ from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.models import MODELS, checkpoints, deepspeech2, hf_ctc, hf_load, load
 from melmoat.models.deepspeech2 import DeepSpeech2
+from melmoat.models.hama import load as hama_load
+from melmoat.models.hama.logmel import HOP
+from melmoat.models.hama.recognizer import LONGEST_SECONDS, Hama
 from melmoat.models.hf_ctc import CARD, HFCTC
 from melmoat.training.augment import spec_augment
-from melmoat.weights import unwritable
+from melmoat.weights import read_header, unwritable
 
-Trainable = DeepSpeech2 | HFCTC
+Trainable = DeepSpeech2 | HFCTC | Hama
 M = TypeVar("M", bound=Trainable)
 
 
@@ -37,10 +40,12 @@ class Method(ABC, Generic[M]):
     Attributes:
         longest: seconds of the longest utterance that it takes.
         peak_rate: learning rate of a run that gives none.
+        joined: whether some utterances are joined in pairs.
     """
 
     longest: float
     peak_rate: float = 1e-3
+    joined: bool = True
 
     def begin(self, model: M, half: bool) -> None:
         """Make ``model`` ready to learn.
@@ -161,7 +166,44 @@ class TransformersMethod(Method[HFCTC]):
         return model
 
 
-METHODS: dict[type, Method[Any]] = {DeepSpeech2: DeepSpeech2Method(), HFCTC: TransformersMethod()}
+class HamaMethod(Method[Hama]):
+    """A phoneme recognizer of hama, on the phonemes of the texts. All of it learns."""
+
+    longest = LONGEST_SECONDS
+    peak_rate = 1e-4
+    joined = False
+
+    def begin(self, model: Hama, half: bool) -> None:
+        """Make the network ready to learn; it is validated by its phonemes, not by words."""
+        super().begin(model, half)
+        model.write_phonemes()
+
+    def loss(
+        self, model: Hama, audio: Audio, texts: Sequence[str], rng: np.random.Generator
+    ) -> Tensor:
+        """Mean CTC loss of the batch."""
+        return model.loss(audio, texts, Draws([0] * len(audio))).mean()
+
+    def frames(self, model: Hama, samples: int) -> int:
+        """Every second frame of the spectrum."""
+        return (samples // HOP + 2) // 2
+
+    def export(self, model: Hama, out: Path, card: Mapping[str, Any], half: bool) -> Path:
+        """Write ``out/model.safetensors``."""
+        path = out / "model.safetensors"
+        hama_load.save(path, model, card, half)
+        return path
+
+    def reopen(self, path: Path) -> Hama:
+        """Load the file."""
+        return hama_load.tuned(path)
+
+
+METHODS: dict[type, Method[Any]] = {
+    DeepSpeech2: DeepSpeech2Method(),
+    Hama: HamaMethod(),
+    HFCTC: TransformersMethod(),
+}
 
 
 def method_of(model: object) -> Method[Any]:
@@ -172,8 +214,8 @@ def method_of(model: object) -> Method[Any]:
     """
     if type(model) not in METHODS:
         raise MelmoatError(
-            f"{type(model).__name__} is not a DeepSpeech2 and not an hf-ctc model; only those are "
-            "trained here"
+            f"{type(model).__name__} is not a DeepSpeech2, not an hf-ctc model and not of hama; "
+            "only those are trained here"
         )
     return METHODS[type(model)]
 
@@ -185,7 +227,12 @@ def peak_rate(start: str | None) -> float:
 
 def spec_of(path: Path) -> str:
     """The spec of what :meth:`Method.export` wrote."""
-    return f"hf-ctc:{path}" if path.is_dir() else f"deepspeech2:{path}"
+    if path.is_dir():
+        return f"hf-ctc:{path}"
+    architecture = str(read_header(path).get("architecture"))
+    if architecture.startswith("hama "):
+        return f"hama:{architecture.removeprefix('hama ')},weights={path}"
+    return f"deepspeech2:{path}"
 
 
 def take(start: str, half: bool = False) -> Trainable:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
+from melmoat import weights
 from melmoat.models.hama import conformer, naming, se_cnn
 from melmoat.models.hama.files import GRAPHEMES, VOCABULARY, Package, package
 from melmoat.models.hama.graphemes import GraphemeToPhoneme
@@ -45,6 +47,51 @@ def load(network: Network, wheel: Path | None = None, words: bool = False) -> Ha
     except (KeyError, StopIteration) as error:
         raise _other(source, stem, error) from error
     fill(model, state, str(source.path))
+    return model
+
+
+def save(path: Path, model: Hama, card: Mapping[str, Any], half: bool = False) -> None:
+    """Write the network of ``model`` as safetensors, with its symbols and ``card`` in the header.
+
+    ``half`` stores 16-bit floats.
+    """
+    header = {
+        "architecture": f"hama {model.name}",
+        "symbols": list(model.inventory.symbols),
+        "card": dict(card),
+    }
+    weights.write(path, model, header, half)
+
+
+def tuned(path: Path, network: Network | None = None, words: bool = False) -> Hama:
+    """A recognizer of :func:`save`, in eval mode with frozen weights.
+
+    Args:
+        network: which one it must be; None for whichever it is.
+        words: as for :func:`load`.
+
+    Raises:
+        MelmoatError: hama is not installed: it has the phonemes of words.
+        WeightsError: weights of something else, or of other symbols than the installed hama has.
+    """
+    header = weights.read_header(path)
+    found = str(header.get("architecture"))
+    known = {f"hama {name}": name for name in FILES if network in (None, name)}
+    if found not in known:
+        names = " or ".join(known)
+        raise WeightsError(
+            f"{path}: weights of {found}; expected {names}, as melmoat writes them"
+        )
+    source = package()
+    inventory = phonemes(source)
+    model = Hama(known[found], inventory, _words(inventory, source) if words else None)
+    if header["symbols"] != list(model.inventory.symbols):
+        raise WeightsError(
+            f"{path}: trained with the symbols of another version of hama than is installed; 1.7.0 "
+            "is the one that the extra installs"
+        )
+    fill(model, weights.read(path), str(path))
+    model.card = header.get("card", {})
     return model
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -41,10 +41,17 @@ class Hama(CTC, nn.Module):
 
     def __init__(self, network: Network, inventory: Phonemes, words: Words | None = None) -> None:
         super().__init__()
-        self.inventory, self.words = inventory, words
-        self.normaliser = Normaliser("phonemes", inventory.compared) if words is None else None
+        self.name, self.inventory, self.words = network, inventory, words
+        self.card: Mapping[str, Any] = {}  # of weights that were trained further
+        self.normaliser: Normaliser | None = None
+        if words is None:
+            self.write_phonemes()
         self.spectrum = LogMel()
         self.network = NETWORKS[network](len(inventory.symbols))
+
+    def write_phonemes(self) -> None:
+        """Write the likeliest phonemes from now on, and no words."""
+        self.words, self.normaliser = None, Normaliser("phonemes", self.inventory.compared)
 
     def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
         """Log probabilities ``[B, F, V]`` and frames ``[B]``; nothing is drawn.
