@@ -37,7 +37,7 @@ LAYERS = [
     {"data", "models", "vocoders"},
     {"channels", "defenses"},
     {"attacks"},
-    {"training", "bench"},
+    {"training", "bench", "checking"},
     {"analysis", "file_jobs"},
     {"report"},
     {"runs"},

@@ -10,6 +10,7 @@ import typer
 
 from melmoat import __version__
 from melmoat.cli.analysis import reading
+from melmoat.cli.check import checks
 from melmoat.cli.errors import chosen_channel, refuse_idle
 from melmoat.cli.files import files
 from melmoat.cli.options import (
@@ -43,6 +44,7 @@ app.add_typer(train, name="train")
 app.add_typer(files)
 app.add_typer(reading)
 app.add_typer(runs)
+app.add_typer(checks)
 app.add_typer(serving)
 
 
