@@ -38,7 +38,7 @@ LAYERS = [
     {"channels", "defenses"},
     {"attacks"},
     {"training", "bench", "checking"},
-    {"analysis", "file_jobs"},
+    {"analysis", "file_jobs", "file_attacks"},
     {"report"},
     {"runs"},
     {"evaluation"},
