@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -99,7 +100,14 @@ def list_parts(
                 shared = [base for base in shared if "Args:" in (base.__doc__ or "")]
                 for base in (factory, *shared):
                     heading = "" if base is factory else f"{base.__name__}: "
-                    typer.echo(f"\n{heading}{inspect.cleandoc(base.__doc__ or '')}")
+                    typer.echo(f"\n{heading}{_plain(inspect.cleandoc(base.__doc__ or ''))}")
+
+
+def _plain(text: str) -> str:
+    """A docstring without its markup: a reference is the last name in it."""
+    text = re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"\1", text)
+    text = re.sub(r":\w+:`([^`<]+?) *<[^`]*>`", r"\1", text)
+    return re.sub(r"``([^`]*)``", r"\1", text)
 
 
 @app.command()
