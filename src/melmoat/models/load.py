@@ -35,8 +35,8 @@ Decoding = Literal["auto", "lexicon"]
 AN4 = Domain(
     speech="spelled words, numbers, dates, names and commands (AN4)",
     least=-0.15,
-    instead='pip install "melmoat[offline]" and --model whisper:tiny.en, or "melmoat[moonshine]" and '
-    "--model moonshine:ort:moonshine-voice",
+    instead='pip install "melmoat[offline]" and --model whisper:tiny.en, or '
+    '"melmoat[moonshine]" and --model moonshine:ort:moonshine-voice',
 )
 
 
