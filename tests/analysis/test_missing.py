@@ -74,6 +74,10 @@ def test_the_command_is_one_that_a_shell_takes() -> None:
     assert words[:4] == ["melmoat", "bench", "--out", "my run"]
     assert words[-1] == attack
     assert words[10:16] == ["--seed", "3", "--limit", "8", "--choose", "spread"]
+    (line,) = command("run", ("ds2-an4", "demo", 0), pairs[:1], {"limit": 8})
+    assert "--limit 8 --choose spread" in line, "as earlier versions chose"
+    (line,) = command("run", ("ds2-an4", "demo", 0), pairs[:1], {**asked, "choose": "shuffled"})
+    assert "--choose" not in line
     assert not command("run", ("object:M,code=1", "demo", 0), pairs, {})
 
 

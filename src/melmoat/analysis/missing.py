@@ -75,8 +75,8 @@ def command(
         words += ["--data", corpus]
         words += ["--seed", str(seed)] if seed else []
         words += ["--limit", str(asked["limit"])] if asked.get("limit") else []
-        if asked.get("limit") and asked.get("choose") not in (None, "shuffled"):
-            words += ["--choose", str(asked["choose"])]
+        spread = asked.get("choose", "spread") == "spread"  # which earlier versions always did
+        words += ["--choose", "spread"] if asked.get("limit") and spread else []
         lines = [shlex.join(words), *(f"--attack {shlex.quote(attack)}" for attack in attacks)]
         commands.append(" \\\n    ".join(lines))
     return commands

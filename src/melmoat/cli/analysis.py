@@ -67,10 +67,14 @@ def _print_missing(run: Path, audited: Sequence[Audited]) -> None:
     from melmoat.analysis.missing import command
     from melmoat.bench.store import Store
 
-    asked = Store(run).run().get("asked", {})
+    store = Store(run)
+    asked, limits = store.run().get("asked", {}), store.limits()
     for row in audited:
+        system = row.model, row.defense, row.data, row.seed
+        own = [n for c, n in limits.items() if (c.model, c.defense, c.data, c.seed) == system]
+        limit = (max(own) if all(own) else 0) if own else asked.get("limit")
         place = row.model, row.data, row.seed
-        for line in command(str(run), place, row.wanted, asked):
+        for line in command(str(run), place, row.wanted, {**asked, "limit": limit}):
             typer.echo(f"measures what is missing of {row.name}:\n\n{line}\n")
         if row.needed:
             typer.echo(
