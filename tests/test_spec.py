@@ -67,7 +67,7 @@ def test_equal_specs_have_one_spelling(written: str, short: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("prat", "unknown part 'prat'; known: file, part"),
+        ("prat", "unknown part 'prat'; known: file, part .did you mean 'part'"),
         ("part:sise=3", "unknown key 'sise=3'; known keys: size, scale"),
         ("part:size=3,size=4", "given twice"),
         ("part:size=big", "size must be a whole number; got 'big'"),

@@ -11,6 +11,7 @@ from melmoat.errors import MelmoatError
 from melmoat.report.leaderboard import write_leaderboard
 
 HOME = Path(__file__).parents[1]
+MADE_BY = "python tools/leaderboard.py"
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
@@ -18,6 +19,7 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, default=HOME / "docs" / "leaderboard")
     given = parser.parse_args()
     try:
-        print(*write_leaderboard(given.results, given.out), sep="\n")
+        made = write_leaderboard([given.results], given.out, MADE_BY, "`results/`")
+        print(*made, sep="\n")
     except MelmoatError as error:
         sys.exit(f"error: {error}")

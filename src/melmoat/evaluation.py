@@ -21,6 +21,7 @@ from melmoat.bench.labels import Labels, cell_name, of_parts
 from melmoat.bench.runner import Runner
 from melmoat.bench.store import Store, StoreError
 from melmoat.bench.worker import Choose
+from melmoat.checking import check_at_first
 from melmoat.data import CORPORA
 from melmoat.data.in_memory import is_speech, keep
 from melmoat.defenses import DEFENSES, Defense
@@ -127,8 +128,11 @@ def measure(
 
     Raises:
         StoreError: the folder cannot be used.
+        MelmoatError: a part of your own has wrong shapes
+            (:func:`melmoat.checking.check_at_first`).
     """
     store, tell = runner.store, progress or silent
+    check_at_first(_own(runner, cells))
     chosen = {cell: frozenset(cut.id for cut in runner.cuts(cell)) for cell in cells}
     total, done = sum(map(len, chosen.values())), 0.0
     store.begin(cells, runner.asked(), labels)
@@ -142,6 +146,20 @@ def measure(
     runner.run(cells, tick)
     store.summarise()
     return Run(store.folder, {cell.key: ids for cell, ids in chosen.items()}, temporary)
+
+
+def _own(runner: Runner, cells: Sequence[Cell]) -> list[tuple[str, str]]:
+    """The recognizer and defense of each system that has something left to measure, where either is
+    somebody's own: reading a whole run runs nobody's code."""
+    own = [
+        cell
+        for cell in cells
+        if MODELS.parse(cell.model).foreign
+        or DEFENSES.parse(cell.defense).foreign
+        or is_object(cell.model)
+        or is_object(cell.defense)
+    ]
+    return list(dict.fromkeys((c.model, c.defense) for c in own if runner.missing(c)))
 
 
 class _Temporary:

@@ -23,6 +23,7 @@ import re
 import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, is_dataclass
+from difflib import get_close_matches
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import (
@@ -173,7 +174,8 @@ class Registry(Generic[T]):
             except PluginError as error:
                 raise SpecError(str(error)) from error
         if name not in self.table:
-            raise SpecError(f"unknown {self.kind} {name!r}; known: {', '.join(self.names)}")
+            near = alike(name, self.names)
+            raise SpecError(f"unknown {self.kind} {name!r}; known: {', '.join(self.names)}{near}")
         return self.table[name]
 
     def dated(self, text: str) -> str:
@@ -227,8 +229,9 @@ class Registry(Generic[T]):
             elif match or i or not positional:
                 known = ", ".join(keys) or "none"
                 named = f"; write {keys[0]}={part} if it is that" if match and positional else ""
+                meant = alike(part.partition("=")[0], keys)
                 raise SpecError(
-                    f"{text!r}: unknown key {part!r}; known keys: {known} "
+                    f"{text!r}: unknown key {part!r}; known keys: {known}{meant} "
                     f"(a value with commas stands in parentheses{named})"
                 )
             else:
@@ -239,6 +242,16 @@ class Registry(Generic[T]):
                 raise SpecError(f"{text!r}: {key} is given twice")
             given[key] = value
         return given
+
+
+def alike(name: str, known: Iterable[str]) -> str:
+    """A question after the known name that is nearest to ``name``; empty if none is near.
+
+    >>> alike("pdg", ["cw", "pgd"]), alike("whisper", ["cw", "pgd"])
+    (" (did you mean 'pgd'?)", '')
+    """
+    near = get_close_matches(name, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 def typed(where: str, factory: Callable[..., Any], given: Mapping[str, str]) -> dict[str, Any]:

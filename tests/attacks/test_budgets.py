@@ -99,3 +99,9 @@ def test_what_rounding_decides_still_uses_the_budget(steps: float, least: float)
     used = ball.norm(written.wav - clean.wav) / ball.radius(clean)
     assert (used <= 1).all()
     assert (used > least).all()
+
+
+def test_full_scale_is_one() -> None:
+    with pytest.raises(ValueError, match=r"full scale is 1; 8 of the 32768 .* eps=0\.000244"):
+        budget("linf", 8, None, None)
+    assert budget("linf", 1, None, None) == Linf(1)

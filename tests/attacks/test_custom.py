@@ -99,13 +99,15 @@ def test_options_named_as_ours_are_compared_as_ours() -> None:
     assert found["noise of the same size"] == "ok"
 
 
-def test_a_comment_in_its_code_makes_another_cell_that_draws_the_same() -> None:
+def test_a_change_of_its_code_makes_another_cell_that_draws_the_same() -> None:
     def cell() -> Cell:
         return Cell("ds2-an4", "none", "python:mine_x:Fine", "demo")
 
     before = cell()
     key, seed = before.key, before.seed_of("a")
     Path("mine_x.py").write_text(BODY + "# a comment\n")
+    assert cell().key == key, "what it does is the same"
+    Path("mine_x.py").write_text(BODY + "x = 1\n")
     assert cell().key != key
     assert cell().seed_of("a") == seed
     other = Cell("ds2-an4", "none", "python:mine_x:Fine,queries=4", "demo")

@@ -168,3 +168,36 @@ def test_options_that_name_parts_say_so(family: Registry[Any]) -> None:
         marked = {k: m.kind for k, m in marks(factory).items() if isinstance(m, Part)}
         named = FAMILIES.keys() & inspect.signature(factory).parameters
         assert marked == {kind: kind for kind in named}, name
+
+
+MODULE = '''"""What it is."""
+from melmoat.defenses import FrontEnd
+
+
+class Mine(FrontEnd):
+    """A defense."""
+
+    def __call__(self, audio, draws):
+        return audio
+'''
+
+
+def test_words_about_the_code_are_no_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "own_words.py"
+
+    def key(text: str) -> str:
+        path.write_text(text)
+        return Cell("ds2-an4", "python:own_words:Mine", "none", "demo").key
+
+    first = key(MODULE)
+    assert key(MODULE.replace("return audio", "return audio  # as it is\n\n")) == first
+    assert key(MODULE.replace('"""A defense."""\n', "")) == first
+    assert key(MODULE.replace('"""A defense."""', '"""Mine."""').replace("W", "w")) == first
+    assert key(MODULE.replace("return audio", "return audio.with_wav(audio.wav)")) != first
+    assert key(MODULE.replace("return audio", 'return audio or "as it is"')) != first
+    broken = key(MODULE + "def")
+    assert broken != first
+    assert key(MODULE + "def ") != broken, "what cannot be parsed counts as it stands"

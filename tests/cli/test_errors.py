@@ -1,9 +1,12 @@
 """How commands end early."""
 
+import re
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from melmoat.cli.app import app
 from melmoat.cli.errors import plain_errors, resumable
 from melmoat.errors import MelmoatError
 
@@ -19,3 +22,20 @@ def test_an_interruption_says_what_is_kept(capsys: pytest.CaptureFixture[str]) -
         raise KeyboardInterrupt
     said = capsys.readouterr().err
     assert said == "interrupted: finished rows are in run; the same command goes on\n"
+
+
+def test_what_is_near_is_asked_for() -> None:
+    for words, meant in {
+        ("--attack", "pdg:db=20"): "did you mean 'pgd'",
+        ("--attack", "pgd:db=20,step_s=9"): "did you mean 'steps'",
+        ("--attack", "pgd:norm=linf,eps=8"): "full scale is 1",
+        ("--data", "myfolder"): "tsv:PATH",
+    }.items():
+        result = CliRunner().invoke(app, ["bench", "--out", "run", *words])
+        assert meant in str(result.exception), words
+
+
+def test_parts_are_explained_without_markup() -> None:
+    for part in ("pgd", "none", "rs", "nes", "tsv"):
+        text = CliRunner().invoke(app, ["list", part]).output
+        assert not re.search(r"``|:(class|func|meth|mod|attr):", text), part

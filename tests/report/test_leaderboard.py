@@ -1,10 +1,12 @@
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from melmoat.analysis.results import Result
+from melmoat.cli.app import app
 from melmoat.errors import MelmoatError
-from melmoat.report.leaderboard import boards, write_leaderboard
+from melmoat.report.leaderboard import boards, runs_in, write_leaderboard
 from tests.bench.hand_made import result
 from tests.bench.writing import write_run
 
@@ -117,7 +119,7 @@ def test_clean_speech_is_known_from_attacked_rows_too() -> None:
 def test_of_a_cell_that_several_runs_have_the_largest_counts(tmp_path: Path) -> None:
     write_run(tmp_path / "results" / "a", [result("rs", "pgd:db=20", 99.0, n=8), RESULTS[4]])
     write_run(tmp_path / "results" / "b", [RESULTS[5], result("rs", "none", 50.0, n=8)])
-    text = write_leaderboard(tmp_path / "results", tmp_path / "board")[0].read_text()
+    text = write_leaderboard([tmp_path / "results"], tmp_path / "board")[0].read_text()
     (line,) = [line for line in text.splitlines() if "ds2-an4 / rs" in line]
     assert "60.9 [" in line
     assert "n = 8" not in line
@@ -127,7 +129,7 @@ def test_of_a_cell_that_several_runs_have_the_largest_counts(tmp_path: Path) -> 
 def test_runs_of_a_folder_become_a_page_and_markdown(tmp_path: Path) -> None:
     write_run(tmp_path / "results" / "a", RESULTS[:4])
     write_run(tmp_path / "results" / "b", RESULTS[4:6])
-    paths = write_leaderboard(tmp_path / "results", tmp_path / "board")
+    paths = write_leaderboard([tmp_path / "results"], tmp_path / "board")
     assert [p.name for p in paths] == ["board.md", "board.html"]
     text, page = (p.read_text(encoding="utf-8") for p in paths)
     assert "worst at 30 dB (measured at 29.5)" in text
@@ -135,4 +137,18 @@ def test_runs_of_a_folder_become_a_page_and_markdown(tmp_path: Path) -> None:
     assert "(29.5)" in page
     assert page.count("<table") == 1
     with pytest.raises(MelmoatError, match="no runs here"):
-        write_leaderboard(tmp_path, tmp_path / "board")
+        write_leaderboard([tmp_path], tmp_path / "board")
+
+
+def test_the_command_takes_runs_and_folders_of_them(tmp_path: Path) -> None:
+    write_run(tmp_path / "results" / "a", RESULTS[:4])
+    write_run(tmp_path / "results" / "b", RESULTS[4:6])
+    out, runs = tmp_path / "board", [tmp_path / "results" / name for name in "ab"]
+    words = ["leaderboard", *map(str, runs), "--out", str(out)]
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.stdout.split() == [f"{out}.md", f"{out}.html"]
+    text = out.with_suffix(".md").read_text()
+    assert f"melmoat leaderboard {runs[0]} {runs[1]}\n" in text
+    write_leaderboard([tmp_path / "results"], tmp_path / "same", " ".join(["melmoat", *words[:3]]))
+    assert (tmp_path / "same.md").read_text() == text
+    assert runs_in([*runs, tmp_path / "results"]) == runs

@@ -243,3 +243,11 @@ def render_empty(tmp_path: Path) -> str:
 def test_markdown_text_stays_text() -> None:
     assert md("a|b\nc") == r"a\|b c"
     assert md("<b>*x*</b>") == r"&lt;b&gt;\*x\*&lt;/b&gt;"
+
+
+def test_what_attacks_cost_is_told(folder: Path) -> None:
+    page, text, _ = render(folder)
+    assert "What each attack cost" in page
+    lines = [line for line in text.splitlines() if line.startswith("| ds2-an4 / rs |")]
+    assert " s" in lines[-1]
+    assert lines[-1].split("|")[2].strip() == "-", "no attack costs nothing"

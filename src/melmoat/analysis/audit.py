@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from melmoat import defenses
-from melmoat.analysis import evidence
+from melmoat.analysis import evidence, missing
 from melmoat.analysis.evidence import Finding
 from melmoat.analysis.results import Result
 from melmoat.analysis.variants import Setting, setting, siblings
@@ -52,7 +52,12 @@ class System:
 
 @dataclass(frozen=True)
 class Audited:
-    """A row with everything that was looked for."""
+    """A row with everything that was looked for.
+
+    Attributes:
+        wanted: what to measure for the evidence that is missing: pairs of a defense and an attack.
+        needed: utterances that would settle what is open; 0 where nobody knows.
+    """
 
     model: str
     defense: str
@@ -60,6 +65,8 @@ class Audited:
     seed: int
     findings: tuple[Finding, ...]
     labels: Labels = field(default_factory=dict)
+    wanted: tuple[tuple[str, str], ...] = ()
+    needed: int = 0
 
     @property
     def name(self) -> str:
@@ -110,17 +117,14 @@ def audit(results: Iterable[Result], bare: bool = False) -> list[Audited]:
     Args:
         bare: recognizers without a defense as well, which may have been trained to be robust.
     """
-    return [
-        Audited(
-            s.model,
-            s.defense,
-            s.data,
-            s.seed,
-            tuple(check(s) for check in CHECKS.values()),
-            s.labels,
-        )
-        for s in systems(list(results), bare)
-    ]
+    return [_audited(s) for s in systems(list(results), bare)]
+
+
+def _audited(s: System) -> Audited:
+    findings = tuple(check(s) for check in CHECKS.values())
+    wanted = missing.wanted(s.model, s.defense, s.own, findings, s.differentiable)
+    needed = missing.utterances(findings)
+    return Audited(s.model, s.defense, s.data, s.seed, findings, s.labels, wanted, needed)
 
 
 def systems(results: Sequence[Result], bare: bool = False) -> list[System]:

@@ -121,6 +121,14 @@ class _Relative:
 class Linf(_Fixed, _Box):
     """No sample changes by more than ``eps`` (of full scale 1)."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.eps > 1:
+            raise ValueError(
+                f"eps={self.eps:g} for linf: full scale is 1; {self.eps:g} of the 32768 steps of a "
+                f"16-bit file are eps={self.eps / PCM16:.3g}"
+            )
+
 
 class LinfSNR(_Relative, _Box):
     """No sample changes by more than the level at which changing all of them is ``db`` dB of

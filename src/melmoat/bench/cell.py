@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 from collections.abc import Iterable
@@ -23,6 +24,8 @@ from melmoat.vocoders import VOCODERS
 
 NAMED: dict[str, Registry[Any]] = {"model": MODELS, "defense": DEFENSES, "attack": ATTACKS}
 FAMILIES: dict[str, Registry[Any]] = {**NAMED, "vocoder": VOCODERS, "corpus": CORPORA}
+
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Cell:
     def seed_of(self, utterance: str) -> int:
         """Where every random number of this cell and utterance derives from.
 
-        That is what the key names, but for the files of somebody's own code: a comment in it makes
+        That is what the key names, but for the files of somebody's own code: a change in it makes
         another cell, and draws nothing else.
         """
         return derive(self._drawn, utterance)
@@ -99,8 +102,8 @@ def identity(spec: Spec, code: bool = True) -> str:
             parts.pop(key, None)
             file = mark.find(value)
             found.append(fingerprint(file) if file else value)
-    files = [*origin.files, *(origin.code if code else ())]
-    found += [fingerprint(path) for path in files]
+    found += [fingerprint(path) for path in origin.files]
+    found += [fingerprint_of_code(path) for path in origin.code] if code else []
     found += [origin.also] if origin.also is not None else []
     return "@".join([spelling(spec.name, parts.values()), *found])
 
@@ -135,6 +138,29 @@ def fingerprint(path: Path) -> str:
         return path.name
     stat = path.stat()
     return _digest(path, stat.st_mtime_ns, stat.st_size)
+
+
+def fingerprint_of_code(path: Path) -> str:
+    """16 hex digits of what a file of Python does: comments, blank lines and docstrings do not
+    count. Of any other file as :func:`fingerprint`."""
+    try:
+        source = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return fingerprint(path)
+    try:
+        return hashlib.sha256(_bare(source).encode()).hexdigest()[:16]
+    except (SyntaxError, ValueError, RecursionError):
+        return fingerprint(path)
+
+
+@lru_cache(maxsize=64)
+def _bare(source: str) -> str:
+    """Python source as :func:`ast.unparse` writes it, without docstrings."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
 
 
 @lru_cache(maxsize=64)

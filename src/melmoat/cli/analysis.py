@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from melmoat.analysis.audit import Audited
 
 reading = typer.Typer()
 
@@ -28,7 +32,8 @@ def audit(
 ) -> None:
     """Search a run for signs of a false sense of security.
 
-    Each defended row gets a verdict, with the evidence.
+    Each defended row gets a verdict, with the evidence. Missing evidence comes with the commands
+    that measure it.
 
     Exit code 0: no sign was found, and no evidence is missing. 3: a row is suspect. 4: no row is
     suspect, but evidence is missing or too thin, or no row is defended.
@@ -47,6 +52,7 @@ def audit(
         console = Console()
         for table in findings(audited):
             console.print(table)
+        _print_missing(run, audited)
         verdicts = Counter(row.verdict for row in audited)
         said = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.items())
         if audited:
@@ -54,6 +60,27 @@ def audit(
         else:
             console.print("no defended row to examine: a defense inside a recognizer is not seen")
     raise typer.Exit(exit_code(audited))
+
+
+def _print_missing(run: Path, audited: Sequence[Audited]) -> None:
+    """What to run for the evidence that is missing, ready to paste."""
+    from melmoat.analysis.missing import command
+    from melmoat.bench.store import Store
+
+    store = Store(run)
+    asked, limits = store.run().get("asked", {}), store.limits()
+    for row in audited:
+        system = row.model, row.defense, row.data, row.seed
+        own = [n for c, n in limits.items() if (c.model, c.defense, c.data, c.seed) == system]
+        limit = (max(own) if all(own) else 0) if own else asked.get("limit")
+        place = row.model, row.data, row.seed
+        for line in command(str(run), place, row.wanted, {**asked, "limit": limit}):
+            typer.echo(f"measures what is missing of {row.name}:\n\n{line}\n")
+        if row.needed:
+            typer.echo(
+                f"{row.name}: {row.needed} utterances would settle what is open: the same commands "
+                f"with --limit {row.needed}\n"
+            )
 
 
 @reading.command()

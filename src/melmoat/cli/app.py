@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,13 +10,11 @@ import typer
 
 from melmoat import __version__
 from melmoat.cli.analysis import reading
-from melmoat.cli.errors import chosen_channel, refuse_idle
+from melmoat.cli.check import checks
+from melmoat.cli.errors import refuse_idle
 from melmoat.cli.files import files
 from melmoat.cli.options import (
-    ChannelOption,
-    DefenseOption,
     DeviceOption,
-    ModelOption,
     SeedOption,
 )
 from melmoat.cli.runs import runs
@@ -43,6 +41,7 @@ app.add_typer(train, name="train")
 app.add_typer(files)
 app.add_typer(reading)
 app.add_typer(runs)
+app.add_typer(checks)
 app.add_typer(serving)
 
 
@@ -101,7 +100,14 @@ def list_parts(
                 shared = [base for base in shared if "Args:" in (base.__doc__ or "")]
                 for base in (factory, *shared):
                     heading = "" if base is factory else f"{base.__name__}: "
-                    typer.echo(f"\n{heading}{inspect.cleandoc(base.__doc__ or '')}")
+                    typer.echo(f"\n{heading}{_plain(inspect.cleandoc(base.__doc__ or ''))}")
+
+
+def _plain(text: str) -> str:
+    """A docstring without its markup: a reference is the last name in it."""
+    text = re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"\1", text)
+    text = re.sub(r":\w+:`([^`<]+?) *<[^`]*>`", r"\1", text)
+    return re.sub(r"``([^`]*)``", r"\1", text)
 
 
 @app.command()
@@ -129,59 +135,6 @@ def data(
     typer.echo(describe(spec, cuts))
     if spec is not None and cuts is not None:
         whole(cuts, spec)
-
-
-@app.command()
-def attack(
-    source: Annotated[Path, typer.Argument(help="Audio file to attack.")],
-    target: Annotated[Path, typer.Argument(help="File to write (.wav or .flac).")],
-    attack: Annotated[
-        str, typer.Option(help="Attack. `melmoat list` shows all.")
-    ] = "pgd:norm=snr,db=30,steps=50",
-    model: ModelOption = "ds2-an4",
-    defense: DefenseOption = "none",
-    text: Annotated[
-        str | None, typer.Option(help="What is said in the file. Needed for against=truth.")
-    ] = None,
-    channel: ChannelOption = "mix",
-    seed: SeedOption = 0,
-    device: DeviceOption = "cpu",
-) -> None:
-    """Attack one audio file.
-
-    With --defense, the attack is aimed at the recognizer behind it.
-    """
-    from melmoat import attacks, audio, defenses, models
-    from melmoat.bench.judge import judge
-    from melmoat.cli.progress import bar
-    from melmoat.devices import usable
-    from melmoat.draws import Draws, derive
-    from melmoat.errors import MelmoatError
-    from melmoat.metrics.distortion import snr_db
-    from melmoat.models.base import as_written_by
-
-    made = attacks.build(attack)
-    if getattr(made, "against", None) == "truth" and text is None:
-        raise MelmoatError("against=truth needs --text, what is said in the file")
-    chosen = chosen_channel(channel)
-    system = defenses.build(defense).wrap(models.load(model))
-    audio.check_target(target)
-    recording = audio.read(source, system.rate, chosen)
-    clean = recording.audio.to(usable(device))
-    if target.exists() and target.samefile(source):
-        raise MelmoatError(f"{source} would be overwritten; choose another target")
-    draws = Draws([derive(seed, source.name)])
-    with bar("attack", made.evaluations) as tick:
-        out = judge(
-            system, clean, made, [as_written_by(system, text or "")], draws, lambda: tick(1)
-        )
-        tick(made.evaluations)  # whatever an attack that ended early left
-    audio.save(target, out.adversarial, recording.gain)
-    typer.echo(f"before: {out.benign[0]}\nafter:  {out.transcripts[0]}")
-    reached = "reached" if out.reached[0] else "not reached"
-    snr = float(snr_db(out.clean, out.adversarial))
-    size = f"SNR {snr:.1f} dB" if math.isfinite(snr) else "nothing was changed"
-    typer.echo(f"goal {reached}, {size}, {out.seconds:.1f} s; wrote {target}")
 
 
 @app.command()

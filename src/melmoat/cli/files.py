@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,11 @@ from melmoat.cli.options import (
     DeviceOption,
     ModelOption,
     SecretOption,
+    SeedOption,
 )
+
+if TYPE_CHECKING:
+    from melmoat.models import Recognizer
 
 files = typer.Typer()
 
@@ -45,15 +49,18 @@ def transcribe(
     from melmoat.errors import spared
     from melmoat.file_jobs import named
     from melmoat.models.base import transcribe
+    from melmoat.models.domain import unlike
 
     seed, chosen = secret() if seed is None else seed, chosen_channel(channel)
-    system = defenses.build(defense).wrap(models.load(model))
+    recognizer = models.load(model)
+    system = defenses.build(defense).wrap(recognizer)
     usable(device)
     found = [find(path) for path in paths]
     failed = [named(path, why) for one in found for path, why in one.failed.items()]
     sources = [file for one in found for file in one.files]
     for line in failed:
         typer.echo(f"error: {line}", err=True)
+    strange: list[str] = []
     met: Counter[str] = Counter()  # files of one name, in several folders, draw for themselves
     for file in sources:
         name = utf8(file.name)
@@ -62,12 +69,15 @@ def transcribe(
         why: list[str] = []
         texts: list[str] = []
         with spared(why.append):
-            texts = transcribe(system, audio.load(file, system.rate, chosen).to(device), draws)
+            speech = audio.load(file, system.rate, chosen).to(device)
+            texts = transcribe(system, speech, draws)
+            strange += [shown(file)] * unlike(recognizer, speech)[0]
         for text in texts:
             typer.echo(text if len(sources) == 1 else f"{shown(file)}\t{text}")
         for reason in why:
             failed.append(named(file, reason))
             typer.echo(f"error: {failed[-1]}", err=True)
+    _warn_of(strange, len(sources), model, recognizer)
     for line in passed_over(found):
         typer.echo(line, err=True)
     if failed or not sources:
@@ -75,6 +85,95 @@ def transcribe(
             raise typer.Exit(1)
         heard_well = len(sources) + sum(len(one.failed) for one in found) - len(failed)
         typer.echo(f"{heard_well} transcribed, {len(failed)} failed", err=True)
+        raise typer.Exit(1)
+
+
+def _warn_of(strange: list[str], of: int, name: str, recognizer: Recognizer) -> None:
+    """Say on standard error, once, that recordings are unlike what a recognizer knows."""
+    from melmoat.models.domain import domain_of, warning
+
+    domain = domain_of(recognizer)
+    if strange and domain is not None:
+        typer.echo(f"warning: {warning(name, domain, strange, of)}", err=True)
+
+
+@files.command()
+def attack(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="SOURCE... TARGET",
+            help="Audio files or folders, then the file or folder to write.",
+        ),
+    ],
+    attack: Annotated[
+        str, typer.Option(help="Attack. `melmoat list` shows all.")
+    ] = "pgd:norm=snr,db=30,steps=50",
+    model: ModelOption = "ds2-an4",
+    defense: DefenseOption = "none",
+    text: Annotated[
+        str | None, typer.Option(help="What is said in the file. Needed for against=truth.")
+    ] = None,
+    channel: ChannelOption = "mix",
+    seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
+) -> None:
+    """Attack audio files and write what comes of it.
+
+    One file becomes a .wav or .flac file. Several files, or folders, go into a folder, with
+    manifest.jsonl: an object a line of what was written. With --defense, the attack is aimed at the
+    recognizer behind it.
+
+    A file that fails is named, and the others are written. The exit code is then 1.
+    """
+    from melmoat import attacks, defenses, models
+    from melmoat.cli.progress import bar
+    from melmoat.data.folders import find, passed_over, shown
+    from melmoat.devices import usable
+    from melmoat.errors import MelmoatError
+    from melmoat.file_attacks import attack_file, attack_files
+    from melmoat.file_jobs import jobs, named
+
+    *sources, target = paths
+    if not sources:
+        raise MelmoatError("attack takes one or more sources and then a target")
+    made = attacks.build(attack)
+    if getattr(made, "against", None) == "truth" and text is None:
+        raise MelmoatError("against=truth needs --text, what is said in the file")
+    chosen = chosen_channel(channel)
+    found = [find(source) for source in sources]
+    todo = jobs(sources, target, found)
+    single = len(todo) == 1 and todo[0].target == target
+    if text is not None and not single:
+        raise MelmoatError("--text says what is said in one file; attack that one by itself")
+    recognizer = models.load(model)
+    system = defenses.build(defense).wrap(recognizer)
+    usable(device)
+    told = {"model": model, "defense": defense, "attack": attack, "seed": seed}
+    problems: list[str] = []
+    with bar("attack", made.evaluations * len(todo)) as tick:
+        if single:
+            job = todo[0]
+            written = [attack_file(system, recognizer, made, job, seed, text, tick, device, chosen)]
+        else:
+            written, problems = attack_files(
+                system, recognizer, made, todo, seed, tick, device, chosen, target, told
+            )
+    for one in written:
+        if single:
+            typer.echo(f"before: {one.before}\nafter:  {one.after}")
+            typer.echo(f"goal {one.size}, {one.seconds:.1f} s; wrote {target}")
+        else:
+            typer.echo(f"{shown(one.target)}\t{one.size}\t{one.before}\t{one.after}")
+    _warn_of([shown(w.source) for w in written if w.unlike], len(todo), model, recognizer)
+    failed = [named(path, why) for one in found for path, why in one.failed.items()] + problems
+    for line in [*(f"error: {line}" for line in failed), *passed_over(found)]:
+        typer.echo(line, err=True)
+    if not single and written:
+        reached = sum(one.reached for one in written)
+        typer.echo(f"{target}: {len(written)} files, goal reached in {reached}; manifest.jsonl")
+    if failed:
+        typer.echo(f"{len(failed)} of {len(written) + len(failed)} failed", err=True)
         raise typer.Exit(1)
 
 

@@ -1,4 +1,4 @@
-"""Commands on runs' folders: ``melmoat export``, ``merge`` and ``rm``."""
+"""Commands on runs' folders: ``melmoat export``, ``leaderboard``, ``merge`` and ``rm``."""
 
 from __future__ import annotations
 
@@ -49,6 +49,25 @@ def export(
         typer.echo(opened.to_csv(rows=rows), nl=False)
     else:
         typer.echo(opened.to_latex() if format == "latex" else opened.to_markdown(), nl=False)
+
+
+@runs.command()
+def leaderboard(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Runs, or folders of runs.")
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Files to write, with the suffixes .md and .html.")
+    ] = Path("leaderboard"),
+) -> None:
+    """Rank the systems of many runs by their worst case, as Markdown and as a page."""
+    import shlex
+
+    from melmoat.report.leaderboard import write_leaderboard
+
+    command = shlex.join(["melmoat", "leaderboard", *map(str, paths)])
+    for path in write_leaderboard(paths, out, command):
+        typer.echo(path)
 
 
 @runs.command()

@@ -37,7 +37,15 @@ class Corpora(Registry[CutSet]):
                 + " or ".join(f"{kind}:{text}" for kind in kinds)
                 + "?"
             )
-        return super().parse(text, earlier)
+        try:
+            return super().parse(text, earlier)
+        except SpecError as error:
+            if ":" in text or text in self.names:
+                raise
+            raise SpecError(
+                f"{error}; there is no file or folder {text!r} here, which would be folder:PATH, "
+                "tsv:PATH or the like"
+            ) from None
 
 
 def _kinds(path: Path) -> list[str]:

@@ -69,12 +69,12 @@ def check(model: Any) -> None:
     waves = [0.01 * torch.randn(model.rate // part, generator=_fixed()) for part in (1, 2)]
     audio = Audio.of(waves, model.rate)
     try:
-        transcribe(model, audio, draws)
         if kind_of(model) == "ctc":
             with torch.no_grad():
                 _check_log_probs(name, model.log_probs(audio, draws), labels_of(model))
+        transcribe(model, audio, draws)
         with torch.no_grad():
-            loss = model.loss(audio, [_word(model)] * 2, draws)
+            loss = model.loss(audio, [a_word(model)] * 2, draws)
     except TextError:  # a text that it does not write
         return
     except MelmoatError:
@@ -93,7 +93,7 @@ def _fixed() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-def _word(model: Any) -> str:
+def a_word(model: Any) -> str:
     """A short text that it can write."""
     letters = [c for c in (labels_of(model) or "_A")[1:] if c.isalpha()]
     return letters[0] if letters else "A"

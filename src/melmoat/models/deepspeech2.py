@@ -21,6 +21,7 @@ from melmoat.audio import Audio, AudioError
 from melmoat.devices import beside
 from melmoat.draws import Draws
 from melmoat.models.base import CTC
+from melmoat.models.domain import Domain
 from melmoat.spectral import frame_mask, magnitude, stft
 from melmoat.text import LABELS
 
@@ -156,6 +157,7 @@ class DeepSpeech2(CTC, nn.Module):
         self.config = config = config or DeepSpeech2Config()
         self.labels, self.rate = config.labels, config.rate
         self.card: Mapping[str, Any] = {}  # where the weights come from, as far as is known
+        self.domain: Domain | None = None  # what speech they know
         c, h = config.channels, config.hidden
         self.convs = nn.ModuleList(
             [

@@ -172,6 +172,23 @@ def wer_text(result: Result | None, most: int = 0) -> str:
     return rate_text(result.error_rate, result.interval, len(result.rows), most, more)
 
 
+def cost_text(result: Result | None) -> str:
+    """What an attack cost an utterance, on average: seconds, and passes of the recognizer where all
+    rows have them.
+
+    >>> cost_text(None)
+    '-'
+    """
+    if result is None or not result.rows or result.cell.attack == "none":
+        return "-"
+    rows = list(result.rows.values())
+    seconds = sum(row["seconds"] for row in rows) / len(rows)
+    queries = [row.get("queries") for row in rows]
+    known = [count for count in queries if count is not None]
+    passes = f", {sum(known) / len(known):.0f} passes" if len(known) == len(rows) else ""
+    return f"{seconds:.2f} s{passes}"
+
+
 def by_speaker(result: Result | None) -> tuple[Interval, int] | None:
     """The interval of a WER over speakers and their number; None where they are few or unknown."""
     if result is None:

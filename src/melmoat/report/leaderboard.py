@@ -7,7 +7,7 @@ The audit's verdict stands beside the number; a suspect or unfinished row has no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,15 +137,36 @@ def _order(entry: Entry) -> tuple[bool, bool, float]:
     return worst is None, entry.system.suspect, (worst.error_rate if worst else None) or 0.0
 
 
-def write_leaderboard(results: Path, out: Path) -> list[Path]:
-    """Render the runs that lie in ``results`` to ``out`` with the suffixes .md and .html.
+def runs_in(paths: Iterable[Path]) -> list[Path]:
+    """The folders of runs among ``paths``: each is one, or a folder of several.
+
+    Raises:
+        MelmoatError: no run there.
+    """
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(run.parent for run in path.glob("*/run.json"))
+        own = [path] if (path / "run.json").is_file() else inside
+        if not own:
+            raise MelmoatError(f"{path}: no runs here; expected folders with a run.json")
+        found += own
+    return list(dict.fromkeys(found))
+
+
+def write_leaderboard(
+    paths: Iterable[Path], out: Path, made_by: str = "", source: str = "these runs"
+) -> list[Path]:
+    """Render runs to ``out`` with the suffixes .md and .html.
+
+    Args:
+        paths: runs, or folders of runs (:func:`runs_in`).
+        made_by: the command that the page names.
+        source: what it says that it was rendered from, in Markdown.
 
     Raises:
         MelmoatError: no runs there.
     """
-    runs = sorted(path.parent for path in results.glob("*/run.json"))
-    if not runs:
-        raise MelmoatError(f"{results}: no runs here; expected folders with a run.json")
+    runs = runs_in(paths)
     found: dict[Cell, Result] = {}
     for result in (result for run in runs for result in read_results(run) if result.rows):
         known = found.get(result.cell, result)  # where several runs have it, the largest counts
@@ -154,6 +175,8 @@ def write_leaderboard(results: Path, out: Path) -> list[Path]:
         "boards": boards(list(found.values())),
         "levels": LEVELS,
         "text": wer_text,
+        "made_by": made_by,
+        "source": source,
         **shell(),
     }
     escaped, plain = templates()

@@ -32,6 +32,7 @@ from melmoat.report.diffs import text_diff
 from melmoat.report.digest import (
     System,
     by_speaker,
+    cost_text,
     metrics,
     place_text,
     ranked,
@@ -71,6 +72,7 @@ class Line:
     speakers: str
     place: str
     cells: tuple[str, ...]
+    costs: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,7 @@ def _line(system: System, attacks: Sequence[str], most: int, place: str) -> Line
         f"{interval_text(speakers[0])}, {speakers[1]} speakers" if speakers else "",
         place,
         tuple(wer_text(own.get(attack), most) for attack in attacks),
+        tuple(cost_text(own.get(attack)) for attack in attacks),
     )
 
 

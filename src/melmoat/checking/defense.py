@@ -1,0 +1,169 @@
+"""Checks of a defense."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from melmoat.audio import Audio
+from melmoat.checking.lines import (
+    CLOSE,
+    Check,
+    Line,
+    NoteError,
+    WrongError,
+    apart,
+    draws,
+    lines,
+    silence,
+    speech,
+)
+from melmoat.checking.recognizer import check_recognizer
+from melmoat.defenses import FrontEnd, apply, function_of_audio
+from melmoat.draws import Draws
+from melmoat.models.base import Recognizer
+
+
+def check_defense(defense: Any, model: Recognizer) -> Iterator[Line]:
+    """What is right and what is wrong with a defense, line by line.
+
+    One that is no function of audio is checked as the recognizer that it makes of ``model``.
+    """
+    if not callable(getattr(defense, "wrap", None)):
+        yield Line(
+            "interface",
+            "wrong",
+            f"a {type(defense).__name__} is no defense: subclass melmoat.defenses.FrontEnd, or "
+            "write a method wrap(model) that returns a recognizer (docs/defenses.md)",
+        )
+        return
+    front = function_of_audio(defense)
+    if front is None:
+        yield Line("interface", "ok", f"wraps a recognizer: {type(model).__name__} is tried in it")
+        yield from check_recognizer(defense.wrap(model))
+        return
+    flags = {name: getattr(front, name, None) for name in ("stochastic", "differentiable")}
+    if wrong := [name for name, value in flags.items() if not isinstance(value, bool)]:
+        text = f"{wrong[0]} must be True or False, got {flags[wrong[0]]!r}"
+        yield Line("interface", "wrong", f"{text}: the audit relies on it (docs/defenses.md)")
+        return
+    said = ("" if flags["stochastic"] else "not ", "" if flags["differentiable"] else "not ")
+    yield Line(
+        "interface",
+        "ok",
+        f"a function of audio; it says that it is {said[0]}stochastic and {said[1]}differentiable",
+    )
+    yield from lines(_Subject(front, model.rate).checks())
+
+
+class _Subject:
+    """A front-end and two utterances that it is tried on."""
+
+    def __init__(self, front: FrontEnd, rate: int) -> None:
+        self.front = front
+        self.audio, _ = speech(rate)
+
+    def checks(self) -> dict[str, Check]:
+        """Each check by its name."""
+        return {
+            "lengths and rate": self.lengths,
+            "padding": self.padding,
+            "silence": self.silence,
+            "gradient": self.gradient,
+            "same draws": self.same,
+            "other draws": self.other,
+        }
+
+    def lengths(self) -> str:
+        out = apply(self.front, self.audio, draws())
+        if out.wav.shape != self.audio.wav.shape:
+            raise WrongError(
+                f"{list(self.audio.wav.shape)} samples went in and {list(out.wav.shape)} came out"
+            )
+        beyond = float((out.wav * ~out.mask).abs().max())
+        if beyond:
+            raise WrongError(
+                f"samples behind an utterance's end are up to {beyond:.2g}, not zero: return "
+                "audio.with_wav(...), which clears them"
+            )
+        return "kept; samples are finite, and zero behind each utterance's end"
+
+    def padding(self) -> str:
+        together = apply(self.front, self.audio, draws())
+        for i in range(2):
+            alone = apply(self.front, self.audio.pick([i]), draws(i))
+            off = apart(together.wav[i, : alone.wav.shape[1]], alone.wav[0])
+            if off > CLOSE:
+                raise WrongError(
+                    f"an utterance alone and in a batch differ by {100 * off:.2g} %: padding or a "
+                    "neighbour leaks in. Take means and maxima over true lengths (Audio.mask), "
+                    "and draw noise from the draws that are given, not from a global generator"
+                )
+        return "an utterance comes out the same alone and in a batch"
+
+    def silence(self) -> str:
+        quiet = silence(self.audio)
+        apply(self.front, quiet, draws())
+        if self.front.differentiable and not torch.isfinite(self._slope(quiet)).all():
+            raise WrongError(
+                "the gradient at digital silence is NaN or Inf (a square root or log at zero?): "
+                "add a small number under the root, or clamp before the log"
+            )
+        return "what comes of digital silence is finite"
+
+    def gradient(self) -> str:
+        if not self.front.differentiable:
+            raise NoteError(
+                "none, as it says: attack it by gradient=bpda, or the audit calls it suspect"
+            )
+        slope = self._slope(self.audio)
+        if not torch.isfinite(slope).all():
+            raise WrongError("the gradient at speech is NaN or Inf")
+        if not slope.any(1).all():
+            raise WrongError(
+                "the gradient is zero everywhere, so an attack through it finds nothing: say "
+                "differentiable = False, and attack it by gradient=bpda"
+            )
+        return "finite, and not zero, at the waveform"
+
+    def same(self) -> str:
+        first, second = (apply(self.front, self.audio, draws()) for _ in range(2))
+        if not torch.equal(first.wav, second.wav):
+            raise WrongError(
+                "two passes with the same draws differ: it draws from a global generator. Take "
+                "all random numbers from the draws that it is given"
+            )
+        return "two passes with the same draws agree to the bit"
+
+    def other(self) -> str:
+        first, second = (apply(self.front, self.audio, Draws(s)) for s in ((1, 2), (3, 4)))
+        differ = not torch.equal(first.wav, second.wav)
+        if differ and not self.front.stochastic:
+            raise WrongError(
+                "two passes with other draws differ, but it says stochastic = False: the audit "
+                "would not ask for attacks that average over draws"
+            )
+        if not differ and self.front.stochastic:
+            raise WrongError(
+                "two passes with other draws agree, but it says stochastic = True: either it does "
+                "not use its draws or it is deterministic"
+            )
+        return f"two passes with other draws {'differ' if differ else 'agree'}, as it says"
+
+    def _slope(self, audio: Audio) -> Tensor:
+        """Gradient of a fixed random projection of the output. Shape: ``[B, T]``."""
+        x = audio.wav.clone().requires_grad_()
+        out = self.front(Audio(x, audio.lengths, audio.rate), draws()).wav
+        if not out.requires_grad:
+            raise WrongError(
+                "no gradient flows through it, but it says differentiable = True: something runs "
+                "under no_grad or outside PyTorch. Mend that, or say differentiable = False"
+            )
+        weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(0))
+        (slope,) = torch.autograd.grad((out * weights).sum(), x, allow_unused=True)
+        if slope is None:
+            raise WrongError("its output has a gradient, but the waveform has none")
+        return slope * audio.mask
