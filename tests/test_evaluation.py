@@ -187,11 +187,11 @@ def test_objects_stay_in_this_process(tmp_path: Path, tiny: DeepSpeech2) -> None
 
 
 def test_what_is_no_part_is_told(tmp_path: Path) -> None:
-    with pytest.raises(MelmoatError, match=r"Hiss is a class; give an object, Hiss\(\.\.\.\)"):
+    with pytest.raises(MelmoatError, match=r"Hiss is a class; pass an object, Hiss\(\.\.\.\)"):
         melmoat.evaluate(defense=Hiss, out=tmp_path)
-    with pytest.raises(MelmoatError, match="a float is no defense"):
+    with pytest.raises(MelmoatError, match="a float is not a defense"):
         melmoat.evaluate(defense=0.5, out=tmp_path)  # type: ignore[arg-type]
-    with pytest.raises(MelmoatError, match="a Hiss is no attack: it has no budget, evaluations"):
+    with pytest.raises(MelmoatError, match="a Hiss is not an attack: it has no budget, evaluations"):
         melmoat.evaluate(attacks=Hiss(), out=tmp_path)  # type: ignore[arg-type]
     with pytest.raises(MelmoatError, match="a Hiss is no recognizer: rate must be"):
         melmoat.evaluate(Hiss(), out=tmp_path)  # type: ignore[arg-type]

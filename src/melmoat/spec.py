@@ -9,11 +9,11 @@ A value that is a spec with several options of its own stands in parentheses::
 
     mdnf:vocoder=(griffin-lim:iterations=8,momentum=0.5),level=0.1
 
-A family is a table from names to factories (classes or functions). The factory's own signature says
-which keys there are, their types and defaults, so a new part is one line in a table. An option that
-names another part, or a file, says so in its annotation (:class:`melmoat.facts.Part`,
-:class:`melmoat.facts.NamesFile`, Path); what else a part depends on, its factory says
-(:func:`melmoat.facts.rests_on`).
+A registry is a table from names to factories (classes or functions). The factory's signature
+defines the keys, their types and defaults, so a new part is one line in a table. If an option names
+another part or a file, its annotation says so (:class:`melmoat.facts.Part`,
+:class:`melmoat.facts.NamesFile`, Path). The factory declares everything else that the part depends
+on (:func:`melmoat.facts.rests_on`).
 """
 
 from __future__ import annotations
@@ -56,12 +56,13 @@ class Spec:
 
     Attributes:
         text: the canonical spelling: defaults left out, keys in the signature's order.
-        lasting: the same, but options that came late are left out where they say Before's value.
-        dated: the same as ``text``, but options that came late are always written out.
-        parts: the options of ``lasting`` by key, each as it is written there.
-        factory: what makes the part.
+        lasting: the same, but an option that was added later is left out if it has the value of its
+            ``Before``.
+        dated: the same as ``text``, but options that were added later are always written.
+        parts: the options of ``lasting`` by key, as they are written there.
+        factory: makes the part.
         foreign: whether making it imports a module that the spec names.
-        others: the options that such a module is to understand, as text.
+        others: options for such a module, as text.
     """
 
     name: str
@@ -82,11 +83,11 @@ class Registry(Generic[T]):
     """A table of named parts.
 
     Args:
-        kind: what the parts are, for messages ("defense").
-        table: factories by name. Their annotations may be str, int, float, bool, Path, a Literal
-            of strings, and any of these or None. A factory with ``**options`` takes any other key
-            too, as text: its parts come from a module that the spec names.
-        group: the entry points by which installed packages add parts; None if they cannot.
+        kind: the kind of parts, for messages ("defense").
+        table: factories by name. Their annotations may be str, int, float, bool, Path, a Literal of
+            strings, and any of these or None. A factory with ``**options`` also takes any other
+            key, as text: its parts come from a module that the spec names.
+        group: group of entry points with which packages add parts; None if they cannot.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class Registry(Generic[T]):
 
     @property
     def names(self) -> list[str]:
-        """The parts there are, those of installed packages too, whether or not these load."""
+        """The known parts, also those of installed packages, even if these cannot be loaded."""
         return sorted({*self.table, *self._added()})
 
     def _added(self) -> Mapping[str, list[EntryPoint]]:
@@ -108,10 +109,11 @@ class Registry(Generic[T]):
 
         Args:
             text: the spec.
-            earlier: take it as written before options that it leaves out existed.
+            earlier: read it as if it was written before the options that it leaves out were added.
 
         Raises:
-            SpecError: unknown name or key, missing or ill-typed value; lists what is known.
+            SpecError: a name or key is unknown, or a value is missing or has the wrong type. The
+                message lists the known ones.
         """
         name, _, rest = text.partition(":")
         factory = self.factory(name)
@@ -155,11 +157,11 @@ class Registry(Generic[T]):
         )
 
     def factory(self, name: str) -> Callable[..., T]:
-        """What makes the parts called ``name``.
+        """The factory of the parts called ``name``.
 
         Raises:
-            SpecError: there is none; lists what is known. Or several packages claim
-                the name, or the one that does cannot be loaded.
+            SpecError: there is none (the message lists the known names), several packages claim the
+                name, or its package cannot be loaded.
         """
         added = self._added().get(name, [])
         if len(owners := ["melmoat"] * (name in self.table) + [*map(package, added)]) > 1:
@@ -177,12 +179,12 @@ class Registry(Generic[T]):
         return self.table[name]
 
     def dated(self, text: str) -> str:
-        """How a file keeps a spec: options that came late are written out, so that it means the
-        same to whoever reads it later. What is not known stays as it is."""
+        """The spelling of a spec for files: options that were added later are written, so that the
+        spec keeps its meaning. An unknown spec stays as it is."""
         return self.parse(text).dated if self._came_late(text) else text
 
     def undated(self, text: str) -> str:
-        """The canonical spelling of a spec that a file keeps: where an option that came late is not
+        """The canonical spelling of a spec from a file. If an option that was added later is not
         written, the file is older than the option."""
         return str(self.parse(text, earlier=True)) if self._came_late(text) else text
 
@@ -196,7 +198,7 @@ class Registry(Generic[T]):
         """The part that ``text`` names.
 
         Raises:
-            SpecError: as :meth:`parse`, or a value that the part itself refuses.
+            SpecError: as :meth:`parse`, or the part refuses a value.
         """
         spec = self.parse(text)
         try:
@@ -205,11 +207,11 @@ class Registry(Generic[T]):
             raise SpecError(f"{text!r}: {error}") from error
 
     def usage(self, name: str) -> str:
-        """How a spec of ``name`` is written, with its defaults."""
+        """The spelling of a spec of ``name``, with its defaults."""
         parts: list[str] = []
         parameters, foreign = _parameters(self.factory(name))
         for key, parameter in parameters.items():
-            if parameter.default is parameter.empty:  # only the first may stand without its key
+            if parameter.default is parameter.empty:  # only the first option may lack its key
                 parts.append(f"{key}={key.upper()}" if parts else key.upper())
             else:
                 parts.append(f"{key}={show(parameter.default)}")
@@ -229,7 +231,7 @@ class Registry(Generic[T]):
                 named = f"; write {keys[0]}={part} if it is that" if match and positional else ""
                 raise SpecError(
                     f"{text!r}: unknown key {part!r}; known keys: {known} "
-                    f"(a value with commas stands in parentheses{named})"
+                    f"(put a value with commas in parentheses{named})"
                 )
             else:
                 key, value = keys[0], part
@@ -245,7 +247,7 @@ def typed(where: str, factory: Callable[..., Any], given: Mapping[str, str]) -> 
     """Options given as text, in the types of the factory's signature, with its defaults.
 
     Raises:
-        SpecError: an unknown key, a missing or ill-typed value.
+        SpecError: a key is unknown, or a value is missing or has the wrong type.
     """
     parameters, foreign = _parameters(factory)
     if (unknown := given.keys() - parameters.keys()) and not foreign:
@@ -266,7 +268,7 @@ def typed(where: str, factory: Callable[..., Any], given: Mapping[str, str]) -> 
 
 
 def marks(factory: Callable[..., Any]) -> dict[str, Part | NamesFile]:
-    """What each option that names a part or a file is marked with, by its key."""
+    """The mark of each option that names a part or a file, by its key."""
     return {
         key: mark
         for key, found in _annotations(factory).items()
@@ -276,13 +278,13 @@ def marks(factory: Callable[..., Any]) -> dict[str, Part | NamesFile]:
 
 
 def _late(factory: Callable[..., Any]) -> dict[str, Any]:
-    """What each option that came late meant before, by its key."""
+    """For each option that was added later, its value in older specs, by its key."""
     found = _annotations(factory).items()
     return {key: m.value for key, marked in found for m in marked if isinstance(m, Before)}
 
 
 def _annotations(factory: Callable[..., Any]) -> dict[str, list[Any]]:
-    """What stands in ``Annotated`` behind the type of each option."""
+    """The ``Annotated`` marks of each option."""
     hints = _hints(factory, extras=True)
     return {key: _marked(hint) for key, hint in hints.items()}
 
@@ -297,18 +299,18 @@ def _marked(hint: Any) -> list[Any]:
 
 
 def _hints(factory: Callable[..., Any], extras: bool = False) -> dict[str, Any]:
-    # A class with fields has the annotations itself, its own and its bases'; any other in __init__.
+    # A dataclass has the annotations itself, with those of its bases; other classes in __init__.
     plain = isinstance(factory, type) and not is_dataclass(factory)
     hinted = getattr(factory, "__init__", factory) if plain else factory
     try:
         return get_type_hints(hinted, include_extras=extras)
-    except Exception as error:  # somebody's own may name what is not there
+    except Exception as error:  # a user's factory may name what does not exist
         name = getattr(factory, "__name__", factory)
         raise SpecError(f"the annotations of {name} cannot be read ({error})") from error
 
 
 def _parameters(factory: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool]:
-    """The options of a factory by key, and whether it takes others too."""
+    """The options of a factory by key, and whether it also takes other keys."""
     try:
         found = inspect.signature(factory).parameters.values()
     except ValueError:  # a builtin
@@ -319,7 +321,7 @@ def _parameters(factory: Callable[..., Any]) -> tuple[dict[str, inspect.Paramete
 
 
 def _convert(where: str, value: str, hint: Any) -> Any:
-    """``value`` as the type that the factory's annotation asks for."""
+    """``value`` in the type of the factory's annotation."""
     if get_origin(hint) in (Union, types.UnionType):
         if value == "none" and type(None) in get_args(hint):
             return None
@@ -345,7 +347,7 @@ _TYPES = {int: "a whole number", float: "a number", str: "text", Path: "a path"}
 
 
 def options(rest: str) -> list[str]:
-    """What stands behind a spec's name, taken apart.
+    """Split the options of a spec.
 
     >>> options("a,b=(c:d=1,e=2),f=3")
     ['a', 'b=(c:d=1,e=2)', 'f=3']
@@ -363,7 +365,7 @@ def options(rest: str) -> list[str]:
 
 
 def spelling(name: str, parts: Iterable[str]) -> str:
-    """A spec of ``name`` with its options as they are written."""
+    """The spec of ``name`` with these options."""
     rest = ",".join(parts)
     return f"{name}:{rest}" if rest else name
 
@@ -375,7 +377,7 @@ def without(spec: Spec, key: str) -> str:
 
 
 def show(value: Any) -> str:
-    """How a value is written in a spec."""
+    """The spelling of a value in a spec."""
     if isinstance(value, bool) or value is None:
         return str(value).lower()
     if isinstance(value, float):

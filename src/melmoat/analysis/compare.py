@@ -26,20 +26,20 @@ from melmoat.spec import SpecError
 def compare_runs(
     run: Path, other: Path | None = None, rows: Sequence[str] = (), target: bool = False
 ) -> list[Comparison]:
-    """Compare what two runs measured of the same cells, or the rows of one run with one another.
+    """Compare the same cells of two runs, or the rows of one run with each other.
 
     Args:
-        run: folder of a run; its WER is what the other's is subtracted from.
-        other: another run. Cells pair by model, defense and attack, their utterances by id; where
-            each run has a cell once, the corpus may lie elsewhere and the seed may differ.
-        rows: two rows by name: ``MODEL / DEFENSE / ATTACK``, their labels, or a part of these that
-            only they have; with ``other``, the first of ``run`` and the second of ``other``. The
-            label or name of a system alone stands for it under every attack that both met. None:
-            all pairs with the same attack, whose errors are of the same words.
-        target: compare the WER against the attacker's text, of targeted attacks alone.
+        run: folder of a run. The other WER is subtracted from its WER.
+        other: another run. Cells are paired by model, defense and attack, and utterances by id. If
+            each run has a cell once, the path of the corpus and the seed may differ.
+        rows: two rows by name: ``MODEL / DEFENSE / ATTACK``, their labels, or a unique part of
+            these. With ``other``, the first row is of ``run`` and the second of ``other``. The
+            label or name of a system alone means the system under every attack that both have.
+            Empty: all pairs with the same attack whose errors are counted in the same words.
+        target: compare the WER against the attacker's text, for targeted attacks only.
 
     Raises:
-        MelmoatError: nothing pairs, or a row is unknown or ambiguous.
+        MelmoatError: there are no pairs, or a row is unknown or ambiguous.
     """
     return compare_results(
         read_results(run), run, None if other is None else read_results(other), other, rows, target
@@ -54,7 +54,7 @@ def compare_results(
     rows: Sequence[str] = (),
     target: bool = False,
 ) -> list[Comparison]:
-    """The same of results that were read; the folders are for names and messages."""
+    """The same for results in memory; the folders are used for names and messages."""
     ours = _measured(ours, target)
     theirs = ours if theirs is None else _measured(theirs, target)
     if rows:
@@ -72,9 +72,9 @@ def compare_results(
     if not pairs:
         known = "\n".join(f"  {_name(r, True)}" for r in [*ours, *(theirs if other else [])])
         what = "targeted attacks" if target else "rows"
-        raise MelmoatError(f"no two {what} here can be compared; there are\n{known or '  none'}")
+        raise MelmoatError(f"no two {what} here can be compared; the rows are\n{known or '  none'}")
     if not any(a.rows.keys() & b.rows.keys() for a, b in pairs):
-        raise MelmoatError(f"{run}: what is to be compared has no utterance in common")
+        raise MelmoatError(f"{run}: the two rows have no utterance in common")
     named = ("", "") if other is None else (f"{run}: ", f"{other}: ")
     several = len({where for pair in pairs for where in map(_where, pair)}) > 1
     return [
@@ -91,8 +91,8 @@ def compare_results(
 
 
 def _crossed(ours: Sequence[Result], theirs: Sequence[Result]) -> list[tuple[Result, Result]]:
-    """Each cell with the same one of the other run: on the same corpus with the same seed, or where
-    each run has it once."""
+    """Pairs of the same cell in both runs: with the same corpus and seed, or if each run has it
+    once."""
     pairs = []
     for a in ours:
         same = [b for b in theirs if _cell(a) == _cell(b)]
@@ -105,7 +105,7 @@ def _crossed(ours: Sequence[Result], theirs: Sequence[Result]) -> list[tuple[Res
 def _named(
     ours: Sequence[Result], theirs: Sequence[Result], rows: Sequence[str], run: Path, other: Path
 ) -> list[tuple[Result, Result]]:
-    """Two systems under each attack that both met, or two rows."""
+    """Two systems under each attack that both have, or two rows."""
     systems = [
         [r for r in own if name in _systems(r)]
         for own, name in zip((ours, theirs), rows, strict=True)
@@ -118,7 +118,7 @@ def _named(
 
 
 def _systems(result: Result) -> set[str]:
-    """What the system of a result may be called, where that is not its specs."""
+    """The names that the system of a result may have, other than its specs."""
     specs = {result.cell.model, result.cell.defense, SEP.join(_cell(result)[:2])}
     parts = [shown(p, getattr(result.cell, p), result.labels) for p in ("model", "defense")]
     return {result.system_name, *parts} - specs
@@ -142,7 +142,7 @@ def _cell(result: Result) -> tuple[str, str, str]:
 
 
 def _name(result: Result, whole: bool = False) -> str:
-    """Model, defense and attack, or their labels; ``whole``: with the corpus, and a seed that is
+    """Model, defense and attack, or their labels; ``whole`` adds the corpus, and the seed if it is
     not 0."""
     return result.name + (_on(result) if whole else "")
 
@@ -153,13 +153,13 @@ def _on(result: Result) -> str:
 
 
 def _names(result: Result, whole: bool) -> tuple[str, str]:
-    """What a row may be called whole: by its labels and by its specs."""
+    """The full names of a row: by its labels and by its specs."""
     specs = SEP.join(_cell(result))
     return _name(result, whole), specs + (_on(result) if whole else "")
 
 
 def _spelled(part: str) -> str:
-    """A part of a row's name as results spell it: without defaults."""
+    """A part of a row's name in the spelling of results: without defaults."""
     for family in (DEFENSES, ATTACKS, MODELS):
         try:
             return str(family.parse(part))
@@ -169,10 +169,10 @@ def _spelled(part: str) -> str:
 
 
 def find_row(results: Sequence[Result], text: str, run: Path) -> Result:
-    """The result that ``text`` names, whole or by a part that only it has.
+    """The result that ``text`` names, by its full name or by a unique part of it.
 
     Raises:
-        MelmoatError: none, or several; says which there are.
+        MelmoatError: no row, or several rows; the message lists them.
     """
     whole = len({_where(r) for r in results}) > 1
     for wanted in (text, SEP.join(map(_spelled, text.split(SEP)))):
@@ -183,5 +183,5 @@ def find_row(results: Sequence[Result], text: str, run: Path) -> Result:
     if len(found) != 1:
         what = "no row" if not found else f"{len(found)} rows"
         known = "\n".join(f"  {_name(r, whole)}" for r in found or results)
-        raise MelmoatError(f"{run}: {what} called {text!r}; there are\n{known}")
+        raise MelmoatError(f"{run}: {what} called {text!r}; the rows are\n{known}")
     return found[0]
