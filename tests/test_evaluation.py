@@ -191,7 +191,9 @@ def test_what_is_no_part_is_told(tmp_path: Path) -> None:
         melmoat.evaluate(defense=Hiss, out=tmp_path)
     with pytest.raises(MelmoatError, match="a float is not a defense"):
         melmoat.evaluate(defense=0.5, out=tmp_path)  # type: ignore[arg-type]
-    with pytest.raises(MelmoatError, match="a Hiss is not an attack: it has no budget, evaluations"):
+    with pytest.raises(
+        MelmoatError, match="a Hiss is not an attack: it has no budget, evaluations"
+    ):
         melmoat.evaluate(attacks=Hiss(), out=tmp_path)  # type: ignore[arg-type]
     with pytest.raises(MelmoatError, match="a Hiss is no recognizer: rate must be"):
         melmoat.evaluate(Hiss(), out=tmp_path)  # type: ignore[arg-type]

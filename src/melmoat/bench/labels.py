@@ -1,8 +1,8 @@
-"""What a cell and its parts are called in tables, where that is not their specs.
+"""Labels: names of a cell and its parts in tables, instead of their specs.
 
-Labels go with a cell: they are kept in ``run.json`` and in summaries, never in a cell's key. A
-label names a part (``model``, ``defense``, ``attack``, ``data``) or ``system``, a model with its
-defense.
+Labels belong to a cell. They are stored in ``run.json`` and in summaries, and are never part of a
+cell's key. A label names a part (``model``, ``defense``, ``attack``, ``data``) or ``system``, a
+model with its defense.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ Labels = Mapping[str, str]
 
 PARTS = ("model", "defense", "attack", "data")
 SEP = " / "  # between the parts of a cell's name
-_BREAKS = ("Cc", "Zl", "Zp")  # of lines, and other characters that steer a terminal
+_BREAKS = ("Cc", "Zl", "Zp")  # line breaks, and control characters
 
 
 def one_line(*texts: str) -> bool:
-    """Whether texts are free of line breaks and of characters that steer a terminal."""
+    """Whether texts have no line breaks and no control characters."""
     return not any(unicodedata.category(c) in _BREAKS for text in texts for c in text)
 
 
 def labels_of(told: Any) -> Labels:
-    """Labels as a file has them, checked.
+    """Labels from a file, checked.
 
     Raises:
-        TypeError: they are no labels.
+        TypeError: they are not labels.
     """
     if not isinstance(told, dict) or not all(isinstance(v, str) and v for v in told.values()):
         raise TypeError(f"labels must be texts by name, got {told!r}")
@@ -43,8 +43,8 @@ def labels_of(told: Any) -> Labels:
 
 
 def shown(part: str, spec: str, labels: Labels | None = None) -> str:
-    """What a part is called: its label, an object's name, a corpus without the folder that it lies
-    in on this machine, or else its spec.
+    """The shown name of a part: its label, the name of an object, a corpus without its parent
+    folders, or else its spec.
 
     >>> shown("defense", "rs"), shown("defense", "rs", {"defense": "RS"})
     ('rs', 'RS')
@@ -70,7 +70,7 @@ def _corpus(spec: str) -> str:
 
 
 def system(model: str, defense: str, labels: Labels | None = None) -> str:
-    """What a model behind a defense is called."""
+    """The name of a model with its defense."""
     own = labels or {}
     names = [shown("model", model, own), shown("defense", defense, own)]
     return own.get("system") or SEP.join(names)
@@ -84,22 +84,22 @@ def heading(model: str, defense: str, labels: Labels | None = None) -> tuple[str
 
 
 def cell_name(cell: Cell, labels: Labels | None = None) -> str:
-    """What a cell is called, without its corpus and seed."""
+    """The name of a cell, without its corpus and seed."""
     return SEP.join(
         [system(cell.model, cell.defense, labels), shown("attack", cell.attack, labels)]
     )
 
 
 def of_suite(named: Mapping[Cell, tuple[str, str]]) -> dict[Cell, Labels]:
-    """The labels of a suite's cells, whose rows and columns have names."""
+    """The labels of a suite's cells: the names of its rows and columns."""
     return {cell: {"system": row, "attack": column} for cell, (row, column) in named.items()}
 
 
 def of_parts(cells: Iterable[Cell], labels: Mapping[str, Mapping[str, str]]) -> dict[Cell, Labels]:
-    """The labels of cells whose parts have names.
+    """The labels of cells from the labels of their parts.
 
     Args:
-        labels: for each part of ``PARTS`` the labels by spec; an empty one is none.
+        labels: for each part of ``PARTS`` the labels by spec; an empty label does not count.
     """
     found: dict[Cell, Labels] = {}
     for cell in cells:

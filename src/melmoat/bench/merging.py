@@ -1,4 +1,4 @@
-"""Runs put together, and cells taken out of one."""
+"""Merges runs, and removes cells from a run."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any
 from melmoat.bench.judge import Row
 from melmoat.bench.store import Store, StoreError, cell_of, locked, write_json, writing
 
-# What may differ between two measurements of one utterance: how long, where, with which commit.
+# Fields that may differ between two measurements of one utterance: time, device, commit.
 _CIRCUMSTANCES = ("seconds", "revision", "device")
 
 
 def merge(into: Path, other: Path) -> int:
-    """Add to a run the rows, audio and labels of another; its own rows stay as they are.
+    """Add the rows, audio and labels of another run to a run; its own rows do not change.
 
     Args:
         into: the folder of a run, or a new one.
 
     Returns:
-        How many rows were added.
+        The number of added rows.
 
     Raises:
-        StoreError: no run; or the two measured an utterance of one cell and came to different rows,
-            and nothing is changed then.
+        StoreError: there is no run; or the two runs have different rows of the same utterance and
+            cell. Then nothing is changed.
     """
     store, theirs = Store(into), _run(other)
     new = {key: _new(store, theirs, key) for key in theirs.keys().values()}
@@ -56,7 +56,7 @@ def remove(folder: Path, keys: Collection[str]) -> None:
     """Delete cells from a run: their rows, failures and audio.
 
     Raises:
-        StoreError: no run, or another process measures one of the cells.
+        StoreError: there is no run, or another process is measuring one of the cells.
     """
     store = _run(folder)
     for key in keys:
@@ -80,13 +80,13 @@ def _run(folder: Path) -> Store:
 
 
 def _call(run: Mapping[str, Any]) -> dict[str, Any]:
-    """What the last call into a run was asked, with what and where."""
+    """The options, versions and machine of the last call into a run."""
     names = ("asked", "versions", "machine", "revision")
     return {name: run[name] for name in names if name in run}
 
 
 def _keyed(store: Store) -> Iterator[dict[str, Any]]:
-    """The cells of a run as its file tells of them, each with its key."""
+    """The cells in a run's file, each with its key."""
     keys = store.keys()
     for told in store.run().get("cells", []):
         if key := keys.get(cell_of(told)):

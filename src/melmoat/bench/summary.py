@@ -1,4 +1,4 @@
-"""The figures of one cell, from its rows alone."""
+"""The rates of one cell, computed from its rows only."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from melmoat.metrics.errors import unit_of
 from melmoat.metrics.intervals import bootstrap, rate
 from melmoat.writing_systems import letters
 
-# What a summary averages over the rows that have it.
+# Fields that a summary averages over the rows that have them.
 FIGURES = ("reached", "snr_db", "audible", "first", "queries", "seconds")
 
 
 def summary_of(cell: Cell, rows: Iterable[Mapping[str, Any]], key: str = "") -> dict[str, Any]:
-    """Figures of one cell, rates in percent with 95 % bootstrap intervals over utterances.
+    """Summary of one cell: rates in percent with 95 % bootstrap intervals over utterances.
 
-    Where most of what is said is written without spaces between words, errors are those in
-    characters: ``headline`` is then ``cer``, which has an interval, and is that of clean speech and
-    that against the target, too.
+    If most of the text is written without spaces between words, errors are counted in characters.
+    ``headline`` is then ``cer``, which has an interval. The rates of clean speech and against the
+    target are then CERs, too.
 
-    ``first``, the steps until an attack first saw its goal reached, is the mean of those that did.
+    ``first``, the steps until an attack first saw its goal reached, is the mean over the attacks
+    that did.
     """
     numbers, unit = _numbers(rows)
 

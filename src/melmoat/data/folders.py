@@ -1,4 +1,4 @@
-"""The audio files of a folder: each file in it is found, passed over with a reason, or a fault."""
+"""The audio files of a folder: each file is audio, skipped with a reason, or an error."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 from melmoat.decoding import SUFFIXES, AudioError, probe
 from melmoat.decoding.engines import Unreadable
 
-MOST = 20  # files passed over that are named
+MOST = 20  # most skipped files that are named
 
 
 @dataclass
 class Found:
-    """What a folder holds.
+    """The contents of a folder.
 
-    A file is audio by its suffix; without one, by what is in it. Links are followed, also to
-    folders, but for those that lead back to where they lie. Hidden files and folders (a leading
-    dot) are passed over.
+    A file is audio by its suffix, or without a suffix by its contents. Links are followed, also to
+    folders, except links back to a folder that contains them. Hidden files and folders (a leading
+    dot) are skipped.
 
     Args:
-        files: audio, sorted; whether it can be read is seen when it is.
-        passed: what is no audio, and why.
-        failed: what should be audio and is none: dead links, folders that cannot be opened.
+        files: audio files, sorted; they may still be unreadable.
+        passed: skipped files, with reasons.
+        failed: errors, with reasons: dead links, folders that cannot be opened.
     """
 
     files: list[Path] = field(default_factory=list)
@@ -33,7 +33,7 @@ class Found:
 
 
 def find(source: Path) -> Found:
-    """The audio files of a folder and those in it; of anything else, itself."""
+    """The audio files in a folder and its subfolders; any other path is returned itself."""
     found = Found()
     if source.is_dir():
         _walk(source, (), found)
@@ -60,7 +60,7 @@ def _walk(folder: Path, above: tuple[Path, ...], found: Found) -> None:
 
 
 def _sort(path: Path, here: tuple[Path, ...], found: Found) -> None:
-    """Say what ``path`` is, a folder with all in it."""
+    """Sort ``path`` into one of the lists; a folder with all its contents."""
     audio = path.suffix.lower() in SUFFIXES
     if path.name.startswith("."):
         found.passed[path] = "hidden"
@@ -85,7 +85,7 @@ def _sort(path: Path, here: tuple[Path, ...], found: Found) -> None:
 
 
 def _sounds(path: Path) -> bool:
-    """Whether a file without a suffix is audio, be it damaged."""
+    """Whether a file without a suffix is audio, even if damaged."""
     try:
         probe(path, str(path))
     except AudioError as error:
@@ -94,19 +94,19 @@ def _sounds(path: Path) -> bool:
 
 
 def utf8(path: Path | str) -> str:
-    """A path as text that can be written, whatever bytes its name is of."""
+    """A path as valid text, for any bytes in its name."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def shown(path: Path | str) -> str:
-    """The same on one line."""
+    """A path as valid text on one line."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode() for c in utf8(path)
     )
 
 
 def passed_over(found: Sequence[Found]) -> list[str]:
-    """What was passed over, in lines: the first ones by name, and how many they are."""
+    """A message about the skipped files, in lines: their number, and the first ones by name."""
     lines = [f"{shown(path)}: {why}" for one in found for path, why in one.passed.items()]
     if not lines:
         return []

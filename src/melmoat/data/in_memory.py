@@ -1,6 +1,6 @@
-"""Speech from memory: kept as files, so that what was measured can be heard, read and gone on with.
+"""Speech from memory. It is written to files, so that a run can be read, played and continued.
 
-An utterance's id has a digest of its samples: other sound under the same text is another corpus.
+An utterance's id has a digest of its samples: different sound with the same text is another corpus.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ def _pair(one: object) -> bool:
 
 
 def keep(given: Any, folder: Path) -> tuple[str, str]:
-    """Write speech into a folder of its own under ``folder``, if it is not there yet.
+    """Write speech into its own folder under ``folder``, if it is not there yet.
 
     Returns:
-        The spec of the corpus, and what to call it.
+        The spec of the corpus, and its name.
 
     Raises:
-        CorpusError: it is neither a CutSet nor pairs, or holds nothing.
-        AudioError: a wave that cannot be speech.
+        CorpusError: it is neither a CutSet nor pairs, or is empty.
+        AudioError: a wave cannot be speech.
     """
     if isinstance(given, CutSet):
         text = "".join(json.dumps(cut.to_dict()) + "\n" for cut in given)
@@ -59,7 +59,7 @@ def keep(given: Any, folder: Path) -> tuple[str, str]:
             "list of pairs (wave, text)"
         )
     if odd := [i for i, one in enumerate(given) if not _pair(one)]:
-        raise CorpusError(f"data: item {odd[0]} is no pair (wave, text)")
+        raise CorpusError(f"data: item {odd[0]} is not a pair (wave, text)")
     waves = [_wave(wave, f"data, item {i}") for i, (wave, _) in enumerate(given)]
     ids = [f"{i:04}-{_digest(wave.tobytes())[:8]}" for i, wave in enumerate(waves)]
     texts = [" ".join(text.split()) for _, text in given]

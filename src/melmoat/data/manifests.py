@@ -1,4 +1,4 @@
-"""Corpora as other toolkits list them: manifests of NeMo, cuts of Lhotse."""
+"""Corpora in the formats of other toolkits: manifests of NeMo, cuts of Lhotse."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def manifest(
 ) -> CutSet:
     """A NeMo manifest: each line is a JSON object with ``audio_filepath`` and ``text``.
 
-    ``offset`` and ``duration``, in seconds, are the part of the file; ``id`` and ``speaker`` are
-    read where they are there. Paths are relative to the manifest, or to the current folder. An
-    utterance without an id is called as its file, and its part. The rest is as with tsv.
+    ``offset`` and ``duration``, in seconds, select a part of the file. ``id`` and ``speaker`` are
+    optional. Paths are relative to the manifest, or to the current folder. Without an id, an
+    utterance is named after its file and part. Other options are as for tsv.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
@@ -74,12 +74,12 @@ def lhotse(
     """Lhotse cuts, such as ``cuts.jsonl.gz``.
 
     Each cut names its part and channel of a recording. Paths are relative to the file, or to the
-    current folder. Cuts that are mixed, padded, without a text or with several are named as
-    unusable. The rest is as with tsv.
+    current folder. Cuts that are mixed, padded, without a text or with several texts are reported
+    as unusable. Other options are as for tsv.
     """
     try:
         cuts = load_manifest(path)
-    except Exception as error:  # what a reader of many formats raises is anything
+    except Exception as error:  # a reader of many formats may raise anything
         raise CorpusError(f"{path}: not cuts of Lhotse ({error})") from error
     if not isinstance(cuts, CutSet):
         raise CorpusError(f"{path}: {type(cuts).__name__}, where cuts of Lhotse are expected")
@@ -87,7 +87,7 @@ def lhotse(
 
 
 def entries_of(cuts: CutSet, path: Path) -> list[Entry]:
-    """Cuts of Lhotse as they are listed at ``path``."""
+    """Entries from the cuts of Lhotse in the file ``path``."""
     return [_entry(cut, f"cut {i}", path) for i, cut in enumerate(cuts, 1)]
 
 
@@ -110,7 +110,7 @@ def _entry(cut: Any, where: str, path: Path) -> Entry:
 
 
 def _odd(cut: Any) -> str:
-    """Why the sound of a cut is more than a part of one file."""
+    """The reason if the sound of a cut is not a part of one file; otherwise empty."""
     if not isinstance(cut, MonoCut):
         return f"a {type(cut).__name__}; only cuts of one recording and one channel are read"
     if len(cut.supervisions) != 1:
@@ -121,10 +121,10 @@ def _odd(cut: Any) -> str:
     if cut.supervisions[0].text is None:
         return "no text"
     if cut.recording is None:
-        return "no recording, features alone"
+        return "features only, no recording"
     if cut.recording.transforms:
-        return "its recording is to be transformed; save it as a file first"
+        return "its recording has transforms; save it as a file first"
     sources = [one for one in cut.recording.sources if cut.channel in one.channels]
     if len(sources) != 1 or sources[0].type != "file":
-        return "its recording is no file"
+        return "its recording is not a file"
     return ""

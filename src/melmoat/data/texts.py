@@ -1,4 +1,4 @@
-"""Corpora that are a folder: audio files with their texts beside them."""
+"""Corpora in a folder: audio files with their texts beside them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from melmoat.data.entries import CorpusError, Entry, cuts_of
 from melmoat.data.folders import Found, find
 from melmoat.facts import Origin, rests_on
 
-TEXTS = (".txt", ".lab")  # suffixes of a text, the first one that is there
+TEXTS = (".txt", ".lab")  # suffixes of a text file; the first existing one is used
 
 
 def origin(args: Mapping[str, Any]) -> Origin:
-    """What such a corpus depends on: its files' names and texts, as a digest."""
+    """The dependencies of such a corpus: a digest of its files' names and texts."""
     path: Path = args["path"]
     digest = hashlib.sha256()
     for file in (find(path) if path.is_dir() else Found()).files:
@@ -30,8 +30,8 @@ def origin(args: Mapping[str, Any]) -> Origin:
 def folder(path: Path, shortest: float = 0.0, longest: float = 0.0, channel: str = "mix") -> CutSet:
     """A folder of audio files with a text beside each: ``a.wav``, ``a.txt`` (or ``.lab``).
 
-    Folders in it are read too. An utterance is called as its file, without the suffix; who speaks
-    is not known. Audio without a text is named as unusable. The rest is as with tsv.
+    Subfolders are read too. An utterance is named after its file, without the suffix. Speakers are
+    unknown. Audio without a text is reported as unusable. Other options are as for tsv.
     """
     if not path.is_dir():
         raise CorpusError(f"{path}: no such folder")

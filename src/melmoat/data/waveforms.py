@@ -1,4 +1,4 @@
-"""The sound of cuts."""
+"""The audio of cuts."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from melmoat.decoding import Channel, Decoded
 
 
 def recording(cut: MonoCut, rate: int = RATE) -> Recording:
-    """The sound of ``cut`` by :func:`melmoat.audio.read`: its file, or its part of that.
+    """The audio of ``cut``, read by :func:`melmoat.audio.read`: its file, or its part of the file.
 
     Raises:
-        AudioError: as there; names the utterance.
+        AudioError: as there; the message names the utterance.
     """
     if reason := fault(cut):
         raise AudioError(f"{cut.id}: {reason}")
@@ -35,7 +35,7 @@ def recording(cut: MonoCut, rate: int = RATE) -> Recording:
 
 
 def read(cuts: Iterable[MonoCut], rate: int = RATE) -> Audio:
-    """The sound of ``cuts`` as one batch; see :func:`recording`."""
+    """The audio of ``cuts`` as one batch; see :func:`recording`."""
     return Audio.of([recording(cut, rate).audio.wav[0] for cut in cuts], rate)
 
 

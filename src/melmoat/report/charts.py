@@ -16,7 +16,7 @@ COLORS = 6
 
 @dataclass(frozen=True)
 class Point:
-    """``up`` and ``across`` are intervals of ``y`` and ``x``; ``label`` shows when pointed at."""
+    """A point. ``up`` and ``across`` are intervals of ``y`` and ``x``; ``label`` is its tooltip."""
 
     x: float
     y: float
@@ -27,7 +27,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """Points of one name, joined by a line or not."""
+    """Points of one name, with or without a line between them."""
 
     name: str
     points: Sequence[Point]
@@ -44,7 +44,7 @@ class Axis:
     ticks: Sequence[tuple[float, str]] = field(default_factory=tuple)
 
     def at(self, value: float, length: float) -> float:
-        """Where ``value`` lies, of ``length``."""
+        """The position of ``value`` on an axis of this ``length``."""
         return (value - self.start) / (self.end - self.start) * length
 
 
@@ -57,7 +57,7 @@ def rates(title: str, values: Sequence[float]) -> Axis:
 
 
 def chart(title: str, about: str, series: Sequence[Series], x: Axis, y: Axis) -> Markup:
-    """Draw ``series``; ``title`` and ``about`` are read to those who do not see it."""
+    """Draw ``series``; ``title`` and ``about`` are for screen readers."""
     wide, high = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
     def px(value: float) -> float:

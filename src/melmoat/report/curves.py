@@ -1,4 +1,4 @@
-"""What a page draws: WER against SNR, and clean speech against the worst case."""
+"""The charts of a page: WER against SNR, and clean speech against the worst case."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def drawings(systems: Sequence[System]) -> tuple[Drawn, ...]:
 
 
 def trade_off(systems: Sequence[System]) -> Drawn | None:
-    """Clean speech against the worst case; None where no system has both."""
+    """Clean speech against the worst case; None if no system has both."""
     series = []
     for s in systems:
         if s.benign is None or s.worst is None:

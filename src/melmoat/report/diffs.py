@@ -1,4 +1,4 @@
-"""What was heard instead of what was said, word by word."""
+"""Differences between the reference and the transcript, word by word."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from melmoat.writing_systems import unspaced
 
 
 class Piece(NamedTuple):
-    """Words that agree (``said == heard``), were left out, put in, or replaced."""
+    """Words that agree (``said == heard``), were deleted, inserted, or replaced."""
 
     said: str
     heard: str
@@ -38,7 +38,7 @@ def text_diff(reference: str, hypothesis: str) -> list[Piece]:
 
 
 def word_diff(reference: str, hypothesis: str) -> list[Piece]:
-    """An alignment with the fewest edits, in the order of the words.
+    """The alignment with the fewest edits, in the order of the words.
 
     >>> [tuple(p) for p in word_diff("GO TO ENTER SIX", "GO SIX")]
     [('GO', 'GO'), ('TO ENTER', ''), ('SIX', 'SIX')]

@@ -1,4 +1,4 @@
-"""A run in one line for each system: clean speech, worst case, place, verdict."""
+"""A run in one line per system: clean speech, worst case, place, verdict."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class System:
     """One recognizer behind one defense on one corpus.
 
     Attributes:
-        benign: without an attack; None where nothing was measured.
+        benign: the result without an attack; None if it was not measured.
         attacked: every other untargeted result that has rows.
-        targeted: the results of targeted attacks, whose WER says little of a system's worst case.
-        audited: what the audit found, of recognizers without a defense too.
+        targeted: the results of targeted attacks, whose WER says little about the worst case.
+        audited: the findings of the audit, also for recognizers without a defense.
     """
 
     model: str
@@ -37,7 +37,7 @@ class System:
 
     @property
     def name(self) -> str:
-        """What the model and the defense are called."""
+        """The name of the model and the defense."""
         return system(self.model, self.defense, self.audited.labels)
 
     @property
@@ -47,17 +47,17 @@ class System:
 
     @property
     def data_name(self) -> str:
-        """What the corpus is called."""
+        """The name of the corpus."""
         return self.audited.data_name
 
     @property
     def tried(self) -> list[Result]:
-        """The results of attacks. Noise is a control: who met nothing else was not attacked."""
+        """The results of attacks. Noise is only a control and does not count as an attack."""
         return [r for r in self.attacked if setting(r.cell.attack).access != "control"]
 
     @property
     def worst(self) -> Result | None:
-        """The strongest attack; None where nothing was attacked."""
+        """The result of the strongest attack; None if there was no attack."""
         return strongest(self.tried)
 
     @property
@@ -67,7 +67,7 @@ class System:
 
 
 def systems(results: Sequence[Result], audited: Sequence[Audited]) -> list[System]:
-    """The systems of a run, in its order, each of which was ``audited``."""
+    """The systems of a run, in its order. Each one has an entry in ``audited``."""
     verdicts = {(a.model, a.defense, a.data, a.seed): a for a in audited}
     found = []
     for place in dict.fromkeys(r.system for r in results):
@@ -80,7 +80,7 @@ def systems(results: Sequence[Result], audited: Sequence[Audited]) -> list[Syste
 
 
 def _unattacked(own: Sequence[Result]) -> Result | None:
-    """What attacked rows say of the speech before their attack."""
+    """The benign result, from the benign transcripts in attacked rows."""
     if not own:
         return None
     most = max(own, key=lambda r: len(r.rows))
@@ -97,8 +97,8 @@ def _unattacked(own: Sequence[Result]) -> Result | None:
 
 
 def strongest(pool: Sequence[Result], most: int = 0) -> Result | None:
-    """The result of the highest error rate, among those that have most utterances (at least
-    ``most``, if any do): what few utterances show cannot be compared."""
+    """The result with the highest error rate among those with the most utterances (at least
+    ``most``, if there are any): results on few utterances cannot be compared."""
     full = max([most, *(len(r.rows) for r in pool)])
     whole = [r for r in pool if len(r.rows) == full] or pool
     return max(whole, key=lambda r: r.error_rate or 0.0, default=None)
@@ -107,10 +107,11 @@ def strongest(pool: Sequence[Result], most: int = 0) -> Result | None:
 def ranked(
     pools: Sequence[tuple[System, Sequence[Result]]], most: int
 ) -> list[tuple[int, int] | None]:
-    """The places of systems by the strongest of the attacks that all of them met.
+    """The places of systems by the strongest of the attacks that all of them have.
 
-    Of the same attack through several gradients the one that breaks most counts.
-    Those that are suspect, or have no attack on ``most`` utterances, have none and ask for none.
+    If the same attack was run with several gradients, the strongest one counts. Systems that are
+    suspect, or have no attack on ``most`` utterances, have no place and do not limit the common
+    attacks.
     """
     whole = []
     for s, pool in pools:
@@ -123,10 +124,10 @@ def ranked(
 
 
 def places(intervals: Sequence[Interval | None]) -> list[tuple[int, int] | None]:
-    """Best and worst place that each row may have, given its interval; lower is better.
+    """Best and worst possible place of each row, given its interval; lower is better.
 
-    Rows whose intervals overlap are not told apart: only a row that lies wholly below counts as
-    better. None where there is no interval.
+    Rows whose intervals overlap are not told apart. A row is better only if its interval lies
+    completely below. None if there is no interval.
 
     >>> places([(1, 2), (3, 5), (4, 6), None])
     [(1, 1), (2, 3), (2, 3), None]
@@ -144,7 +145,7 @@ def places(intervals: Sequence[Interval | None]) -> list[tuple[int, int] | None]
 
 
 def place_text(place: tuple[int, int] | None) -> str:
-    """A place as it is printed.
+    """A place for printing.
 
     >>> place_text((2, 3)), place_text((1, 1)), place_text(None)
     ('2 to 3', '1', '-')
@@ -155,13 +156,13 @@ def place_text(place: tuple[int, int] | None) -> str:
 
 
 def metrics(results: Iterable[Result]) -> str:
-    """What the rates of ``results`` are: WER, CER, or both."""
+    """The names of the rates in ``results``: WER, CER, or both."""
     return " / ".join(dict.fromkeys(r.metric for r in results)) or "WER"
 
 
 def wer_text(result: Result | None, most: int = 0) -> str:
-    """Error rate with its interval over utterances, that of a targeted attack against its
-    target, and the number of utterances where it is below ``most``."""
+    """Error rate with its interval over utterances. A targeted attack also has the rate against its
+    target. The number of utterances is added if it is below ``most``."""
     if result is None:
         return "-"
     more = ""
@@ -173,7 +174,7 @@ def wer_text(result: Result | None, most: int = 0) -> str:
 
 
 def by_speaker(result: Result | None) -> tuple[Interval, int] | None:
-    """The interval of a WER over speakers and their number; None where they are few or unknown."""
+    """The interval of a WER over speakers, and their number; None if they are few or unknown."""
     if result is None:
         return None
     known = speakers_of(result.cell.data, result.rows)

@@ -1,4 +1,4 @@
-"""A run's figures and audio for other programs: CSV, LaTeX, Markdown, a manifest of audio."""
+"""Exports the rates and audio of a run: CSV, LaTeX, Markdown, a manifest of audio."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LATEX = {c: rf"\{c}" for c in "&%$#_{}"} | {
 
 
 def flat(summary: Summary) -> list[dict[str, Any]]:
-    """One object a cell without anything nested: what it is called, then its specs and figures."""
+    """One flat object per cell: its names, then its specs and rates."""
     return [_names(cell) | {k: v for k, v in cell.items() if k != "labels"} for cell in summary]
 
 
@@ -35,7 +35,7 @@ def _names(cell: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def csv_text(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Objects as CSV; columns in the order in which they are first met, nothing for None."""
+    """Objects as CSV; columns in the order of first appearance, None as an empty field."""
     out = io.StringIO()
     fields = list(dict.fromkeys(name for line in lines for name in line))
     writer = csv.DictWriter(out, fields, restval="", lineterminator="\n")
@@ -45,7 +45,7 @@ def csv_text(lines: Sequence[Mapping[str, Any]]) -> str:
 
 
 def markdown(summary: Summary) -> str:
-    """One table for each corpus and seed: systems down, attacks across, error rates with their 95 %
+    """One table per corpus and seed: systems down, attacks across, error rates with their 95 %
     intervals."""
     parts = []
     for heading, heads, lines in _grids(summary):
@@ -81,7 +81,7 @@ def latex(summary: Summary) -> str:
 
 
 def _grids(summary: Summary) -> Iterable[tuple[str, list[str], list[list[str]]]]:
-    """Title, heads and lines of each table, as text."""
+    """Title, column heads and lines of each table, as text."""
     for group in dict.fromkeys((c["data"], c["seed"]) for c in summary):
         cells = [c for c in summary if (c["data"], c["seed"]) == group]
         attacks = list(dict.fromkeys(c["attack"] for c in cells))
@@ -109,17 +109,17 @@ def _tex(text: str) -> str:
 
 
 def write_audio(folder: Path, results: Iterable[Result], out: Path) -> tuple[Path, int]:
-    """Copy a run's adversarial audio, with a manifest of a JSON object a line.
+    """Copy a run's adversarial audio, with a manifest of one JSON object per line.
 
-    Each line has ``audio_filepath``, relative to the manifest, and ``text``, what was said: what
-    NeMo's manifests have, which ``manifest:PATH`` and other tools read. ``id`` is the cell's and
-    the utterance's; the row's other fields and the cell's specs follow.
+    Each line has ``audio_filepath``, relative to the manifest, and ``text``, the reference. This is
+    the format of NeMo, which ``manifest:PATH`` and other tools read. ``id`` names the cell and the
+    utterance. The row's other fields and the cell's specs follow.
 
     Returns:
-        The manifest, and how many recordings it lists.
+        The manifest, and the number of recordings in it.
 
     Raises:
-        StoreError: the run kept no audio, or nothing can be written.
+        StoreError: the run has no audio, or the files cannot be written.
     """
     lines = []
     for result in results:
@@ -148,7 +148,8 @@ def write_audio(folder: Path, results: Iterable[Result], out: Path) -> tuple[Pat
             )
     if not lines:
         raise StoreError(
-            f"{folder}: no audio was kept; `melmoat bench --save-audio` keeps it, in another folder"
+            f"{folder}: the run has no audio; `melmoat bench --save-audio` with another folder "
+            "keeps it"
         )
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     write_text(out / "manifest.jsonl", text)

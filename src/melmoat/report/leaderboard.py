@@ -1,8 +1,8 @@
 """Many runs as one table: each system's worst case over the attacks at some levels.
 
-In the manner of RobustBench (Croce et al. 2021): a row is a system, its number is what the
-strongest attack of those tried makes of it, and the page is rendered from the runs' files alone.
-The audit's verdict stands beside the number; a suspect or unfinished row has no place.
+In the style of RobustBench (Croce et al. 2021): a row is a system, and its number is its error rate
+under the strongest attack that was tried. The page is rendered from the files of the runs only. The
+audit's verdict is beside the number. A suspect or unfinished row has no place.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from melmoat.report.digest import System, metrics, place_text, ranked, strongest
 from melmoat.report.page import shell, templates
 
 LEVELS = (20.0, 30.0)  # dB of SNR
-NEAR = 5.0  # a column stands for a level that is no further from it, in dB
-SAME = 0.75  # attacks this close in dB stand in one column
+NEAR = 5.0  # largest distance of a column from its level, in dB
+SAME = 0.75  # attacks this close in dB share a column
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line: ``worst`` has the strongest result of each column, or None."""
+    """One line. ``worst`` has the strongest result of each column, or None."""
 
     system: System
     worst: tuple[Result | None, ...]
@@ -37,7 +37,7 @@ class Entry:
 
     @property
     def verdict(self) -> str:
-        """The audit's, with what it rests on."""
+        """The verdict of the audit, with its reasons."""
         audited = self.system.audited
         signs = [f.check for f in audited.findings if f.status == "sign"]
         lacking = sum(f.status in ("missing", "open") for f in audited.findings)
@@ -51,8 +51,8 @@ class Board:
     """The systems measured on one corpus with one seed.
 
     Attributes:
-        metric: of its rates: WER, or CER where the texts have no spaces between words.
-        columns: for each of ``LEVELS``, the level that stands for it; None where there is none.
+        metric: the rate: WER, or CER if the texts have no spaces between words.
+        columns: for each of ``LEVELS``, the measured level nearest to it; None if there is none.
     """
 
     data: str
@@ -64,12 +64,12 @@ class Board:
 
     @property
     def data_name(self) -> str:
-        """What the corpus is called."""
+        """The name of the corpus."""
         return self.entries[0].system.data_name
 
 
 def boards(results: Sequence[Result]) -> list[Board]:
-    """One board for each corpus and seed, the largest first."""
+    """One board per corpus and seed, the largest first."""
     found = merged(systems(results, audit(results, bare=True)))
     made = [
         _board([s for s in found if (s.data, s.seed) == place])
@@ -79,10 +79,10 @@ def boards(results: Sequence[Result]) -> list[Board]:
 
 
 def merged(found: Sequence[System]) -> list[System]:
-    """Systems that differ only in the gradient that attackers were given, as one.
+    """Merge systems that differ only in the attacker's gradient.
 
-    Whoever attacks a defense through another gradient attacks the same defense. The verdict is that
-    of the row with the exact gradient.
+    An attack with another gradient is still an attack on the same defense. The verdict is that of
+    the row with the exact gradient.
     """
     groups: dict[tuple[str, str, str, int], list[System]] = {}
     for s in found:
@@ -97,7 +97,7 @@ def merged(found: Sequence[System]) -> list[System]:
 
 
 def level(result: Result) -> float | None:
-    """The SNR in dB that an attack was allowed, or else the mean of what it used."""
+    """The SNR in dB of an attack's budget, or else its mean measured SNR."""
     budget = setting(result.cell.attack).budget
     return budget.db if isinstance(budget, SNR | LinfSNR) else result.snr_db
 
@@ -125,23 +125,23 @@ def _board(found: Sequence[System]) -> Board:
 
 
 def _near(tried: Sequence[Result], column: float | None) -> list[Result]:
-    """The attacks that stand in a column."""
+    """The attacks in a column."""
     if column is None:
         return []
     return [r for r in tried if (v := level(r)) is not None and abs(v - column) <= SAME]
 
 
 def _order(entry: Entry) -> tuple[bool, bool, float]:
-    """Ranked ones first, then the others, then what was not attacked."""
+    """Ranked systems first, then the others, then systems without an attack."""
     worst = entry.worst[0]
     return worst is None, entry.system.suspect, (worst.error_rate if worst else None) or 0.0
 
 
 def write_leaderboard(results: Path, out: Path) -> list[Path]:
-    """Render the runs that lie in ``results`` to ``out`` with the suffixes .md and .html.
+    """Render the runs in ``results`` to ``out`` with the suffixes .md and .html.
 
     Raises:
-        MelmoatError: no runs there.
+        MelmoatError: there are no runs.
     """
     runs = sorted(path.parent for path in results.glob("*/run.json"))
     if not runs:

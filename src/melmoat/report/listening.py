@@ -1,4 +1,4 @@
-"""Audio that a run kept, as it is embedded in a page: players and spectrograms."""
+"""Embeds the saved audio of a run in a page: players and spectrograms."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from melmoat.errors import MelmoatError
 from melmoat.vocoders.mel import LAB_MEL, MelSpec
 
 KINDS = ("clean", "adversarial", "defended")
-DECADES = 4.0  # of magnitude that a spectrogram shows
-# Dark violet to pale yellow, evenly lighter throughout.
+DECADES = 4.0  # range of magnitude in a spectrogram
+# Dark violet to pale yellow, with evenly rising lightness.
 _COLORS = (
     (0, 0, 4),
     (59, 15, 112),
@@ -35,7 +35,7 @@ _COLORS = (
 
 @dataclass(frozen=True)
 class Clip:
-    """One player: what it plays and its picture, as data URIs."""
+    """One player: its sound and its picture, as data URIs."""
 
     kind: str
     audio: str
@@ -45,8 +45,8 @@ class Clip:
 
 @dataclass(frozen=True)
 class Heard:
-    """The players of one utterance of one cell; ``gain_db`` is how much louder its perturbation
-    alone is played."""
+    """The players of one utterance of one cell. ``gain_db`` is the gain of the player that plays
+    the perturbation alone."""
 
     result: Result
     utterance: str
@@ -71,10 +71,10 @@ def listen(folder: Path, results: Sequence[Result], megabytes: float) -> tuple[l
     """Embed what fits.
 
     Args:
-        megabytes: most that the data URIs take together.
+        megabytes: total size limit of the data URIs.
 
     Returns:
-        What is embedded, cell by cell, and how many utterances with audio were left out.
+        The players, cell by cell, and the number of utterances with audio that were left out.
     """
     files = kept(folder, results)
     taken: list[Heard] = []
@@ -153,7 +153,8 @@ def spectrogram(audio: Audio, top: float) -> bytes:
 
 
 def png(image: NDArray[np.uint8]) -> bytes:
-    """A picture of one byte a pixel, coloured from dark to light. Shape: ``[rows, columns]``."""
+    """A picture with one byte per pixel, coloured from dark to light. Shape: ``[rows,
+    columns]``."""
     rows, columns = image.shape
     scale = np.linspace(0, 1, len(_COLORS))
     palette = [

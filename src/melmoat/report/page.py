@@ -1,8 +1,8 @@
 """A run as one self-contained HTML page, and as Markdown.
 
-The page asks the network for nothing, and its content security policy forbids it to: pictures and
-sound are in it, and of scripts only its own one runs. Everything from a run (names, transcripts,
-errors) is text that somebody else may have written, and is escaped.
+The page loads nothing from the network, and its content security policy forbids it. Pictures and
+sound are embedded, and only the page's own script may run. Everything from a run (names,
+transcripts, errors) may come from anyone, so it is escaped.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ MARKS |= {"suspect": "✗", "incomplete": "?", "no sign found": "✓"}
 
 @dataclass(frozen=True)
 class Options:
-    """What a page may hold.
+    """Limits of a page.
 
     Args:
-        megabytes: most that embedded audio and spectrograms take.
-        rows: most rows in the table of utterances, as many of each cell.
+        megabytes: size limit of embedded audio and spectrograms.
+        rows: most rows in the table of utterances, equally many for each cell.
     """
 
     megabytes: float = 12.0
@@ -62,7 +62,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Line:
-    """One system in a table: all text."""
+    """One system in a table, as text."""
 
     system: System
     benign: str
@@ -87,13 +87,13 @@ class Table:
 
 
 def write_report(folder: Path, options: Options = Options()) -> tuple[Path, Path, int]:
-    """Render ``report.html`` and ``report.md`` from a run's folder, into it.
+    """Render ``report.html`` and ``report.md`` into a run's folder.
 
     Returns:
-        The two files, and how many utterances with audio did not fit.
+        The two files, and the number of utterances with audio that did not fit.
 
     Raises:
-        StoreError: no run, or nowhere to write.
+        StoreError: there is no run, or the files cannot be written.
     """
     page, text, left_out = render(folder, options)
     paths = folder / "report.html", folder / "report.md"
@@ -103,7 +103,7 @@ def write_report(folder: Path, options: Options = Options()) -> tuple[Path, Path
 
 
 def render(folder: Path, options: Options = Options()) -> tuple[str, str, int]:
-    """HTML, Markdown, and how many utterances with audio were left out."""
+    """HTML, Markdown, and the number of utterances with audio that were left out."""
     results = read_results(folder)
     everything = audit(results, bare=True)
     audited = [row for row in everything if row.defense != "none"]
@@ -141,7 +141,7 @@ def render(folder: Path, options: Options = Options()) -> tuple[str, str, int]:
 
 
 def shell() -> dict[str, object]:
-    """What every page has: its style, its script, and the hash by which that may run."""
+    """The frame of every page: its style, its script, and the hash that allows the script."""
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     return {
         "style": Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
@@ -151,7 +151,7 @@ def shell() -> dict[str, object]:
 
 
 def tables(found: Sequence[System]) -> list[Table]:
-    """One table for each corpus and seed."""
+    """One table per corpus and seed."""
     made = []
     for data, seed in dict.fromkeys((s.data, s.seed) for s in found):
         here = [s for s in found if (s.data, s.seed) == (data, seed)]
@@ -191,17 +191,17 @@ def commands(
     limits: Mapping[Cell, int],
     folder: Path,
 ) -> list[str]:
-    """Commands that measure the same cells again, one for each system and limit.
+    """Commands that measure the same cells again, one per system and limit.
 
-    Other options are those of the last call into the folder. Where a run of an earlier version does
-    not say a cell's limit, it is the largest number of rows that its system has.
+    Other options are those of the last call into the folder. Runs of earlier versions do not state
+    a cell's limit. For these it is the largest number of rows of the system.
     """
     kept = [
         f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}")
         for name in ("batch", "seconds", "save_audio")
         if type(value := asked.get(name)) in (bool, int, float) and value
     ]
-    spread = asked.get("choose", "spread") == "spread"  # which earlier versions always did
+    spread = asked.get("choose", "spread") == "spread"  # earlier versions always did this
     if (device := asked.get("device", CPU)) != CPU:
         kept.append(f"--device {shlex.quote(str(device))}")
     groups: dict[tuple[Any, ...], list[Result]] = {}
@@ -222,17 +222,18 @@ def commands(
 
 
 def called(folder: Path) -> str:
-    """A run's folder for a command: as it was given, but not where on this machine it lies."""
+    """A run's folder for a command: a relative path as it is, an absolute one without its
+    parents."""
     return shlex.quote(str(folder) if not folder.is_absolute() else folder.name or str(folder))
 
 
 def name(result: Result) -> str:
-    """A system as the page names it."""
+    """The name of a system on the page."""
     return result.system_name
 
 
 def md(text: object) -> str:
-    """Text that Markdown shows as it is, in one line of a table too.
+    """Text that Markdown shows unchanged, also in a table.
 
     >>> md("a|b <script> [x](y)")
     'a\\\\|b &lt;script&gt; \\\\[x\\\\](y)'
@@ -248,7 +249,7 @@ def number(value: float | None, digits: int = 1) -> str:
 
 @lru_cache(maxsize=1)
 def templates() -> tuple[Environment, Environment]:
-    """Where templates come from: for HTML, which escapes everything, and for Markdown."""
+    """The template environments: for HTML, which escapes everything, and for Markdown."""
     found = []
     for escaped in (True, False):
         made = Environment(

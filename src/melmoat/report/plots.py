@@ -20,7 +20,7 @@ COLORS = ("#0b6e99", "#c4421a", "#4b8b3b", "#7a5195", "#8a6d00", "#555555")
 
 @contextmanager
 def figure(path: Path, width: float, height: float, columns: int = 1) -> Iterator[Sequence[Axes]]:
-    """Axes to draw on, in a row; written to ``path`` (its suffix is the format) at the end.
+    """Axes in a row to draw on. At the end they are written to ``path``; its suffix is the format.
 
     Raises:
         MelmoatError: matplotlib is not installed.
@@ -75,18 +75,18 @@ def spectrograms(path: Path, named: Mapping[str, Audio], mel: MelSpec = LAB_MEL)
 
 
 def kept_audio(path: Path, folder: Path) -> None:
-    """Spectrograms of the first utterance whose clean, adversarial and defended audio a run kept.
+    """Spectrograms of the first utterance with saved clean, adversarial and defended audio.
 
     Args:
         path: where to write.
         folder: the cell's folder of audio.
 
     Raises:
-        MelmoatError: there is none, or matplotlib is not installed.
+        MelmoatError: there is no such utterance, or matplotlib is not installed.
     """
     files = sorted(folder.glob("*.clean.flac"))
     if not files:
-        raise MelmoatError(f"{folder}: the run kept no audio")
+        raise MelmoatError(f"{folder}: the run has no audio")
     name = files[0].name.removesuffix(".clean.flac")
     kinds = ("clean", "adversarial", "defended")
     spectrograms(path, {kind: load(folder / f"{name}.{kind}.flac") for kind in kinds})
@@ -104,7 +104,7 @@ def curves(path: Path, named: Mapping[str, Curve]) -> None:
 
 
 def trade_off(path: Path, series: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Benign against adversarial WER with their intervals, a line for each series.
+    """Benign against adversarial WER with their intervals, one line per series.
 
     Args:
         path: where to write.

@@ -1,4 +1,4 @@
-"""The form of what is answered: errors as OpenAI's interface has them, and its events."""
+"""The form of answers: errors and events as in OpenAI's interface."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 LEFT = 499  # as nginx counts clients that did not wait for their answer
-LONGEST = 600  # seconds; nobody is told to stay away longer
+LONGEST = 600  # seconds; largest Retry-After
 
 
 class Refusal(HTTPException):
     """A request that is not served.
 
     Args:
-        status: of the answer.
+        status: status of the answer.
         message: what was expected, what came, what to do.
-        param: the field at fault.
+        param: the faulty field.
         code: a word for programs, such as ``model_not_found``.
     """
 
@@ -35,7 +35,7 @@ class Refusal(HTTPException):
         self.param, self.code = param, code
 
     def answer(self) -> Response:
-        """What the client gets."""
+        """The answer to the client."""
         return told(
             str(self.detail), self.status_code, dict(self.headers or {}), self.param, self.code
         )
@@ -63,7 +63,7 @@ def told(
 
 
 def events(text: str, headers: Mapping[str, str]) -> Response:
-    """The transcript as server-sent events: all of it in one delta, then the end."""
+    """The transcript as server-sent events: one delta with the whole text, then the end."""
     sent = [
         {"type": "transcript.text.delta", "delta": text},
         {"type": "transcript.text.done", "text": text},

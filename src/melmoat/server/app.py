@@ -1,9 +1,9 @@
 """The routes.
 
-- ``POST /defend``: a recording in, the same through the defense out.
-- ``POST /v1/audio/transcriptions``: a recording in, its transcript out. It is OpenAI's interface,
-  so that a client of that one needs only another address.
-- ``GET /v1/models``, ``GET /health``: what is served. ``GET /metrics``: figures for Prometheus.
+- ``POST /defend``: a recording in, the defended recording out.
+- ``POST /v1/audio/transcriptions``: a recording in, its transcript out. It follows OpenAI's
+interface, so an OpenAI client only needs another address.
+- ``GET /v1/models``, ``GET /health``: what is served. ``GET /metrics``: metrics for Prometheus.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from melmoat.server.service import Service
 TYPES = {"wav": "audio/wav", "flac": "audio/flac"}
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
 ROUTES = {"/defend", TRANSCRIPTIONS, "/v1/models", "/health", "/metrics"}
-NOTE = "X-Melmoat-Note"  # what is odd about the recording
+NOTE = "X-Melmoat-Note"  # notes about the recording
 
 
 def create_app(
@@ -48,18 +48,18 @@ def create_app(
     hosts: Collection[str] = (),
     language: str | None = None,
 ) -> FastAPI:
-    """The application, with everything loaded, and run once on noise.
+    """Make the application: everything is loaded, and has run once on noise.
 
     Args:
         defense: spec of the defense.
         model: spec of the recognizer behind it; without one, only ``/defend`` is served.
-        device: where it is computed, such as ``cuda``.
-        hosts: names of the server that requests may call it by; none: any.
-        language: that clients may name; by default that of ``model``'s spec, or English.
+        device: device to compute on, such as ``cuda``.
+        hosts: host names that requests may use; empty allows any.
+        language: language that clients may name; by default that of ``model``'s spec, or English.
 
     Raises:
-        MelmoatError: an unknown spec or device, missing weights; without a model, a defense that is
-            no function of audio (such as ``rs``).
+        MelmoatError: a spec or device is unknown, weights are missing, or there is no model and the
+            defense is not a function of audio (such as ``rs``).
     """
     limits, figures = limits or Limits(), Figures()
     service = Service(defense, model, limits, figures, device)
@@ -100,14 +100,14 @@ def create_app(
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        """Figures for Prometheus."""
+        """Metrics for Prometheus."""
         return PlainTextResponse(figures.text())
 
     if defending := service.defend:
 
         @app.post("/defend")
         async def defend(request: Request) -> Response:
-            """The recording through the defense: mono, 16 bits, of the same duration."""
+            """The defended recording: mono, 16 bits, of the same duration."""
             async with intake.form(request) as form:
                 kind = kind_asked(form)
                 with places.one():
@@ -119,7 +119,7 @@ def create_app(
             return Response(body, media_type=TYPES[kind], headers=_noting(notes))
 
     else:
-        _absent(app, "/defend", f"{defense} is no function of audio; ask for transcripts")
+        _absent(app, "/defend", f"{defense} is not a function of audio; ask for transcripts")
 
     if (transcribing := service.transcribe) and model:
         own = MODELS.parse(model).args.get("language")
@@ -134,7 +134,7 @@ def create_app(
 
         @app.post(TRANSCRIPTIONS)
         async def transcribe(request: Request) -> Response:
-            """What the defended recognizer hears."""
+            """The transcript of the defended recognizer."""
             async with intake.form(request) as form:
                 asked = transcript_asked(form, served)
                 with places.one():
@@ -162,7 +162,7 @@ def _absent(app: FastAPI, route: str, why: str) -> None:
 
 
 async def _refused(_: Request, error: Exception) -> Response:
-    """422 is the recording's fault."""
+    """422: the recording is at fault."""
     if isinstance(error, Refusal):
         return error.answer()
     if isinstance(error, HTTPException):

@@ -1,10 +1,10 @@
-"""Connections: how many there are, and how long each may wait for its client.
+"""Limits on connections: their number, and how long each may wait for its client.
 
-uvicorn closes a connection that is idle between two requests, and that is its only deadline. Here a
-connection waits for its client in three ways, each with a deadline: for the head of a request, for
-its body, and for the client to read the answer. Where there is no room for a new connection, the
-one that has waited longest gives way, of the address that has most. So sockets that send nothing
-keep nobody out, and a request that is being worked on is never cut off.
+uvicorn closes a connection that is idle between two requests; it has no other deadline. Here a
+connection has three deadlines: for the head of a request, for its body, and for the client to read
+the answer. If there is no room for a new connection, the server closes the connection that has
+waited longest, from the address that has most. So sockets that send nothing keep nobody out, and a
+request in work is never cut off.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from melmoat.server.limits import Limits
 
-LATER = 5.0  # seconds after which a body is given up here; the application tells its client before
+LATER = 5.0  # seconds after the application's own deadline for a body, which informs the client
 OFTEN = 60.0  # seconds between two lines of the log about the same trouble
 log = logging.getLogger("melmoat.server")
 
@@ -29,9 +29,8 @@ class Room:
     """The connections of one server.
 
     Args:
-        limits: of the server.
-        most: connections that the system's limit of open files allows.
-
+        limits: limits of the server.
+        most: most connections that the system's limit of open files allows.
     Attributes:
         cut: how many were closed, by the reason.
     """
