@@ -171,7 +171,7 @@ def test_cuts_of_lhotse_are_a_corpus(tmp_path: Path, tiny: DeepSpeech2) -> None:
         (3, "expected a corpus's spec, a Lhotse CutSet, or a list of pairs"),
         ([(np.zeros(100, np.int16), "A")], r"int16.*divide 16-bit integers by 32768"),
         ([(torch.zeros(2, 100), "A")], r"shape \[2, 100\]"),
-        ([(torch.zeros(100), "A"), 3], "item 1 is no pair"),
+        ([(torch.zeros(100), "A"), 3], "item 1 is not a pair"),
         ([(torch.full((100,), 900.0), "A")], "full scale is 1"),
     ],
 )

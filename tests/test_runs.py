@@ -153,7 +153,7 @@ def test_sound_is_heard_and_exported_with_a_manifest(folder: Path, tmp_path: Pat
     run = Run(folder)
     with pytest.raises(StoreError, match="no audio of u000"):
         run.audio("u000")
-    with pytest.raises(StoreError, match="no audio was kept"):
+    with pytest.raises(StoreError, match="the run has no audio"):
         write_audio(folder, run.results, tmp_path / "out")
     wave = with_audio(folder, run.summary[3]["key"], "u000")
     heard = run.audio("u000")

@@ -1,8 +1,8 @@
 """How much an attack may change, and the geometry that goes with it.
 
-A budget gives every utterance a radius, by its own length and level, in one of two norms. ``L2``
-and ``SNR`` are the same ball with different radii. A level is of the signal without its mean
-(:attr:`melmoat.audio.Audio.centred`); a perturbation counts whole, with the mean that it adds.
+A budget gives each utterance a radius that may depend on its length and level, in one of two norms.
+``L2`` and ``SNR`` have the same ball with different radii. A level is computed without the mean of
+the signal (:attr:`melmoat.audio.Audio.centred`). A perturbation counts with its mean.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Budget(Protocol):
     """A set of allowed perturbations of each utterance."""
 
     def radius(self, clean: Audio) -> Tensor:
-        """Largest norm allowed to each utterance. Shape: ``[B]``."""
+        """Largest allowed norm of each utterance's perturbation. Shape: ``[B]``."""
         ...
 
     def norm(self, delta: Tensor) -> Tensor:
@@ -123,8 +123,9 @@ class Linf(_Fixed, _Box):
 
 
 class LinfSNR(_Relative, _Box):
-    """No sample changes by more than the level at which changing all of them is ``db`` dB of
-    signal-to-noise ratio: the same attack on a quiet corpus as ``Linf`` is on a loud one."""
+    """No sample changes by more than a limit relative to the level: a change of all samples by this
+    limit has a signal-to-noise ratio of ``db`` dB. So a quiet corpus gets the same attack as a loud
+    one."""
 
     def radius(self, clean: Audio) -> Tensor:
         """``rms(x) * 10^(-db / 20)``; 0 at silence. Shape: ``[B]``."""

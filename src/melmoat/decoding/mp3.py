@@ -1,8 +1,8 @@
-"""Where the frames of an MPEG audio file lie.
+"""The frames of an MPEG audio file.
 
-A file may have a first frame without sound that counts the others (named Xing, Info or VBRI by its
-mark). Where it has none, decoders guess how long it is by its size and first bit rate, and some
-stop there. Files that were joined have several such frames. So frames are counted here.
+A file may begin with a frame without sound that counts the others (marked Xing, Info or VBRI).
+Without it, decoders guess the length from the size and the first bit rate, and some stop there.
+Joined files have several such frames. So frames are counted here.
 
 Source: ISO/IEC 11172-3 and 13818-3, 2.4.1.3 and 2.4.2.3 (header); Xing's and LAME's tags.
 """
@@ -27,7 +27,7 @@ MARKS = (b"Xing", b"Info", b"VBRI")
 
 @dataclass(frozen=True)
 class Header:
-    """A frame's: its length in bytes, samples (of one channel) and rate in Hz."""
+    """The header of a frame: its length in bytes, samples (of one channel) and rate in Hz."""
 
     size: int
     samples: int
@@ -36,13 +36,13 @@ class Header:
 
 @dataclass
 class Segment:
-    """A run of frames that was encoded at once.
+    """A run of frames from one encoding.
 
     Attributes:
-        start, end: in the file, bytes.
-        declared: frames by its first one, where that counts them.
-        frames: that are there, whole, without the counting one.
-        samples, rate: of each frame.
+        start, end: place in the file, bytes.
+        declared: frames according to its counting frame, if there is one.
+        frames: complete frames, without the counting one.
+        samples, rate: samples and rate of each frame.
     """
 
     start: int
@@ -55,7 +55,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Layout:
-    """Of a file: its runs of frames, bytes of junk, and whether the last frame is cut."""
+    """The runs of frames in a file, its bytes of junk, and whether the last frame is cut."""
 
     segments: list[Segment]
     junk: int
@@ -115,7 +115,7 @@ def _goes_on(data: bytes, at: int) -> bool:
 
 
 def tag(data: bytes, at: int) -> int:
-    """Bytes of the ID3 or APE tag that begins at ``at``; 0 where there is none."""
+    """Bytes of the ID3 or APE tag at ``at``; 0 if there is none."""
     mark = data[at : at + 8]
     if mark[:3] == b"ID3" and len(data) >= at + 10:
         size = 0
@@ -130,7 +130,8 @@ def tag(data: bytes, at: int) -> int:
 
 
 def _declared(frame: bytes) -> int | None:
-    """Frames that a counting frame counts, 0 where it leaves that out; None if it is another."""
+    """The count in a counting frame, 0 if it is left out; None if the frame is not a counting
+    one."""
     places = [(n, mark) for mark in MARKS if (n := frame.find(mark, 4)) >= 0]
     if not places:
         return None

@@ -1,8 +1,7 @@
-"""Where the links of an Ogg file lie, and whether its pages are all there.
+"""The links of an Ogg file, and a check of its pages.
 
-Ogg files can be joined; each part is a *link* with a header of its own, and decoders may stop at
-the end of the first one. They also pass over pages that are missing or damaged. Source: RFC 3533,
-section 6.
+Ogg files can be joined. Each part is a *link* with its own header, and decoders may stop at the end
+of the first one. They also skip missing or damaged pages. Source: RFC 3533, section 6.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ _MIRROR = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 @dataclass(frozen=True)
 class Layout:
-    """Of a file.
+    """The layout of a file.
 
     Args:
-        links: where each begins and ends, bytes.
-        junk: bytes that are no page.
+        links: start and end of each link, bytes.
+        junk: bytes outside of pages.
         torn: whether the last page is cut.
         broken: pages that are missing or changed.
         open: whether the last page of a link is not marked as the last.
@@ -72,7 +71,7 @@ def checksum(page: bytes) -> int:
 
 
 def _size(data: bytes, at: int) -> int | None:
-    """Bytes of the page at ``at``; None where its head is cut."""
+    """Bytes of the page at ``at``; None if its head is cut."""
     if at + 27 > len(data):
         return None
     count = data[at + 26]

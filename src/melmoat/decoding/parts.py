@@ -1,4 +1,4 @@
-"""The streams of a file: which library reads each, and whether all of the file is in them."""
+"""Splits a file into streams, chooses a library for each, and checks that they cover the file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from melmoat.decoding import boxes, containers, mp3, ogg
 from melmoat.decoding.engines import Source, Stream, Unreadable, ffmpeg, sndfile
 from melmoat.errors import MelmoatError
 
-LEFT = 2048  # bytes after a container's end that may be some program's mark
+LEFT = 2048  # bytes after a container's end that may be the mark of a program
 _FLAC = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # and the head of its first block
 
 
@@ -24,10 +24,10 @@ class AudioError(MelmoatError):
 
 @dataclass(frozen=True)
 class Part:
-    """One stream of a file, and what is known of its length.
+    """One stream of a file, and what is known about its length.
 
     Args:
-        stream: not yet read.
+        stream: the stream, not yet read.
         exact: whether ``stream.declared`` counts every frame.
     """
 
@@ -37,13 +37,13 @@ class Part:
 
 @dataclass(frozen=True)
 class File:
-    """A file that is taken apart.
+    """A file that is being split.
 
     Args:
-        file: open, can be sought in.
-        place: what libsndfile is given: the path, where there is one, since it is faster.
-        name: what errors call it.
-        notes: what is to be known about it; grows.
+        file: open and seekable.
+        place: the source for libsndfile: the path if there is one, because it is faster.
+        name: its name for errors.
+        notes: warnings; the list grows.
     """
 
     file: BinaryIO
@@ -52,23 +52,24 @@ class File:
     notes: list[str]
 
     def sndfile(self) -> Stream:
-        """All of it by libsndfile."""
+        """The whole file by libsndfile."""
         self.file.seek(0)
         return sndfile(self.place)
 
     def ffmpeg(self) -> Stream:
-        """All of it by FFmpeg."""
+        """The whole file by FFmpeg."""
         self.file.seek(0)
         return ffmpeg(self.file)
 
     def cut(self, how: str) -> AudioError:
-        """The error of a file that is not whole."""
+        """The error for a file that is cut short."""
         return AudioError(
             f"{self.name}: the file is cut short: {how}; copy it again from its source"
         )
 
     def has_junk(self, size: int, whole: int) -> None:
-        """Say how many of ``whole`` bytes are no sound."""
+        """Warn that ``size`` of ``whole`` bytes are not audio, or refuse the file if there are
+        many."""
         if size > whole / 2:
             raise AudioError(f"{self.name}: {size:,} of its {whole:,} bytes are no audio: damaged")
         if size:
@@ -79,7 +80,7 @@ def parts(one: File) -> Iterator[Part]:
     """The streams of a file, one after another.
 
     Raises:
-        AudioError: it is cut short, or holds what is no part of it.
+        AudioError: it is cut short, or contains other data.
         Unreadable: no library reads it.
     """
     one.file.seek(0)
@@ -137,7 +138,7 @@ def _plain(one: File, found: containers.Extent, kind: bytes) -> Part:
 
 
 def _first(*engines: Callable[[], Stream]) -> Stream:
-    """What the first of them makes that can."""
+    """The stream of the first engine that can read the file."""
     failed: Unreadable | None = None
     for engine in engines:
         try:
@@ -149,7 +150,7 @@ def _first(*engines: Callable[[], Stream]) -> Stream:
 
 
 def _flac(one: File, data: bytes) -> Iterator[Part]:
-    """Joined ones apart: FFmpeg drops a frame where they meet."""
+    """Joined files one by one: FFmpeg drops a frame where they meet."""
     starts = [match.start() for match in _FLAC.finditer(data)]
     if len(starts) < 2:  # none where its head is damaged, which FFmpeg will tell
         yield Part(one.ffmpeg(), exact=True)
@@ -192,7 +193,7 @@ def _mp3(one: File, data: bytes) -> Iterator[Part]:
 
 
 def _other(one: File) -> Part:
-    """What none of these is: FFmpeg's, or an odd one that libsndfile alone knows."""
+    """Any other format: read by FFmpeg, or a rare one that only libsndfile knows."""
     end = one.file.seek(0, os.SEEK_END)
     said = boxes.end(one.file) or end
     if said < end:

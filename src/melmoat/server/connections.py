@@ -31,8 +31,9 @@ class Room:
     Args:
         limits: limits of the server.
         most: most connections that the system's limit of open files allows.
+
     Attributes:
-        cut: how many were closed, by the reason.
+        cut: number of closed connections, by reason.
     """
 
     def __init__(self, limits: Limits, most: int) -> None:
@@ -52,7 +53,7 @@ class Room:
         return len(self._all)
 
     def enter(self, one: Watched) -> None:
-        """Take ``one`` in, in another's place if need be."""
+        """Accept ``one``; if there is no room, close another connection."""
         self._all[one] = None
         self._addresses[one.address] += 1
         crowd = ""
@@ -65,14 +66,15 @@ class Room:
             self.cut_off(min(found, key=lambda other: other.since, default=one), "room")
 
     def leave(self, one: Watched) -> None:
-        """``one`` is closed."""
+        """Forget ``one``, which is closed."""
         if one in self._all:
             del self._all[one]
             self._addresses[one.address] -= 1
             self._addresses += Counter()  # without those of none
 
     def cut_off(self, one: Watched, why: str) -> None:
-        """Close ``one`` at once. The log has one line a minute of it, the figures have each."""
+        """Close ``one`` at once. The log has at most one line per minute; the metrics count
+        each."""
         self.leave(one)
         self.cut[why] += 1
         one.transport.abort()
@@ -107,7 +109,7 @@ class Watched(H11Protocol):
     def __init__(self, *args: Any, room: Room, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.room, self.address = room, ""
-        self.waits, self.since = "", 0.0  # for what, and since when
+        self.waits, self.since = "", 0.0  # what it waits for, and since when
         self._unread = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -143,7 +145,7 @@ class Watched(H11Protocol):
         self._look()
 
     def _look(self) -> None:
-        """Start the clock anew where the connection waits for something else than before."""
+        """Restart the clock when the connection begins to wait for something else."""
         waits = ""
         if self._unread or self.transport.is_closing():
             waits = "reading"

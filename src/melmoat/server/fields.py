@@ -1,4 +1,4 @@
-"""The fields of a form. What cannot be honoured is refused, not passed over."""
+"""The fields of a form. A field that cannot be honoured is refused, not ignored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TRUTHS = {"true": True, "1": True, "false": False, "0": False, "": False}
 
 @dataclass(frozen=True)
 class Served:
-    """What a client may ask for: the spec of the recognizer, and the language that it hears."""
+    """What a client may request: the spec of the recognizer, and its language."""
 
     model: str
     language: str | None
@@ -26,7 +26,7 @@ class Served:
 
 @dataclass(frozen=True)
 class Asked:
-    """How a transcript is wanted."""
+    """The requested form of a transcript."""
 
     plain: bool = False
     stream: bool = False
@@ -53,7 +53,7 @@ def kind_asked(form: FormData) -> str:
 
 
 def channel_asked(form: FormData) -> Channel:
-    """The field ``channel``: which of the recording is heard."""
+    """The field ``channel``: the channel of the recording to use."""
     try:
         return channel_of(str(form.get("channel", "mix")))
     except ValueError as error:
@@ -61,10 +61,10 @@ def channel_asked(form: FormData) -> Channel:
 
 
 def transcript_asked(form: FormData, served: Served) -> Asked:
-    """What the fields of OpenAI's interface ask for.
+    """The request in the fields of OpenAI's interface.
 
     Raises:
-        Refusal: something that is not served.
+        Refusal: a field asks for something that is not served.
     """
     known = ("channel", "model", "language", "prompt", "response_format", "stream", "temperature")
     given = _texts(form, (*known, "timestamp_granularities[]"))
