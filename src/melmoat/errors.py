@@ -1,4 +1,4 @@
-"""The one base of every error that a user can cause and mend, and errors of one input of many."""
+"""The base class of errors that a user can cause and fix, and handling of single failed inputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class MelmoatError(Exception):
 
 
 def told(error: BaseException) -> str:
-    """An error as one line, with advice where memory ran out."""
+    """An error as one line, with advice if memory ran out."""
     if isinstance(error, MelmoatError):
         return str(error)
     kind = type(error).__name__
@@ -23,9 +23,9 @@ def told(error: BaseException) -> str:
 
 @contextmanager
 def spared(note: Callable[[str], None]) -> Iterator[None]:
-    """What fails in here, whatever it is, is told to ``note``: one input never ends the others.
+    """Pass any error in this block to ``note``, so that one input does not stop the others.
 
-    Ctrl-C does end them.
+    Ctrl-C still stops everything.
 
     >>> with spared(print):
     ...     raise MemoryError

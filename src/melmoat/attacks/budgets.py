@@ -165,12 +165,13 @@ def budget(
 
 
 def within_scale(delta: Tensor, clean: Tensor) -> Tensor:
-    """Clip ``clean + delta`` to full scale; a file that is louder already keeps its own peaks."""
+    """Clip ``clean + delta`` to full scale; a file that is already louder keeps its own peaks."""
     return torch.clamp(clean + delta, clean.clamp(max=-1.0), clean.clamp(min=1.0)) - clean
 
 
 def _shrunk(delta: Tensor, radius: Tensor, budget: Budget) -> Tensor:
-    """``delta`` in 16-bit steps, times the largest factors found that keep it within ``radius``."""
+    """``delta`` in 16-bit steps, scaled by the largest tested factors that keep it within
+    ``radius``."""
     kept = torch.trunc(delta * PCM16) / PCM16
     low, high = torch.zeros_like(radius), torch.ones_like(radius)
     for _ in range(12):
@@ -186,9 +187,9 @@ def _shrunk(delta: Tensor, radius: Tensor, budget: Budget) -> Tensor:
 def to_pcm16(delta: Tensor, clean: Audio, budget: Budget) -> Audio:
     """``clean + delta`` on the grid of a 16-bit file, still within the budget.
 
-    ``clean`` is on the grid already. Rounding can push a norm out by a hair; those utterances are
-    shrunk a little first, then by the least that bisection finds, where a sample changes by about
-    one step and rounding decides; and rounded towards zero as the last resort.
+    ``clean`` is already on the grid. Rounding can push a norm slightly over its limit. Such an
+    utterance is first shrunk a little, then by the least factor that bisection finds (if a sample
+    changes by about one step, rounding decides). The last resort is rounding towards zero.
 
     Shape: ``[B, T]``.
     """

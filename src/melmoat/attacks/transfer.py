@@ -21,15 +21,15 @@ from melmoat.text import spell
 
 @dataclass(frozen=True)
 class Transfer:
-    """Crafts on a system of its own; of the judged one it knows the benign transcript at most.
+    """Crafts on its own system; of the judged system it knows at most the benign transcript.
 
-    Budget, target and what is moved away from are those of the inner attack. It reports no queries:
-    the judged system was asked none.
+    Budget and goal are those of the inner attack. It reports no queries, because it does not query
+    the judged system.
 
     Args:
         model: spec of the recognizer that the attack is crafted on.
         defense: spec of that recognizer's defense.
-        attack: what is crafted.
+        attack: the attack that is crafted.
     """
 
     access: ClassVar[Access] = "transfer"
@@ -43,7 +43,7 @@ class Transfer:
 
     @cached_property
     def system(self) -> Recognizer:
-        """What the attack is crafted on, loaded when it is first used."""
+        """The system that the attack is crafted on, loaded at first use."""
         return defenses.build(self.defense).wrap(models.load(self.model))
 
     @property
@@ -58,7 +58,7 @@ class Transfer:
 
     @property
     def against(self) -> str | None:
-        """What the inner attack moves away from, if it does."""
+        """The text that the inner attack moves away from, if any."""
         found: str | None = getattr(self.attack, "against", None)
         return found
 
@@ -70,8 +70,8 @@ class Transfer:
         own = self.system
         if own.rate != audio.rate:
             raise AttackError(
-                f"{self.model} hears {own.rate} Hz and the judged system {audio.rate}: an attack "
-                "on the one is no audio for the other"
+                f"{self.model} hears {own.rate} Hz and the judged system {audio.rate}: they "
+                "need the same rate"
             )
         if isinstance(model, Monitored):  # progress is that of the crafting
             own = Monitored(own, model.tick)
@@ -80,9 +80,9 @@ class Transfer:
 
 
 def _own(goal: Goal, model: Recognizer) -> Goal:
-    """``goal`` for the system that it is crafted on: Whisper hears small letters and points, a CTC
-    recognizer of capitals knows neither. What that one cannot write of a reference is left out; a
-    target it has to write whole."""
+    """``goal`` for the system that it is crafted on. Whisper writes lower case and punctuation, and
+    a CTC recognizer of capitals can write neither. Parts of a reference that the system cannot
+    write are left out. A target must be written completely."""
     goal, labels = adapt_goal(goal, model), getattr(model, "labels", None)
     if labels is None or not isinstance(goal, Untargeted):
         return goal
