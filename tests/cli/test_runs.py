@@ -10,7 +10,7 @@ from melmoat.bench.store import Store
 from melmoat.cli.app import app
 from melmoat.errors import MelmoatError
 from melmoat.runs import Run
-from tests.cli.test_reading import run
+from tests.cli.test_analysis import run
 from tests.test_runs import results, write
 
 CLI = CliRunner()

@@ -1,6 +1,6 @@
 """Reading and writing recognizer weights.
 
-Foreign ones are deepspeech.pytorch checkpoints, V2 dictionaries and V3 Lightning files.
+Foreign weights are deepspeech.pytorch checkpoints: V2 dictionaries and V3 Lightning files.
 """
 
 from __future__ import annotations
@@ -48,10 +48,11 @@ def load_deepspeech_pytorch(
     """Read a deepspeech.pytorch checkpoint (V2 dictionary or V3 Lightning file).
 
     Sizes are read from the weights; labels and the spectrogram from the file's own settings. The
-    blank is the label ``_``, wherever it stands; here it comes first.
+    blank is the label ``_``, at any index; here it comes first.
 
     Raises:
-        WeightsError: missing, not a checkpoint, needs code to unpickle, or another network.
+        WeightsError: the file is missing, is not a checkpoint, needs code to unpickle, or has
+            another network.
     """
     package = weights.read_pickle(Path(path))
     state = package.get("state_dict")
@@ -85,8 +86,8 @@ def load_deepspeech_pytorch(
 def _current(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The network's weights by the names that V2 and V3 give them.
 
-    What holds the network (DataParallel, another module) goes in front of each name. Before V2 the
-    convolutions had no module around them, and the recurrent layers no biases.
+    A module around the network (DataParallel, for example) adds a prefix to each name. Before V2
+    the convolutions had no module around them, and the recurrent layers had no biases.
     """
     first = "rnns.0.rnn.weight_hh_l0"
     outer = next((str(k).removesuffix(first) for k in state if str(k).endswith(first)), "")
@@ -99,7 +100,7 @@ def _current(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _labels(settings: Mapping[str, Any], outputs: int) -> str:
-    """The labels as published: one character an output, the blank anywhere among them."""
+    """The labels as published: one character per output, with the blank at any index."""
     labels = settings.get("labels", LABELS)
     if not isinstance(labels, str | list) or not all(isinstance(label, str) for label in labels):
         raise TypeError(f"labels must be characters, got {labels!r:.60}")
@@ -148,7 +149,7 @@ def _config_of(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Deep
 
 
 def _check_inputs(config: DeepSpeech2Config, given: int) -> None:
-    """Whether the recurrent layers take what the convolutions make of the spectrogram."""
+    """Check that the sizes of the spectrogram, convolutions and recurrent layers fit."""
     bare = config.channels * (((config.bins - 41) // 2 - 20) // 2 + 1)
     if given == bare != config.inputs:
         raise ValueError(

@@ -1,8 +1,8 @@
-"""Whisper weights in CTranslate2's ``model.bin``, under the names that transformers has for them.
+"""Whisper weights in CTranslate2's ``model.bin``, under transformers' names.
 
-The file: version (u32), name, revision (u32), count (u32); of each variable its name, rank (u8),
-sizes (u32 each), type (u8), bytes (u32) and data; then aliases. A string is its length (u16) and
-its bytes with a zero at the end. Little-endian throughout.
+The file has: version (u32), name, revision (u32), count (u32); for each variable its name, rank
+(u8), sizes (u32 each), type (u8), bytes (u32) and data; then aliases. A string is its length (u16)
+and its bytes with a zero at the end. Little-endian throughout.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def variables(parts: Sequence[Path]) -> dict[str, Tensor]:
 
 
 def sizes(found: Mapping[str, Tensor]) -> dict[str, Any]:
-    """What transformers' ``WhisperConfig`` must be told for these weights."""
+    """The sizes of these weights for transformers' ``WhisperConfig``."""
     vocabulary, width = found["decoder/embeddings/weight"].shape
     layers = {
         side: len({key.split("/")[1] for key in found if key.startswith(f"{side}/layer_")})
@@ -98,8 +98,8 @@ def sizes(found: Mapping[str, Tensor]) -> dict[str, Any]:
 def renamed(found: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights under transformers' names, as 32-bit floats.
 
-    Stacked projections are taken apart: queries, keys and values of self-attention, keys and
-    values of attention to the speech. Keys have no bias; what stands there is zero.
+    Stacked projections are split: queries, keys and values of self-attention, keys and values of
+    cross-attention. Keys have no bias; the values in its place are zero.
     """
     state: dict[str, Tensor] = {}
 

@@ -1,4 +1,4 @@
-"""Whisper's files: a folder of transformers, the hub, or CTranslate2 files that a package carries.
+"""Whisper's files: a folder of transformers, the hub, or CTranslate2 files in a package.
 
 Weights are safetensors or a ``model.bin``: nothing is unpickled.
 """
@@ -38,12 +38,12 @@ Task = Literal["transcribe", "translate"]
 
 @dataclass(frozen=True)
 class Files:
-    """What a name stands for.
+    """The files of a model.
 
     Args:
         weights: one or several safetensors, or the parts of one ``model.bin``.
-        folder: where its settings lie.
-        origin: in words, for people.
+        folder: folder of its settings.
+        origin: description of the origin, for messages.
     """
 
     weights: tuple[Path, ...]
@@ -57,13 +57,13 @@ class Files:
 
     @property
     def all(self) -> list[Path]:
-        """Everything that a transcript may depend on."""
+        """All files that a transcript may depend on."""
         slow = () if (self.folder / "tokenizer.json").is_file() else SLOW
         beside = [self.folder / name for name in (*SETTINGS, *slow)]
         return [*self.weights, *(path for path in beside if path.is_file())]
 
     def json(self, name: str) -> dict[str, Any]:
-        """A settings file; empty where there is none."""
+        """The contents of a settings file; empty if there is none."""
         path = self.folder / name
         if not path.is_file():
             return {}
@@ -79,14 +79,14 @@ class Files:
 
 @lru_cache(maxsize=16)
 def find(name: str) -> Files:
-    """The files of ``name``, downloaded if need be.
+    """The files of ``name``, downloaded if needed.
 
     Args:
-        name: a folder; a hub name such as ``openai/whisper-small``, or only what follows
-            ``whisper-`` in it; ``ct2:`` and a folder or a package.
+        name: a folder; a hub name such as ``openai/whisper-small``, or only the part after
+            ``whisper-``; ``ct2:`` and a folder or a package.
 
     Raises:
-        WeightsError: not to be had; says what to do.
+        WeightsError: the files are not available; the message says what to do.
     """
     if name.startswith("ct2:"):
         return _ct2(name.removeprefix("ct2:"))
@@ -201,7 +201,7 @@ def _parts(folders: list[Path], origin: str) -> Files:
 def origin(
     name: str, language: str | None, task: Task, compared: WhisperChoice = "auto"
 ) -> tuple[list[Path], str]:
-    """What a recognizer's transcripts depend on: its files, and the normaliser's name."""
+    """The files and the normaliser's name: the transcripts depend on these."""
     files = find(name)
     spoken = _spoken(files, language)
     return files.all, normaliser_name(*_compared(files, spoken, task), spoken, compared)
@@ -220,7 +220,7 @@ def _multilingual(files: Files) -> bool:
 
 
 def _spoken(files: Files, language: str | None) -> str | None:
-    """The code of ``language`` (``de``, ``german``); where none is given, the checkpoint's own."""
+    """The code of ``language`` (``de``, ``german``); by default the checkpoint's own."""
     if language is None and _multilingual(files):
         language = files.json("generation_config.json").get("language")
     if language is None:
@@ -249,14 +249,14 @@ def load(
     compared: WhisperChoice = "auto",
     thresholds: tuple[float | None, float | None, float | None] = (None, None, None),
 ) -> Whisper:
-    """The recognizer that ``name`` stands for; see :func:`find` and :class:`Whisper`.
+    """The recognizer ``name``; see :func:`find` and :class:`Whisper`.
 
     ``thresholds`` are those of :class:`Guards`, in its order.
 
     Raises:
         MelmoatError: transformers is not installed.
-        WeightsError: no such weights, or of another network.
-        ValueError: a language or a task that it does not know, or thresholds out of range.
+        WeightsError: there are no such weights, or they belong to another network.
+        ValueError: the language or the task is unknown, or a threshold is out of range.
     """
     hf = _transformers()
     files = find(name)

@@ -1,10 +1,11 @@
 """Whisper (Radford et al. 2022): any size, English or multilingual.
 
-The layers are those of transformers' ``WhisperForConditionalGeneration``; how they are run is ours.
-The reference hears every utterance in a window of 30 s. Here each has a window of its own length
-rounded up; the rest of the 30 s is the network's own keys, values and states of silence, computed
-once. (Without them, a short window makes Whisper say everything several times.) So an utterance
-costs what its length asks for, and is heard the same alone and in any batch.
+The layers are those of transformers' ``WhisperForConditionalGeneration``, but they are run
+differently. The reference puts every utterance into a window of 30 s. Here the window is the
+utterance's own length, rounded up. The rest of the 30 s is the network's own keys, values and
+states of silence, which are computed once. (Without them, Whisper repeats itself in a short
+window.) So the cost depends on the utterance's length, and its result is the same alone and in any
+batch.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def _attend(attention: Any, x: Tensor, pair: Pair, mask: Tensor | None) -> Tenso
 
 
 def _attend_owned(attention: Any, x: Tensor, pair: Pair, owners: Sequence[int]) -> Tensor:
-    """:func:`_attend`, each row to the keys and values of its owner, which are not copied."""
+    """:func:`_attend` of each row to the keys and values of its owner, without copying them."""
     queries = _heads(attention.q_proj(x), attention.num_heads)
     attended = []
     for owner, rows in groupby(range(len(owners)), key=owners.__getitem__):
@@ -66,11 +67,11 @@ def _feed(layer: Any, x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Silence:
-    """What the network makes of 30 s of silence: what a window that ends early goes on as.
+    """The network's keys and values for 30 s of silence; they fill the rest of a short window.
 
     Args:
         layers: keys and values of each layer of the encoder. Shape: ``[1, heads, P, width]``.
-        cross: those of each layer of the decoder, of the speech.
+        cross: keys and values of the speech for each layer of the decoder.
     """
 
     layers: list[Pair]
@@ -94,17 +95,17 @@ def _goes_on(pair: Pair, beyond: Pair, ends: Sequence[int]) -> Pair:
 def run_encoder(
     network: Any, mel: Tensor, ends: Sequence[int], silence: Silence | None, keep: bool = False
 ) -> tuple[list[Pair], list[Pair]]:
-    """What the encoder makes of each utterance's window; what lies beyond counts as silence.
+    """Run the encoder on each utterance's window; the rest of the 30 s counts as silence.
 
-    The positions of a window attend to each other and to those of ``silence`` behind them, which
-    are not computed again. So the decoder finds as much silence as it learned to expect.
+    The positions of a window attend to each other and to those of ``silence`` after them, which are
+    not computed again. So the decoder sees as much silence as in its training.
 
     Args:
         network: transformers' Whisper.
         mel: with the silence that the convolutions see. Shape: ``[B, bands, F]``.
         ends: positions of each utterance's window.
         silence: for windows shorter than the full one.
-        keep: whether the encoder's are wanted too.
+        keep: whether to return those of the encoder, too.
 
     Returns:
         keys and values of the full window, of each layer of the encoder, or of none, and of each
@@ -135,10 +136,10 @@ class WhisperEncoded:
 
     Args:
         network: transformers' Whisper.
-        prompt: what every text begins with. Shape: ``[B, P]``.
-        past: of each layer's self-attention; empty before the first token.
-        cross: of each layer's attention to the speech.
-        owners: which utterance of ``cross`` each row reads; None where they are the same.
+        prompt: the tokens that every text begins with. Shape: ``[B, P]``.
+        past: keys and values of each layer's self-attention; empty before the first token.
+        cross: keys and values of each layer's attention to the speech.
+        owners: the utterance of ``cross`` that each row reads; None if they are the same.
     """
 
     def __init__(
@@ -160,7 +161,7 @@ class WhisperEncoded:
         return WhisperEncoded(self.network, self.prompt[chosen], self.cross, past, owners)
 
     def opening(self, token: int) -> Tensor:
-        """Probability of ``token`` right behind the first of the prompt. Shape: ``[B]``."""
+        """Probability of ``token`` right after the first token of the prompt. Shape: ``[B]``."""
         first = WhisperEncoded(self.network, self.prompt[:, :1], self.cross, owners=self.owners)
         return first.read(self.prompt[:, :0])[:, 0, token].exp()
 
@@ -204,19 +205,19 @@ class WhisperEncoded:
 
 
 class Whisper(nn.Module, Seq2Seq):
-    """The recognizer. Its weights are frozen; gradients reach the waveform alone.
+    """The recognizer. Its weights are frozen; gradients reach only the waveform.
 
     Args:
         network: transformers' ``WhisperForConditionalGeneration``.
-        vocabulary: of its tokenizer.
-        prompt: what its texts begin with. Shape: ``[P]``. In a multilingual network whose language
-            is to be found out, the second token stands for that.
-        languages: tokens of the languages to choose from; empty where it is given.
-        normaliser: what transcripts are compared by.
-        beam: texts kept by a beam search; 0 decodes greedily.
-        pad: seconds to round an utterance's window up to a multiple of; 30 is the reference's.
-        origin: where the weights come from, in words.
-        guards: when its texts are not believed.
+        vocabulary: vocabulary of its tokenizer.
+        prompt: the tokens that its texts begin with. Shape: ``[P]``. If a multilingual network
+            detects the language, the second token is a placeholder for it.
+        languages: tokens of the languages to choose from; empty if the language is given.
+        normaliser: applied before transcripts are compared.
+        beam: width of a beam search; 0 decodes greedily.
+        pad: windows are rounded up to a multiple of this many seconds; the reference has 30.
+        origin: description of the weights' origin.
+        guards: say when its texts are rejected.
     """
 
     rate = RATE
