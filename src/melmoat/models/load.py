@@ -124,7 +124,7 @@ def whisper(
     reference has 30. ``normaliser`` is applied before texts are compared: by default Whisper's own
     in English, else ``basic``, which keeps vowel signs and accents. The thresholds say when a text
     is rejected (``docs/recognizers.md``); none are set by default.
-    ``no_speech_threshold=0.6,compression_ratio_threshold=2.4`` leaves silence empty.
+    ``no_speech_threshold=0.6,compression_ratio_threshold=2.4`` gives silence an empty text.
     """
     thresholds = (no_speech_threshold, logprob_threshold, compression_ratio_threshold)
     return loading.load(name, language, task, beam, pad, normaliser, thresholds)

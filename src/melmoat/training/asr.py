@@ -1,9 +1,10 @@
 """Training with CTC: a DeepSpeech2 from scratch, or a recognizer from its weights.
 
-The recipe is the AN4 one of deepspeech.pytorch (AdamW, SortaGrad's sorted first epoch) with a
-shorter cosine schedule, stronger augmentation, and an exponential moving average of the weights,
-which is what is validated and exported. Fine-tuning for a defense hears a share of the utterances
-through it, as the paper does for its vocoders; adversarial training hears a share under attack.
+The recipe is that of deepspeech.pytorch for AN4 (AdamW, SortaGrad's sorted first epoch) with a
+shorter cosine schedule, stronger augmentation, and an exponential moving average of the weights.
+This average is validated and exported. Fine-tuning for a defense passes a share of the utterances
+through it, as the paper does for its vocoders. Adversarial training attacks a share of the
+examples.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ from melmoat.training.trainable import Trainable
 
 @dataclass(frozen=True)
 class Utterance:
-    """One training example: 16 kHz samples ``[L]``, their text, and the same through a defense.
+    """One training example: 16 kHz samples ``[L]``, their text, and the defended samples.
 
-    Samples are floats, or 16-bit integers as a corpus in memory has them: half the size.
+    Samples are floats, or 16-bit integers for a corpus in memory: half the size.
     """
 
     wave: Tensor
@@ -65,9 +66,9 @@ class Recipe:
     weight_decay: float = 1e-2
     clip: float = 100.0  # norm of the gradient of the mean loss
     join: float = 0.2  # share of the utterances that are joined in pairs
-    extra: float = 0.5  # extra utterances drawn an epoch, as a share of the main ones
+    extra: float = 0.5  # extra utterances per epoch, as a share of the main ones
     noise: float = 0.5  # probability of added noise
-    defended: float = 0.7  # share heard through the defense, where there is one
+    defended: float = 0.7  # share that passes through the defense, if there is one
     average: float = 0.997  # decay of the moving average of the weights
     seed: int = 0
 
@@ -161,8 +162,8 @@ class ASRTask:
     def validate(self) -> dict[str, float]:
         """Greedy WER in percent of the averaged weights on the held-out utterances.
 
-        With a defense they are heard through it, and ``clean_wer`` is without it. With an adversary
-        ``attacked_wer`` is that of all of them under its attack.
+        With a defense, they pass through it, and ``clean_wer`` is the WER without it. With an
+        adversary, ``attacked_wer`` is the WER with all of them attacked.
         """
         waves = [u.wave for u in self.held_out]
         defended = [u.defended for u in self.held_out if u.defended is not None]
@@ -216,10 +217,10 @@ def _floats(wave: Tensor) -> Tensor:
 def check(cuts: Sequence[MonoCut], model: Trainable) -> None:
     """Refuse texts that ``model`` cannot write, and audio that is too long for it.
 
-    A run would otherwise end where it first meets one, after hours perhaps.
+    Otherwise a run could stop at the first of these, perhaps after hours.
 
     Raises:
-        TextError, AudioError: names the first of them.
+        TextError, AudioError: the message names the first ones.
     """
     most = math.floor(trainable.longest(model) * SLOWEST / 2)  # joined in pairs
     long = [f"{cut.id} ({cut.duration:.0f} s)" for cut in cuts if cut.duration > most]
@@ -240,7 +241,7 @@ def check(cuts: Sequence[MonoCut], model: Trainable) -> None:
 
 
 def _fits(utterance: Utterance, model: Trainable) -> bool:
-    """Whether the text fits the frames even at the fastest speed."""
+    """Whether the text fits into the frames, even at the fastest speed."""
     available = trainable.frames(model, int(len(utterance.wave) / FASTEST))
     return frames_needed(utterance.text) < available
 
@@ -282,31 +283,31 @@ def train_asr(
     attack: str | None = None,
     attacked: float = 1.0,
 ) -> tuple[Path, dict[str, Any]]:
-    """Train from corpora in ``out``, going on where an earlier run stopped, and export.
+    """Train on corpora in the folder ``out``, continue an earlier run there, and export.
 
     Args:
         main, extra: corpus specs.
-        held_out: speakers held out, chosen among those of ``main``; with ``start``, those of
-            them that its card says were held out from it, if there are any.
-        config: sizes; with ``start`` they are those of the weights.
-        half: export 16-bit weights (of a DeepSpeech2).
+        held_out: number of held-out speakers of ``main``. With ``start``, its own held-out speakers
+            are held out again if ``main`` has any of them.
+        config: sizes; with ``start`` those of the weights are used.
+        half: export 16-bit weights (DeepSpeech2 only).
         start: spec of the DeepSpeech2 or hf-ctc model to start from; None for the random weights
             of a DeepSpeech2.
         defense: spec of the front-end to fine-tune for.
-        device: where it is computed, such as ``cuda``; a run may go on on another.
-        attack: spec of the attack to train against; no defense can be given then.
+        device: device to compute on, such as ``cuda``; a run may continue on another device.
+        attack: spec of the attack to train against; not together with a defense.
         attacked: share of the examples that are attacked.
 
     Returns:
-        ``out/model.safetensors``, or the folder ``out/model`` of an hf-ctc model, and its card:
-        what data and settings it is of, how many utterances were left out because their texts do
-        not fit into their frames, and ``held_out_wer``, the greedy WER in percent of that very file
-        on the held-out speakers (None without any words of theirs).
+        ``out/model.safetensors``, or the folder ``out/model`` of an hf-ctc model, and its card. The
+        card has the data, the settings, the number of utterances that were left out because their
+        texts do not fit into their frames, and ``held_out_wer``: the greedy WER in percent of the
+        exported weights on the held-out speakers (None if these have no words).
     """
     if attack and defense:
         raise MelmoatError(
             "--attack and --defense do not go together: utterances are defended once, before "
-            "training, and attacked anew at every step"
+            "training, but attacked again at every step"
         )
     usable(device)
     model = trainable.take(start, half) if start else _random(config, recipe.seed)

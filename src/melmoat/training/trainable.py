@@ -1,8 +1,9 @@
-"""What `melmoat train asr` can train, and what differs between them.
+"""The recognizers that `melmoat train asr` can train, and the differences between them.
 
-A DeepSpeech2 learns whole, with masked spectrograms. A pretrained network of transformers is
-fine-tuned with its first convolutions fixed, as its authors do, and with dropout off: it would
-draw from PyTorch's global generator, and a resumed run would take other steps than a whole one.
+All weights of a DeepSpeech2 are trained, with masked spectrograms. A pretrained network of
+transformers is fine-tuned with its first convolutions fixed, as its authors do. Its dropout is off:
+dropout draws from PyTorch's global generator, so a resumed run would take other steps than an
+uninterrupted one.
 """
 
 from __future__ import annotations
@@ -29,20 +30,20 @@ from melmoat.training.augment import spec_augment
 from melmoat.weights import unwritable
 
 Trainable = DeepSpeech2 | HFCTC
-PEAK_RATES = {"hf-ctc": 3e-5}  # learning rates for what comes pretrained
+PEAK_RATES = {"hf-ctc": 3e-5}  # learning rates for pretrained networks
 
 
 def peak_rate(start: str | None) -> float:
-    """The learning rate for a run that gives none."""
+    """The default learning rate of a run."""
     return PEAK_RATES.get(MODELS.parse(start).name if start else "", 1e-3)
 
 
 def take(start: str, half: bool = False) -> Trainable:
-    """The recognizer that the spec ``start`` names, ready to learn.
+    """The recognizer of the spec ``start``, ready for training.
 
     Raises:
-        MelmoatError: a recognizer that is not trained here, one of another sampling rate or with a
-            beam, or one that :func:`export` cannot write in ``half`` precision.
+        MelmoatError: the recognizer cannot be trained here, has another sampling rate or a beam, or
+            :func:`export` cannot write it in ``half`` precision.
     """
     if MODELS.parse(start).args.get("beam"):
         raise MelmoatError(f"{start}: leave out beam; what is trained is validated greedily")
@@ -64,7 +65,7 @@ def take(start: str, half: bool = False) -> Trainable:
 def batch_loss(
     model: Trainable, audio: Audio, texts: Sequence[str], rng: np.random.Generator
 ) -> Tensor:
-    """Mean loss of a batch in nats an utterance, as it is learnt from."""
+    """Mean training loss of a batch, in nats per utterance."""
     if isinstance(model, HFCTC):
         return model.eval().loss(audio, texts, Draws([0] * len(audio))).mean()
     model.train()
@@ -82,15 +83,15 @@ def frames(model: Trainable, samples: int) -> int:
 
 
 def sizes(model: Trainable) -> dict[str, Any]:
-    """What a resumed run must agree on."""
+    """The sizes that a resumed run must share."""
     return asdict(model.config) if isinstance(model, DeepSpeech2) else {}
 
 
 def export(model: Trainable, out: Path, card: Mapping[str, Any], half: bool) -> Path:
     """Write ``model`` with its card: ``out/model.safetensors``, or the folder ``out/model``.
 
-    ``half`` stores 16-bit floats where the file is ours. What was there is kept until all is
-    written.
+    ``half`` stores 16-bit floats in our own format. An existing export is kept until the new one is
+    complete.
     """
     if isinstance(model, DeepSpeech2):
         path = out / "model.safetensors"
@@ -111,15 +112,15 @@ def export(model: Trainable, out: Path, card: Mapping[str, Any], half: bool) -> 
 
 
 def longest(model: Trainable) -> float:
-    """Seconds of the longest utterance that ``model`` takes."""
+    """The longest utterance for ``model``, in seconds."""
     return hf_ctc.LONGEST_SECONDS if isinstance(model, HFCTC) else deepspeech2.LONGEST_SECONDS
 
 
 def reopen(path: Path) -> Trainable:
-    """What :func:`export` wrote."""
+    """Read an export of :func:`export`."""
     return hf_load.load(str(path)) if path.is_dir() else checkpoints.load(path)
 
 
 def spec_of(path: Path) -> str:
-    """How what :func:`export` wrote is called."""
+    """The spec of an export of :func:`export`."""
     return f"hf-ctc:{path}" if path.is_dir() else f"deepspeech2:{path}"

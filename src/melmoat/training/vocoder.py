@@ -1,8 +1,8 @@
-"""Training a vocoder: spectral losses first, then a discriminator as well.
+"""Trains a vocoder: first with spectral losses, then also with a discriminator.
 
-The generator learns from random crops of speech. Until ``warmup`` it lowers a multi-resolution
-STFT loss and the difference of log-mel spectrograms; from then on a discriminator is trained
-beside it and adds its adversarial loss and, for MelGAN, the matching of its features.
+The generator is trained on random crops of speech. Until ``warmup`` it minimises a multi-resolution
+STFT loss and the difference of log-mel spectrograms. After that a discriminator is trained, too. It
+adds its adversarial loss and, for MelGAN, feature matching.
 """
 
 from __future__ import annotations
