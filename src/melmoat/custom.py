@@ -34,9 +34,9 @@ def make(target: str, options: Mapping[str, str]) -> object:
             f"python:{target}: expected python:MODULE:FACTORY, such as python:my:load"
         )
     factory = _find(module, name)
-    given = typed(f"python:{target}", factory, options) if options else {}
+    arguments = typed(f"python:{target}", factory, options) if options else {}
     try:
-        return factory(**given)
+        return factory(**arguments)
     except MelmoatError:
         raise
     except Exception as error:
@@ -49,19 +49,19 @@ def origin(args: Mapping[str, Any]) -> Origin:
     module, _, name = target.partition(":")
     _look_here()
     try:
-        found = importlib.util.find_spec(module)
+        module_spec = importlib.util.find_spec(module)
     except Exception:  # importing a parent may raise anything; loading reports it
-        found = None
-    if found is None or not found.has_location or found.origin is None:
+        module_spec = None
+    if module_spec is None or not module_spec.has_location or module_spec.origin is None:
         return Origin(also=target, instead="target")
-    code = [Path(found.origin)]
+    code = [Path(module_spec.origin)]
     return Origin(also=name, instead="target", code=code, factory=lambda: _find(module, name))
 
 
 def _find(module: str, name: str) -> Callable[..., object]:
     _look_here()
     try:
-        found = importlib.import_module(module)
+        imported = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise MelmoatError(f"importing {module} failed, {_told(error)}") from error
@@ -71,8 +71,8 @@ def _find(module: str, name: str) -> Callable[..., object]:
         ) from error
     except Exception as error:
         raise MelmoatError(f"importing {module} failed, {_told(error)}") from error
-    if not callable(factory := getattr(found, name, None)):
-        public = [n for n, v in vars(found).items() if callable(v) and not n.startswith("_")]
+    if not callable(factory := getattr(imported, name, None)):
+        public = [n for n, v in vars(imported).items() if callable(v) and not n.startswith("_")]
         raise MelmoatError(
             f"{module} has no function or class {name!r}; it has {', '.join(public)}"
         )

@@ -53,13 +53,13 @@ def beside(module: ModuleT, like: Tensor) -> ModuleT:
     After a move, recurrent layers without dropout are in training mode. Their numbers are the same,
     and in eval mode cuDNN refuses their backward pass, which every attack needs.
     """
-    own = next(chain(module.parameters(), module.buffers()), like)
-    if own.device == like.device:
+    parameter = next(chain(module.parameters(), module.buffers()), like)
+    if parameter.device == like.device:
         return module
     try:
         module.to(like.device)
     except Exception:  # no memory: the parts that moved go back
-        module.to(own.device)
+        module.to(parameter.device)
         raise
     for part in module.modules():
         if isinstance(part, nn.RNNBase) and not part.dropout:

@@ -92,16 +92,16 @@ def evaluate(
     who = EXECUTORS.build(executor) if isinstance(executor, str) else executor
     home = _Temporary() if out is None else None
     folder = home.path if home else Path(str(out))
-    named = {
+    labels = {
         "model": _parts(MODELS, model, _recognizer),
         "defense": _parts(DEFENSES, defense, _defense),
         "attack": _parts(ATTACKS, attacks, _attack),
     }
-    _check_objects([spec for specs in named.values() for spec in specs], who, folder)
-    named["data"] = _corpora(data, folder)
-    cells = grid(named["model"], named["defense"], named["attack"], named["data"], seed)
+    _check_objects([spec for specs in labels.values() for spec in specs], who, folder)
+    labels["data"] = _corpora(data, folder)
+    cells = grid(labels["model"], labels["defense"], labels["attack"], labels["data"], seed)
     runner = Runner(Store(folder), batch, limit, save_audio, seconds, who, device, choose)
-    run = measure(runner, cells, of_parts(cells, named), progress, home)
+    run = measure(runner, cells, of_parts(cells, labels), progress, home)
     try:
         runner.require_whole(cells)
     except StoreError as error:
@@ -152,37 +152,37 @@ class _Temporary:
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
-def _parts(family: Registry[T], given: Any, check: Callable[[Any], None]) -> dict[str, str]:
+def _parts(family: Registry[T], parts: Any, check: Callable[[Any], None]) -> dict[str, str]:
     """Labels by spec, empty if there is none; objects become parts of this process."""
     specs: dict[str, str] = {}
-    for label, one in _listed(given):
-        if isinstance(one, type):
-            name = one.__name__
+    for label, part in _listed(parts):
+        if isinstance(part, type):
+            name = part.__name__
             raise MelmoatError(f"{family.kind}: {name} is a class; pass an object, {name}(...)")
-        if not isinstance(one, str):
-            check(one)
-        spec = one if isinstance(one, str) else hand(family, one)
+        if not isinstance(part, str):
+            check(part)
+        spec = part if isinstance(part, str) else hand(family, part)
         specs[str(family.parse(spec))] = label
     if not specs:
         raise MelmoatError(f"no {family.kind} is given")
     return specs
 
 
-def _corpora(given: Any, folder: Path) -> dict[str, str]:
+def _corpora(corpora: Any, folder: Path) -> dict[str, str]:
     """The same for corpora; speech from memory is written into the run's folder."""
     specs: dict[str, str] = {}
-    for label, one in [("", given)] if is_speech(given) else _listed(given):
-        spec, name = (one, "") if isinstance(one, str) else keep(one, folder / "data")
+    for label, corpus in [("", corpora)] if is_speech(corpora) else _listed(corpora):
+        spec, name = (corpus, "") if isinstance(corpus, str) else keep(corpus, folder / "data")
         specs[str(CORPORA.parse(spec))] = label or name
     return specs
 
 
-def _listed(given: Any) -> Iterable[tuple[str, Any]]:
+def _listed(parts: Any) -> Iterable[tuple[str, Any]]:
     """The parts one by one, each with its label or an empty text."""
-    if isinstance(given, Mapping):
-        return [(str(label), one) for label, one in given.items()]
-    several = isinstance(given, list | tuple)
-    return [("", one) for one in (given if several else [given])]
+    if isinstance(parts, Mapping):
+        return [(str(label), part) for label, part in parts.items()]
+    several = isinstance(parts, list | tuple)
+    return [("", part) for part in (parts if several else [parts])]
 
 
 def _check_objects(specs: Iterable[str], executor: Executor, folder: Path) -> None:
@@ -213,24 +213,25 @@ def _check_objects(specs: Iterable[str], executor: Executor, folder: Path) -> No
         )
 
 
-def _recognizer(thing: Any) -> None:
-    own_models.check(thing)
+def _recognizer(model: Any) -> None:
+    own_models.check(model)
 
 
-def _defense(thing: Any) -> None:
-    if not callable(getattr(thing, "wrap", None)):
+def _defense(defense: Any) -> None:
+    if not callable(getattr(defense, "wrap", None)):
         raise MelmoatError(
-            f"a {type(thing).__name__} is not a defense; expected a melmoat.defenses.FrontEnd, or "
+            f"a {type(defense).__name__} is not a defense; expected a melmoat.defenses.FrontEnd, "
+            "or "
             "an "
             "object with a method wrap (docs/defenses.md)"
         )
 
 
-def _attack(thing: Any) -> None:
-    lacks = [name for name in ("budget", "evaluations", "goal") if not hasattr(thing, name)]
-    if lacks or not callable(thing):
+def _attack(attack: Any) -> None:
+    lacks = [name for name in ("budget", "evaluations", "goal") if not hasattr(attack, name)]
+    if lacks or not callable(attack):
         raise MelmoatError(
-            f"a {type(thing).__name__} is not an attack: it has no "
+            f"a {type(attack).__name__} is not an attack: it has no "
             f"{', '.join(lacks) or '__call__'}; "
             "subclass melmoat.attacks.ThreatModel and write __call__(model, audio, goal, draws)"
         )

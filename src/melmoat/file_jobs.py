@@ -138,9 +138,9 @@ def defend_files(
             recording = audio.read(job.source, channel=channel)
             clean = recording.audio
             began = time.perf_counter()
-            heard = apply(front_end, clean.to(device), Draws([derive(seed, job.name)]))
+            defended = apply(front_end, clean.to(device), Draws([derive(seed, job.name)]))
             passed.spent += time.perf_counter() - began
-            audio.save(job.target, heard, recording.gain)
+            audio.save(job.target, defended, recording.gain)
             passed.seconds += float(clean.seconds)
             passed.files += 1
         passed.failed += [named(job.source, reason) for reason in why]

@@ -48,8 +48,8 @@ def loudest(audio: Audio) -> Tensor:
     starts = _starts(audio, window)
     places = starts[:, None] + torch.arange(min(window, audio.wav.shape[1])).to(starts)
     inside = places < audio.lengths[:, None]
-    heard = audio.wav.gather(1, places.clamp(max=audio.wav.shape[1] - 1))
-    piece = Audio(heard * inside, audio.lengths.clamp(max=window), audio.rate)
+    window_samples = audio.wav.gather(1, places.clamp(max=audio.wav.shape[1] - 1))
+    piece = Audio(window_samples * inside, audio.lengths.clamp(max=window), audio.rate)
     power = piece.centred.square().sum(1) / window
     return power.clamp(min=1e-30).sqrt() * (power > 0)
 
@@ -64,5 +64,5 @@ def _starts(audio: Audio, window: int) -> Tensor:
     around = squares[:, size:] - squares[:, :-size] - total.square() / size
     begins = torch.arange(around.shape[1], device=wav.device)
     last = (audio.lengths - window).clamp(min=0)[:, None]
-    found: Tensor = around.masked_fill(begins > last, -torch.inf).argmax(1)
-    return found
+    starts: Tensor = around.masked_fill(begins > last, -torch.inf).argmax(1)
+    return starts

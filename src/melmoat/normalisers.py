@@ -143,19 +143,19 @@ def named(name: str, spelling: Mapping[str, str] | None = None) -> Normaliser:
     return Normaliser(full_name(name, spelling or {}), rule)
 
 
-def of(given: Any) -> Normaliser:
+def of(choice: Any) -> Normaliser:
     """The normaliser of a recognizer, from a name, a :class:`Normaliser`, or a function of a text.
 
     Raises:
         MelmoatError: it is none of these.
     """
-    if isinstance(given, Normaliser):
-        return given
-    if isinstance(given, str):
-        return named(given)
-    if not callable(given):
+    if isinstance(choice, Normaliser):
+        return choice
+    if isinstance(choice, str):
+        return named(choice)
+    if not callable(choice):
         raise MelmoatError(
-            f"a normaliser is a name or a function of a text, got a {type(given).__name__} "
+            f"a normaliser is a name or a function of a text, got a {type(choice).__name__} "
             "(docs/recognizers.md)"
         )
-    return Normaliser(getattr(given, "name", getattr(given, "__name__", "own")), given)
+    return Normaliser(getattr(choice, "name", getattr(choice, "__name__", "own")), choice)

@@ -40,18 +40,18 @@ class UntoldError(Exception):
     """An object has no fingerprint, so it cannot be compared with another one."""
 
 
-def hand(family: Registry[T], thing: T) -> str:
-    """Make ``thing`` a part of ``family`` in this process.
+def hand(family: Registry[T], part: T) -> str:
+    """Make ``part`` a part of ``family`` in this process.
 
     Returns:
         Its spec, ``object:NAME,code=FINGERPRINT``; for an attack also with its ``access``.
     """
-    name = called(thing)
+    name = called(part)
     try:
-        code = fingerprint(thing)
+        code = fingerprint(part)
     except UntoldError:
         code = UNTOLD + secrets.token_hex(4)
-    _objects[family.kind, name, code] = thing
+    _objects[family.kind, name, code] = part
 
     def find(name: str, code: str, access: str = "") -> Any:
         """An object that was passed to this process."""
@@ -64,7 +64,7 @@ def hand(family: Registry[T], thing: T) -> str:
             ) from None
 
     family.table.setdefault(OBJECT, find)
-    access = getattr(thing, "access", "") if family.kind == "attack" else ""
+    access = getattr(part, "access", "") if family.kind == "attack" else ""
     also = f",access={access}" if access else ""
     return str(family.parse(f"{OBJECT}:({name}),code={code}{also}"))
 
@@ -89,7 +89,7 @@ def untold(spec: str) -> bool:
     return is_object(spec) and spec.rpartition(",code=")[2].startswith(UNTOLD)
 
 
-def called(thing: object) -> str:
+def called(part: object) -> str:
     """The name of an object: its class; for a dataclass with the options that are not defaults.
 
     >>> from dataclasses import dataclass
@@ -99,12 +99,12 @@ def called(thing: object) -> str:
     >>> called(Coarse()), called(Coarse(4))
     ('Coarse', 'Coarse:bits=4')
     """
-    name = type(thing).__name__
-    if not is_dataclass(thing):
+    name = type(part).__name__
+    if not is_dataclass(part):
         return name
     options = []
-    for field in fields(thing):
-        value = getattr(thing, field.name, MISSING)
+    for field in fields(part):
+        value = getattr(part, field.name, MISSING)
         default = field.default
         if default is MISSING and field.default_factory is not MISSING:
             default = field.default_factory()
@@ -115,14 +115,14 @@ def called(thing: object) -> str:
     return f"{name}:{','.join(options)}" if options else name
 
 
-def fingerprint(thing: object) -> str:
+def fingerprint(part: object) -> str:
     """16 hex digits of the code of an object's class and of all its values.
 
     Raises:
         UntoldError: its code cannot be read, or it has values that cannot be compared.
     """
     digest = hashlib.sha256()
-    _tell(thing, digest.update, ())
+    _tell(part, digest.update, ())
     return digest.hexdigest()[:16]
 
 
@@ -177,11 +177,11 @@ def _tell_object(value: object, add: Callable[[bytes], None], above: tuple[int, 
     _tell(held, add, above)
 
 
-def _code(thing: Any) -> bytes:
+def _code(definition: Any) -> bytes:
     """The code of a class or function without comments, and its origin."""
     try:
-        source = textwrap.dedent(inspect.getsource(thing))
+        source = textwrap.dedent(inspect.getsource(definition))
         tree = ast.dump(ast.parse(source))
     except (OSError, TypeError, SyntaxError) as error:
-        raise UntoldError(f"the code of {thing!r} cannot be read") from error
-    return f"{thing.__qualname__}:{tree}".encode()
+        raise UntoldError(f"the code of {definition!r} cannot be read") from error
+    return f"{definition.__qualname__}:{tree}".encode()

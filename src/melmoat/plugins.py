@@ -17,10 +17,10 @@ class PluginError(MelmoatError):
 def plugins(group: str) -> dict[str, list[EntryPoint]]:
     """The entry points of ``group`` by name; nothing is imported. Several packages may claim one
     name."""
-    found: dict[str, list[EntryPoint]] = {}
+    points: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=group):
-        found.setdefault(point.name, []).append(point)
-    return found
+        points.setdefault(point.name, []).append(point)
+    return points
 
 
 def package(point: EntryPoint) -> str:

@@ -55,10 +55,10 @@ class Run:
         _ = self._read()  # a folder that is no run fails at once
 
     def _read(self) -> list[Result]:
-        found = read_results(self.folder)
+        results = read_results(self.folder)
         if self._chosen is None:
-            return found
-        there = {result.key: result for result in found}
+            return results
+        there = {result.key: result for result in results}
         return [
             replace(there[key], rows={i: row for i, row in there[key].rows.items() if i in ids})
             for key, ids in self._chosen.items()
@@ -81,7 +81,7 @@ class Run:
     def failures(self) -> dict[str, dict[str, str]]:
         """Errors of utterances without a row, by the cell's key and by utterance."""
         store = Store(self.folder)
-        found = {}
+        failures = {}
         for result in self._read():
             ids = None if self._chosen is None else self._chosen[result.key]
             errors = {
@@ -90,8 +90,8 @@ class Run:
                 if ids is None or name in ids
             }
             if errors:
-                found[result.key] = errors
-        return found
+                failures[result.key] = errors
+        return failures
 
     def rows(self, which: Which | None = None) -> list[dict[str, Any]]:
         """One object per utterance (docs/reading-a-run.md explains the fields).
@@ -110,11 +110,11 @@ class Run:
         ]
 
     def _find(self, which: Which) -> Result:
-        found = self._read()
+        results = self._read()
         if isinstance(which, Cell):
-            which = {"key": next((r.key for r in found if r.cell == which), str(which))}
+            which = {"key": next((r.key for r in results if r.cell == which), str(which))}
         text = which if isinstance(which, str) else str(which["key"])
-        return find_row(found, text, self.folder)
+        return find_row(results, text, self.folder)
 
     def to_pandas(self, rows: bool = False) -> pandas.DataFrame:
         """The summary as a data frame, or all rows.
@@ -150,9 +150,9 @@ class Run:
         """
         everything = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
         chosen = self.summary if suite.choose == "shuffled" else []
-        found = {one["key"]: one for one in [*everything, *chosen]}
+        by_key = {cell["key"]: cell for cell in [*everything, *chosen]}
         cells = suite.cells(data, seed).items()
-        text = markdown(suite, {where: found[c.key] for where, c in cells if c.key in found})
+        text = markdown(suite, {where: by_key[c.key] for where, c in cells if c.key in by_key})
         write_text(self.folder / suite.file(data or suite.data, seed), text + "\n")
         return text
 
@@ -196,17 +196,17 @@ class Run:
             MelmoatError: no such cell, no saved audio, or several cells that have it.
         """
         cells = self._read() if which is None else [self._find(which)]
-        found = {r.name: kept for r in cells if (kept := dict(self._kept(r.key, utterance)))}
-        if len(found) != 1:
-            names = "".join(f"\n  {name}" for name in found)
+        by_name = {r.name: saved for r in cells if (saved := dict(self._kept(r.key, utterance)))}
+        if len(by_name) != 1:
+            names = "".join(f"\n  {name}" for name in by_name)
             why = f"several cells have audio of {utterance}; name one:{names}"
             raise StoreError(
                 why
-                if found
+                if by_name
                 else f"{self.folder}: no audio of {utterance} (evaluate with "
                 "save_audio=True keeps it)"
             )
-        return next(iter(found.values()))
+        return next(iter(by_name.values()))
 
     def _kept(self, key: str, utterance: str) -> Iterator[tuple[str, Audio]]:
         for kind in ("clean", "adversarial", "defended"):
@@ -235,8 +235,8 @@ class Run:
 
 def _parts(result: Result) -> dict[str, Any]:
     cell = result.cell
-    named = {"system_name": result.system_name, "attack_name": result.attack_name}
-    return named | asdict(cell)
+    names = {"system_name": result.system_name, "attack_name": result.attack_name}
+    return names | asdict(cell)
 
 
 def _kept(text: str, path: str | Path | None) -> str:

@@ -121,13 +121,13 @@ class Registry(Generic[T]):
         hints = _hints(factory)
         first = next(iter(parameters), "")
         positional = bool(first) and parameters[first].default is inspect.Parameter.empty
-        given = self._split(text, rest, list(parameters), positional, foreign)
+        written_options = self._split(text, rest, list(parameters), positional, foreign)
         late = _late(factory)
         args: dict[str, Any] = {}
         short, lasting, dated = [], {}, []
         for key, parameter in parameters.items():
-            if key in given:
-                args[key] = _convert(f"{text!r}: {key}", given[key], hints.get(key, str))
+            if key in written_options:
+                args[key] = _convert(f"{text!r}: {key}", written_options[key], hints.get(key, str))
             elif parameter.default is parameter.empty:
                 raise SpecError(f"{text!r}: {self.kind} {name!r} needs {key}: {self.usage(name)}")
             else:
@@ -140,7 +140,9 @@ class Registry(Generic[T]):
             if args[key] != late[key] if key in late else new:
                 lasting[key] = written
             dated += [written] if new or key in late else []
-        others = {key: given[key] for key in sorted(given.keys() - parameters.keys())}
+        others = {
+            key: written_options[key] for key in sorted(written_options.keys() - parameters.keys())
+        }
         for key, value in others.items():
             args[key], lasting[key] = value, f"{key}={show(value)}"
             short, dated = [*short, lasting[key]], [*dated, lasting[key]]
@@ -221,66 +223,66 @@ class Registry(Generic[T]):
     def _split(
         text: str, rest: str, keys: list[str], positional: bool, foreign: bool
     ) -> dict[str, str]:
-        given: dict[str, str] = {}
+        values: dict[str, str] = {}
         for i, part in enumerate(options(rest)):
             match = _KEY.fullmatch(part)
             if match and (match[1] in keys or foreign):
                 key, value = match[1], match[2]
             elif match or i or not positional:
                 known = ", ".join(keys) or "none"
-                named = f"; write {keys[0]}={part} if it is that" if match and positional else ""
+                hint = f"; write {keys[0]}={part} if it is that" if match and positional else ""
                 raise SpecError(
                     f"{text!r}: unknown key {part!r}; known keys: {known} "
-                    f"(put a value with commas in parentheses{named})"
+                    f"(put a value with commas in parentheses{hint})"
                 )
             else:
                 key, value = keys[0], part
             if value.startswith("(") and value.endswith(")"):
                 value = value[1:-1]
-            if key in given:
+            if key in values:
                 raise SpecError(f"{text!r}: {key} is given twice")
-            given[key] = value
-        return given
+            values[key] = value
+        return values
 
 
-def typed(where: str, factory: Callable[..., Any], given: Mapping[str, str]) -> dict[str, Any]:
+def typed(where: str, factory: Callable[..., Any], texts: Mapping[str, str]) -> dict[str, Any]:
     """Options given as text, in the types of the factory's signature, with its defaults.
 
     Raises:
         SpecError: a key is unknown, or a value is missing or has the wrong type.
     """
     parameters, foreign = _parameters(factory)
-    if (unknown := given.keys() - parameters.keys()) and not foreign:
+    if (unknown := texts.keys() - parameters.keys()) and not foreign:
         known = ", ".join(parameters) or "none"
         raise SpecError(f"{where}: unknown key {min(unknown)!r}; known keys: {known}")
     hints = _hints(factory)
-    found: dict[str, Any] = {key: given[key] for key in sorted(unknown)}
+    values: dict[str, Any] = {key: texts[key] for key in sorted(unknown)}
     for key, parameter in parameters.items():
         default = parameter.default
-        if key in given:
+        if key in texts:
             plain = type(default) if isinstance(default, bool | int | float) else str
-            found[key] = _convert(f"{where}: {key}", given[key], hints.get(key, plain))
+            values[key] = _convert(f"{where}: {key}", texts[key], hints.get(key, plain))
         elif default is parameter.empty:
             raise SpecError(f"{where}: the factory needs {key}={key.upper()}")
         else:
-            found[key] = default
-    return found
+            values[key] = default
+    return values
 
 
 def marks(factory: Callable[..., Any]) -> dict[str, Part | NamesFile]:
     """The mark of each option that names a part or a file, by its key."""
     return {
         key: mark
-        for key, found in _annotations(factory).items()
-        for mark in found
+        for key, annotations in _annotations(factory).items()
+        for mark in annotations
         if isinstance(mark, Part | NamesFile)
     }
 
 
 def _late(factory: Callable[..., Any]) -> dict[str, Any]:
     """For each option that was added later, its value in older specs, by its key."""
-    found = _annotations(factory).items()
-    return {key: m.value for key, marked in found for m in marked if isinstance(m, Before)}
+    annotations = _annotations(factory).items()
+    return {key: m.value for key, marked in annotations for m in marked if isinstance(m, Before)}
 
 
 def _annotations(factory: Callable[..., Any]) -> dict[str, list[Any]]:
@@ -291,10 +293,10 @@ def _annotations(factory: Callable[..., Any]) -> dict[str, list[Any]]:
 
 def _marked(hint: Any) -> list[Any]:
     if get_origin(hint) is Annotated:
-        inner, *found = get_args(hint)
-        return [*found, *_marked(inner)]
+        inner, *metadata = get_args(hint)
+        return [*metadata, *_marked(inner)]
     if get_origin(hint) in (Union, types.UnionType):
-        return [mark for one in get_args(hint) for mark in _marked(one)]
+        return [mark for member in get_args(hint) for mark in _marked(member)]
     return []
 
 
@@ -312,12 +314,12 @@ def _hints(factory: Callable[..., Any], extras: bool = False) -> dict[str, Any]:
 def _parameters(factory: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool]:
     """The options of a factory by key, and whether it also takes other keys."""
     try:
-        found = inspect.signature(factory).parameters.values()
+        parameters = inspect.signature(factory).parameters.values()
     except ValueError:  # a builtin
         return {}, False
     several = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-    options = {p.name: p for p in found if p.kind not in several}
-    return options, any(p.kind is inspect.Parameter.VAR_KEYWORD for p in found)
+    options = {p.name: p for p in parameters if p.kind not in several}
+    return options, any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
 
 
 def _convert(where: str, value: str, hint: Any) -> Any:

@@ -54,17 +54,17 @@ def normalise(text: str) -> str:
     "IT'S A CAFE WELL KNOWN"
     """
     text = BREAK.sub(" ", APOSTROPHE.sub("'", unicodedata.normalize("NFKD", text)).upper())
-    kept, base = [], ""
+    letters, base = [], ""
     for c in text:
         if is_mark(c):
-            kept.append(c if base and not _is_of(base, "LATIN") else "")
+            letters.append(c if base and not _is_of(base, "LATIN") else "")
         elif c.isalnum():
-            kept.append(c)
+            letters.append(c)
             base = c
         elif unicodedata.category(c) != "Cf":
-            kept.append("'" if c == "'" else " " if c.isspace() else "")
+            letters.append("'" if c == "'" else " " if c.isspace() else "")
             base = ""
-    return " ".join(unicodedata.normalize("NFC", "".join(kept)).split())
+    return " ".join(unicodedata.normalize("NFC", "".join(letters)).split())
 
 
 def same_text(text: str, other: str) -> bool:
@@ -73,8 +73,8 @@ def same_text(text: str, other: str) -> bool:
     >>> same_text("It\u2019s a caf\u00e9.", "ITS A CAFE")
     True
     """
-    one, two = (tight(normalise(t).replace("'", "")) for t in (text, other))
-    return one == two
+    first, second = (tight(normalise(t).replace("'", "")) for t in (text, other))
+    return first == second
 
 
 def canonical(text: str) -> str:
@@ -102,18 +102,18 @@ def _capital(letter: str) -> str:
 def words_of(text: str, keep: str = "", instead: str = "") -> str:
     """Keep letters, digits, their marks and the characters in ``keep``. Punctuation and signs
     become ``instead``. Invisible characters, such as joiners and direction marks, are removed."""
-    kept, based = [], False
+    letters, based = [], False
     for c in text:
         kind = unicodedata.category(c)
         if c.isalnum() or c in keep:
-            kept.append(c)
+            letters.append(c)
             based = True
         elif kind[0] == "M":  # one without a letter, as emoji have, is none
-            kept.append(c if based else "")
+            letters.append(c if based else "")
         elif kind != "Cf":
-            kept.append(" " if c.isspace() else instead)
+            letters.append(" " if c.isspace() else instead)
             based = False
-    return " ".join("".join(kept).split())
+    return " ".join("".join(letters).split())
 
 
 def is_mark(letter: str) -> bool:
@@ -179,13 +179,13 @@ def _clusters(text: str) -> Iterator[str]:
 @lru_cache(maxsize=16)
 def _by_base(labels: str) -> dict[str, list[tuple[str, str]]]:
     """Labels and their marks, by the letter that they begin with; most marks first."""
-    found: dict[str, list[tuple[str, str]]] = {}
+    forms: dict[str, list[tuple[str, str]]] = {}
     for label in labels[1:]:
         base, marks = (parts := unicodedata.normalize("NFD", label))[0], parts[1:]
-        found.setdefault(base, []).append((label, marks))
-    for several in found.values():
-        several.sort(key=lambda one: -len(one[1]))
-    return found
+        forms.setdefault(base, []).append((label, marks))
+    for several in forms.values():
+        several.sort(key=lambda form: -len(form[1]))
+    return forms
 
 
 def _spelled(cluster: str, known: set[str], forms: dict[str, list[tuple[str, str]]]) -> str:
@@ -196,8 +196,8 @@ def _spelled(cluster: str, known: set[str], forms: dict[str, list[tuple[str, str
         folded = "".join(c for c in folded if not is_mark(c))
     other = {"\u2019": "'", "'": "\u2019", "\u03c2": "\u03c3"}.get(letter, "")
     for form in (*cases, folded.upper(), folded.lower(), other):
-        if form and (found := _in_labels(form, known, forms)) is not None:
-            return found
+        if form and (spelled := _in_labels(form, known, forms)) is not None:
+            return spelled
     if letter.isalnum():
         # A letter that is known without its marks, such as one more vowel sign than they have.
         return cluster
@@ -214,20 +214,20 @@ def _in_labels(text: str, known: set[str], forms: dict[str, list[tuple[str, str]
     written = ""
     while parts:
         end = next((i for i, c in enumerate(parts) if i and not is_mark(c)), len(parts))
-        found = _cluster_in_labels(parts[0], parts[1:end], known, forms)
-        if found is None:
+        head = _cluster_in_labels(parts[0], parts[1:end], known, forms)
+        if head is None:
             return None
-        written, parts = written + found, parts[end:]
+        written, parts = written + head, parts[end:]
     return written
 
 
 def _cluster_in_labels(
     base: str, marks: str, known: set[str], forms: dict[str, list[tuple[str, str]]]
 ) -> str | None:
-    for label, own in forms.get(base, ()):
+    for label, label_marks in forms.get(base, ()):
         rest = list(marks)
         try:
-            for mark in own:
+            for mark in label_marks:
                 rest.remove(mark)
         except ValueError:
             continue

@@ -127,7 +127,7 @@ def _known(stand_ins: Sequence[type[Inert]]) -> Iterator[None]:
 
 def _names(path: Path) -> set[str]:
     """The names that a checkpoint's pickles use. Nothing is unpickled."""
-    found: set[str] = set()
+    names: set[str] = set()
     try:
         with path.open("rb") as file:
             if zipfile.is_zipfile(file):
@@ -135,21 +135,21 @@ def _names(path: Path) -> set[str]:
                     for name in archive.namelist():
                         if name.endswith("/data.pkl"):
                             with archive.open(name) as member:
-                                found |= _globals(member)
+                                names |= _globals(member)
             else:
                 file.seek(0)
                 for _ in range(4):  # a number, a version, a system and then the contents
-                    found |= _globals(file)
+                    names |= _globals(file)
     except Exception:  # pickletools and zipfile answer damage with errors of many kinds
-        return found  # and torch.load says what is wrong
-    return found
+        return names  # and torch.load says what is wrong
+    return names
 
 
 def _globals(file: IO[bytes]) -> set[str]:
-    found = set()
+    names = set()
     for operation, argument, _ in pickletools.genops(file):
         if operation.name == "GLOBAL":
             module, name = str(argument).split(" ", 1)
             module, name = NAME_MAPPING.get((module, name), (module, name))
-            found.add(f"{IMPORT_MAPPING.get(module, module)}.{name}")
-    return found
+            names.add(f"{IMPORT_MAPPING.get(module, module)}.{name}")
+    return names

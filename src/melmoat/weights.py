@@ -127,10 +127,10 @@ def read_pickle(path: Path) -> Mapping[str, Any]:
 def _refused(path: Path, reason: str) -> str:
     if "Unsupported operand" in reason and files.is_torch(path):
         return f"{path}: its pickle is of a protocol above 2, which is not read here; {RESAVE}"
-    found = re.search(r"(GLOBAL|operand|class) \S+", reason)
+    match = re.search(r"(GLOBAL|operand|class) \S+", reason)
     return (
         f"{path}: refused, not a checkpoint of plain tensors, numbers and strings "
-        f"({found[0] if found else 'pickle'}); unpickling it could run code. {RESAVE}"
+        f"({match[0] if match else 'pickle'}); unpickling it could run code. {RESAVE}"
     )
 
 

@@ -75,14 +75,14 @@ def compare_results(
         raise MelmoatError(f"no two {what} here can be compared; the rows are\n{known or '  none'}")
     if not any(a.rows.keys() & b.rows.keys() for a, b in pairs):
         raise MelmoatError(f"{run}: the two rows have no utterance in common")
-    named = ("", "") if other is None else (f"{run}: ", f"{other}: ")
+    prefixes = ("", "") if other is None else (f"{run}: ", f"{other}: ")
     several = len({where for pair in pairs for where in map(_where, pair)}) > 1
     return [
         compare(
             a,
             b,
             speakers_of(a.cell.data, a.rows),
-            (f"{named[0]}{_name(a, several)}", f"{named[1]}{_name(b, several)}"),
+            (f"{prefixes[0]}{_name(a, several)}", f"{prefixes[1]}{_name(b, several)}"),
             among=len(pairs),
             target=target,
         )
@@ -97,7 +97,7 @@ def _crossed(ours: Sequence[Result], theirs: Sequence[Result]) -> list[tuple[Res
     for a in ours:
         same = [b for b in theirs if _cell(a) == _cell(b)]
         exact = [b for b in same if _where(a) == _where(b)]
-        once = len(same) == 1 and sum(_cell(a) == _cell(one) for one in ours) == 1
+        once = len(same) == 1 and sum(_cell(a) == _cell(c) for c in ours) == 1
         pairs += [(a, b) for b in (exact or (same if once else []))]
     return pairs
 
@@ -107,8 +107,8 @@ def _named(
 ) -> list[tuple[Result, Result]]:
     """Two systems under each attack that both have, or two rows."""
     systems = [
-        [r for r in own if name in _systems(r)]
-        for own, name in zip((ours, theirs), rows, strict=True)
+        [r for r in results if name in _systems(r)]
+        for results, name in zip((ours, theirs), rows, strict=True)
     ]
     if all(systems):
         met = [(a, b) for a in systems[0] for b in systems[1] if _place(a) == _place(b)]
@@ -176,12 +176,12 @@ def find_row(results: Sequence[Result], text: str, run: Path) -> Result:
     """
     whole = len({_where(r) for r in results}) > 1
     for wanted in (text, SEP.join(map(_spelled, text.split(SEP)))):
-        found = [r for r in results if wanted in (*_names(r, whole), r.label, r.key)]
-        found = found or [r for r in results if any(wanted in n for n in _names(r, whole))]
-        if found:
+        matches = [r for r in results if wanted in (*_names(r, whole), r.label, r.key)]
+        matches = matches or [r for r in results if any(wanted in n for n in _names(r, whole))]
+        if matches:
             break
-    if len(found) != 1:
-        what = "no row" if not found else f"{len(found)} rows"
-        known = "\n".join(f"  {_name(r, whole)}" for r in found or results)
+    if len(matches) != 1:
+        what = "no row" if not matches else f"{len(matches)} rows"
+        known = "\n".join(f"  {_name(r, whole)}" for r in matches or results)
         raise MelmoatError(f"{run}: {what} called {text!r}; the rows are\n{known}")
-    return found[0]
+    return matches[0]

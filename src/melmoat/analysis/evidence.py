@@ -49,17 +49,17 @@ Measured = Sequence[tuple[Setting, Result]]
 
 def _gain(check: str, gains: Iterable[Comparison], well: str, bad: str, none: str) -> Finding:
     """Whether an attack gains something where it should gain nothing."""
-    found: list[tuple[Status, Comparison]] = []
+    statuses: list[tuple[Status, Comparison]] = []
     for gain in gains:
         if _nothing(gain):
-            found.append(("ok", gain))
+            statuses.append(("ok", gain))
         else:
-            found.append(("sign" if _something(gain) else "open", gain))
-    if not found:
+            statuses.append(("sign" if _something(gain) else "open", gain))
+    if not statuses:
         return Finding(check, "missing", none)
-    status = max((s for s, _ in found), key=_SEVERITY.index)
+    status = max((s for s, _ in statuses), key=_SEVERITY.index)
     texts = {"ok": well, "sign": bad, "open": "too few utterances to tell"}
-    figures = tuple(c for s, c in found if s == status or status == "ok")
+    figures = tuple(c for s, c in statuses if s == status or status == "ok")
     return Finding(check, status, texts[status], figures)
 
 
@@ -77,31 +77,31 @@ def _something(gain: Comparison) -> bool:
 def _between(better: Result, worse: Result) -> Comparison:
     """``better`` minus ``worse``, with the number of utterances that would show ``MARGIN``
     points."""
-    named = (better.cell.attack, worse.cell.attack)
+    names = (better.cell.attack, worse.cell.attack)
     if better.cell.defense != worse.cell.defense:
-        named = (better.label, worse.label)
-    return compare(better, worse, names=named, points=MARGIN)
+        names = (better.label, worse.label)
+    return compare(better, worse, names=names, points=MARGIN)
 
 
-def _whites(own: Measured) -> list[tuple[Setting, Result]]:
-    return [(s, r) for s, r in own if s.white]
+def _whites(results: Measured) -> list[tuple[Setting, Result]]:
+    return [(s, r) for s, r in results if s.white]
 
 
 def _strongest(pool: Iterable[Result]) -> Result | None:
     return max(pool, key=lambda r: r.error_rate or 0.0, default=None)
 
 
-def adaptive(own: Measured) -> Finding:
+def adaptive(results: Measured) -> Finding:
     """Whether any attack had the gradient of the defended system."""
     name = "adaptive attack"
-    best = _strongest(r for _, r in _whites(own))
+    best = _strongest(r for _, r in _whites(results))
     if best is None:
         text = "no untargeted gradient attack on the defended system was measured"
         return Finding(name, "missing", text)
-    if all(r.snr_db is None for _, r in _whites(own)):
+    if all(r.snr_db is None for _, r in _whites(results)):
         text = "no gradient attack changed a sample: the gradient is zero, attack it by BPDA"
         return Finding(name, "sign", text)
-    most = max(len(r.rows) for _, r in own)
+    most = max(len(r.rows) for _, r in results)
     if len(best.rows) < most:
         text = (
             f"{best.cell.attack} has {len(best.rows)} of {most} utterances: the run is unfinished"
@@ -113,7 +113,7 @@ def adaptive(own: Measured) -> Finding:
 def gradient(
     kind: str,
     differentiable: bool | None,
-    own: Measured,
+    results: Measured,
     others: Sequence[tuple[str, Setting, Result]],
 ) -> Finding:
     """Whether attackers had the exact gradient."""
@@ -130,7 +130,7 @@ def gradient(
         text = "no gradient flows through this defense; attackers treated it as the identity (BPDA)"
         return Finding(name, "ok", text)
     exact = {s.but(): r for k, s, r in others if k == "exact" and s.white}
-    pairs = [(r, exact.get(s.but())) for s, r in _whites(own)]
+    pairs = [(r, exact.get(s.but())) for s, r in _whites(results)]
     figures = tuple(_between(e, r) for r, e in pairs if e is not None)
     text = f"attackers had another gradient ({kind}) than the defense's own"
     if not figures or any(_something(figure) for figure in figures):
@@ -160,16 +160,16 @@ def _groups(pool: Iterable[tuple[Any, Any, Result]]) -> list[list[Result]]:
     cost (``chunk``) or in the spelling of a budget count once."""
     groups: dict[Any, dict[Any, Result]] = {}
     for place, value, result in pool:
-        own = groups.setdefault(place, {})
-        own[value] = max(own.get(value, result), result, key=lambda one: len(one.rows))
+        by_value = groups.setdefault(place, {})
+        by_value[value] = max(by_value.get(value, result), result, key=lambda r: len(r.rows))
     return [[group[value] for value in sorted(group)] for group in groups.values()]
 
 
-def effort(own: Measured, key: str) -> Finding:
+def effort(results: Measured, key: str) -> Finding:
     """Whether more steps or restarts break more of what fewer do not break."""
     return _more(
         f"more {key}",
-        _whites(own),
+        _whites(results),
         key,
         f"more {key} do not break more",
         f"more {key} still break more: the attack had not converged",
@@ -201,11 +201,11 @@ def _broken(result: Result) -> bool:
     return low is not None and low >= BROKEN and len(result.rows) >= ENOUGH
 
 
-def eot(own: Measured, stochastic: bool | None) -> Finding:
+def eot(results: Measured, stochastic: bool | None) -> Finding:
     """Whether averaging over draws is at least as strong as one draw."""
     if stochastic is False:
         return Finding("EOT", "n/a", "two passes do not differ")
-    whites = _whites(own)
+    whites = _whites(results)
     single = {s.but("eot"): r for s, r in whites if s.args.get("eot") == 1}
     averaged = [(s, r) for s, r in whites if _count(s, "eot") > 1 and s.but("eot") in single]
     return _gain(
@@ -217,13 +217,13 @@ def eot(own: Measured, stochastic: bool | None) -> Finding:
     )
 
 
-def converged(own: Measured, stochastic: bool | None) -> Finding:
+def converged(results: Measured, stochastic: bool | None) -> Finding:
     """Whether more draws would be stronger still."""
     if stochastic is False:
         return Finding("EOT converged", "n/a", "two passes do not differ")
     return _more(
         "EOT converged",
-        _whites(own),
+        _whites(results),
         "eot",
         "more draws do not break more",
         "more draws still break more",
@@ -231,15 +231,15 @@ def converged(own: Measured, stochastic: bool | None) -> Finding:
     )
 
 
-def weaker(own: Measured, others: Sequence[tuple[str, Setting, Result]]) -> Finding:
+def weaker(results: Measured, others: Sequence[tuple[str, Setting, Result]]) -> Finding:
     """Whether an attacker who knows less breaks more: BPDA, resampled, transfer, black-box."""
-    pool = [r for s, r in own if s.access in ("transfer", "black-box")] + [
+    pool = [r for s, r in results if s.access in ("transfer", "black-box")] + [
         r for kind, s, r in others if kind != "exact" and s.white
     ]
     figures = []
     for result in pool:
         budget = setting(result.cell.attack).budget
-        best = _strongest(r for s, r in _whites(own) if budget and s.budget == budget)
+        best = _strongest(r for s, r in _whites(results) if budget and s.budget == budget)
         if best is not None:
             figures.append(_between(result, best))
     return _gain(
@@ -251,10 +251,10 @@ def weaker(own: Measured, others: Sequence[tuple[str, Setting, Result]]) -> Find
     )
 
 
-def large(own: Measured) -> Finding:
+def large(results: Measured) -> Finding:
     """Whether a large budget breaks the defense, as it must."""
     name = "large budget"
-    whites = [(s, r) for s, r in _whites(own) if r.error_rate is not None]
+    whites = [(s, r) for s, r in _whites(results) if r.error_rate is not None]
     best = _strongest(r for _, r in whites)
     if best is None:
         return Finding(name, "missing", "no gradient attack")
@@ -277,13 +277,13 @@ def _db(s: Setting, result: Result) -> float:
     return s.budget.db if isinstance(s.budget, SNR | LinfSNR) else math.inf
 
 
-def noise(own: Measured) -> Finding:
+def noise(results: Measured) -> Finding:
     """Whether random noise of the same size does as much as the attack."""
     name = "noise of the same size"
     pairs = []
-    for s, result in own:
+    for s, result in results:
         if s.name == "noise":
-            best = _strongest(r for w, r in _whites(own) if w.budget == s.budget)
+            best = _strongest(r for w, r in _whites(results) if w.budget == s.budget)
             if best is not None:
                 pairs.append(_between(best, result))
     measured = [c for c in pairs if c.difference is not None]
@@ -300,11 +300,11 @@ def noise(own: Measured) -> Finding:
     return Finding(name, "open", "too few utterances to tell", (clearest,))
 
 
-def monotone(own: Measured) -> Finding:
+def monotone(results: Measured) -> Finding:
     """Whether a smaller budget never breaks more than a larger one."""
     groups = _groups(
         ((type(s.budget), *s.but("db", "eps", "ratio")), _size(s.budget), r)
-        for s, r in _whites(own)
+        for s, r in _whites(results)
         if s.budget is not None
     )
     pairs = [_between(small, big) for group in groups for small, big in pairwise(group)]
@@ -324,7 +324,7 @@ def _size(budget: Budget) -> float:
     return float(getattr(budget, "eps", 0.0))
 
 
-def fresh(own: Measured, stochastic: bool | None) -> Finding:
+def fresh(results: Measured, stochastic: bool | None) -> Finding:
     """Whether the judge uses fresh draws.
 
     The runner draws fresh noise for the judge. Rows without an attack show this: the benign pass
@@ -334,7 +334,7 @@ def fresh(own: Measured, stochastic: bool | None) -> Finding:
     name = "fresh draws"
     if stochastic is False:
         return Finding(name, "n/a", "two passes do not differ")
-    unchanged = [r for s, r in own if s.name == "none"]
+    unchanged = [r for s, r in results if s.name == "none"]
     if not unchanged:
         return Finding(
             name,

@@ -95,8 +95,8 @@ class Result:
     def errors(self, which: str = "adversarial") -> tuple[list[int], list[int]]:
         """Errors and words (or characters) of each utterance, in the order of the rows."""
         counts = [row["counts"][which] for row in self.rows.values() if row["counts"][which]]
-        found = [count[self.unit] for count in counts]
-        return [edits for edits, _ in found], [total for _, total in found]
+        pairs = [count[self.unit] for count in counts]
+        return [edits for edits, _ in pairs], [total for _, total in pairs]
 
     @cached_property
     def error_rate(self) -> float | None:
@@ -111,8 +111,8 @@ class Result:
     @cached_property
     def snr_db(self) -> float | None:
         """Mean signal-to-noise ratio of the perturbations."""
-        found = [row["snr_db"] for row in self.rows.values() if row.get("snr_db") is not None]
-        return sum(found) / len(found) if found else None
+        values = [row["snr_db"] for row in self.rows.values() if row.get("snr_db") is not None]
+        return sum(values) / len(values) if values else None
 
 
 def read_results(folder: Path) -> list[Result]:
@@ -226,15 +226,15 @@ def compare(
             two count different words, because their texts are spelled differently.
     """
     both = sorted(ours.rows.keys() & other.rows.keys())
-    one, two = (replace(r, rows={i: r.rows[i] for i in both}) for r in (ours, other))
+    first, second = (replace(r, rows={i: r.rows[i] for i in both}) for r in (ours, other))
     against, counts = ("target", "target") if target else ("reference", "adversarial")
-    (edits, words), (others, theirs) = one.errors(counts), two.errors(counts)
+    (edits, words), (others, theirs) = first.errors(counts), second.errors(counts)
     if min(len(words), len(theirs)) < len(both):
         raise StoreError(f"{ours.label}, {other.label}: not both are targeted attacks")
-    pairs = [(str(one.rows[i].get(against)), str(two.rows[i].get(against))) for i in both]
+    pairs = [(str(first.rows[i].get(against)), str(second.rows[i].get(against))) for i in both]
     if not all(same_text(*pair) for pair in pairs):
         raise StoreError(f"{ours.label}, {other.label}: the same ids have different {against}s")
-    if not same_words(one, two, target):
+    if not same_words(first, second, target):
         raise StoreError(
             f"{ours.label}, {other.label}: their texts are spelled or normalised differently, so "
             "their errors are counted in different words"
@@ -264,14 +264,14 @@ def speakers_of(corpus: str, ids: Iterable[str]) -> dict[str, str] | None:
     pattern = _SPEAKERS.get(corpus.partition(":")[0])
     if pattern is not None:
         matches = {i: pattern.fullmatch(i) for i in wanted}
-        found = {i: match[1] for i, match in matches.items() if match}
+        speakers = {i: match[1] for i, match in matches.items() if match}
     else:
         try:
             cuts = _speakers(corpus)
         except MelmoatError:
             return None
-        found = {i: cuts[i] for i in wanted if cuts.get(i)}
-    return found if len(found) == len(wanted) else None
+        speakers = {i: cuts[i] for i in wanted if cuts.get(i)}
+    return speakers if len(speakers) == len(wanted) else None
 
 
 @lru_cache(maxsize=8)

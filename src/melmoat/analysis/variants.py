@@ -66,9 +66,9 @@ def _plain(value: str) -> int | float | str:
 
 def _named_budget(args: Mapping[str, Any]) -> Budget | None:
     """The budget of an attack if its options have our names; otherwise None."""
-    given = {key: args[key] for key in ("norm", "eps", "db", "ratio") if key in args}
+    options = {key: args[key] for key in ("norm", "eps", "db", "ratio") if key in args}
     try:
-        return ThreatModel(**given).budget if given else None
+        return ThreatModel(**options).budget if options else None
     except (TypeError, ValueError):
         return None
 
@@ -94,7 +94,7 @@ def siblings(defense: str) -> tuple[str, str]:
             continue
         if (through := inner.args.get("through")) is None:
             continue
-        own, whole = f"{key}={show(vocoder)}", f"{key}={show(without(inner, 'through'))}"
-        text = str(DEFENSES.parse(text.replace(own, whole)))
+        partial, whole = f"{key}={show(vocoder)}", f"{key}={show(without(inner, 'through'))}"
+        text = str(DEFENSES.parse(text.replace(partial, whole)))
         gradient = gradient if gradient != "exact" else f"through={through}"
     return gradient, text

@@ -36,8 +36,8 @@ def checkpoints(steps: int) -> list[int]:
     while shares[-1] < 1:
         shares.append(shares[-1] + max(shares[-1] - shares[-2] - 0.03, 0.06))
     # Subtract a little, or float sums such as 0.41000000000000003 would be rounded up.
-    found = [-int(-(share * steps - 1e-9) // 1) for share in shares]
-    return sorted({n for n in found if n < steps})
+    steps_at = [-int(-(share * steps - 1e-9) // 1) for share in shares]
+    return sorted({n for n in steps_at if n < steps})
 
 
 @dataclass(frozen=True)

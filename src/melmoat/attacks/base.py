@@ -126,18 +126,18 @@ def access_of(attack: object) -> Access:
     Raises:
         AttackError: it declares no access or an unknown one.
     """
-    found = getattr(attack, "access", None)
-    if found is None and inspect.isfunction(attack):
-        found = getattr(get_type_hints(attack).get("return"), "access", None)
-    if found not in ACCESSES:
+    access = getattr(attack, "access", None)
+    if access is None and inspect.isfunction(attack):
+        access = getattr(get_type_hints(attack).get("return"), "access", None)
+    if access not in ACCESSES:
         name = getattr(attack, "__name__", type(attack).__name__)
-        said = "declares no access" if found is None else f"declares the access {found!r}"
+        problem = "declares no access" if access is None else f"declares the access {access!r}"
         known = ", ".join(map(repr, ACCESSES))
         raise AttackError(
-            f"the attack {name} {said}; say what it has of the system that is judged: "
+            f"the attack {name} {problem}; say what it has of the system that is judged: "
             f"access = one of {known} (docs/attacks.md)"
         )
-    return cast(Access, found)
+    return cast(Access, access)
 
 
 def adapt_goal(goal: Goal, model: Recognizer) -> Goal:

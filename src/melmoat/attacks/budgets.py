@@ -150,10 +150,10 @@ def budget(
 ) -> Budget:
     """The budget that an attack's options name: ``eps`` for l2; ``eps`` or ``db`` for linf; ``db``,
     or ``ratio`` (a linear power ratio, as in Armory), for snr."""
-    given = {k: v for k, v in {"eps": eps, "db": db, "ratio": ratio}.items() if v is not None}
+    options = {k: v for k, v in {"eps": eps, "db": db, "ratio": ratio}.items() if v is not None}
     allowed = {"linf": "eps or db (dB)", "l2": "eps", "snr": "db (dB) or ratio (of powers)"}[norm]
-    if len(given) != 1 or not set(given) <= set(allowed.split()):
-        raise ValueError(f"norm={norm} takes {allowed}; got {', '.join(given) or 'none'}")
+    if len(options) != 1 or not set(options) <= set(allowed.split()):
+        raise ValueError(f"norm={norm} takes {allowed}; got {', '.join(options) or 'none'}")
     if eps is not None:
         return Linf(eps) if norm == "linf" else L2(eps)
     if ratio is not None:
@@ -172,16 +172,16 @@ def within_scale(delta: Tensor, clean: Tensor) -> Tensor:
 def _shrunk(delta: Tensor, radius: Tensor, budget: Budget) -> Tensor:
     """``delta`` in 16-bit steps, scaled by the largest tested factors that keep it within
     ``radius``."""
-    kept = torch.trunc(delta * PCM16) / PCM16
+    best = torch.trunc(delta * PCM16) / PCM16
     low, high = torch.zeros_like(radius), torch.ones_like(radius)
     for _ in range(12):
         middle = (low + high) / 2
         tried = torch.round(middle[:, None] * delta * PCM16) / PCM16
         inside = budget.norm(tried) <= radius
-        better = inside & (budget.norm(tried) > budget.norm(kept))
-        kept = torch.where(better[:, None], tried, kept)
+        better = inside & (budget.norm(tried) > budget.norm(best))
+        best = torch.where(better[:, None], tried, best)
         low, high = torch.where(inside, middle, low), torch.where(inside, high, middle)
-    return kept
+    return best
 
 
 def to_pcm16(delta: Tensor, clean: Audio, budget: Budget) -> Audio:

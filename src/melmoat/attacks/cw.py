@@ -93,20 +93,20 @@ class Shrinking(Objective):
         delta = torch.zeros_like(clean.wav)
         adam = torch.optim.Adam([delta], self.lr)
         factor = torch.ones_like(delta[:, :1])
-        kept, won = delta.clone(), torch.zeros_like(factor, dtype=torch.bool)
+        best, won = delta.clone(), torch.zeros_like(factor, dtype=torch.bool)
         for number in range(self.steps + 1):
             used = factor * delta
-            heard = on_grid(used, self.eps * factor, clean)
-            clean_heard, perturbed = ~heard.any(1, keepdim=True), won & kept.any(1, keepdim=True)
+            rounded = on_grid(used, self.eps * factor, clean)
+            clean_heard, perturbed = ~rounded.any(1, keepdim=True), won & best.any(1, keepdim=True)
             # A success whose box is less than one step cannot become smaller.
             active = ~(clean_heard & perturbed)[:, 0]
-            evaluation = oracle(heard, draws.fork(number), active, gradient=number < self.steps)
+            evaluation = oracle(rounded, draws.fork(number), active, gradient=number < self.steps)
             reached = evaluation.reached[:, None]
             # Clean audio reached the goal by chance of a draw: start again.
             chance = ~reached & won & clean_heard & ~perturbed
             factor = torch.where(chance, 1.0, factor)
             won = (won & ~chance) | reached
-            kept = torch.where(reached | ~won, heard, kept)
+            best = torch.where(reached | ~won, rounded, best)
             if number == self.steps:
                 break
             delta.grad = slope(evaluation.gradient, used * won)
@@ -116,7 +116,7 @@ class Shrinking(Objective):
                 factor = torch.where(reached, smaller, factor)
             adam.step()
             delta.clamp_(-self.eps, self.eps)
-        return kept
+        return best
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,9 +50,9 @@ class Genetic(Population):
         chance = torch.full((len(audio), 1), self.mutation)
         shape = (self.population, *audio.wav.shape)
         points, children = audio.wav.new_zeros(shape), audio.wav.new_zeros(shape)
-        found = torch.empty(0)
+        distances = torch.empty(0)
         for round_, streams in enumerate(listener.rounds()):
-            mothers, fathers = self._pairs(found, streams) if round_ else (None, None)
+            mothers, fathers = self._pairs(distances, streams) if round_ else (None, None)
             for number in range(self.population):
                 noise = radius * listener.unit(streams.fork("noise"), number)
                 if mothers is None or fathers is None:
@@ -61,16 +61,16 @@ class Genetic(Population):
                     mates = points, mothers[number], fathers[number]
                     child = self._child(*mates, noise, chance, streams.fork("mate").fork(number))
                 children[number] = listener.inside(child)
-            points, children, before = children, points, found
-            found = listener.hear(points.__getitem__, streams.fork("hear"))
+            points, children, before = children, points, distances
+            distances = listener.hear(points.__getitem__, streams.fork("hear"))
             if round_:
-                change = (found.amin(0) - before.amin(0)).abs().clamp(min=FLAT)
+                change = (distances.amin(0) - before.amin(0)).abs().clamp(min=FLAT)
                 chance = (MOMENTUM * chance + BETA / change[:, None]).clamp(max=1.0)
         return listener.crafted()
 
-    def _pairs(self, found: Tensor, streams: Draws) -> tuple[Tensor, Tensor]:
+    def _pairs(self, distances: Tensor, streams: Draws) -> tuple[Tensor, Tensor]:
         """Two parents for each child; fitter ones are more likely. Shape: ``[P, B]`` twice."""
-        best, order = found.topk(self.elite, dim=0, largest=False)
+        best, order = distances.topk(self.elite, dim=0, largest=False)
         wheel = torch.softmax(-best, dim=0).cumsum(0).T.contiguous()  # [B, elite]
         spins = streams.fork("parents").uniform(wheel.new_empty(len(wheel), 2 * self.population))
         drawn = torch.searchsorted(wheel, spins).clamp(max=self.elite - 1)

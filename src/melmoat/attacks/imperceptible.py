@@ -63,8 +63,8 @@ class Imperceptible(Shrinking):
 
     def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
         oracle = self.oracle(model, audio, goal)
-        found = self.shrink(oracle, draws.fork("reach"), lambda gradient, used: gradient.sign())
-        return oracle.crafted(self.hide(oracle, draws.fork("hide"), found))
+        reached = self.shrink(oracle, draws.fork("reach"), lambda gradient, used: gradient.sign())
+        return oracle.crafted(self.hide(oracle, draws.fork("hide"), reached))
 
     def hide(self, oracle: LossOracle, draws: Draws, delta: Tensor) -> Tensor:
         """The success with the least excess, searched from ``delta``; ``delta`` if there is none.
@@ -72,21 +72,21 @@ class Imperceptible(Shrinking):
         Shape: ``[B, T]``.
         """
         clean, masking = oracle.clean, Masking(oracle.clean)
-        kept, delta = delta, delta.clone()
+        best, delta = delta, delta.clone()
         adam = torch.optim.Adam([delta], self.hiding_lr)
         least = torch.full_like(delta[:, 0], torch.inf)
         alpha = torch.full_like(least, self.alpha)
         box = torch.full_like(delta[:, :1], self.eps)
         for number in range(self.hiding + 1):
-            heard = on_grid(delta, box, clean).requires_grad_()
-            evaluation = oracle(heard.detach(), draws.fork(number), gradient=number < self.hiding)
-            excess = masking.excess(heard)
+            rounded = on_grid(delta, box, clean).requires_grad_()
+            evaluation = oracle(rounded.detach(), draws.fork(number), gradient=number < self.hiding)
+            excess = masking.excess(rounded)
             better = evaluation.reached & (excess < least)
-            kept = torch.where(better[:, None], heard.detach(), kept)
+            best = torch.where(better[:, None], rounded.detach(), best)
             least = torch.where(better, excess.detach(), least)
             if number == self.hiding:
                 break
-            (slope,) = torch.autograd.grad(excess.sum(), heard)
+            (slope,) = torch.autograd.grad(excess.sum(), rounded)
             delta.grad = evaluation.gradient + alpha[:, None] * slope
             if number % PATIENCE == 0:
                 alpha = torch.where(evaluation.reached, alpha * GROWTH, alpha)
@@ -96,4 +96,4 @@ class Imperceptible(Shrinking):
                 )
             adam.step()
             delta.clamp_(-self.eps, self.eps)
-        return kept
+        return best

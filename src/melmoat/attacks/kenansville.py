@@ -60,8 +60,8 @@ def weakest(wave: Tensor, share: float) -> Tensor:
     power[0] = 0.0
     order = power.argsort(stable=True)
     removed = power[order].cumsum(0) <= share * power.sum()
-    kept = torch.ones_like(removed)
-    kept[order] = ~removed
-    kept[0] = True
-    part: Tensor = torch.fft.irfft(spectrum.masked_fill(kept, 0), n=len(wave))
+    remaining = torch.ones_like(removed)
+    remaining[order] = ~removed
+    remaining[0] = True
+    part: Tensor = torch.fft.irfft(spectrum.masked_fill(remaining, 0), n=len(wave))
     return part

@@ -124,10 +124,10 @@ def _threshold(levels: Tensor, rate: int) -> Tensor:
     # A tone's main lobe lies in three bins.
     lobes = 10 * torch.log10((10 ** (levels / 10)).unfold(1, 3, 1).sum(2))
     frame, bins = peaks.nonzero().unbind(1)
-    kept = _strongest(frame.tolist(), places[1:-1][bins].tolist(), lobes[frame, bins].tolist())
-    frame, bins = frame[kept], bins[kept]
+    strongest = _strongest(frame.tolist(), places[1:-1][bins].tolist(), lobes[frame, bins].tolist())
+    frame, bins = frame[strongest], bins[strongest]
     height, place = lobes[frame, bins][:, None], places[1:-1][bins][:, None]
-    for start in range(0, len(kept), CHUNK):
+    for start in range(0, len(strongest), CHUNK):
         some = slice(start, start + CHUNK)
         apart = places - place[some]
         rising = 27 * apart.clamp(max=0)
@@ -139,11 +139,11 @@ def _threshold(levels: Tensor, rate: int) -> Tensor:
 
 def _strongest(frames: list[int], places: list[float], heights: list[float]) -> list[int]:
     """Indices, in ascending order, of the tones without a stronger one within half a Bark."""
-    kept: list[int] = []
+    strongest: list[int] = []
     for i, frame in enumerate(frames):
-        last = kept[-1] if kept else None
+        last = strongest[-1] if strongest else None
         if last is None or frames[last] != frame or places[i] - places[last] >= 0.5:
-            kept.append(i)
+            strongest.append(i)
         elif heights[i] > heights[last]:
-            kept[-1] = i
-    return kept
+            strongest[-1] = i
+    return strongest

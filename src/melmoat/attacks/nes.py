@@ -53,8 +53,8 @@ class NES(Population):
                 unit = listener.unit(points, number % half)
                 return listener.inside(walk + side * self.spread * radius * unit)
 
-            found = listener.hear(point, streams.fork("hear"))
-            uphill = (found[:half] - found[half:]).to(walk)
+            distances = listener.hear(point, streams.fork("hear"))
+            uphill = (distances[:half] - distances[half:]).to(walk)
             slope = torch.zeros_like(walk)
             for number in range(half):
                 slope += uphill[number, :, None] * listener.unit(points, number) / half

@@ -122,7 +122,7 @@ class Listener:
         count, eot = self._attack.population, self._attack.eot
         size = self._attack.chunk or count
         goal, clean = self._goal.pick(rows), self.clean.pick(rows)
-        found = torch.zeros(count, len(self.clean))
+        distances = torch.zeros(count, len(self.clean))
         won = torch.zeros(len(self.clean), dtype=torch.bool)
         for start in range(0, count, size):
             numbers = range(start, min(start + size, count))
@@ -133,23 +133,23 @@ class Listener:
             everywhere = torch.ones(len(numbers), len(rows), dtype=torch.bool)
             for draw in range(eot):
                 streams = [draws.fork(number).pick(rows) for number in numbers]
-                again = [own.fork(draw) for own in streams] if draw else streams
+                again = [stream.fork(draw) for stream in streams] if draw else streams
                 texts = self._model.transcribe(audio, Draws.cat(again))
                 for place, number in enumerate(numbers):
-                    heard = texts[place * len(rows) : (place + 1) * len(rows)]
-                    found[number, rows] += torch.tensor(goal.distances(heard)) / eot
-                    everywhere[place] &= torch.tensor(goal.reached(heard))
+                    transcripts = texts[place * len(rows) : (place + 1) * len(rows)]
+                    distances[number, rows] += torch.tensor(goal.distances(transcripts)) / eot
+                    everywhere[place] &= torch.tensor(goal.reached(transcripts))
             won[rows] |= everywhere.any(0)
-            self._keep(points, found[start : start + size, rows], rows)
+            self._keep(points, distances[start : start + size, rows], rows)
         self._queries[rows] += count * eot
         self._first[won & (self._first == NEVER)] = self._round
         if self._attack.stop:
             self.active = self.active & ~won.to(self.active.device)
-        return found
+        return distances
 
-    def _keep(self, points: Tensor, found: Tensor, rows: list[int]) -> None:
+    def _keep(self, points: Tensor, distances: Tensor, rows: list[int]) -> None:
         """Remember the best of ``points``; they belong to the utterances ``rows``."""
-        lowest, place = found.min(0)
+        lowest, place = distances.min(0)
         for i, row in enumerate(rows):
             if lowest[i] < self._lowest[row]:
                 self._lowest[row] = lowest[i]

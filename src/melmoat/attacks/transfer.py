@@ -59,23 +59,23 @@ class Transfer:
     @property
     def against(self) -> str | None:
         """The text that the inner attack moves away from, if any."""
-        found: str | None = getattr(self.attack, "against", None)
-        return found
+        against: str | None = getattr(self.attack, "against", None)
+        return against
 
     def goal(self, *args: Any, **options: Any) -> Goal:
         """The inner attack's, from the transcripts of the judged system."""
         return self.attack.goal(*args, **options)
 
     def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
-        own = self.system
-        if own.rate != audio.rate:
+        system = self.system
+        if system.rate != audio.rate:
             raise AttackError(
-                f"{self.model} hears {own.rate} Hz and the judged system {audio.rate}: they "
+                f"{self.model} hears {system.rate} Hz and the judged system {audio.rate}: they "
                 "need the same rate"
             )
         if isinstance(model, Monitored):  # progress is that of the crafting
-            own = Monitored(own, model.tick)
-        wav = self.attack(own, audio, _own(goal, own), draws).wav
+            system = Monitored(system, model.tick)
+        wav = self.attack(system, audio, _own(goal, system), draws).wav
         return Crafted(wav, audio.lengths, audio.rate, None, torch.zeros_like(audio.lengths))
 
 

@@ -40,5 +40,5 @@ def kept(folder: Path, utterance: str, kind: str) -> Path | None:
     if "/" in utterance or stem(utterance) == utterance or len(utterance) > 200:
         return None
     earlier = f"{utterance}.{kind}.flac"  # compared exactly, also where case does not matter
-    there = folder.is_dir() and any(one.name == earlier for one in folder.iterdir())
+    there = folder.is_dir() and any(entry.name == earlier for entry in folder.iterdir())
     return folder / earlier if there else None

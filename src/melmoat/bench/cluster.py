@@ -179,8 +179,10 @@ _ADVICE = (
 
 def _named(address: str) -> str:
     """``address``, or the address in the environment."""
-    told = os.environ.get("RAY_ADDRESS", "")
-    return f"{told} (RAY_ADDRESS)" if address == "auto" and told else address
+    from_environment = os.environ.get("RAY_ADDRESS", "")
+    return (
+        f"{from_environment} (RAY_ADDRESS)" if address == "auto" and from_environment else address
+    )
 
 
 def _answers(address: str) -> None:
@@ -211,5 +213,5 @@ def _answers(address: str) -> None:
             f"no Ray cluster at {_named(address)}: no answer in {ANSWER:g} s; {_ADVICE}"
         ) from error
     if done.returncode:
-        said = done.stderr.strip().splitlines() or ["it does not say why"]
-        raise MelmoatError(f"no Ray cluster at {_named(address)}: {said[-1]}; {_ADVICE}")
+        output = done.stderr.strip().splitlines() or ["it does not say why"]
+        raise MelmoatError(f"no Ray cluster at {_named(address)}: {output[-1]}; {_ADVICE}")

@@ -29,8 +29,10 @@ def cells(model: str | None = None) -> list[Cell]:
 
     ``model`` replaces all recognizers; it is not tuned for the defenses.
     """
-    grids = [grid([model or own], [defense], ATTACKS, ["demo"]) for own, defense in SYSTEMS]
-    return [cell for one in grids for cell in one]
+    grids = [
+        grid([model or recognizer], [defense], ATTACKS, ["demo"]) for recognizer, defense in SYSTEMS
+    ]
+    return [cell for system_cells in grids for cell in system_cells]
 
 
 def story(summary: Sequence[Mapping[str, Any]], out: Path) -> str:

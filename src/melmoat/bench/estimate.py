@@ -49,7 +49,7 @@ def estimate(
     """
     worker = Worker()
     known: Known = {}
-    found = []
+    estimates = []
     for cell in cells:
         units = runner.missing(cell)
         sound = [unit for unit in units if not data.fault(unit.batch[0])]
@@ -62,9 +62,9 @@ def estimate(
                 seconds = _timed(worker, sample, known) * sum(map(_audio, sound)) / _audio(sample)
             except Exception as error:  # the run also records it and continues
                 failed = told(error)
-        found.append(Estimate(cell, sum(len(unit.missing) for unit in units), seconds, failed))
+        estimates.append(Estimate(cell, sum(len(unit.missing) for unit in units), seconds, failed))
         tick(cell)
-    return found
+    return estimates
 
 
 def _audio(unit: Unit) -> float:

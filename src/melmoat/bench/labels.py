@@ -29,17 +29,17 @@ def one_line(*texts: str) -> bool:
     return not any(unicodedata.category(c) in _BREAKS for text in texts for c in text)
 
 
-def labels_of(told: Any) -> Labels:
+def labels_of(value: Any) -> Labels:
     """Labels from a file, checked.
 
     Raises:
         TypeError: they are not labels.
     """
-    if not isinstance(told, dict) or not all(isinstance(v, str) and v for v in told.values()):
-        raise TypeError(f"labels must be texts by name, got {told!r}")
-    if not told.keys() <= {*PARTS, "system"} or not one_line(*told.values()):
-        raise TypeError(f"labels of {', '.join(PARTS)} or system in one line, got {told!r}")
-    return told
+    if not isinstance(value, dict) or not all(isinstance(v, str) and v for v in value.values()):
+        raise TypeError(f"labels must be texts by name, got {value!r}")
+    if not value.keys() <= {*PARTS, "system"} or not one_line(*value.values()):
+        raise TypeError(f"labels of {', '.join(PARTS)} or system in one line, got {value!r}")
+    return value
 
 
 def shown(part: str, spec: str, labels: Labels | None = None) -> str:
@@ -71,16 +71,16 @@ def _corpus(spec: str) -> str:
 
 def system(model: str, defense: str, labels: Labels | None = None) -> str:
     """The name of a model with its defense."""
-    own = labels or {}
-    names = [shown("model", model, own), shown("defense", defense, own)]
-    return own.get("system") or SEP.join(names)
+    known = labels or {}
+    names = [shown("model", model, known), shown("defense", defense, known)]
+    return known.get("system") or SEP.join(names)
 
 
 def heading(model: str, defense: str, labels: Labels | None = None) -> tuple[str, str]:
     """A system in two parts: model and defense, or its label and both of these."""
-    own = labels or {}
-    names = shown("model", model, own), shown("defense", defense, own)
-    return (own["system"], SEP.join(names)) if "system" in own else names
+    known = labels or {}
+    names = shown("model", model, known), shown("defense", defense, known)
+    return (known["system"], SEP.join(names)) if "system" in known else names
 
 
 def cell_name(cell: Cell, labels: Labels | None = None) -> str:
@@ -90,9 +90,9 @@ def cell_name(cell: Cell, labels: Labels | None = None) -> str:
     )
 
 
-def of_suite(named: Mapping[Cell, tuple[str, str]]) -> dict[Cell, Labels]:
+def of_suite(names: Mapping[Cell, tuple[str, str]]) -> dict[Cell, Labels]:
     """The labels of a suite's cells: the names of its rows and columns."""
-    return {cell: {"system": row, "attack": column} for cell, (row, column) in named.items()}
+    return {cell: {"system": row, "attack": column} for cell, (row, column) in names.items()}
 
 
 def of_parts(cells: Iterable[Cell], labels: Mapping[str, Mapping[str, str]]) -> dict[Cell, Labels]:
@@ -101,10 +101,10 @@ def of_parts(cells: Iterable[Cell], labels: Mapping[str, Mapping[str, str]]) -> 
     Args:
         labels: for each part of ``PARTS`` the labels by spec; an empty label does not count.
     """
-    found: dict[Cell, Labels] = {}
+    result: dict[Cell, Labels] = {}
     for cell in cells:
-        named = {part: labels.get(part, {}).get(getattr(cell, part)) for part in PARTS}
-        own = {part: label for part, label in named.items() if label}
-        if own:
-            found[cell] = own
-    return found
+        names = {part: labels.get(part, {}).get(getattr(cell, part)) for part in PARTS}
+        filled = {part: label for part, label in names.items() if label}
+        if filled:
+            result[cell] = filled
+    return result

@@ -30,16 +30,16 @@ def merge(into: Path, other: Path) -> int:
     store, theirs = Store(into), _run(other)
     new = {key: _new(store, theirs, key) for key in theirs.keys().values()}
     with locked(into / ".lock"):
-        run, given = store.run(), theirs.run()
+        run, labels = store.run(), theirs.run()
         known = set(store.keys().values())
-        own = list(_keyed(store))
-        own += [told for told in _keyed(theirs) if told["key"] not in known]
-        calls = [_call(given), *given.get("earlier", [])]
+        cells = list(_keyed(store))
+        cells += [cell for cell in _keyed(theirs) if cell["key"] not in known]
+        calls = [_call(labels), *labels.get("earlier", [])]
         if not run:
-            made = {**given, "cells": own}
+            made = {**labels, "cells": cells}
         else:
             earlier = run.get("earlier", [])
-            made = {**run, "cells": own}
+            made = {**run, "cells": cells}
             made["earlier"] = earlier + [c for c in calls if c not in [_call(run), *earlier]]
         write_json(into / "run.json", made)
     for key, rows in new.items():
@@ -67,7 +67,7 @@ def remove(folder: Path, keys: Collection[str]) -> None:
             if (audio := folder / "audio" / key).is_dir():
                 shutil.rmtree(audio)
     with locked(folder / ".lock"):
-        left = [told for told in _keyed(store) if told["key"] not in keys]
+        left = [cell for cell in _keyed(store) if cell["key"] not in keys]
         write_json(folder / "run.json", {**store.run(), "cells": left})
     store.summarise()
 
@@ -88,9 +88,9 @@ def _call(run: Mapping[str, Any]) -> dict[str, Any]:
 def _keyed(store: Store) -> Iterator[dict[str, Any]]:
     """The cells in a run's file, each with its key."""
     keys = store.keys()
-    for told in store.run().get("cells", []):
-        if key := keys.get(cell_of(told)):
-            yield {**told, "key": key}
+    for cell in store.run().get("cells", []):
+        if key := keys.get(cell_of(cell)):
+            yield {**cell, "key": key}
 
 
 def _new(into: Store, other: Store, key: str) -> list[Row]:
@@ -98,12 +98,12 @@ def _new(into: Store, other: Store, key: str) -> list[Row]:
     known = {row["id"]: row for row in into.rows_of(key)}
     new = []
     for row in other.rows_of(key):
-        own = known.get(row["id"])
-        if own is None:
+        ours = known.get(row["id"])
+        if ours is None:
             new.append(row)
             continue
-        names = sorted((own.keys() | row.keys()) - set(_CIRCUMSTANCES))
-        if odd := [name for name in names if own.get(name) != row.get(name)]:
+        names = sorted((ours.keys() | row.keys()) - set(_CIRCUMSTANCES))
+        if odd := [name for name in names if ours.get(name) != row.get(name)]:
             raise StoreError(
                 f"{into.folder} and {other.folder} differ on {row['id']} of cell {key} "
                 f"({', '.join(odd)}), so they are not merged"

@@ -18,8 +18,8 @@ from melmoat.devices import CPU
 def versions() -> dict[str, str]:
     """Versions that a number may depend on."""
     names = ("torch", "numpy", "lhotse", "soundfile", "soxr", "jiwer")
-    found = {name: metadata.version(name) for name in names}
-    return {"melmoat": melmoat.__version__, "python": platform.python_version(), **found}
+    installed = {name: metadata.version(name) for name in names}
+    return {"melmoat": melmoat.__version__, "python": platform.python_version(), **installed}
 
 
 def machine(device: str = CPU) -> dict[str, Any]:

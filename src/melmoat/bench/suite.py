@@ -91,11 +91,11 @@ class Suite:
         Raises:
             MelmoatError: a label is unknown; the message lists the known ones.
         """
-        for kind, given, known in (
+        for kind, wanted, known in (
             ("row", rows, [row.label for row in self.rows]),
             ("column", columns, list(self.columns)),
         ):
-            for label in given:
+            for label in wanted:
                 if label not in known:
                     raise MelmoatError(
                         f"{self.name} has no {kind} {label!r}; it has {', '.join(map(repr, known))}"

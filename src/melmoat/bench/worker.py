@@ -188,20 +188,20 @@ class Worker:
         draws = Draws(unit.cell.seed_of(name) for name in names)
         share = len(batch) / (attack.evaluations + 1)
         recordings = [data.recording(cut, model.rate) for cut in batch]
-        waves = [one.audio.wav[0] for one in recordings]
+        waves = [recording.audio.wav[0] for recording in recordings]
         clean = Audio.of(waves, model.rate).to(unit.device)
         benign = self._benign(unit.cell, names, model, clean)
         goal = self.goal(unit.cell, attack, benign, truth)
         outcome = judge(model, clean, attack, truth, draws, lambda: tick(share), benign, goal)
         # Everything that may fail comes first, so a batch that is tried again has left nothing.
-        gains = [one.gain for one in recordings]
+        gains = [recording.gain for recording in recordings]
         rows = rows_of(names, truth, attack, outcome, gains)
         kinds = _kinds(outcome, defense, draws) if unit.audio else {}
         out.rows += [row for row in rows if row["id"] in unit.missing]
         for kind, audio in kinds.items():
-            kept = out.audio.setdefault(kind, {})
+            saved = out.audio.setdefault(kind, {})
             for name, wave in zip(names, audio, strict=True):
-                kept[name] = Audio.of([wave], audio.rate).to(CPU)
+                saved[name] = Audio.of([wave], audio.rate).to(CPU)
 
 
 def _texts(corpus: str) -> tuple[str, ...]:

@@ -79,10 +79,10 @@ class Room(FrontEnd):
         shoebox.add_source(ends[0])
         shoebox.add_microphone(ends[1])
         shoebox.compute_rir()
-        found = np.asarray(shoebox.rir[0][0], dtype=np.float64)
+        response = np.asarray(shoebox.rir[0][0], dtype=np.float64)
         seconds = float(np.linalg.norm(ends[0] - ends[1])) / simulator.constants.get("c")
         delay = simulator.constants.get("frac_delay_length") // 2 + round(seconds * rate)
-        return torch.from_numpy(found / np.linalg.norm(found)), delay
+        return torch.from_numpy(response / np.linalg.norm(response)), delay
 
 
 def convolve(wav: Tensor, responses: list[tuple[Tensor, int]]) -> Tensor:
@@ -97,8 +97,8 @@ def convolve(wav: Tensor, responses: list[tuple[Tensor, int]]) -> Tensor:
     whole = torch.fft.irfft(spectrum, size)
     delays = torch.tensor([delay for _, delay in responses], device=wav.device)
     places = delays[:, None] + torch.arange(length, device=wav.device)
-    heard: Tensor = whole.gather(1, places)
-    return heard
+    convolved: Tensor = whole.gather(1, places)
+    return convolved
 
 
 def _complex(wav: Tensor) -> torch.dtype:

@@ -101,14 +101,14 @@ def same_speech(spec: str, other: str) -> bool:
     if spec == other:
         return True
     try:
-        ours, theirs = (sorted(listed(one), key=lambda cut: cut.id) for one in (spec, other))
+        ours, theirs = (sorted(listed(first), key=lambda cut: cut.id) for first in (spec, other))
         if [cut.id for cut in ours] != [cut.id for cut in theirs]:
             return False
         some = sorted({0, len(ours) // 2, len(ours) - 1})
-        one, two = (read([cuts[i] for i in some]) for cuts in (ours, theirs))
+        first, second = (read([cuts[i] for i in some]) for cuts in (ours, theirs))
     except (MelmoatError, OSError):
         return True
-    return one.wav.shape == two.wav.shape and bool((one.wav == two.wav).all())
+    return first.wav.shape == second.wav.shape and bool((first.wav == second.wav).all())
 
 
 def describe(spec: str | None, cuts: CutSet | None = None) -> str:

@@ -75,12 +75,12 @@ def cuts_of(
     chosen = channel_of(channel)
     _check_ids(entries, origin)
     if speakers is not None:
-        kept, known = set(speakers.split("+")), {entry.speaker for entry in entries}
-        if kept - known:
+        wanted_speakers, known = set(speakers.split("+")), {entry.speaker for entry in entries}
+        if wanted_speakers - known:
             raise CorpusError(
-                f"{origin}: no speaker {sorted(kept - known)}; it has {sorted(known)}"
+                f"{origin}: no speaker {sorted(wanted_speakers - known)}; it has {sorted(known)}"
             )
-        entries = [entry for entry in entries if entry.speaker in kept]
+        entries = [entry for entry in entries if entry.speaker in wanted_speakers]
     made = [_cut(entry, chosen) for entry in entries]
     cuts = [c for c in made if fault(c) or shortest <= c.duration <= (longest or c.duration)]
     if not cuts:
@@ -94,8 +94,8 @@ def cuts_of(
 def written(cut: MonoCut) -> str:
     """The text of ``cut`` as its corpus writes it, with its case, accents and punctuation;
     ``cut.supervisions[0].text`` is without these."""
-    said: str = (cut.supervisions[0].custom or {})[WRITTEN]
-    return said
+    text: str = (cut.supervisions[0].custom or {})[WRITTEN]
+    return text
 
 
 def fault(cut: MonoCut) -> str:
@@ -118,9 +118,9 @@ def whole(cuts: Iterable[MonoCut], origin: str) -> None:
         )
 
 
-def _lines(found: Sequence[str]) -> str:
-    more = [f"and {len(found) - MOST} more"] if len(found) > MOST else []
-    return "\n".join([*found[:MOST], *more])
+def _lines(messages: Sequence[str]) -> str:
+    more = [f"and {len(messages) - MOST} more"] if len(messages) > MOST else []
+    return "\n".join([*messages[:MOST], *more])
 
 
 def _check_ids(entries: Sequence[Entry], origin: Path) -> None:
@@ -172,8 +172,8 @@ def _cut(entry: Entry, channel: Channel) -> MonoCut:
         duration=length,
     )
     custom = None if channel == "mix" else {CHANNEL: channel}
-    said = [_said(entry, seconds)]
-    return MonoCut(entry.id, start, seconds, 0, said, recording=recording, custom=custom)
+    supervisions = [_said(entry, seconds)]
+    return MonoCut(entry.id, start, seconds, 0, supervisions, recording=recording, custom=custom)
 
 
 def _part(entry: Entry, length: float) -> tuple[float, float]:

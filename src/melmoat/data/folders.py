@@ -34,54 +34,54 @@ class Found:
 
 def find(source: Path) -> Found:
     """The audio files in a folder and its subfolders; any other path is returned itself."""
-    found = Found()
+    contents = Found()
     if source.is_dir():
-        _walk(source, (), found)
-        found.files.sort()
+        _walk(source, (), contents)
+        contents.files.sort()
     elif source.exists():
-        found.files.append(source)
+        contents.files.append(source)
     else:
-        found.failed[source] = "a dead link" if source.is_symlink() else "no such file or folder"
-    return found
+        contents.failed[source] = "a dead link" if source.is_symlink() else "no such file or folder"
+    return contents
 
 
-def _walk(folder: Path, above: tuple[Path, ...], found: Found) -> None:
+def _walk(folder: Path, above: tuple[Path, ...], contents: Found) -> None:
     try:
         paths = sorted(folder.iterdir())
         here = (*above, folder.resolve())
     except OSError as error:
-        found.failed[folder] = f"cannot be opened ({error.strerror or error})"
+        contents.failed[folder] = f"cannot be opened ({error.strerror or error})"
         return
     for path in paths:
         try:
-            _sort(path, here, found)
+            _sort(path, here, contents)
         except OSError as error:
-            found.failed[path] = f"cannot be read ({error.strerror or error})"
+            contents.failed[path] = f"cannot be read ({error.strerror or error})"
 
 
-def _sort(path: Path, here: tuple[Path, ...], found: Found) -> None:
+def _sort(path: Path, here: tuple[Path, ...], contents: Found) -> None:
     """Sort ``path`` into one of the lists; a folder with all its contents."""
     audio = path.suffix.lower() in SUFFIXES
     if path.name.startswith("."):
-        found.passed[path] = "hidden"
+        contents.passed[path] = "hidden"
     elif path.is_dir():
         if path.resolve() in here:
-            found.passed[path] = "a link back to a folder that it lies in"
+            contents.passed[path] = "a link back to a folder that it lies in"
         else:
-            _walk(path, here, found)
+            _walk(path, here, contents)
     elif path.is_symlink() and not path.exists():
-        kind = found.failed if audio or not path.suffix else found.passed
+        kind = contents.failed if audio or not path.suffix else contents.passed
         kind[path] = f"a dead link to {path.readlink()}"
     elif not path.is_file():
-        found.passed[path] = "no regular file"
+        contents.passed[path] = "no regular file"
     elif audio:
-        found.files.append(path)
+        contents.files.append(path)
     elif path.suffix:
-        found.passed[path] = "no audio by its suffix"
+        contents.passed[path] = "no audio by its suffix"
     elif _sounds(path):
-        found.files.append(path)
+        contents.files.append(path)
     else:
-        found.passed[path] = "no suffix, and no audio in it"
+        contents.passed[path] = "no suffix, and no audio in it"
 
 
 def _sounds(path: Path) -> bool:
@@ -105,9 +105,11 @@ def shown(path: Path | str) -> str:
     )
 
 
-def passed_over(found: Sequence[Found]) -> list[str]:
+def passed_over(folders: Sequence[Found]) -> list[str]:
     """A message about the skipped files, in lines: their number, and the first ones by name."""
-    lines = [f"{shown(path)}: {why}" for one in found for path, why in one.passed.items()]
+    lines = [
+        f"{shown(path)}: {why}" for contents in folders for path, why in contents.passed.items()
+    ]
     if not lines:
         return []
     more = ["..."] if len(lines) > MOST else []

@@ -31,27 +31,34 @@ def manifest(
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise CorpusError(f"{path}: not a file of UTF-8 text ({error})") from error
-    found = [(f"line {i}", line) for i, line in enumerate(lines, 1) if line.strip()]
-    objects = [_object(line, path, where) for where, line in found]
+    numbered = [(f"line {i}", line) for i, line in enumerate(lines, 1) if line.strip()]
+    objects = [_object(line, path, where) for where, line in numbered]
     parts: list[tuple[float, float | None]] = []
-    for (where, _), one in zip(found, objects, strict=True):
-        refuse_parts(one, ("offset",), "offset and duration", path)
-        start = number(one.get("offset") or 0, "offset", path, where)
-        told = one.get("duration")
-        seconds = None if told is None else number(told, "duration", path, where)
+    for (where, _), entry in zip(numbered, objects, strict=True):
+        refuse_parts(entry, ("offset",), "offset and duration", path)
+        start = number(entry.get("offset") or 0, "offset", path, where)
+        duration = entry.get("duration")
+        seconds = None if duration is None else number(duration, "duration", path, where)
         parts.append((start, seconds))
-    places = [relative(one["audio_filepath"], path.parent) for one in objects]
+    places = [relative(entry["audio_filepath"], path.parent) for entry in objects]
     entries = [
-        Entry(_told(one, "id", name), one["text"], place, where, _told(one, "speaker", ""), *part)
-        for (where, _), one, place, part, name in zip(
-            found, objects, places, parts, called(places, parts), strict=True
+        Entry(
+            _told(entry, "id", name),
+            entry["text"],
+            place,
+            where,
+            _told(entry, "speaker", ""),
+            *part,
+        )
+        for (where, _), entry, place, part, name in zip(
+            numbered, objects, places, parts, called(places, parts), strict=True
         )
     ]
     return cuts_of(entries, path, speakers, shortest, longest, channel)
 
 
-def _told(one: dict[str, Any], key: str, otherwise: str) -> str:
-    value = one.get(key)
+def _told(entry: dict[str, Any], key: str, otherwise: str) -> str:
+    value = entry.get(key)
     return otherwise if value is None else str(value)
 
 
@@ -92,11 +99,17 @@ def entries_of(cuts: CutSet, path: Path) -> list[Entry]:
 
 
 def _entry(cut: Any, where: str, path: Path) -> Entry:
-    said = cut.supervisions[0] if len(cut.supervisions) == 1 else None
-    text, speaker = ((said.text or ""), (said.speaker or "")) if said else ("", "")
+    supervision = cut.supervisions[0] if len(cut.supervisions) == 1 else None
+    text, speaker = (
+        ((supervision.text or ""), (supervision.speaker or "")) if supervision else ("", "")
+    )
     if reason := _odd(cut):
         return Entry(cut.id, text, None, where, speaker, fault=reason)
-    (source,) = [one for one in cut.recording.sources if cut.channel in one.channels]
+    (source,) = [
+        source_of_channel
+        for source_of_channel in cut.recording.sources
+        if cut.channel in source_of_channel.channels
+    ]
     return Entry(
         cut.id,
         text,
@@ -124,7 +137,7 @@ def _odd(cut: Any) -> str:
         return "features only, no recording"
     if cut.recording.transforms:
         return "its recording has transforms; save it as a file first"
-    sources = [one for one in cut.recording.sources if cut.channel in one.channels]
+    sources = [source for source in cut.recording.sources if cut.channel in source.channels]
     if len(sources) != 1 or sources[0].type != "file":
         return "its recording is not a file"
     return ""

@@ -53,7 +53,7 @@ def an4(
             raise CorpusError(f"{table}: no text for {file.stem}")
         where = f"{listed.name}, line {i}"
         entries.append(Entry(file.stem, texts[file.stem], file, where, file.parent.name))
-    entries.sort(key=lambda one: (one.speaker, one.id))
+    entries.sort(key=lambda entry: (entry.speaker, entry.id))
     return cuts_of(entries, table, speakers, shortest, longest, channel)
 
 

@@ -83,13 +83,13 @@ def comma(
     except (OSError, UnicodeDecodeError) as error:
         raise CorpusError(f"{path}: not a table of UTF-8 text ({error})") from error
     delimiter = max(",;\t", key=header.count)
-    found = list(_rows(path, delimiter, csv.QUOTE_MINIMAL, (file, text)))
-    places = [relative(row[file], path.parent) for _, row in found]
-    parts = [bounds(row, path, where) for where, row in found]
+    rows = list(_rows(path, delimiter, csv.QUOTE_MINIMAL, (file, text)))
+    places = [relative(row[file], path.parent) for _, row in rows]
+    parts = [bounds(row, path, where) for where, row in rows]
     made = called(places, parts)
     entries = [
         Entry(row.get(id, name), row[text], place, where, row.get(speaker, ""), *part)
-        for (where, row), place, part, name in zip(found, places, parts, made, strict=True)
+        for (where, row), place, part, name in zip(rows, places, parts, made, strict=True)
     ]
     return cuts_of(entries, path, speakers, shortest, longest, channel)
 
@@ -108,7 +108,7 @@ def commonvoice(
     """
     if not path.is_file():
         beside = sorted((path if path.is_dir() else path.parent).glob("*.tsv"))
-        there = ", ".join(str(one) for one in beside) or "no .tsv file is there"
+        there = ", ".join(str(table) for table in beside) or "no .tsv file is there"
         raise CorpusError(f"{path}: no such file; name a part, such as test.tsv ({there})")
     entries = []
     for where, row in _rows(path, "\t", csv.QUOTE_NONE, CLIPS):
@@ -133,13 +133,13 @@ def called(paths: list[Path | None], parts: list[tuple[float, float | None]]) ->
             (i for i, step in enumerate(together) if len(set(step)) > 1),
             min(len(path.parent.parts) for path in known),
         )
-    found = []
+    ids = []
     for path, (start, seconds) in zip(paths, parts, strict=True):
         name = "" if path is None else "/".join(path.absolute().with_suffix("").parts[depth:])
         if start:
             name += f"@{start:.3f}" if seconds is None else f"@{start:.3f}+{seconds:.3f}"
-        found.append(name)
-    return found
+        ids.append(name)
+    return ids
 
 
 def bounds(row: Row, table: Path, where: str) -> tuple[float, float | None]:
@@ -177,12 +177,12 @@ def number(value: object, name: str, table: Path, where: str) -> float:
         CorpusError: it is not a number.
     """
     try:
-        found = float(value)  # type: ignore[arg-type]  # what is no number raises
+        seconds = float(value)  # type: ignore[arg-type]  # what is no number raises
     except (TypeError, ValueError):
-        found = math.nan
-    if not math.isfinite(found):
+        seconds = math.nan
+    if not math.isfinite(seconds):
         raise CorpusError(f"{table}, {where}: {name} must be a number of seconds; got {value!r}")
-    return found
+    return seconds
 
 
 def _rows(

@@ -35,17 +35,17 @@ def folder(path: Path, shortest: float = 0.0, longest: float = 0.0, channel: str
     """
     if not path.is_dir():
         raise CorpusError(f"{path}: no such folder")
-    found = find(path)
-    if not found.files:
+    contents = find(path)
+    if not contents.files:
         raise CorpusError(f"{path}: no audio files in it")
-    entries = [_entry(file, path) for file in found.files]
+    entries = [_entry(file, path) for file in contents.files]
     entries += [
         Entry(_name(file, path), "", None, _place(file, path), fault=why)
-        for file, why in found.failed.items()
+        for file, why in contents.failed.items()
     ]
     if all(entry.fault for entry in entries):
         raise CorpusError(
-            f"{path}: no texts beside its {len(found.files)} audio files; expected a.txt beside "
+            f"{path}: no texts beside its {len(contents.files)} audio files; expected a.txt beside "
             "a.wav (melmoat transcribe needs none)"
         )
     return cuts_of(entries, path, None, shortest, longest, channel)

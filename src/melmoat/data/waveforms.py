@@ -44,12 +44,12 @@ def _part(path: str, start: float, seconds: float, rate: int, channel: Channel) 
         stat = Path(path).stat()
     except OSError as error:
         raise AudioError(f"{path}: cannot be read ({error.strerror or error})") from error
-    found = _decoded(path, channel, stat.st_mtime_ns, stat.st_size)
-    for note in found.notes:
+    decoded = _decoded(path, channel, stat.st_mtime_ns, stat.st_size)
+    for note in decoded.notes:
         warnings.warn(f"{path}: {note}", AudioWarning, stacklevel=2)
-    first, last = round(start * found.rate), round((start + seconds) * found.rate)
+    first, last = round(start * decoded.rate), round((start + seconds) * decoded.rate)
     name = f"{path} from {start:g} to {start + seconds:g} s"
-    return audio.usable(replace(found, samples=found.samples[first:last].copy()), name, rate)
+    return audio.usable(replace(decoded, samples=decoded.samples[first:last].copy()), name, rate)
 
 
 @lru_cache(maxsize=2)  # many utterances are parts of one recording

@@ -162,7 +162,7 @@ def _w64(file: BinaryIO, end: int) -> Extent | None:
 
 
 def _aiff(file: BinaryIO, end: int) -> Extent | None:
-    found: Extent | None = None
+    samples: Extent | None = None
     at = 12
     for name, start, size in _walk(file, 12, end, "big"):
         if name == b"SSND":
@@ -170,11 +170,11 @@ def _aiff(file: BinaryIO, end: int) -> Extent | None:
             first = start + 8 + offset
             if (_unknown(size) and start + size > end) or size == 0:
                 return Extent(first, None, end)
-            found = Extent(first, size - 8 - offset, end)
+            samples = Extent(first, size - 8 - offset, end)
         if start + size > end:
-            return found
+            return samples
         at = start + size + (size & 1)
-    return found and Extent(found.start, found.size, end, _left(file, at, end))
+    return samples and Extent(samples.start, samples.size, end, _left(file, at, end))
 
 
 def _caf(file: BinaryIO, end: int) -> Extent | None:

@@ -110,8 +110,8 @@ def probe(source: Source, name: str) -> Probe:
         AudioError: as :func:`decode`, as far as headers show.
     """
     with _reading(source, name, []) as file:
-        if (told := _flac(file.file.read(26))) is not None:
-            return told
+        if (from_header := _flac(file.file.read(26))) is not None:
+            return from_header
         rate = frames = channels = 0
         for part in parts(file):
             stream = part.stream

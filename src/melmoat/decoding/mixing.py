@@ -55,8 +55,8 @@ class Mixer:
 
     def add(self, block: Samples) -> None:
         """One more block. Shape: ``[n, channels]``."""
-        one = block.mean(axis=1) if self.channel == "mix" else block[:, self.channel]
-        self._parts.append(np.ascontiguousarray(one, dtype=np.float32))
+        mono = block.mean(axis=1) if self.channel == "mix" else block[:, self.channel]
+        self._parts.append(np.ascontiguousarray(mono, dtype=np.float32))
         self.frames += len(block)
         if self.channel == "mix" and 1 < self.channels <= LOOKED:
             for at in range(0, len(block), self._piece):
@@ -90,8 +90,10 @@ class Mixer:
             ]
         whole = pieces.sum(axis=0)
         powers = whole.diagonal()
-        heard = whole[np.ix_(*2 * [powers > QUIET * powers.max()])]
-        alike = np.abs(heard) / np.sqrt(np.outer(heard.diagonal(), heard.diagonal()))
-        if len(heard) > 1 and alike.min() < ALIKE:
+        correlations = whole[np.ix_(*2 * [powers > QUIET * powers.max()])]
+        alike = np.abs(correlations) / np.sqrt(
+            np.outer(correlations.diagonal(), correlations.diagonal())
+        )
+        if len(correlations) > 1 and alike.min() < ALIKE:
             return [f"its channels differ, as of two speakers, and were mixed; {choose}"]
         return []

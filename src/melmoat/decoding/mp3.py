@@ -87,26 +87,28 @@ def layout(data: bytes) -> Layout:
         if skipped := tag(data, at):
             at, fresh = at + skipped, True
             continue
-        found = header(data, at)
+        frame = header(data, at)
         follows = bool(segments) and segments[-1].end == at  # else it may be junk by chance
-        if found is None or not (follows or _goes_on(data, at + found.size)):
+        if frame is None or not (follows or _goes_on(data, at + frame.size)):
             following = _NEXT.search(data, at + 1)
             end = following.start() if following else len(data)
             at, junk = end, junk + end - at
             continue
-        if at + found.size > len(data):
+        if at + frame.size > len(data):
             torn = True
             break
-        counting = _declared(data[at : at + min(found.size, 200)])
+        counting = _declared(data[at : at + min(frame.size, 200)])
         last = segments[-1] if segments else None
         full = last is not None and last.declared == last.frames
-        if last is None or fresh or counting is not None or full or last.rate != found.rate:
+        if last is None or fresh or counting is not None or full or last.rate != frame.rate:
             declared = counting or None
-            last = Segment(at, at, declared, -(counting is not None), found.samples, found.rate)
+            last = Segment(at, at, declared, -(counting is not None), frame.samples, frame.rate)
             segments.append(last)
-        at += found.size
+        at += frame.size
         last.frames, last.end, fresh = last.frames + 1, at, False
-    return Layout([one for one in segments if one.frames > 0 or one.declared], junk, torn)
+    return Layout(
+        [segment for segment in segments if segment.frames > 0 or segment.declared], junk, torn
+    )
 
 
 def _goes_on(data: bytes, at: int) -> bool:

@@ -39,23 +39,23 @@ def layout(data: bytes) -> Layout:
     heads = False  # whether the page before was the first one of its stream
     numbers: dict[bytes, int] = {}  # of the next page of each stream, by its serial number
     going: set[bytes] = set()  # streams whose last page has not come
-    while (found := data.find(b"OggS", at)) >= 0:
-        junk += found - at
-        size = _size(data, found)
-        if size is None or found + size > len(data):
+    while (start := data.find(b"OggS", at)) >= 0:
+        junk += start - at
+        size = _size(data, start)
+        if size is None or start + size > len(data):
             return Layout([(a, b) for a, b in links], junk, True)
-        page = data[found : found + size]
+        page = data[start : start + size]
         flags, stream = page[5], page[14:18]
         number = int.from_bytes(page[18:22], "little")
         first = bool(flags & _FIRST)
         if not links or (first and not heads):
-            links.append([found, found])
+            links.append([start, start])
         broken += int.from_bytes(page[22:26], "little") != checksum(page)
         if not first and number > numbers.get(stream, number):
             broken += number - numbers[stream]
         numbers[stream] = number + 1
         (going.discard if flags & _LAST else going.add)(stream)
-        heads, at = first, found + size
+        heads, at = first, start + size
         links[-1][1] = at
     left = junk + len(data) - at
     return Layout([(a, b) for a, b in links], left, False, broken, bool(going))

@@ -96,8 +96,8 @@ class StraightThrough(FrontEnd):
 
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
         with torch.no_grad():
-            heard = checked_output(self.inner, audio, self.inner(audio, draws)).wav
-        return audio.with_wav(audio.wav + (heard - audio.wav).detach())
+            output = checked_output(self.inner, audio, self.inner(audio, draws)).wav
+        return audio.with_wav(audio.wav + (output - audio.wav).detach())
 
 
 class Resampled(FrontEnd):
@@ -117,11 +117,11 @@ class Resampled(FrontEnd):
 
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
         with torch.no_grad():
-            heard = checked_output(self.inner, audio, self.inner(audio, draws.fork("forward"))).wav
+            output = checked_output(self.inner, audio, self.inner(audio, draws.fork("forward"))).wav
         if not torch.is_grad_enabled():
-            return audio.with_wav(heard)
+            return audio.with_wav(output)
         other = checked_output(self.inner, audio, self.inner(audio, draws.fork("backward"))).wav
-        return audio.with_wav(other + (heard - other).detach())
+        return audio.with_wav(other + (output - other).detach())
 
 
 Gradient = Literal["exact", "resampled", "bpda"]

@@ -44,11 +44,11 @@ class Codec(FrontEnd):
             )
 
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
-        heard = torch.zeros_like(audio.wav)
-        for row, wave in zip(heard, audio, strict=True):
+        output = torch.zeros_like(audio.wav)
+        for row, wave in zip(output, audio, strict=True):
             row[: len(wave)] = self._through(wave.detach(), audio.rate).to(row)
         return audio.with_wav(
-            heard + 0 * audio.wav
+            output + 0 * audio.wav
         )  # with a graph, so that the gradient is zero and not missing
 
     def _through(self, wave: Tensor, rate: int) -> Tensor:

@@ -51,8 +51,8 @@ class Resynthesis(FrontEnd):
         mel, frames = self.vocoder.mel(speech)
         if self.flooding is not None:
             mel = self.flooding(mel, frames, draws.fork("flooding"))
-        own = Draws([0] * len(audio)) if self.noise == "fixed" else draws.fork("vocoder")
-        wav = synthesise(self.vocoder, mel, frames, own)
+        vocoder_draws = Draws([0] * len(audio)) if self.noise == "fixed" else draws.fork("vocoder")
+        wav = synthesise(self.vocoder, mel, frames, vocoder_draws)
         back = resample(_fitted(speech, wav), audio.rate)
         return _fitted(audio, back.wav)
 

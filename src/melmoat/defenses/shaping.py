@@ -44,10 +44,10 @@ class Curve:
         Raises:
             ValueError: it is 0 in all of them.
         """
-        found = np.interp(centres(mel), self.hz, self.values)
-        if not found.any():
+        strengths = np.interp(centres(mel), self.hz, self.values)
+        if not strengths.any():
             raise ValueError(f"the curve is 0 in every band of {mel.fmin:g} to {mel.fmax:g} Hz")
-        return tuple(found.tolist())
+        return tuple(strengths.tolist())
 
     def save(self, path: Path) -> None:
         """Write it as JSON; the folder is made if needed.
@@ -92,7 +92,7 @@ def load_curve(path: Path) -> Curve:
         MelmoatError: it is not such a file.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return Curve(tuple(found["hz"]), tuple(found["values"]), found.get("card", {}))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Curve(tuple(content["hz"]), tuple(content["values"]), content.get("card", {}))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MelmoatError(f"{path}: not a shaping curve ({error})") from error

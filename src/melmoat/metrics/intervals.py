@@ -111,8 +111,8 @@ def _flipped(gaps: NDArray[np.float64], flips: int, seed: int) -> float:
     rng, total = np.random.default_rng(seed), float(gaps.sum())
     part, hits = max(1, KEPT // len(gaps)), 0
     for start in range(0, flips, part):
-        kept = rng.integers(0, 2, (min(part, flips - start), len(gaps)), dtype=np.int8)
-        sums = 2 * (kept @ gaps) - total
+        signs = rng.integers(0, 2, (min(part, flips - start), len(gaps)), dtype=np.int8)
+        sums = 2 * (signs @ gaps) - total
         hits += int((np.abs(sums) >= abs(total) * (1 - 1e-12)).sum())
     return (1 + hits) / (1 + flips)
 

@@ -91,12 +91,12 @@ def _current(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     first = "rnns.0.rnn.weight_hh_l0"
     outer = next((str(k).removesuffix(first) for k in state if str(k).endswith(first)), "")
-    found = {str(k).removeprefix(outer): v for k, v in state.items() if str(k).startswith(outer)}
-    found = {re.sub(r"^conv\.(?=\d)", "conv.seq_module.", k): v for k, v in found.items()}
-    if not any(".rnn.bias_" in key for key in found):
-        matrices = [(k, v) for k, v in found.items() if ".rnn.weight_" in k]
-        found |= {k.replace("weight_", "bias_"): v.new_zeros(len(v)) for k, v in matrices}
-    return found
+    weights = {str(k).removeprefix(outer): v for k, v in state.items() if str(k).startswith(outer)}
+    weights = {re.sub(r"^conv\.(?=\d)", "conv.seq_module.", k): v for k, v in weights.items()}
+    if not any(".rnn.bias_" in key for key in weights):
+        matrices = [(k, v) for k, v in weights.items() if ".rnn.weight_" in k]
+        weights |= {k.replace("weight_", "bias_"): v.new_zeros(len(v)) for k, v in matrices}
+    return weights
 
 
 def _labels(settings: Mapping[str, Any], outputs: int) -> str:
@@ -148,18 +148,18 @@ def _config_of(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Deep
     return config
 
 
-def _check_inputs(config: DeepSpeech2Config, given: int) -> None:
+def _check_inputs(config: DeepSpeech2Config, inputs: int) -> None:
     """Check that the sizes of the spectrogram, convolutions and recurrent layers fit."""
     bare = config.channels * (((config.bins - 41) // 2 - 20) // 2 + 1)
-    if given == bare != config.inputs:
+    if inputs == bare != config.inputs:
         raise ValueError(
             "a network of release 1, whose convolutions are not padded, which is not built here; "
             "release 2 of deepspeech.pytorch has files for the same corpora, which load"
         )
-    if given != config.inputs:
+    if inputs != config.inputs:
         raise ValueError(
             f"a spectrogram of {config.bins} bins makes {config.inputs} inputs of the recurrent "
-            f"layers, its weights take {given}; its sample_rate or window_size is not what it was "
+            f"layers, its weights take {inputs}; its sample_rate or window_size is not what it was "
             "trained with"
         )
 

@@ -196,8 +196,8 @@ def written(decoder: Decoder) -> Decoder:
 
 
 def _write(decoder: Decoder, log_probs: Tensor, frames: Tensor, labels: str) -> list[str]:
-    kept = labels.rstrip(OTHER)
-    return decoder(log_probs[..., : len(kept)], frames, kept)
+    writable = labels.rstrip(OTHER)
+    return decoder(log_probs[..., : len(writable)], frames, writable)
 
 
 def alphabet(tokenizer: Any, size: int, blank: int) -> tuple[str, list[int]]:
@@ -223,9 +223,9 @@ def alphabet(tokenizer: Any, size: int, blank: int) -> tuple[str, list[int]]:
         else:
             long.append(token)
     if long or not written:
-        found = ", ".join(long[:6]) or "none"
+        examples = ", ".join(long[:6]) or "none"
         raise WeightsError(
-            f"hf-ctc takes models that write single characters; this one's tokens are: {found}"
+            f"hf-ctc takes models that write single characters; this one's tokens are: {examples}"
         )
     if not any(c.isupper() for c in written):
         capitals = {c.upper() if len(c.upper()) == 1 else c: i for c, i in written.items()}

@@ -46,23 +46,23 @@ def load(name: str, language: str | None = None) -> HFCTC:
             )
         extractor = _read(hf.AutoFeatureExtractor, where, source, "a preprocessor_config.json")
         tokenizer = _read(hf.AutoTokenizer, where, source, "a vocab.json", **chosen)
-        kept = {"dtype": torch.float32, "output_loading_info": True}
+        options = {"dtype": torch.float32, "output_loading_info": True}
         if chosen:  # the head has the size of the language's alphabet
             chosen["ignore_mismatched_sizes"] = True
-        network, found = _read(
-            hf.AutoModelForCTC, where, source, "weights", config=config, **kept, **chosen
+        network, report = _read(
+            hf.AutoModelForCTC, where, source, "weights", config=config, **options, **chosen
         )
 
     def given(key: str) -> bool:  # by the language's adapter, which is read after the weights
         return bool(chosen) and (key.startswith("lm_head.") or ".adapter_layer." in key)
 
-    other = sorted(key for key, *_ in found["mismatched_keys"] if not given(key))
+    other = sorted(key for key, *_ in report["mismatched_keys"] if not given(key))
     if other:
         raise WeightsError(
             f"{name}: the weights of {', '.join(other[:4])} have other sizes than its config.json "
             "says; the two are of different models"
         )
-    absent = (k for k in found["missing_keys"] if not k.endswith("masked_spec_embed"))
+    absent = (k for k in report["missing_keys"] if not k.endswith("masked_spec_embed"))
     missing = sorted(key for key in absent if not given(key))
     if missing:
         raise WeightsError(

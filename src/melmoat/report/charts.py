@@ -84,19 +84,19 @@ def chart(title: str, about: str, series: Sequence[Series], x: Axis, y: Axis) ->
         f'<text transform="translate(14 {TOP + high / 2}) rotate(-90)" class="middle">'
         f"{escape(y.title)}</text>"
     )
-    for i, one in enumerate(series):
+    for i, line in enumerate(series):
         out.append(f'<g class="series c{i % COLORS}">')
-        if one.joined and len(one.points) > 1:
-            path = "L".join(f"{px(p.x)} {py(p.y)}" for p in one.points)
+        if line.joined and len(line.points) > 1:
+            path = "L".join(f"{px(p.x)} {py(p.y)}" for p in line.points)
             out.append(f'<path class="line d{i // COLORS % 3}" d="M{path}"/>')
-        for p in one.points:
+        for p in line.points:
             if p.up:
                 low, high_end = map(py, p.up)
                 out.append(f'<path class="whisker" d="M{px(p.x)} {low}V{high_end}"/>')
             if p.across:
                 left, right = map(px, p.across)
                 out.append(f'<path class="whisker" d="M{left} {py(p.y)}H{right}"/>')
-            tip = f"<title>{escape(f'{one.name}: {p.label}')}</title>"
+            tip = f"<title>{escape(f'{line.name}: {p.label}')}</title>"
             out.append(f'<path class="mark" d="{_mark(i, px(p.x), py(p.y))}">{tip}</path>')
         out.append("</g>")
     out.append("</svg>")

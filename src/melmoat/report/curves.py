@@ -47,7 +47,7 @@ def trade_off(systems: Sequence[System]) -> Drawn | None:
         series.append(Series(s.name, [point], joined=False))
     if not series:
         return None
-    points = [p for one in series for p in one.points]
+    points = [p for line in series for p in line.points]
     metric = metrics([s.worst for s in systems if s.worst])
     x = rates(
         f"{metric} % on clean speech",
@@ -59,7 +59,7 @@ def trade_off(systems: Sequence[System]) -> Drawn | None:
     title = "Clean speech against the worst case"
     about = f"Each system's {metric} without an attack and under the attack that hurts it most, "
     about += "with 95 % intervals. Low and left is better. The numbers are in the table of systems."
-    return Drawn(title, chart(title, about, series, x, y), tuple(one.name for one in series))
+    return Drawn(title, chart(title, about, series, x, y), tuple(line.name for line in series))
 
 
 def curves(systems: Sequence[System]) -> list[Drawn]:
@@ -100,12 +100,12 @@ def _curve(systems: Sequence[System], family: dict[int, list[Result]]) -> Drawn:
     x = Axis("SNR of the perturbation; louder to the right", clean + 2, loud - 2, ticks)
     y = rates(
         f"{metric} %",
-        [v for one in series for p in one.points for v in (p.y, p.up[1] if p.up else 0)],
+        [v for line in series for p in line.points for v in (p.y, p.up[1] if p.up else 0)],
     )
     title = f"{metric} against SNR: {_spelled(measured[0].cell.attack)}"
     about = f"{metric} of each system with 95 % intervals, from no attack on the left to the "
     about += "loudest one on the right. The numbers are in the table of attacks."
-    return Drawn(title, chart(title, about, series, x, y), tuple(one.name for one in series))
+    return Drawn(title, chart(title, about, series, x, y), tuple(line.name for line in series))
 
 
 def _point(result: Result, x: float) -> Point:

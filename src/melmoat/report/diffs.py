@@ -43,14 +43,14 @@ def word_diff(reference: str, hypothesis: str) -> list[Piece]:
     >>> [tuple(p) for p in word_diff("GO TO ENTER SIX", "GO SIX")]
     [('GO', 'GO'), ('TO ENTER', ''), ('SIX', 'SIX')]
     """
-    said, heard = reference.split(), hypothesis.split()
-    if not said or not heard:  # jiwer refuses an empty reference
-        return [Piece(" ".join(said), " ".join(heard))] if said or heard else []
-    (chunks,) = jiwer.process_words(" ".join(said), " ".join(heard)).alignments
+    words, transcribed = reference.split(), hypothesis.split()
+    if not words or not transcribed:  # jiwer refuses an empty reference
+        return [Piece(" ".join(words), " ".join(transcribed))] if words or transcribed else []
+    (chunks,) = jiwer.process_words(" ".join(words), " ".join(transcribed)).alignments
     return [
         Piece(
-            " ".join(said[c.ref_start_idx : c.ref_end_idx]),
-            " ".join(heard[c.hyp_start_idx : c.hyp_end_idx]),
+            " ".join(words[c.ref_start_idx : c.ref_end_idx]),
+            " ".join(transcribed[c.hyp_start_idx : c.hyp_end_idx]),
         )
         for c in chunks
     ]

@@ -69,21 +69,23 @@ class System:
 def systems(results: Sequence[Result], audited: Sequence[Audited]) -> list[System]:
     """The systems of a run, in its order. Each one has an entry in ``audited``."""
     verdicts = {(a.model, a.defense, a.data, a.seed): a for a in audited}
-    found = []
+    summaries = []
     for place in dict.fromkeys(r.system for r in results):
-        own = [r for r in results if r.system == place and r.rows and r.error_rate is not None]
-        benign = next((r for r in own if r.cell.attack == "none"), None) or _unattacked(own)
-        attacked = tuple(r for r in own if r.cell.attack != "none" and not r.targeted)
-        targeted = tuple(r for r in own if r.targeted)
-        found.append(System(*place, benign, attacked, verdicts[place], targeted))
-    return found
+        measured = [r for r in results if r.system == place and r.rows and r.error_rate is not None]
+        benign = next((r for r in measured if r.cell.attack == "none"), None) or _unattacked(
+            measured
+        )
+        attacked = tuple(r for r in measured if r.cell.attack != "none" and not r.targeted)
+        targeted = tuple(r for r in measured if r.targeted)
+        summaries.append(System(*place, benign, attacked, verdicts[place], targeted))
+    return summaries
 
 
-def _unattacked(own: Sequence[Result]) -> Result | None:
+def _unattacked(measured: Sequence[Result]) -> Result | None:
     """The benign result, from the benign transcripts in attacked rows."""
-    if not own:
+    if not measured:
         return None
-    most = max(own, key=lambda r: len(r.rows))
+    most = max(measured, key=lambda r: len(r.rows))
     rows = {
         name: {
             **row,
@@ -133,15 +135,15 @@ def places(intervals: Sequence[Interval | None]) -> list[tuple[int, int] | None]
     [(1, 1), (2, 3), (2, 3), None]
     """
     known = [i for i in intervals if i is not None]
-    found: list[tuple[int, int] | None] = []
+    result: list[tuple[int, int] | None] = []
     for interval in intervals:
         if interval is None:
-            found.append(None)
+            result.append(None)
             continue
         better = sum(other[1] < interval[0] for other in known)
         worse = sum(other[0] > interval[1] for other in known)
-        found.append((1 + better, len(known) - worse))
-    return found
+        result.append((1 + better, len(known) - worse))
+    return result
 
 
 def place_text(place: tuple[int, int] | None) -> str:
@@ -180,5 +182,5 @@ def by_speaker(result: Result | None) -> tuple[Interval, int] | None:
     known = speakers_of(result.cell.data, result.rows)
     if known is None or len(set(known.values())) < MIN_SPEAKERS:
         return None
-    found = bootstrap(*result.errors(), groups=[known[i] for i in result.rows])
-    return (found, len(set(known.values()))) if found else None
+    interval = bootstrap(*result.errors(), groups=[known[i] for i in result.rows])
+    return (interval, len(set(known.values()))) if interval else None

@@ -29,9 +29,9 @@ def flat(summary: Summary) -> list[dict[str, Any]]:
 
 
 def _names(cell: Mapping[str, Any]) -> dict[str, Any]:
-    own = cell.get("labels")
-    named = {"system_name": system(cell["model"], cell["defense"], own)}
-    return named | {f"{part}_name": shown(part, cell[part], own) for part in PARTS[2:]}
+    labels = cell.get("labels")
+    names = {"system_name": system(cell["model"], cell["defense"], labels)}
+    return names | {f"{part}_name": shown(part, cell[part], labels) for part in PARTS[2:]}
 
 
 def csv_text(lines: Sequence[Mapping[str, Any]]) -> str:
@@ -61,8 +61,8 @@ def latex(summary: Summary) -> str:
     parts = []
     for heading, heads, lines in _grids(summary):
         rows = [" & ".join(map(_tex, line)) + r" \\" for line in [heads, *lines]]
-        named = sum(head in ("system", "model", "defense") for head in heads[:2])
-        columns = "l" * named + "r" * (len(heads) - named)
+        name_columns = sum(head in ("system", "model", "defense") for head in heads[:2])
+        columns = "l" * name_columns + "r" * (len(heads) - name_columns)
         parts.append(
             "\n".join(
                 [
@@ -86,8 +86,8 @@ def _grids(summary: Summary) -> Iterable[tuple[str, list[str], list[list[str]]]]
         cells = [c for c in summary if (c["data"], c["seed"]) == group]
         attacks = list(dict.fromkeys(c["attack"] for c in cells))
         most = max(c["n"] for c in cells)
-        heads, found = grid(cells)
-        lines = [[*names, *(_rate(own.get(a), most) for a in attacks)] for names, own in found]
+        heads, rows = grid(cells)
+        lines = [[*names, *(_rate(row.get(a), most) for a in attacks)] for names, row in rows]
         yield title(cells), [*heads, *(attack_name(cells, a) for a in attacks)], lines
 
 
@@ -133,7 +133,7 @@ def write_audio(folder: Path, results: Iterable[Result], out: Path) -> tuple[Pat
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, target)
             cell = result.cell
-            told = {k: v for k, v in row.items() if k not in ("id", "reference")}
+            fields = {k: v for k, v in row.items() if k not in ("id", "reference")}
             lines.append(
                 {
                     "audio_filepath": f"{result.key}/{path.name}",
@@ -143,7 +143,7 @@ def write_audio(folder: Path, results: Iterable[Result], out: Path) -> tuple[Pat
                     "model": cell.model,
                     "defense": cell.defense,
                     "attack": cell.attack,
-                    **told,
+                    **fields,
                 }
             )
     if not lines:

@@ -54,17 +54,17 @@ def figure_text(figure: Comparison) -> str:
     return f"{figure}; {max(figure.needed, ENOUGH)} utterances would settle it"
 
 
-def comparisons(found: Sequence[Comparison]) -> Group:
+def comparisons(compared: Sequence[Comparison]) -> Group:
     """Differences with their intervals over utterances and over speakers, one table per attack.
 
     Names are too long for a terminal, so each name is listed once above the table, with a letter. A
     recognizer or an attack that all rows share is named in the title only.
     """
-    sides = [(c.ours.split(SEP), c.other.split(SEP)) for c in found]
+    sides = [(c.ours.split(SEP), c.other.split(SEP)) for c in compared]
     models = {side[0] for pair in sides for side in pair}
     letters: dict[str, str] = {}
     tables: dict[str, list[tuple[str, Comparison]]] = {}
-    for c, pair in zip(found, sides, strict=True):
+    for c, pair in zip(compared, sides, strict=True):
         attacks = {side[-1] for side in pair}
         keep = slice(len(models) == 1, -1 if len(attacks) == 1 else None)
         names = [SEP.join(side[keep]) for side in pair]
@@ -115,12 +115,12 @@ def _agreed(c: Comparison) -> list[str]:
     d = c.difference
     if d is None:
         return [points, speakers, p, n, enough, "-"]
-    told = d.p < 0.05 and (c.n < ENOUGH or not d.low <= 0 <= d.high)
+    told_apart = d.p < 0.05 and (c.n < ENOUGH or not d.low <= 0 <= d.high)
     if c.n < ENOUGH:
         points, speakers = f"{d.points:+.1f}", "-"
-    if c.needed is not None and not told:
+    if c.needed is not None and not told_apart:
         enough = f"> {c.n}" if c.needed <= c.n else str(max(c.needed, ENOUGH))
-    return [points, speakers, p, n, enough, "yes" if told else "no"]
+    return [points, speakers, p, n, enough, "yes" if told_apart else "no"]
 
 
 def comparison_cells(c: Comparison) -> list[str]:

@@ -70,22 +70,22 @@ class Board:
 
 def boards(results: Sequence[Result]) -> list[Board]:
     """One board per corpus and seed, the largest first."""
-    found = merged(systems(results, audit(results, bare=True)))
+    summaries = merged(systems(results, audit(results, bare=True)))
     made = [
-        _board([s for s in found if (s.data, s.seed) == place])
-        for place in dict.fromkeys((s.data, s.seed) for s in found)
+        _board([s for s in summaries if (s.data, s.seed) == place])
+        for place in dict.fromkeys((s.data, s.seed) for s in summaries)
     ]
     return sorted(made, key=lambda board: -board.utterances)
 
 
-def merged(found: Sequence[System]) -> list[System]:
+def merged(summaries: Sequence[System]) -> list[System]:
     """Merge systems that differ only in the attacker's gradient.
 
     An attack with another gradient is still an attack on the same defense. The verdict is that of
     the row with the exact gradient.
     """
     groups: dict[tuple[str, str, str, int], list[System]] = {}
-    for s in found:
+    for s in summaries:
         groups.setdefault((s.model, siblings(s.defense)[1], s.data, s.seed), []).append(s)
     made = []
     for (model, defense, data, seed), several in groups.items():
@@ -102,25 +102,25 @@ def level(result: Result) -> float | None:
     return budget.db if isinstance(budget, SNR | LinfSNR) else result.snr_db
 
 
-def _board(found: Sequence[System]) -> Board:
-    results = [r for s in found for r in (*s.attacked, *([s.benign] if s.benign else []))]
+def _board(summaries: Sequence[System]) -> Board:
+    results = [r for s in summaries for r in (*s.attacked, *([s.benign] if s.benign else []))]
     most = max((len(r.rows) for r in results), default=0)
     levels = {
-        v for s in found for r in s.tried if len(r.rows) == most and (v := level(r)) is not None
+        v for s in summaries for r in s.tried if len(r.rows) == most and (v := level(r)) is not None
     }
     columns = []
     for wanted in LEVELS:
         nearest = min(levels, key=lambda v: (abs(v - wanted), v), default=None)
         near = nearest is not None and abs(nearest - wanted) <= NEAR
         columns.append(nearest if near else None)
-    pools = [[_near(s.tried, column) for column in columns] for s in found]
-    ranks = ranked([(s, pool[0]) for s, pool in zip(found, pools, strict=True)], most)
+    pools = [[_near(s.tried, column) for column in columns] for s in summaries]
+    ranks = ranked([(s, pool[0]) for s, pool in zip(summaries, pools, strict=True)], most)
     entries = [
         Entry(s, tuple(strongest(p, most) for p in pool), tuple(map(len, pool)), place_text(place))
-        for s, pool, place in zip(found, pools, ranks, strict=True)
+        for s, pool, place in zip(summaries, pools, ranks, strict=True)
     ]
     entries.sort(key=_order)
-    place = found[0].data, found[0].seed
+    place = summaries[0].data, summaries[0].seed
     return Board(*place, most, tuple(columns), tuple(entries), metrics(results))
 
 
@@ -146,12 +146,12 @@ def write_leaderboard(results: Path, out: Path) -> list[Path]:
     runs = sorted(path.parent for path in results.glob("*/run.json"))
     if not runs:
         raise MelmoatError(f"{results}: no runs here; expected folders with a run.json")
-    found: dict[Cell, Result] = {}
+    largest: dict[Cell, Result] = {}
     for result in (result for run in runs for result in read_results(run) if result.rows):
-        known = found.get(result.cell, result)  # where several runs have it, the largest counts
-        found[result.cell] = max(known, result, key=lambda one: len(one.rows))
+        known = largest.get(result.cell, result)  # where several runs have it, the largest counts
+        largest[result.cell] = max(known, result, key=lambda r: len(r.rows))
     content = {
-        "boards": boards(list(found.values())),
+        "boards": boards(list(largest.values())),
         "levels": LEVELS,
         "text": wer_text,
         **shell(),

@@ -56,15 +56,15 @@ class Heard:
 
 def kept(folder: Path, results: Sequence[Result]) -> list[tuple[Result, str, dict[str, Path]]]:
     """Audio files of a run: the first utterance of each cell, then the second ones, and so on."""
-    found = []
+    clips = []
     for order, result in enumerate(results):
         home = folder / "audio" / result.key
         for number, name in enumerate(sorted(result.rows)):
             found_there = {kind: audio_store.kept(home, name, kind) for kind in KINDS}
             files = {kind: path for kind, path in found_there.items() if path is not None}
             if files:
-                found.append((number, order, (result, name, files)))
-    return [what for *_, what in sorted(found, key=lambda item: item[:2])]
+                clips.append((number, order, (result, name, files)))
+    return [what for *_, what in sorted(clips, key=lambda item: item[:2])]
 
 
 def listen(folder: Path, results: Sequence[Result], megabytes: float) -> tuple[list[Heard], int]:
@@ -80,14 +80,14 @@ def listen(folder: Path, results: Sequence[Result], megabytes: float) -> tuple[l
     taken: list[Heard] = []
     room = megabytes * 1e6
     for result, name, paths in files:
-        heard = _heard(result, name, paths)
-        if heard is None:
+        players = _heard(result, name, paths)
+        if players is None:
             continue
-        size = sum(len(clip.audio) + len(clip.picture) for clip in heard.clips)
+        size = sum(len(clip.audio) + len(clip.picture) for clip in players.clips)
         if size > room:
             break
         room -= size
-        taken.append(heard)
+        taken.append(players)
     order = {result.key: i for i, result in enumerate(results)}
     taken.sort(key=lambda h: order[h.result.key])
     return taken, len(files) - len(taken)
@@ -107,31 +107,31 @@ def _heard(result: Result, name: str, paths: dict[str, Path]) -> Heard | None:
             gain = float(20 * (0.5 / change.abs().max()).log10())
         elif clean.shape == bad.shape:
             del audio["adversarial"]  # nothing was changed
-    heard = audio.get("adversarial", audio.get("clean"))
-    if heard is not None and "defended" in audio and heard.wav.equal(audio["defended"].wav):
+    reference = audio.get("adversarial", audio.get("clean"))
+    if reference is not None and "defended" in audio and reference.wav.equal(audio["defended"].wav):
         del audio["defended"]  # nothing was defended
     top = max(float(_mel(a).max()) for a in audio.values())
     clips = []
-    for kind, one in audio.items():
+    for kind, wave in audio.items():
         if kind == "perturbation":
             assert gain is not None
-            data = _flac((one.wav[0] * 10 ** (gain / 20)).numpy(), one.rate)
+            data = _flac((wave.wav[0] * 10 ** (gain / 20)).numpy(), wave.rate)
         else:
             data = paths[kind].read_bytes()
         clips.append(
             Clip(
                 kind,
                 "data:audio/flac;base64," + base64.b64encode(data).decode(),
-                "data:image/png;base64," + base64.b64encode(spectrogram(one, top)).decode(),
-                one.wav.shape[1] / one.rate,
+                "data:image/png;base64," + base64.b64encode(spectrogram(wave, top)).decode(),
+                wave.wav.shape[1] / wave.rate,
             )
         )
     return Heard(result, name, tuple(clips), gain)
 
 
 def _mel(audio: Audio, mel: MelSpec = LAB_MEL) -> NDArray[np.float32]:
-    found, frames = mel(audio)
-    image: NDArray[np.float32] = found[0, :, : int(frames[0])].numpy()
+    spectrogram, frames = mel(audio)
+    image: NDArray[np.float32] = spectrogram[0, :, : int(frames[0])].numpy()
     return image
 
 

@@ -108,8 +108,8 @@ def render(folder: Path, options: Options = Options()) -> tuple[str, str, int]:
     everything = audit(results, bare=True)
     audited = [row for row in everything if row.defense != "none"]
     measured = [r for r in results if r.rows]
-    heard, left_out = listen(folder, measured, options.megabytes)
-    kept = {h.result.key for h in heard}
+    players, left_out = listen(folder, measured, options.megabytes)
+    with_audio = {h.result.key for h in players}
     total = sum(len(r.rows) for r in measured)
     share = total if total <= options.rows else max(1, options.rows // len(measured))
     rows = [(r, row) for r in measured for row in islice(r.rows.values(), share)]
@@ -122,7 +122,9 @@ def render(folder: Path, options: Options = Options()) -> tuple[str, str, int]:
         "tables": tables(systems(results, everything)),
         "measures": metrics(measured),
         "audited": audited,
-        "heard": [(r, [h for h in heard if h.result is r]) for r in measured if r.key in kept],
+        "heard": [
+            (r, [h for h in players if h.result is r]) for r in measured if r.key in with_audio
+        ],
         "left_out": left_out,
         "megabytes": options.megabytes,
         "rows": rows,
@@ -150,11 +152,11 @@ def shell() -> dict[str, object]:
     }
 
 
-def tables(found: Sequence[System]) -> list[Table]:
+def tables(summaries: Sequence[System]) -> list[Table]:
     """One table per corpus and seed."""
     made = []
-    for data, seed in dict.fromkeys((s.data, s.seed) for s in found):
-        here = [s for s in found if (s.data, s.seed) == (data, seed)]
+    for data, seed in dict.fromkeys((s.data, s.seed) for s in summaries):
+        here = [s for s in summaries if (s.data, s.seed) == (data, seed)]
         untargeted = [r for s in here for r in (*([s.benign] if s.benign else []), *s.attacked)]
         results = untargeted + [r for s in here for r in s.targeted]
         attacks = list(dict.fromkeys(r.cell.attack for r in results))
@@ -169,9 +171,9 @@ def tables(found: Sequence[System]) -> list[Table]:
 
 
 def _line(system: System, attacks: Sequence[str], most: int, place: str) -> Line:
-    own = {r.cell.attack: r for r in (*system.attacked, *system.targeted)}
+    by_attack = {r.cell.attack: r for r in (*system.attacked, *system.targeted)}
     if system.benign:
-        own["none"] = system.benign
+        by_attack["none"] = system.benign
     worst = system.worst
     speakers = by_speaker(worst)
     return Line(
@@ -181,7 +183,7 @@ def _line(system: System, attacks: Sequence[str], most: int, place: str) -> Line
         worst.attack_name if worst else "",
         f"{interval_text(speakers[0])}, {speakers[1]} speakers" if speakers else "",
         place,
-        tuple(wer_text(own.get(attack), most) for attack in attacks),
+        tuple(wer_text(by_attack.get(attack), most) for attack in attacks),
     )
 
 
@@ -196,29 +198,29 @@ def commands(
     Other options are those of the last call into the folder. Runs of earlier versions do not state
     a cell's limit. For these it is the largest number of rows of the system.
     """
-    kept = [
+    options = [
         f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}")
         for name in ("batch", "seconds", "save_audio")
         if type(value := asked.get(name)) in (bool, int, float) and value
     ]
     spread = asked.get("choose", "spread") == "spread"  # earlier versions always did this
     if (device := asked.get("device", CPU)) != CPU:
-        kept.append(f"--device {shlex.quote(str(device))}")
+        options.append(f"--device {shlex.quote(str(device))}")
     groups: dict[tuple[Any, ...], list[Result]] = {}
     for result in results:
         most = max(len(other.rows) for other in results if other.system == result.system)
         limit = limits.get(result.cell, (most or asked["limit"]) if asked.get("limit") else 0)
         groups.setdefault((*result.system, limit), []).append(result)
-    found = []
-    for (model, defense, data, seed, limit), own in groups.items():
+    lines = []
+    for (model, defense, data, seed, limit), results_of_group in groups.items():
         words = ["melmoat bench", f"--out {called(folder)}"]
-        words += [f"--data {shlex.quote(data)}", *([f"--seed {seed}"] if seed else []), *kept]
+        words += [f"--data {shlex.quote(data)}", *([f"--seed {seed}"] if seed else []), *options]
         words += [f"--limit {limit}"] if limit else []
         words += ["--choose spread"] if limit and spread else []
         words += [f"--model {shlex.quote(model)}", f"--defense {shlex.quote(defense)}"]
-        words += [f"--attack {shlex.quote(r.cell.attack)}" for r in own]
-        found.append(" ".join(words))
-    return found
+        words += [f"--attack {shlex.quote(r.cell.attack)}" for r in results_of_group]
+        lines.append(" ".join(words))
+    return lines
 
 
 def called(folder: Path) -> str:
@@ -250,7 +252,7 @@ def number(value: float | None, digits: int = 1) -> str:
 @lru_cache(maxsize=1)
 def templates() -> tuple[Environment, Environment]:
     """The template environments: for HTML, which escapes everything, and for Markdown."""
-    found = []
+    environments = []
     for escaped in (True, False):
         made = Environment(
             loader=FileSystemLoader(TEMPLATES),
@@ -261,5 +263,5 @@ def templates() -> tuple[Environment, Environment]:
         )
         made.filters |= {"md": md, "number": number, "figure": figure_text, "system": name}
         made.globals |= {"diff": text_diff, "key": charts.key, "marks": MARKS}
-        found.append(made)
-    return found[0], found[1]
+        environments.append(made)
+    return environments[0], environments[1]

@@ -43,17 +43,17 @@ def figure(path: Path, width: float, height: float, columns: int = 1) -> Iterato
         raise MelmoatError(f"cannot write {path}: {error}") from error
 
 
-def spectrograms(path: Path, named: Mapping[str, Audio], mel: MelSpec = LAB_MEL) -> None:
+def spectrograms(path: Path, audio_by_title: Mapping[str, Audio], mel: MelSpec = LAB_MEL) -> None:
     """Log-mel spectrograms of the first utterance of each, side by side on one scale.
 
     Args:
         path: where to write.
-        named: audio by title, at ``mel.rate``.
+        audio_by_title: audio by title, at ``mel.rate``.
     """
     images = {}
-    for name, audio in named.items():
-        found, frames = mel(audio)
-        images[name] = found[0, :, : int(frames[0])].numpy()
+    for name, audio in audio_by_title.items():
+        spectrogram, frames = mel(audio)
+        images[name] = spectrogram[0, :, : int(frames[0])].numpy()
     top = max(image.max() for image in images.values())
     with figure(path, 3.2 * len(images) + 0.6, 2.6, len(images)) as axes:
         for ax, (name, image) in zip(axes, images.items(), strict=True):
@@ -92,10 +92,10 @@ def kept_audio(path: Path, folder: Path) -> None:
     spectrograms(path, {kind: load(folder / f"{name}.{kind}.flac") for kind in kinds})
 
 
-def curves(path: Path, named: Mapping[str, Curve]) -> None:
+def curves(path: Path, curves_by_title: Mapping[str, Curve]) -> None:
     """Shaping curves over frequency (the paper's Figure 2)."""
     with figure(path, 6.0, 3.2) as (ax,):
-        for color, (name, curve) in zip(COLORS, named.items(), strict=False):
+        for color, (name, curve) in zip(COLORS, curves_by_title.items(), strict=False):
             ax.plot(curve.hz, curve.values, label=name, color=color)
         ax.set_xlabel("Hz")
         ax.set_ylabel("mean absolute mel difference,\nstrongest band = 1")

@@ -31,12 +31,14 @@ def costs(estimates: Sequence[Estimate], labels: Mapping[Cell, tuple[str, str]])
     Args:
         labels: row and column of a suite's cells; other cells are named by their specs.
     """
-    left = [one for one in estimates if one.missing]
-    several = len({one.cell.data for one in estimates}) > 1
-    timed = [one for one in left if not one.failed]
-    total = f": about {span(sum(one.seconds for one in timed))} on one worker of this machine"
+    left = [estimate for estimate in estimates if estimate.missing]
+    several = len({estimate.cell.data for estimate in estimates}) > 1
+    timed = [estimate for estimate in left if not estimate.failed]
+    total = (
+        f": about {span(sum(estimate.seconds for estimate in timed))} on one worker of this machine"
+    )
     unknown = f", without {len(left) - len(timed)} that could not be timed"
-    said = f"{len(estimates)} cells, {len(left)} unfinished"
+    summary = f"{len(estimates)} cells, {len(left)} unfinished"
     parts: list[Table | Text] = []
     if left:
         table = Table()
@@ -45,15 +47,15 @@ def costs(estimates: Sequence[Estimate], labels: Mapping[Cell, tuple[str, str]])
             table.add_column(head, overflow="fold")
         table.add_column("utterances", justify="right")
         table.add_column("time", justify="right")
-        for one in left:
-            cell = one.cell
+        for estimate in left:
+            cell = estimate.cell
             names = labels.get(cell) or (cell.model, cell.defense, cell.attack)
             where = [shown("data", cell.data)] if several else []
-            time = one.failed or span(one.seconds)
-            table.add_row(*map(Text, [*names, *where, str(one.missing), time]))
+            time = estimate.failed or span(estimate.seconds)
+            table.add_row(*map(Text, [*names, *where, str(estimate.missing), time]))
         parts.append(table)
-        said += (total if timed else "") + (unknown if len(timed) < len(left) else "")
-    return Group(*parts, Text(said, style="bold"))
+        summary += (total if timed else "") + (unknown if len(timed) < len(left) else "")
+    return Group(*parts, Text(summary, style="bold"))
 
 
 def _group(cell: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -69,8 +71,8 @@ def _table(cells: Summary) -> Group:
     columns = list(dict.fromkeys(c["attack"] for c in cells))
     for attack in columns:
         table.add_column(Text(attack_name(cells, attack)), justify="right", overflow="fold")
-    for names, found in lines:
-        row = [_cell(found.get(attack), most) for attack in columns]
+    for names, cells_of_row in lines:
+        row = [_cell(cells_of_row.get(attack), most) for attack in columns]
         table.add_row(*map(Text, names), *row)
     notes = ["[low, high]: 95 % bootstrap interval over utterances"]
     notes += [
@@ -103,28 +105,28 @@ def grid(cells: Summary) -> tuple[list[str], list[Line]]:
         The heads of the columns that name a row; and for each row its names and its cells by
         attack. If all rows have labels, these are the names. A single model is named in the title.
     """
-    found: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
+    rows: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
     for cell in cells:
-        found.setdefault((cell["model"], cell["defense"]), {})[cell["attack"]] = cell
+        rows.setdefault((cell["model"], cell["defense"]), {})[cell["attack"]] = cell
     if all("system" in (c.get("labels") or {}) for c in cells):
-        return ["system"], [([_first(own)["labels"]["system"]], own) for own in found.values()]
-    single = len({model for model, _ in found}) == 1
+        return ["system"], [([_first(row)["labels"]["system"]], row) for row in rows.values()]
+    single = len({model for model, _ in rows}) == 1
     heads = ["defense"] if single else ["model", "defense"]
     lines = []
-    for own in found.values():
-        cell = _first(own)
-        lines.append(([shown(head, cell[head], cell.get("labels")) for head in heads], own))
+    for row in rows.values():
+        cell = _first(row)
+        lines.append(([shown(head, cell[head], cell.get("labels")) for head in heads], row))
     return heads, lines
 
 
 def attack_name(cells: Summary, attack: str) -> str:
     """The name of an attack in these cells."""
-    named = (shown("attack", attack, c.get("labels")) for c in cells if c["attack"] == attack)
-    return next(named, attack)
+    names = (shown("attack", attack, c.get("labels")) for c in cells if c["attack"] == attack)
+    return next(names, attack)
 
 
-def _first(own: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
-    return next(iter(own.values()))
+def _first(row: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    return next(iter(row.values()))
 
 
 def headline(cell: Mapping[str, Any]) -> str:
@@ -143,8 +145,8 @@ def metric_of(cells: Iterable[Mapping[str, Any]]) -> str:
 
 def _rate(cell: Mapping[str, Any], which: str) -> float | None:
     """The main rate of a summary against another text."""
-    found: float | None = cell.get(f"{which}_{headline(cell)}")
-    return found
+    value: float | None = cell.get(f"{which}_{headline(cell)}")
+    return value
 
 
 def _cell(cell: Mapping[str, Any] | None, most: int) -> Text:

@@ -68,6 +68,6 @@ def events(text: str, headers: Mapping[str, str]) -> Response:
         {"type": "transcript.text.delta", "delta": text},
         {"type": "transcript.text.done", "text": text},
     ]
-    body = "".join(f"data: {json.dumps(one)}\n\n" for one in sent)
+    body = "".join(f"data: {json.dumps(event)}\n\n" for event in sent)
     headers = {"Cache-Control": "no-cache", **headers}
     return Response(body, media_type="text/event-stream", headers=headers)

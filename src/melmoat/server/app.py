@@ -88,10 +88,10 @@ def create_app(
 
     async def read(form: FormData) -> tuple[files.Recording, tuple[str, ...]]:
         file, channel = recording(form), channel_asked(form)
-        found, notes = await decoder(file.file, file.filename or "file", channel)
-        if refusal := places.refusal(float(found.audio.seconds), placed=True):
+        decoded, notes = await decoder(file.file, file.filename or "file", channel)
+        if refusal := places.refusal(float(decoded.audio.seconds), placed=True):
             raise refusal
-        return found, notes
+        return decoded, notes
 
     @app.api_route("/health", methods=["GET", "HEAD"])
     async def health() -> dict[str, object]:
@@ -111,10 +111,10 @@ def create_app(
             async with intake.form(request) as form:
                 kind = kind_asked(form)
                 with places.one():
-                    found, notes = await read(form)
-                    out = await while_there(request, defending(found.audio.wav[0]))
-                    body = await run_in_threadpool(files.encode, out, kind, found.gain)
-            if (left := files.kept_gain(kind, found.gain)) != 1:
+                    decoded, notes = await read(form)
+                    out = await while_there(request, defending(decoded.audio.wav[0]))
+                    body = await run_in_threadpool(files.encode, out, kind, decoded.gain)
+            if (left := files.kept_gain(kind, decoded.gain)) != 1:
                 notes += (f"{20 * math.log10(left):+.0f} dB, since {kind} cannot hold its level",)
             return Response(body, media_type=TYPES[kind], headers=_noting(notes))
 
@@ -122,15 +122,15 @@ def create_app(
         _absent(app, "/defend", f"{defense} is not a function of audio; ask for transcripts")
 
     if (transcribing := service.transcribe) and model:
-        own = MODELS.parse(model).args.get("language")
-        served = Served(model, language or own or (None if service.chooses else "en"))
+        model_language = MODELS.parse(model).args.get("language")
+        served = Served(model, language or model_language or (None if service.chooses else "en"))
         began = int(time.time())
 
         @app.get("/v1/models")
         async def served_models() -> dict[str, object]:
             """The recognizer that is served."""
-            one = {"id": model, "object": "model", "created": began, "owned_by": "melmoat"}
-            return {"object": "list", "data": [one]}
+            entry = {"id": model, "object": "model", "created": began, "owned_by": "melmoat"}
+            return {"object": "list", "data": [entry]}
 
         @app.post(TRANSCRIPTIONS)
         async def transcribe(request: Request) -> Response:
@@ -138,8 +138,8 @@ def create_app(
             async with intake.form(request) as form:
                 asked = transcript_asked(form, served)
                 with places.one():
-                    found, notes = await read(form)
-                    text = await while_there(request, transcribing(found.audio.wav[0]))
+                    decoded, notes = await read(form)
+                    text = await while_there(request, transcribing(decoded.audio.wav[0]))
             if asked.stream:
                 return events(text, _noting(notes))
             if asked.plain:

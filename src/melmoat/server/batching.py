@@ -123,7 +123,7 @@ class Batcher(Generic[T]):
     def ahead(self, seconds: float) -> float:
         """Predicted seconds of work before a new recording of this many seconds."""
         turn = self._clock() + seconds
-        audio = sum(one.seconds for one in list(self._waiting) if one.turn <= turn)
+        audio = sum(request.seconds for request in list(self._waiting) if request.turn <= turn)
         running = self._pace.of(self._running) - (self._clock() - self._since)
         return self._pace.of(audio) + (max(0.0, running) if self._running else 0.0)
 
@@ -136,9 +136,11 @@ class Batcher(Generic[T]):
 
     def _run(self) -> None:
         while batch := self._gathered():
-            if running := [one for one in batch if one.answer.set_running_or_notify_cancel()]:
+            if running := [
+                request for request in batch if request.answer.set_running_or_notify_cancel()
+            ]:
                 self._since = self._clock()
-                self._running = sum(one.seconds for one in running)
+                self._running = sum(request.seconds for request in running)
                 self._answer(running)
                 self._running = 0.0
 
@@ -149,31 +151,33 @@ class Batcher(Generic[T]):
             self._changed.wait_for(lambda: self._waiting or not self._open)
             if not self._waiting:
                 return []
-            first, *others = sorted(self._waiting, key=lambda one: one.turn)
-            found, longest, total = [first], len(first.wave), len(first.wave)
-            for one in sorted(others, key=lambda one: abs(len(one.wave) - len(first.wave))):
-                longest, total = max(longest, len(one.wave)), total + len(one.wave)
-                padded = longest * (len(found) + 1)
-                if len(found) == self._batch or padded > min(
+            first, *others = sorted(self._waiting, key=lambda request: request.turn)
+            gathered, longest, total = [first], len(first.wave), len(first.wave)
+            for request in sorted(
+                others, key=lambda request: abs(len(request.wave) - len(first.wave))
+            ):
+                longest, total = max(longest, len(request.wave)), total + len(request.wave)
+                padded = longest * (len(gathered) + 1)
+                if len(gathered) == self._batch or padded > min(
                     self._seconds * self._rate, PADDED * total
                 ):
                     break
-                found.append(one)
-            self._waiting = [one for one in self._waiting if one not in found]
-            return found
+                gathered.append(request)
+            self._waiting = [request for request in self._waiting if request not in gathered]
+            return gathered
 
     def _answer(self, requests: list[_Request]) -> None:
         """Answer all requests: on any error, each still gets an answer and the thread continues."""
         answers: list[T] | None = None
         try:
-            audio = Audio.of([one.wave for one in requests], self._rate)
+            audio = Audio.of([request.wave for request in requests], self._rate)
             began = time.perf_counter()
             with torch.no_grad():
-                found = list(self._work(audio, Draws(secret() for _ in requests)))
+                results = list(self._work(audio, Draws(secret() for _ in requests)))
             spent = time.perf_counter() - began
-            if len(found) != len(requests):
-                raise ValueError(f"{len(found)} answers for {len(requests)} recordings")
-            answers = found
+            if len(results) != len(requests):
+                raise ValueError(f"{len(results)} answers for {len(requests)} recordings")
+            answers = results
         except BaseException as error:  # a user's defense may raise anything
             if len(requests) == 1:
                 known = isinstance(error, Exception)
@@ -182,11 +186,11 @@ class Batcher(Generic[T]):
                 requests[0].answer.set_exception(failure)
                 return
         if answers is None:  # one of them may be at fault, the others are not; and the handler's
-            for one in requests:  # traceback, which held the memory of all, is gone
-                self._answer([one])
+            for request in requests:  # traceback, which held the memory of all, is gone
+                self._answer([request])
             return
-        seconds = sum(one.seconds for one in requests)
+        seconds = sum(request.seconds for request in requests)
         self._pace.note(seconds, spent)
         self._watch(len(requests), seconds, spent)
-        for one, answer in zip(requests, answers, strict=True):
-            one.answer.set_result(answer)
+        for request, answer in zip(requests, answers, strict=True):
+            request.answer.set_result(answer)

@@ -48,7 +48,7 @@ def main() -> None:
 def answer(file: BinaryIO, asked: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """The answer to the parent: the samples, or the reason why there are none."""
     try:
-        found = decode(
+        decoded = decode(
             file,
             asked["name"],
             channel=asked["channel"],
@@ -62,8 +62,8 @@ def answer(file: BinaryIO, asked: dict[str, Any]) -> tuple[dict[str, Any], bytes
         return {"refused": f"{asked['name']}: decoding it takes too much memory", "bytes": 0}, b""
     except Exception as error:  # an unexpected error of the decoder
         return {"failed": repr(error), "bytes": 0}, b""
-    samples = found.samples.astype("<f4").tobytes()
-    return {"rate": found.rate, "notes": list(found.notes), "bytes": len(samples)}, samples
+    samples = decoded.samples.astype("<f4").tobytes()
+    return {"rate": decoded.rate, "notes": list(decoded.notes), "bytes": len(samples)}, samples
 
 
 def _time(seconds: float) -> None:

@@ -52,38 +52,38 @@ class Room:
     def __len__(self) -> int:
         return len(self._all)
 
-    def enter(self, one: Watched) -> None:
-        """Accept ``one``; if there is no room, close another connection."""
-        self._all[one] = None
-        self._addresses[one.address] += 1
+    def enter(self, connection: Watched) -> None:
+        """Accept ``connection``; if there is no room, close another connection."""
+        self._all[connection] = None
+        self._addresses[connection.address] += 1
         crowd = ""
-        if self._addresses[one.address] > self.each:
-            crowd = one.address
+        if self._addresses[connection.address] > self.each:
+            crowd = connection.address
         elif len(self._all) > self.most:
             crowd = self._addresses.most_common(1)[0][0]
         if crowd:
-            found = [other for other in self._all if other.address == crowd and other.waits]
-            self.cut_off(min(found, key=lambda other: other.since, default=one), "room")
+            candidates = [other for other in self._all if other.address == crowd and other.waits]
+            self.cut_off(min(candidates, key=lambda other: other.since, default=connection), "room")
 
-    def leave(self, one: Watched) -> None:
-        """Forget ``one``, which is closed."""
-        if one in self._all:
-            del self._all[one]
-            self._addresses[one.address] -= 1
+    def leave(self, connection: Watched) -> None:
+        """Forget ``connection``, which is closed."""
+        if connection in self._all:
+            del self._all[connection]
+            self._addresses[connection.address] -= 1
             self._addresses += Counter()  # without those of none
 
-    def cut_off(self, one: Watched, why: str) -> None:
-        """Close ``one`` at once. The log has at most one line per minute; the metrics count
+    def cut_off(self, connection: Watched, why: str) -> None:
+        """Close ``connection`` at once. The log has at most one line per minute; the metrics count
         each."""
-        self.leave(one)
+        self.leave(connection)
         self.cut[why] += 1
-        one.transport.abort()
+        connection.transport.abort()
         now = asyncio.get_running_loop().time()
         if now >= self._told + OFTEN:
             self._told = now
             log.warning(
                 "closed a connection of %s: %s; %d closed so far, %d open",
-                one.address,
+                connection.address,
                 REASONS[why],
                 sum(self.cut.values()),
                 len(self._all),

@@ -76,11 +76,11 @@ class Decoder:
         """
         asked = {"name": name, "longest": self._longest, "channel": channel}
         try:
-            found = await self._quick(file, asked)
+            decoded = await self._quick(file, asked)
         except Overrun:
-            found = await self._patiently(file, asked)
-        made = await anyio.to_thread.run_sync(usable, found, name, self._rate)
-        return made, found.notes
+            decoded = await self._patiently(file, asked)
+        made = await anyio.to_thread.run_sync(usable, decoded, name, self._rate)
+        return made, decoded.notes
 
     async def _patiently(self, file: BinaryIO, asked: dict[str, Any]) -> Decoded:
         if self._slow >= SLOW:
@@ -163,7 +163,7 @@ class _Child:
 
     def __init__(self, cpu: float, memory: int, niceness: int) -> None:
         self._cpu, self._wall = cpu, 5 + 4 * cpu  # other processes use the machine too
-        path = os.pathsep.join(one for one in sys.path if one)
+        path = os.pathsep.join(folder for folder in sys.path if folder)
         alone = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "melmoat.server.child", str(memory), str(niceness)],
@@ -202,7 +202,7 @@ class _Child:
         timer = threading.Timer(self._wall, self._stop, [late])
         timer.start()
         try:
-            found = self._asked(file, asked)
+            decoded = self._asked(file, asked)
         except (OSError, EOFError, ValueError) as error:  # ValueError: not an answer
             self._process.kill()
             status = self._process.wait()
@@ -214,7 +214,7 @@ class _Child:
             ) from error
         finally:
             timer.cancel()
-        return found
+        return decoded
 
     def _stop(self, late: threading.Event) -> None:
         late.set()
@@ -233,16 +233,16 @@ class _Child:
         line = answers.readline()
         if not line.endswith(b"\n"):
             raise EOFError
-        told = json.loads(line)
-        content = answers.read(told["bytes"])
-        if len(content) < told["bytes"]:
+        reply = json.loads(line)
+        content = answers.read(reply["bytes"])
+        if len(content) < reply["bytes"]:
             raise EOFError
         self._whole = True
-        if "failed" in told:
-            log.error("decoding %s failed: %s", ascii(asked["name"]), told["failed"])
+        if "failed" in reply:
+            log.error("decoding %s failed: %s", ascii(asked["name"]), reply["failed"])
             raise AudioError(f"{asked['name']}: not readable as audio; convert it to wav or flac")
-        if "refused" in told:
-            raise AudioError(told["refused"])
+        if "refused" in reply:
+            raise AudioError(reply["refused"])
         return Decoded(
-            np.frombuffer(content, np.float32).copy(), told["rate"], tuple(told["notes"])
+            np.frombuffer(content, np.float32).copy(), reply["rate"], tuple(reply["notes"])
         )

@@ -93,5 +93,5 @@ def _reason(body: bytes) -> str:
         reason = str(json.loads(body)["error"]["message"])
     except (ValueError, KeyError, TypeError):
         reason = body.decode(errors="replace")
-    plain = "".join(one if one.isprintable() else " " for one in reason)
+    plain = "".join(letter if letter.isprintable() else " " for letter in reason)
     return f": {plain[:REASON]}"

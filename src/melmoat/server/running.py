@@ -38,8 +38,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for server in self.servers:
-            for one in server.sockets:
-                with socket.socket(fileno=os.dup(one.fileno())) as same:
+            for listener in server.sockets:
+                with socket.socket(fileno=os.dup(listener.fileno())) as same:
                     same.listen(QUEUE)
 
 

@@ -87,17 +87,17 @@ class Service:
 
     def wait(self, seconds: float) -> float:
         """Predicted seconds of work before a new recording of so many seconds."""
-        return sum(one.ahead(seconds) for one in self._batchers)
+        return sum(batcher.ahead(seconds) for batcher in self._batchers)
 
     def start(self) -> None:
         """Begin to answer."""
-        for one in self._batchers:
-            one.start()
+        for batcher in self._batchers:
+            batcher.start()
 
     def close(self) -> None:
         """Answer waiting requests, then stop."""
-        for one in self._batchers:
-            one.close()
+        for batcher in self._batchers:
+            batcher.close()
 
 
 def _defend(front: FrontEnd, audio: Audio, draws: Draws) -> list[Audio]:

@@ -54,10 +54,12 @@ class Adversary:
         ]
         if not rows:
             return audio
-        some, said = audio.pick(rows), [texts[row] for row in rows]
+        some, references = audio.pick(rows), [texts[row] for row in rows]
         with _still(model):
             try:
-                out = self.attack(model, some, self.attack.goal(said, said), draws.pick(rows))
+                out = self.attack(
+                    model, some, self.attack.goal(references, references), draws.pick(rows)
+                )
             except AttackError as error:
                 raise AttackError(
                     f"the attack to train against failed ({error}); use a lower --lr, or a "

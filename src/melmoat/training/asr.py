@@ -169,11 +169,11 @@ class ASRTask:
         defended = [u.defended for u in self.held_out if u.defended is not None]
         if defended:
             return self._wer(defended, "wer") | self._wer(waves, "clean_wer")
-        found = self._wer(waves, "wer")
+        scores = self._wer(waves, "wer")
         if self.adversary is not None:
             everyone = replace(self.adversary, share=1.0)
-            found |= self._wer(waves, "attacked_wer", everyone)
-        return found
+            scores |= self._wer(waves, "attacked_wer", everyone)
+        return scores
 
     def _wer(
         self, waves: Sequence[Tensor], name: str, adversary: Adversary | None = None
@@ -254,19 +254,21 @@ def utterances(
 ) -> list[Utterance]:
     """Read a corpus into memory, as 16-bit integers, and each utterance through ``front_end`` (one
     draw). Texts are as ``model`` writes."""
-    found = []
+    examples = []
     shown = track(cuts, "reading speech", console=Console(stderr=True), transient=True)
     for cut in shown:
         audio = data.read([cut])
         defended = None
         if front_end is not None:
             try:
-                heard = apply(front_end, audio.to(device), Draws([derive(cut.id)]))
-                defended = heard.to(CPU).int16[0]
+                through_front_end = apply(front_end, audio.to(device), Draws([derive(cut.id)]))
+                defended = through_front_end.to(CPU).int16[0]
             except MelmoatError as error:
                 raise AudioError(f"{cut.id}: {error}") from error
-        found.append(Utterance(audio.int16[0], as_written_by(model, data.written(cut)), defended))
-    return found
+        examples.append(
+            Utterance(audio.int16[0], as_written_by(model, data.written(cut)), defended)
+        )
+    return examples
 
 
 def train_asr(
@@ -313,7 +315,7 @@ def train_asr(
     model = trainable.take(start, half) if start else _random(config, recipe.seed)
     names = model.card.get("held_out_speakers") if start else None
     everything = combine([data.load(s) for s in main])
-    kept, held = split_speakers(everything, held_out, recipe.seed, names)
+    training, held = split_speakers(everything, held_out, recipe.seed, names)
     unseen = {cut.supervisions[0].speaker for cut in held}
     added = [c for s in extra for c in data.load(s) if c.supervisions[0].speaker not in unseen]
     check([*everything, *added], model)
@@ -334,17 +336,17 @@ def train_asr(
         **origin,
     }
     loop.begun(out, settings)
-    own, more, unheard = (
-        utterances(list(cuts), model, front, device) for cuts in (kept, added, held)
+    main_utterances, more, unheard = (
+        utterances(list(cuts), model, front, device) for cuts in (training, added, held)
     )
-    task = ASRTask(model, own, more, unheard, recipe, device, against)
+    task = ASRTask(model, main_utterances, more, unheard, recipe, device, against)
     loop.run(task, task.steps, out, task.steps_an_epoch, settings)
     card = {
         "trained_on": settings["trained_on"],
         "held_out_speakers": settings["held_out_speakers"],
         "recipe": asdict(recipe),
         **origin,
-        "left_out": len(own) + len(more) - len(task.main) - len(task.extra),
+        "left_out": len(main_utterances) + len(more) - len(task.main) - len(task.extra),
         "melmoat": __version__,
     }
     path = trainable.export(task.average, out, card, half)

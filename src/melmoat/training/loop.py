@@ -200,7 +200,7 @@ def _keep_until(log: Path, step: int) -> None:
             f"{log}: not the log of a training run ({error}); move it away: the run needs only the "
             "state beside it"
         ) from error
-    kept = "".join(f"{line}\n" for line in lines)
-    if kept != text:
+    content = "".join(f"{line}\n" for line in lines)
+    if content != text:
         with _replacing(log) as partial:
-            partial.write_text(kept)
+            partial.write_text(content)

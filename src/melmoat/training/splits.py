@@ -35,13 +35,13 @@ def split_speakers(
     chosen = set(names or ()) & set(speakers)
     if not chosen:
         chosen = set(np.random.default_rng([seed, 3]).permutation(speakers)[:held_out].tolist())
-    kept = [cut for cut in cuts if cut.supervisions[0].speaker not in chosen]
-    if not kept:
+    training = [cut for cut in cuts if cut.supervisions[0].speaker not in chosen]
+    if not training:
         raise MelmoatError(
             f"cannot hold out {len(chosen)} of {len(speakers)} speakers; choose fewer to hold out"
         )
     held = [cut for cut in cuts if cut.supervisions[0].speaker in chosen]
-    return CutSet.from_cuts(kept), CutSet.from_cuts(held)
+    return CutSet.from_cuts(training), CutSet.from_cuts(held)
 
 
 def combine(corpora: Sequence[CutSet]) -> CutSet:

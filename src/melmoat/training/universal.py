@@ -86,9 +86,9 @@ def train_universal(
         audio = data.read(group, system.rate).to(device).quantized()
         draws = Draws(derive(seed, epoch, cut.id) for cut in group)
         truth = [as_written_by(system, data.written(cut)) for cut in group]
-        own = ball.target is None and ball.against == "benign"
+        from_benign = ball.target is None and ball.against == "benign"
         goal: Goal = ball.goal(
-            system.transcribe(audio, draws.fork("benign")) if own else truth, truth
+            system.transcribe(audio, draws.fork("benign")) if from_benign else truth, truth
         )
         goal = adapt_goal(goal, system)
         loud = (ball.budget.radius(audio) > 0).nonzero().flatten().tolist()
@@ -133,5 +133,5 @@ def _keys(budget: str) -> dict[str, Any]:
     """The options that ``budget`` gives, defaults left out."""
     spec = ATTACKS.parse(f"noise:{budget}")
     plain = ATTACKS.parse("noise:")
-    found = {k: v for k, v in spec.args.items() if v != plain.args[k]}
-    return found | {"norm": spec.args["norm"]}
+    keys = {k: v for k, v in spec.args.items() if v != plain.args[k]}
+    return keys | {"norm": spec.args["norm"]}

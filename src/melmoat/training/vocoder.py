@@ -193,15 +193,15 @@ class VocoderTask:
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Spectral losses of the averaged weights on held-out speech."""
-        found = []
+        losses = []
         rng = np.random.default_rng([self.recipe.seed, 2])
         for wave in self.held_out[:: max(1, len(self.held_out) // 32)]:
             mel, real = self._conditioned(self._piece(wave, rng)[None])
             made = self._generate(self.average, mel, rng)
-            found.append([x.item() for x in self._spectral(made, real)])
-        if not found:
+            losses.append([x.item() for x in self._spectral(made, real)])
+        if not losses:
             return {}
-        stft, mels = np.mean(found, axis=0).tolist()
+        stft, mels = np.mean(losses, axis=0).tolist()
         return {"held_out_stft": stft, "held_out_mel": mels}
 
     def state(self) -> dict[str, Any]:

