@@ -40,7 +40,7 @@ def make(target: str, options: Mapping[str, str]) -> object:
     except MelmoatError:
         raise
     except Exception as error:
-        raise MelmoatError(f"python:{target}: the factory failed, {_told(error)}") from error
+        raise MelmoatError(f"python:{target}: the factory failed, {_error_line(error)}") from error
 
 
 def origin(args: Mapping[str, Any]) -> Origin:
@@ -64,13 +64,13 @@ def _find(module: str, name: str) -> Callable[..., object]:
         imported = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise MelmoatError(f"importing {module} failed, {_told(error)}") from error
+            raise MelmoatError(f"importing {module} failed, {_error_line(error)}") from error
         raise MelmoatError(
             f"no module {module!r}; run from the folder it lies in, or install it or add its "
             "folder to PYTHONPATH"
         ) from error
     except Exception as error:
-        raise MelmoatError(f"importing {module} failed, {_told(error)}") from error
+        raise MelmoatError(f"importing {module} failed, {_error_line(error)}") from error
     if not callable(factory := getattr(imported, name, None)):
         public = [n for n, v in vars(imported).items() if callable(v) and not n.startswith("_")]
         raise MelmoatError(
@@ -87,7 +87,7 @@ def _look_here() -> None:
         sys.path.append(here)
 
 
-def _told(error: BaseException) -> str:
+def _error_line(error: BaseException) -> str:
     """The error in one line, with the place where it was raised."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})"

@@ -10,7 +10,7 @@ class MelmoatError(Exception):
     """Wrong input or setting. The message says what was expected, what came, and what to do."""
 
 
-def told(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """An error as one line, with advice if memory ran out."""
     if isinstance(error, MelmoatError):
         return str(error)
@@ -34,4 +34,4 @@ def spared(note: Callable[[str], None]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        note(told(error))
+        note(one_line(error))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from melmoat import audio
 from melmoat.audio import AudioError
-from melmoat.data.folders import Found, find, passed_over, shown, utf8
+from melmoat.data.folders import FolderContents, find, passed_over, shown, utf8
 from melmoat.decoding import Channel
 from melmoat.defenses.base import FrontEnd, apply
 from melmoat.devices import CPU
@@ -19,7 +19,7 @@ from melmoat.errors import spared
 
 
 @dataclass
-class Passed:
+class JobsSummary:
     """The result of a call."""
 
     files: int = 0
@@ -42,7 +42,9 @@ class Job:
     name: str
 
 
-def jobs(sources: Sequence[Path], target: Path, found: Sequence[Found] | None = None) -> list[Job]:
+def jobs(
+    sources: Sequence[Path], target: Path, folders: Sequence[FolderContents] | None = None
+) -> list[Job]:
     """The files to process.
 
     One file goes to ``target`` itself if ``target`` has a suffix. Otherwise ``target`` is a folder,
@@ -50,22 +52,24 @@ def jobs(sources: Sequence[Path], target: Path, found: Sequence[Found] | None = 
     be written, FLAC is used: ``b.ogg`` becomes ``b.flac``, or ``b.ogg.flac`` if that name is taken.
 
     Args:
-        found: the result of :func:`melmoat.data.folders.find` for each source; computed if None.
+        folders: the result of :func:`melmoat.data.folders.find` for each source; computed if None.
 
     Raises:
         AudioError: there is no audio, two sources have the same target, a source would be
             overwritten, or the target is inside a source folder.
     """
-    found = [find(source) for source in sources] if found is None else found
-    if not any(one.files for one in found):
-        reasons = [named(path, why) for one in found for path, why in one.failed.items()]
+    folders = [find(source) for source in sources] if folders is None else folders
+    if not any(contents.files for contents in folders):
+        reasons = [
+            named(path, why) for contents in folders for path, why in contents.failed.items()
+        ]
         reasons += [f"{source}: no audio files in it" for source in sources if source.is_dir()]
-        raise AudioError("\n".join([*reasons, *passed_over(found)]))
+        raise AudioError("\n".join([*reasons, *passed_over(folders)]))
     if len(sources) == 1 and sources[0].is_file() and target.suffix and not target.is_dir():
         audio.check_target(target)
         made = [Job(sources[0], target, utf8(sources[0].name))]
     else:
-        made = _into(target, sources, found)
+        made = _into(target, sources, folders)
     read = {job.source.resolve() for job in made}
     taken: dict[Path, Path] = {}
     for job in made:
@@ -77,14 +81,14 @@ def jobs(sources: Sequence[Path], target: Path, found: Sequence[Found] | None = 
     return made
 
 
-def _into(target: Path, sources: Sequence[Path], found: Sequence[Found]) -> list[Job]:
+def _into(target: Path, sources: Sequence[Path], folders: Sequence[FolderContents]) -> list[Job]:
     """Jobs for a folder."""
     names: list[tuple[Path, Path]] = []
-    for source, one in zip(sources, found, strict=True):
+    for source, contents in zip(sources, folders, strict=True):
         if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
             raise AudioError(f"{target} lies in {source}; choose a target outside of it")
         base = source if source.is_dir() else source.parent
-        names += [(file, file.relative_to(base)) for file in one.files]
+        names += [(file, file.relative_to(base)) for file in contents.files]
     wanted = Counter(_writable(name) for _, name in names)
     return [
         Job(
@@ -118,7 +122,7 @@ def defend_files(
     tick: Callable[[], None] = lambda: None,
     device: str = CPU,
     channel: Channel = "mix",
-) -> Passed:
+) -> JobsSummary:
     """Pass every file through ``front_end``. A file that fails does not stop the others.
 
     Args:
@@ -129,7 +133,7 @@ def defend_files(
         device: device to compute on, such as ``cuda``.
         channel: channel of each file; ``mix`` is the mean of all.
     """
-    passed, seed = Passed(), secret() if seed is None else seed
+    passed, seed = JobsSummary(), secret() if seed is None else seed
     for job in files:
         why: list[str] = []
         with spared(why.append):

@@ -131,15 +131,15 @@ class Run:
     def to_csv(self, path: str | Path | None = None, rows: bool = False) -> str:
         """The summary as CSV, or all rows; also written to ``path`` if it is not None."""
         lines = self.rows() if rows else export.flat(self.summary)
-        return _kept(export.csv_text(lines), path)
+        return _write(export.csv_text(lines), path)
 
     def to_latex(self, path: str | Path | None = None) -> str:
         """A ``tabular`` for each corpus: systems down, attacks across (package booktabs)."""
-        return _kept(export.latex(self.summary), path)
+        return _write(export.latex(self.summary), path)
 
     def to_markdown(self, path: str | Path | None = None) -> str:
         """The same as Markdown."""
-        return _kept(export.markdown(self.summary), path)
+        return _write(export.markdown(self.summary), path)
 
     def suite_table(self, suite: Suite, data: str = "", seed: int = 0) -> str:
         """A suite's table as Markdown, written into the folder too.
@@ -196,7 +196,9 @@ class Run:
             MelmoatError: no such cell, no saved audio, or several cells that have it.
         """
         cells = self._read() if which is None else [self._find(which)]
-        by_name = {r.name: saved for r in cells if (saved := dict(self._kept(r.key, utterance)))}
+        by_name = {
+            r.name: saved for r in cells if (saved := dict(self._saved_audio(r.key, utterance)))
+        }
         if len(by_name) != 1:
             names = "".join(f"\n  {name}" for name in by_name)
             why = f"several cells have audio of {utterance}; name one:{names}"
@@ -208,9 +210,9 @@ class Run:
             )
         return next(iter(by_name.values()))
 
-    def _kept(self, key: str, utterance: str) -> Iterator[tuple[str, Audio]]:
+    def _saved_audio(self, key: str, utterance: str) -> Iterator[tuple[str, Audio]]:
         for kind in ("clean", "adversarial", "defended"):
-            path = audio_store.kept(self.folder / "audio" / key, utterance, kind)
+            path = audio_store.existing(self.folder / "audio" / key, utterance, kind)
             if path is not None:
                 yield kind, audio.load(path, probe(path, str(path)).rate)
 
@@ -239,7 +241,7 @@ def _parts(result: Result) -> dict[str, Any]:
     return names | asdict(cell)
 
 
-def _kept(text: str, path: str | Path | None) -> str:
+def _write(text: str, path: str | Path | None) -> str:
     if path is not None:
         write_text(Path(path), text)
     return text

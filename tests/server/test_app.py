@@ -187,7 +187,7 @@ def test_a_defense_that_needs_a_recognizer_says_so() -> None:
         assert answer.status_code == 200
         answer = client.post("/defend", files=sent(WAV))
         assert answer.status_code == 404
-        assert "no function of audio" in answer.json()["error"]["message"]
+        assert "not a function of audio" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(

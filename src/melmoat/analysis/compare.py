@@ -60,7 +60,7 @@ def compare_results(
     if rows:
         if len(rows) != 2:
             raise MelmoatError(f"name two rows to compare, or none; got {len(rows)}")
-        pairs = _named(ours, theirs, rows, run, other or run)
+        pairs = _named_rows(ours, theirs, rows, run, other or run)
     elif other is None:
         pairs = [
             (a, b)
@@ -102,7 +102,7 @@ def _crossed(ours: Sequence[Result], theirs: Sequence[Result]) -> list[tuple[Res
     return pairs
 
 
-def _named(
+def _named_rows(
     ours: Sequence[Result], theirs: Sequence[Result], rows: Sequence[str], run: Path, other: Path
 ) -> list[tuple[Result, Result]]:
     """Two systems under each attack that both have, or two rows."""
@@ -158,7 +158,7 @@ def _names(result: Result, whole: bool) -> tuple[str, str]:
     return _name(result, whole), specs + (_on(result) if whole else "")
 
 
-def _spelled(part: str) -> str:
+def _without_defaults(part: str) -> str:
     """A part of a row's name in the spelling of results: without defaults."""
     for family in (DEFENSES, ATTACKS, MODELS):
         try:
@@ -175,7 +175,7 @@ def find_row(results: Sequence[Result], text: str, run: Path) -> Result:
         MelmoatError: no row, or several rows; the message lists them.
     """
     whole = len({_where(r) for r in results}) > 1
-    for wanted in (text, SEP.join(map(_spelled, text.split(SEP)))):
+    for wanted in (text, SEP.join(map(_without_defaults, text.split(SEP)))):
         matches = [r for r in results if wanted in (*_names(r, whole), r.label, r.key)]
         matches = matches or [r for r in results if any(wanted in n for n in _names(r, whole))]
         if matches:

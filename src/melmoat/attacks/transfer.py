@@ -75,11 +75,11 @@ class Transfer:
             )
         if isinstance(model, Monitored):  # progress is that of the crafting
             system = Monitored(system, model.tick)
-        wav = self.attack(system, audio, _own(goal, system), draws).wav
+        wav = self.attack(system, audio, _goal_for_own_system(goal, system), draws).wav
         return Crafted(wav, audio.lengths, audio.rate, None, torch.zeros_like(audio.lengths))
 
 
-def _own(goal: Goal, model: Recognizer) -> Goal:
+def _goal_for_own_system(goal: Goal, model: Recognizer) -> Goal:
     """``goal`` for the system that it is crafted on. Whisper writes lower case and punctuation, and
     a CTC recognizer of capitals can write neither. Parts of a reference that the system cannot
     write are left out. A target must be written completely."""

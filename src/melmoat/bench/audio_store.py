@@ -31,7 +31,7 @@ def file(folder: Path, utterance: str, kind: str) -> Path:
     return folder / f"{stem(utterance)}.{kind}.flac"
 
 
-def kept(folder: Path, utterance: str, kind: str) -> Path | None:
+def existing(folder: Path, utterance: str, kind: str) -> Path | None:
     """The path of existing audio, or None. Earlier versions named files by the id itself, unless it
     had a slash; these are found too."""
     path = file(folder, utterance, kind)

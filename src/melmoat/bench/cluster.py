@@ -162,9 +162,9 @@ def _join(ray: Any, address: str) -> None:
         options: dict[str, Any] = {"include_dashboard": False}
         advice = "Ray could not start a cluster on this machine; processes:workers=2 needs none"
     else:
-        _answers(address)
+        _check_answer(address)
         options = {}
-        advice = f"no Ray cluster at {_named(address)}; {_ADVICE}"
+        advice = f"no Ray cluster at {_shown_address(address)}; {_ADVICE}"
     try:
         ray.init(address=address, log_to_driver=False, **options)
     except (OSError, ValueError, RuntimeError) as error:  # its ConnectionError is an OSError
@@ -177,7 +177,7 @@ _ADVICE = (
 )
 
 
-def _named(address: str) -> str:
+def _shown_address(address: str) -> str:
     """``address``, or the address in the environment."""
     from_environment = os.environ.get("RAY_ADDRESS", "")
     return (
@@ -185,7 +185,7 @@ def _named(address: str) -> str:
     )
 
 
-def _answers(address: str) -> None:
+def _check_answer(address: str) -> None:
     """Check that a cluster answers in time; Ray itself has no such limit.
 
     Raises:
@@ -196,11 +196,11 @@ def _answers(address: str) -> None:
         try:
             parts = urlsplit(meant if "://" in meant else f"//{meant}")
             if not parts.hostname or not parts.port:
-                raise MelmoatError(f"ray: {_named(address)} is no address; write HOST:PORT")
+                raise MelmoatError(f"ray: {_shown_address(address)} is no address; write HOST:PORT")
             socket.create_connection((parts.hostname, parts.port), CONNECT).close()
         except (OSError, ValueError) as error:  # ValueError: a port that is no number
             raise MelmoatError(
-                f"no Ray cluster at {_named(address)}: {error}; {_ADVICE}"
+                f"no Ray cluster at {_shown_address(address)}: {error}; {_ADVICE}"
             ) from error
     if "://" in meant:
         return  # Ray's client has its own limit of 30 s
@@ -210,8 +210,8 @@ def _answers(address: str) -> None:
         done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER, check=False)
     except subprocess.TimeoutExpired as error:
         raise MelmoatError(
-            f"no Ray cluster at {_named(address)}: no answer in {ANSWER:g} s; {_ADVICE}"
+            f"no Ray cluster at {_shown_address(address)}: no answer in {ANSWER:g} s; {_ADVICE}"
         ) from error
     if done.returncode:
         output = done.stderr.strip().splitlines() or ["it does not say why"]
-        raise MelmoatError(f"no Ray cluster at {_named(address)}: {output[-1]}; {_ADVICE}")
+        raise MelmoatError(f"no Ray cluster at {_shown_address(address)}: {output[-1]}; {_ADVICE}")

@@ -12,7 +12,7 @@ from melmoat.bench.cell import Cell
 from melmoat.bench.runner import Runner
 from melmoat.bench.worker import Unit, Worker
 from melmoat.draws import Draws
-from melmoat.errors import told
+from melmoat.errors import one_line
 from melmoat.models.base import as_written_by, transcribe
 from melmoat.models.wrappers import Monitored
 
@@ -61,7 +61,7 @@ def estimate(
             try:
                 seconds = _timed(worker, sample, known) * sum(map(_audio, sound)) / _audio(sample)
             except Exception as error:  # the run also records it and continues
-                failed = told(error)
+                failed = one_line(error)
         estimates.append(Estimate(cell, sum(len(unit.missing) for unit in units), seconds, failed))
         tick(cell)
     return estimates

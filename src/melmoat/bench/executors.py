@@ -21,7 +21,7 @@ import torch
 
 from melmoat.bench.cluster import Ray
 from melmoat.bench.worker import TRIES, Measured, Unit, Worker, alone, lost
-from melmoat.errors import MelmoatError, told
+from melmoat.errors import MelmoatError, one_line
 from melmoat.spec import Registry
 
 Tick = Callable[[Unit, float], None]
@@ -192,7 +192,7 @@ def _serve(pipe: Connection, threads: int) -> None:
         except BrokenPipeError:
             return
         except Exception as error:
-            send("error", told(error))
+            send("error", one_line(error))
 
 
 EXECUTORS: Registry[Executor] = Registry(

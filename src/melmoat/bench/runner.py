@@ -181,7 +181,7 @@ class Runner:
     def without_audio(self, cells: Iterable[Cell]) -> int:
         """The number of finished rows of ``cells`` without audio in the run's folder."""
         return sum(
-            audio_store.kept(self.store.folder / "audio" / cell.key, row["id"], "clean") is None
+            audio_store.existing(self.store.folder / "audio" / cell.key, row["id"], "clean") is None
             for cell in cells
             for row in self.store.each(cell)
         )

@@ -22,7 +22,7 @@ CHECKOUT = Path(__file__).parents[3] / "suites"
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One line of a table: a recognizer behind a defense.
 
     Args:
@@ -56,14 +56,14 @@ class Suite:
     """
 
     name: str
-    rows: Sequence[Row]
+    rows: Sequence[TableRow]
     columns: Mapping[str, str]
     averaging: frozenset[str] = frozenset()
     limit: int = 0
     data: str = "demo"
     choose: Choose = "shuffled"
 
-    def faces(self, row: Row, column: str) -> bool:
+    def faces(self, row: TableRow, column: str) -> bool:
         """Whether this column's attack is used against this row."""
         return row.stochastic or column not in self.averaging
 

@@ -22,7 +22,7 @@ from melmoat.bench.judge import Outcome, Row, judge, rows_of
 from melmoat.defenses import Defense, apply, function_of_audio
 from melmoat.devices import CPU, usable
 from melmoat.draws import Draws, derive
-from melmoat.errors import told
+from melmoat.errors import one_line
 from melmoat.memory import keep_freed_memory
 from melmoat.models.base import Recognizer, as_written_by, transcribe
 
@@ -163,7 +163,7 @@ class Worker:
             count(len(unit.batch))  # the rest, if the attack ended early
             return out
         except Exception as error:
-            reason = told(error)
+            reason = one_line(error)
         count(len(unit.batch))
         if len(unit.batch) == 1:
             out.failed[unit.batch[0].id] = reason
@@ -177,7 +177,7 @@ class Worker:
                 try:
                     self._batch(unit, (cut,), system, lambda amount: None, out)
                 except Exception as error:
-                    out.failed[cut.id] = told(error)
+                    out.failed[cut.id] = one_line(error)
 
     def _batch(
         self, unit: Unit, batch: Sequence[MonoCut], system: System, tick: Tick, out: Measured

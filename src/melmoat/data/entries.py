@@ -11,7 +11,7 @@ from pathlib import Path
 from lhotse import AudioSource, CutSet, MonoCut, Recording, SupervisionSegment
 
 from melmoat.decoding import AudioError, Channel, Probe, channel_of, probe
-from melmoat.errors import MelmoatError, told
+from melmoat.errors import MelmoatError, one_line
 from melmoat.text import normalise
 
 WRITTEN = "written"  # field of a cut with its text as the corpus writes it
@@ -153,7 +153,7 @@ def _cut(entry: Entry, channel: Channel) -> MonoCut:
     try:
         info = _length(entry.path)
     except Exception as error:  # any error belongs to this utterance
-        return _faulty(entry, f"missing or not audio: {told(error)}")
+        return _faulty(entry, f"missing or not audio: {one_line(error)}")
     if not info.frames:
         return _faulty(entry, f"{entry.path} holds no samples")
     channel = channel if entry.channel is None else entry.channel
@@ -172,7 +172,7 @@ def _cut(entry: Entry, channel: Channel) -> MonoCut:
         duration=length,
     )
     custom = None if channel == "mix" else {CHANNEL: channel}
-    supervisions = [_said(entry, seconds)]
+    supervisions = [_supervision(entry, seconds)]
     return MonoCut(entry.id, start, seconds, 0, supervisions, recording=recording, custom=custom)
 
 
@@ -190,10 +190,10 @@ def _part(entry: Entry, length: float) -> tuple[float, float]:
 
 def _faulty(entry: Entry, reason: str) -> MonoCut:
     custom = {FAULT: f"{entry.where}: {reason}"}
-    return MonoCut(entry.id, 0.0, 0.0, 0, [_said(entry, 0.0)], custom=custom)
+    return MonoCut(entry.id, 0.0, 0.0, 0, [_supervision(entry, 0.0)], custom=custom)
 
 
-def _said(entry: Entry, seconds: float) -> SupervisionSegment:
+def _supervision(entry: Entry, seconds: float) -> SupervisionSegment:
     return SupervisionSegment(
         id=entry.id,
         recording_id=entry.id,

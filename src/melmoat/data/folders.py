@@ -14,7 +14,7 @@ MOST = 20  # most skipped files that are named
 
 
 @dataclass
-class Found:
+class FolderContents:
     """The contents of a folder.
 
     A file is audio by its suffix, or without a suffix by its contents. Links are followed, also to
@@ -32,9 +32,9 @@ class Found:
     failed: dict[Path, str] = field(default_factory=dict)
 
 
-def find(source: Path) -> Found:
+def find(source: Path) -> FolderContents:
     """The audio files in a folder and its subfolders; any other path is returned itself."""
-    contents = Found()
+    contents = FolderContents()
     if source.is_dir():
         _walk(source, (), contents)
         contents.files.sort()
@@ -45,7 +45,7 @@ def find(source: Path) -> Found:
     return contents
 
 
-def _walk(folder: Path, above: tuple[Path, ...], contents: Found) -> None:
+def _walk(folder: Path, above: tuple[Path, ...], contents: FolderContents) -> None:
     try:
         paths = sorted(folder.iterdir())
         here = (*above, folder.resolve())
@@ -59,7 +59,7 @@ def _walk(folder: Path, above: tuple[Path, ...], contents: Found) -> None:
             contents.failed[path] = f"cannot be read ({error.strerror or error})"
 
 
-def _sort(path: Path, here: tuple[Path, ...], contents: Found) -> None:
+def _sort(path: Path, here: tuple[Path, ...], contents: FolderContents) -> None:
     """Sort ``path`` into one of the lists; a folder with all its contents."""
     audio = path.suffix.lower() in SUFFIXES
     if path.name.startswith("."):
@@ -105,7 +105,7 @@ def shown(path: Path | str) -> str:
     )
 
 
-def passed_over(folders: Sequence[Found]) -> list[str]:
+def passed_over(folders: Sequence[FolderContents]) -> list[str]:
     """A message about the skipped files, in lines: their number, and the first ones by name."""
     lines = [
         f"{shown(path)}: {why}" for contents in folders for path, why in contents.passed.items()

@@ -43,11 +43,11 @@ def manifest(
     places = [relative(entry["audio_filepath"], path.parent) for entry in objects]
     entries = [
         Entry(
-            _told(entry, "id", name),
+            _text(entry, "id", name),
             entry["text"],
             place,
             where,
-            _told(entry, "speaker", ""),
+            _text(entry, "speaker", ""),
             *part,
         )
         for (where, _), entry, place, part, name in zip(
@@ -57,7 +57,7 @@ def manifest(
     return cuts_of(entries, path, speakers, shortest, longest, channel)
 
 
-def _told(entry: dict[str, Any], key: str, otherwise: str) -> str:
+def _text(entry: dict[str, Any], key: str, otherwise: str) -> str:
     value = entry.get(key)
     return otherwise if value is None else str(value)
 

@@ -10,7 +10,7 @@ from typing import Any
 from lhotse import CutSet
 
 from melmoat.data.entries import CorpusError, Entry, cuts_of
-from melmoat.data.folders import Found, find
+from melmoat.data.folders import FolderContents, find
 from melmoat.facts import Origin, rests_on
 
 TEXTS = (".txt", ".lab")  # suffixes of a text file; the first existing one is used
@@ -20,7 +20,7 @@ def origin(args: Mapping[str, Any]) -> Origin:
     """The dependencies of such a corpus: a digest of its files' names and texts."""
     path: Path = args["path"]
     digest = hashlib.sha256()
-    for file in (find(path) if path.is_dir() else Found()).files:
+    for file in (find(path) if path.is_dir() else FolderContents()).files:
         entry = _entry(file, path)
         digest.update(repr((file.relative_to(path).as_posix(), entry.text)).encode())
     return Origin(also=digest.hexdigest()[:16], instead="path")

@@ -96,7 +96,7 @@ def ffmpeg(file: BinaryIO) -> Stream:
     try:
         container: Any = av.open(file, "r", options=bounds, metadata_errors="ignore")
     except (av.error.FFmpegError, ValueError) as error:
-        raise Unreadable(_told(error)) from error
+        raise Unreadable(_reason(error)) from error
     if not container.streams.audio:
         container.close()
         raise Unreadable("there is no sound in it")
@@ -136,13 +136,13 @@ def ffmpeg(file: BinaryIO) -> Stream:
         try:
             yield from blocks()
         except (av.error.FFmpegError, ValueError) as error:  # ValueError: 64-bit integers
-            raise Unreadable(_told(error)) from error
+            raise Unreadable(_reason(error)) from error
 
     stream.blocks = guarded()
     return stream
 
 
-def _told(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)
 
 

@@ -16,7 +16,7 @@ Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class System:
+class SystemSummary:
     """One recognizer behind one defense on one corpus.
 
     Attributes:
@@ -66,7 +66,7 @@ class System:
         return self.audited.verdict == "suspect"
 
 
-def systems(results: Sequence[Result], audited: Sequence[Audited]) -> list[System]:
+def systems(results: Sequence[Result], audited: Sequence[Audited]) -> list[SystemSummary]:
     """The systems of a run, in its order. Each one has an entry in ``audited``."""
     verdicts = {(a.model, a.defense, a.data, a.seed): a for a in audited}
     summaries = []
@@ -77,7 +77,7 @@ def systems(results: Sequence[Result], audited: Sequence[Audited]) -> list[Syste
         )
         attacked = tuple(r for r in measured if r.cell.attack != "none" and not r.targeted)
         targeted = tuple(r for r in measured if r.targeted)
-        summaries.append(System(*place, benign, attacked, verdicts[place], targeted))
+        summaries.append(SystemSummary(*place, benign, attacked, verdicts[place], targeted))
     return summaries
 
 
@@ -107,7 +107,7 @@ def strongest(pool: Sequence[Result], most: int = 0) -> Result | None:
 
 
 def ranked(
-    pools: Sequence[tuple[System, Sequence[Result]]], most: int
+    pools: Sequence[tuple[SystemSummary, Sequence[Result]]], most: int
 ) -> list[tuple[int, int] | None]:
     """The places of systems by the strongest of the attacks that all of them have.
 

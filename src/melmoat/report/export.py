@@ -125,7 +125,7 @@ def write_audio(folder: Path, results: Iterable[Result], out: Path) -> tuple[Pat
     for result in results:
         place = folder / "audio" / result.key
         for name, row in result.rows.items():
-            path = audio_store.kept(place, name, "adversarial")
+            path = audio_store.existing(place, name, "adversarial")
             if path is None:
                 continue
             target = out / result.key / path.name

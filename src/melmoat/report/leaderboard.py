@@ -18,7 +18,15 @@ from melmoat.attacks.budgets import SNR, LinfSNR
 from melmoat.bench.cell import Cell
 from melmoat.bench.store import write_text
 from melmoat.errors import MelmoatError
-from melmoat.report.digest import System, metrics, place_text, ranked, strongest, systems, wer_text
+from melmoat.report.digest import (
+    SystemSummary,
+    metrics,
+    place_text,
+    ranked,
+    strongest,
+    systems,
+    wer_text,
+)
 from melmoat.report.page import shell, templates
 
 LEVELS = (20.0, 30.0)  # dB of SNR
@@ -30,7 +38,7 @@ SAME = 0.75  # attacks this close in dB share a column
 class Entry:
     """One line. ``worst`` has the strongest result of each column, or None."""
 
-    system: System
+    system: SystemSummary
     worst: tuple[Result | None, ...]
     attacks: tuple[int, ...]
     place: str
@@ -78,13 +86,13 @@ def boards(results: Sequence[Result]) -> list[Board]:
     return sorted(made, key=lambda board: -board.utterances)
 
 
-def merged(summaries: Sequence[System]) -> list[System]:
+def merged(summaries: Sequence[SystemSummary]) -> list[SystemSummary]:
     """Merge systems that differ only in the attacker's gradient.
 
     An attack with another gradient is still an attack on the same defense. The verdict is that of
     the row with the exact gradient.
     """
-    groups: dict[tuple[str, str, str, int], list[System]] = {}
+    groups: dict[tuple[str, str, str, int], list[SystemSummary]] = {}
     for s in summaries:
         groups.setdefault((s.model, siblings(s.defense)[1], s.data, s.seed), []).append(s)
     made = []
@@ -92,7 +100,7 @@ def merged(summaries: Sequence[System]) -> list[System]:
         first = next((s for s in several if s.defense == defense), several[0])
         benign = first.benign or next((s.benign for s in several if s.benign), None)
         attacked = tuple(r for s in several for r in s.attacked)
-        made.append(System(model, defense, data, seed, benign, attacked, first.audited))
+        made.append(SystemSummary(model, defense, data, seed, benign, attacked, first.audited))
     return made
 
 
@@ -102,7 +110,7 @@ def level(result: Result) -> float | None:
     return budget.db if isinstance(budget, SNR | LinfSNR) else result.snr_db
 
 
-def _board(summaries: Sequence[System]) -> Board:
+def _board(summaries: Sequence[SystemSummary]) -> Board:
     results = [r for s in summaries for r in (*s.attacked, *([s.benign] if s.benign else []))]
     most = max((len(r.rows) for r in results), default=0)
     levels = {

@@ -44,7 +44,7 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Heard:
+class Players:
     """The players of one utterance of one cell. ``gain_db`` is the gain of the player that plays
     the perturbation alone."""
 
@@ -54,20 +54,22 @@ class Heard:
     gain_db: float | None
 
 
-def kept(folder: Path, results: Sequence[Result]) -> list[tuple[Result, str, dict[str, Path]]]:
+def saved_audio(
+    folder: Path, results: Sequence[Result]
+) -> list[tuple[Result, str, dict[str, Path]]]:
     """Audio files of a run: the first utterance of each cell, then the second ones, and so on."""
     clips = []
     for order, result in enumerate(results):
         home = folder / "audio" / result.key
         for number, name in enumerate(sorted(result.rows)):
-            found_there = {kind: audio_store.kept(home, name, kind) for kind in KINDS}
-            files = {kind: path for kind, path in found_there.items() if path is not None}
+            paths = {kind: audio_store.existing(home, name, kind) for kind in KINDS}
+            files = {kind: path for kind, path in paths.items() if path is not None}
             if files:
                 clips.append((number, order, (result, name, files)))
     return [what for *_, what in sorted(clips, key=lambda item: item[:2])]
 
 
-def listen(folder: Path, results: Sequence[Result], megabytes: float) -> tuple[list[Heard], int]:
+def listen(folder: Path, results: Sequence[Result], megabytes: float) -> tuple[list[Players], int]:
     """Embed what fits.
 
     Args:
@@ -76,11 +78,11 @@ def listen(folder: Path, results: Sequence[Result], megabytes: float) -> tuple[l
     Returns:
         The players, cell by cell, and the number of utterances with audio that were left out.
     """
-    files = kept(folder, results)
-    taken: list[Heard] = []
+    files = saved_audio(folder, results)
+    taken: list[Players] = []
     room = megabytes * 1e6
     for result, name, paths in files:
-        players = _heard(result, name, paths)
+        players = _players(result, name, paths)
         if players is None:
             continue
         size = sum(len(clip.audio) + len(clip.picture) for clip in players.clips)
@@ -93,7 +95,7 @@ def listen(folder: Path, results: Sequence[Result], megabytes: float) -> tuple[l
     return taken, len(files) - len(taken)
 
 
-def _heard(result: Result, name: str, paths: dict[str, Path]) -> Heard | None:
+def _players(result: Result, name: str, paths: dict[str, Path]) -> Players | None:
     try:
         audio = {kind: load(path) for kind, path in paths.items()}
     except MelmoatError:  # half-written by a killed run
@@ -126,7 +128,7 @@ def _heard(result: Result, name: str, paths: dict[str, Path]) -> Heard | None:
                 wave.wav.shape[1] / wave.rate,
             )
         )
-    return Heard(result, name, tuple(clips), gain)
+    return Players(result, name, tuple(clips), gain)
 
 
 def _mel(audio: Audio, mel: MelSpec = LAB_MEL) -> NDArray[np.float32]:

@@ -30,7 +30,7 @@ from melmoat.report import charts
 from melmoat.report.curves import Drawn, drawings
 from melmoat.report.diffs import text_diff
 from melmoat.report.digest import (
-    System,
+    SystemSummary,
     by_speaker,
     metrics,
     place_text,
@@ -64,7 +64,7 @@ class Options:
 class Line:
     """One system in a table, as text."""
 
-    system: System
+    system: SystemSummary
     benign: str
     worst: str
     worst_attack: str
@@ -152,7 +152,7 @@ def shell() -> dict[str, object]:
     }
 
 
-def tables(summaries: Sequence[System]) -> list[Table]:
+def tables(summaries: Sequence[SystemSummary]) -> list[Table]:
     """One table per corpus and seed."""
     made = []
     for data, seed in dict.fromkeys((s.data, s.seed) for s in summaries):
@@ -170,7 +170,7 @@ def tables(summaries: Sequence[System]) -> list[Table]:
     return made
 
 
-def _line(system: System, attacks: Sequence[str], most: int, place: str) -> Line:
+def _line(system: SystemSummary, attacks: Sequence[str], most: int, place: str) -> Line:
     by_attack = {r.cell.attack: r for r in (*system.attacked, *system.targeted)}
     if system.benign:
         by_attack["none"] = system.benign

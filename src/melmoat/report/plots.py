@@ -74,7 +74,7 @@ def spectrograms(path: Path, audio_by_title: Mapping[str, Audio], mel: MelSpec =
         axes[-1].figure.colorbar(drawn, ax=list(axes), label="log10 magnitude", pad=0.01)
 
 
-def kept_audio(path: Path, folder: Path) -> None:
+def saved_spectrograms(path: Path, folder: Path) -> None:
     """Spectrograms of the first utterance with saved clean, adversarial and defended audio.
 
     Args:

@@ -36,7 +36,7 @@ class Refusal(HTTPException):
 
     def answer(self) -> Response:
         """The answer to the client."""
-        return told(
+        return error_answer(
             str(self.detail), self.status_code, dict(self.headers or {}), self.param, self.code
         )
 
@@ -49,7 +49,7 @@ def busy(message: str, wait: float) -> Refusal:
     )
 
 
-def told(
+def error_answer(
     message: str,
     status: int,
     headers: Mapping[str, str] | None = None,

@@ -24,7 +24,7 @@ from melmoat import audio as files
 from melmoat.audio import AudioError
 from melmoat.devices import CPU
 from melmoat.models.load import MODELS
-from melmoat.server.answers import Refusal, events, told
+from melmoat.server.answers import Refusal, error_answer, events
 from melmoat.server.decoding import Decoder
 from melmoat.server.fields import Served, channel_asked, kind_asked, recording, transcript_asked
 from melmoat.server.intake import Intake
@@ -158,7 +158,7 @@ def _noting(notes: Sequence[str]) -> dict[str, str]:
 def _absent(app: FastAPI, route: str, why: str) -> None:
     @app.post(route)
     async def absent() -> Response:
-        return told(why, 404)
+        return error_answer(why, 404)
 
 
 async def _refused(_: Request, error: Exception) -> Response:
@@ -166,5 +166,5 @@ async def _refused(_: Request, error: Exception) -> Response:
     if isinstance(error, Refusal):
         return error.answer()
     if isinstance(error, HTTPException):
-        return told(str(error.detail), error.status_code, dict(error.headers or {}))
-    return told(str(error), 422, param="file")
+        return error_answer(str(error.detail), error.status_code, dict(error.headers or {}))
+    return error_answer(str(error), 422, param="file")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Container
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from melmoat.server.answers import busy, told
+from melmoat.server.answers import busy, error_answer
 
 HEADER = "X-Request-ID"
 SANE = re.compile(r"[A-Za-z0-9._:-]{1,100}")
@@ -61,7 +61,7 @@ class Logged:
             log.exception("%s failed", name)
             if status:
                 raise
-            await told("the server failed; its log says why", 500)(scope, receive, noted)
+            await error_answer("the server failed; its log says why", 500)(scope, receive, noted)
         finally:
             spent = time.perf_counter() - began
             route = scope["path"] if scope["path"] in self.known else "none"

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from melmoat.server.answers import LEFT, Refusal, busy, told
+from melmoat.server.answers import LEFT, Refusal, busy, error_answer
 
 T = TypeVar("T")
 PORT = re.compile(r":\d*$")
@@ -73,7 +73,7 @@ class Bounded:
         message = f"the request has more than {self.size / 1e6:g} MB; send less audio, or as FLAC"
         declared = dict(scope["headers"]).get(b"content-length", b"")
         if declared.isdigit() and int(declared) > self.size:
-            await told(message, 413)(scope, receive, send)
+            await error_answer(message, 413)(scope, receive, send)
             return
         if refusal := self.places.refusal():
             await refusal.answer()(scope, receive, send)
@@ -107,7 +107,7 @@ class Hosts:
                     f"this server does not answer to the host {host[:100]!r}; start it with "
                     "--allowed-host NAME"
                 )
-                await told(message, 400)(scope, receive, send)
+                await error_answer(message, 400)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 

@@ -136,7 +136,7 @@ class ASRTask:
         rng = np.random.default_rng([self.recipe.seed, 2, number])
         waves, texts = [], []
         for example in self._planned[1][index]:
-            waves.append(torch.cat([self._heard(u, rng) for u in example]))
+            waves.append(torch.cat([self._samples(u, rng) for u in example]))
             texts.append(" ".join(u.text for u in example if u.text))
         rate = self.recipe.lr * loop.cosine((number + 1) / (self.steps + 1))
         for group in self.optimizer.param_groups:
@@ -153,7 +153,7 @@ class ASRTask:
         follow(self.average, self.model, number, self.recipe.average)
         return {"epoch": epoch, "loss": loss.item(), "norm": norm.item(), "lr": rate}
 
-    def _heard(self, utterance: Utterance, rng: np.random.Generator) -> Tensor:
+    def _samples(self, utterance: Utterance, rng: np.random.Generator) -> Tensor:
         wave = utterance.wave
         if utterance.defended is not None and rng.random() < self.recipe.defended:
             wave = utterance.defended
