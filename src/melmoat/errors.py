@@ -22,6 +22,31 @@ def one_line(error: BaseException) -> str:
 
 
 @contextmanager
+def extra(name: str, what: str) -> Iterator[None]:
+    """Around the imports of an optional package.
+
+    Args:
+        name: the extra that brings it.
+        what: what needs it.
+
+    Raises:
+        MelmoatError: it is not installed; says the pip line.
+
+    >>> with extra("plots", "a figure"):
+    ...     import nosuchpackage
+    Traceback (most recent call last):
+    melmoat.errors.MelmoatError: a figure needs nosuchpackage: pip install "melmoat[plots]"
+    """
+    try:
+        yield
+    except ImportError as error:
+        package = (error.name or "another package").partition(".")[0]
+        if package == "melmoat":
+            raise
+        raise MelmoatError(f'{what} needs {package}: pip install "melmoat[{name}]"') from error
+
+
+@contextmanager
 def spared(note: Callable[[str], None]) -> Iterator[None]:
     """Pass any error in this block to ``note``, so that one input does not stop the others.
 

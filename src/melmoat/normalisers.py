@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from melmoat.errors import MelmoatError
+from melmoat.errors import MelmoatError, extra
 from melmoat.text import APOSTROPHE, BREAK, canonical, words_of
 
 # Points of Hebrew, vowels and other points of Arabic (not the marks that make a letter another),
@@ -131,12 +131,8 @@ def named(name: str, spelling: Mapping[str, str] | None = None) -> Normaliser:
     if name not in PUBLISHED:
         known = ", ".join(sorted([*RULES, *PUBLISHED]))
         raise MelmoatError(f"unknown normaliser {name!r}; known: {known}")
-    try:
+    with extra("hf", f"the normaliser {name}"):
         from transformers.models.whisper import english_normalizer as published
-    except ImportError as error:
-        raise MelmoatError(
-            f'the normaliser {name} needs transformers: pip install "melmoat[hf]"'
-        ) from error
     if name == "whisper-basic":
         return Normaliser(name, published.BasicTextNormalizer())
     rule = published.EnglishTextNormalizer(dict(spelling or {}))

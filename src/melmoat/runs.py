@@ -18,11 +18,12 @@ from melmoat.audio import Audio
 from melmoat.bench import audio_store
 from melmoat.bench.cell import Cell
 from melmoat.bench.merging import merge
+from melmoat.bench.rows import current
 from melmoat.bench.store import Store, StoreError, write_text
 from melmoat.bench.suite import Suite
 from melmoat.bench.summary import summary_of
 from melmoat.decoding import probe
-from melmoat.errors import MelmoatError
+from melmoat.errors import extra
 from melmoat.report import export
 from melmoat.report.tables import markdown, robustness
 
@@ -122,10 +123,8 @@ class Run:
         Raises:
             MelmoatError: pandas is not installed.
         """
-        try:
+        with extra("pandas", "to_pandas"):
             from pandas import DataFrame
-        except ModuleNotFoundError as error:
-            raise MelmoatError('to_pandas needs pandas: pip install "melmoat[pandas]"') from error
         return DataFrame(self.rows() if rows else export.flat(self.summary))
 
     def to_csv(self, path: str | Path | None = None, rows: bool = False) -> str:
@@ -150,7 +149,7 @@ class Run:
         """
         everything = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
         chosen = self.summary if suite.choose == "shuffled" else []
-        by_key = {cell["key"]: cell for cell in [*everything, *chosen]}
+        by_key = {cell["key"]: current(cell) for cell in [*everything, *chosen]}
         cells = suite.cells(data, seed).items()
         text = markdown(suite, {where: by_key[c.key] for where, c in cells if c.key in by_key})
         write_text(self.folder / suite.file(data or suite.data, seed), text + "\n")
@@ -212,7 +211,7 @@ class Run:
 
     def _saved_audio(self, key: str, utterance: str) -> Iterator[tuple[str, Audio]]:
         for kind in ("clean", "adversarial", "defended"):
-            path = audio_store.existing(self.folder / "audio" / key, utterance, kind)
+            path = audio_store.find(audio_store.home(self.folder, key), utterance, kind)
             if path is not None:
                 yield kind, audio.load(path, probe(path, str(path)).rate)
 

@@ -79,3 +79,15 @@ def test_texts_are_spelled_as_the_crafting_system_writes(ragged: Audio) -> None:
         for texts in (["Go on.", "Enter 6 six!", "A"], ["GO ON", "ENTER SIX", "A"])
     )
     assert torch.equal(small.wav, plain.wav)
+
+
+def test_between_words_and_phonemes(ragged: Audio) -> None:
+    pytest.importorskip("hama", reason="needs the extra hama")
+    words, phonemes = models.load("ds2-an4"), models.load("hama:conformer")
+    texts = Untargeted(["GO ON", "ENTER 6 Å", ""])  # and what has no phonemes is left out
+    made = attacks.build(f"transfer:model=hama:conformer,attack=({INNER})")
+    out = made(words, ragged, texts, Draws([1, 2, 3]))
+    assert (out.wav - ragged.wav).abs().amax(1).gt(1e-3).all()
+    made = attacks.build(f"transfer:model=ds2-an4,attack=({INNER})")
+    with pytest.raises(AttackError, match="writes phonemes"):
+        made(phonemes, ragged, texts, Draws([1, 2, 3]))

@@ -57,13 +57,13 @@ def test_ids_that_were_names_keep_them(tmp_path: Path) -> None:
 
 
 def test_audio_of_earlier_versions_is_found_where_it_is_told_from_others(tmp_path: Path) -> None:
-    assert audio_store.existing(tmp_path / "none", "P225_001", "clean") is None
+    assert audio_store.find(tmp_path / "none", "P225_001", "clean") is None
     for name in ("P225_001.clean.flac", "s1_u1.clean.flac"):
         (tmp_path / name).touch()
-    assert audio_store.existing(tmp_path, "P225_001", "clean") == tmp_path / "P225_001.clean.flac"
-    assert audio_store.existing(tmp_path, "p225_001", "clean") is None
-    assert audio_store.existing(tmp_path, "s1/u1", "clean") is None  # it may be that of s1_u1
+    assert audio_store.find(tmp_path, "P225_001", "clean") == tmp_path / "P225_001.clean.flac"
+    assert audio_store.find(tmp_path, "p225_001", "clean") is None
+    assert audio_store.find(tmp_path, "s1/u1", "clean") is None  # it may be that of s1_u1
     audio_store.file(tmp_path, "P225_001", "clean").touch()
-    assert audio_store.existing(tmp_path, "P225_001", "clean") == audio_store.file(
+    assert audio_store.find(tmp_path, "P225_001", "clean") == audio_store.file(
         tmp_path, "P225_001", "clean"
     )

@@ -290,7 +290,7 @@ def test_ids_that_are_alike_have_audio_each(tmp_path: Path, spec: str) -> None:
     runner = Runner(Store(tmp_path / "run"), save_audio=True)
     runner.run([cell], ignore)
     home = tmp_path / "run" / "audio" / cell.key
-    clean = [audio_store.existing(home, one, "clean") for one in ("s1/u1", "s1_u1", "../../u")]
+    clean = [audio_store.find(home, one, "clean") for one in ("s1/u1", "s1_u1", "../../u")]
     assert [load(path).seconds.item() for path in clean if path] == [1, 1.25, 1.5]
     assert len(list((tmp_path / "run" / "audio").rglob("*.flac"))) == 9
     assert runner.without_audio([cell]) == 0
@@ -439,7 +439,7 @@ def test_the_summary_is_plain_json(tmp_path: Path, spec: str) -> None:
     store.summarise()
     (summary,) = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["n"] == 5
-    assert summary["success"] == 0
+    assert summary["reached"] == 0
     assert summary["snr_db"] is None
     assert summary["wer"] == summary["benign_wer"]
 

@@ -7,6 +7,7 @@ import torch
 
 from melmoat.audio import Audio, save
 from melmoat.bench.cell import Cell, grid
+from melmoat.bench.rows import SCHEMA, current
 from melmoat.bench.store import Store, StoreError
 from melmoat.bench.summary import summary_of
 from melmoat.spec import SpecError
@@ -192,6 +193,20 @@ def test_a_damaged_line_in_the_middle_is_named_and_costs_no_other(tmp_path: Path
         store.rows(CELL)
 
 
+def test_a_row_of_a_later_version_is_refused_by_name(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.append(CELL, [row("a"), row("b") | {"schema": SCHEMA}, row("c") | {"schema": SCHEMA + 1}])
+    with pytest.raises(StoreError, match=f"line 3 is of schema {SCHEMA + 1}.*upgrade"):
+        store.rows(CELL)
+
+
+def test_a_summary_of_schema_1_is_read_in_the_words_of_today() -> None:
+    assert current({"wer": 1.0, "success": 25.0}) == {"wer": 1.0, "reached": 25.0}
+    now = summary_of(CELL, [row("a")])
+    assert current(now) == now
+    assert now["schema"] == SCHEMA
+
+
 def test_a_row_whose_id_is_empty_is_no_damage(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.append(CELL, [row(""), row("a")])
@@ -302,7 +317,7 @@ def test_summary_rates_are_corpus_rates() -> None:
     summary = summary_of(CELL, rows)
     assert summary["wer"] == pytest.approx(100 * 7 / 20)
     assert summary["wer_low"] <= summary["wer"] <= summary["wer_high"]
-    assert summary["success"] == pytest.approx(200 / 3)
+    assert summary["reached"] == pytest.approx(200 / 3)
     assert summary["benign_wer"] == 0
     assert summary["target_wer"] is None
     assert summary["n"] == 3

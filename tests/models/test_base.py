@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from melmoat.models.base import as_written_by, ctc_loss, frames_needed
+from melmoat.models.base import as_written_by, check_frames, ctc_loss, frames_needed
 from melmoat.models.wrappers import Voted
-from melmoat.text import TextError
+from melmoat.text import TextError, encode
 
 LABELS = "_AB"
 
@@ -23,7 +23,7 @@ def test_ctc_loss_is_the_sum_over_all_paths(text: str) -> None:
     log_probs = torch.randn(1, 4, 3).log_softmax(-1)
     paths = [p for p in product(range(3), repeat=4) if collapse(p) == text]
     total = sum(math.exp(sum(float(log_probs[0, t, i]) for t, i in enumerate(p))) for p in paths)
-    loss = ctc_loss(log_probs, torch.tensor([4]), [text], LABELS)
+    loss = ctc_loss(log_probs, torch.tensor([4]), [encode(text, LABELS)])
     assert float(loss) == pytest.approx(-math.log(total), rel=1e-5)
 
 
@@ -41,11 +41,10 @@ def test_frames_needed_counts_blanks_between_equal_letters() -> None:
 
 
 def test_a_text_longer_than_its_frames_is_refused() -> None:
-    log_probs = torch.zeros(2, 3, 3).log_softmax(-1)
     with pytest.raises(TextError, match="needs 3 frames but the audio has 2"):
-        ctc_loss(log_probs, torch.tensor([3, 2]), ["AB", "AA"], LABELS)
+        check_frames(torch.tensor([3, 2]), [encode(t, LABELS) for t in ("AB", "AA")], ["AB", "AA"])
 
 
 def test_the_number_of_texts_must_match() -> None:
     with pytest.raises(ValueError, match="1 texts for a batch of 2"):
-        ctc_loss(torch.zeros(2, 3, 3), torch.tensor([3, 2]), ["AB"], LABELS)
+        check_frames(torch.tensor([3, 2]), [encode("AB", LABELS)], ["AB"])

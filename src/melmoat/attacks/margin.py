@@ -10,12 +10,11 @@ from torch import Tensor
 
 from melmoat.audio import Audio
 from melmoat.draws import Draws
-from melmoat.models.base import Criterion, Recognizer, check_frames, require_ctc
-from melmoat.models.decoding import greedy
-from melmoat.text import encode
+from melmoat.models.base import Recognizer, check_frames, require_ctc
+from melmoat.models.wrappers import Wrapper
 
 
-class Margin(Criterion):
+class Margin(Wrapper):
     """The same recognizer; its loss asks each frame for its label and then for nothing more.
 
     CTC's loss goes on making a frame surer after its label has won, and spends perturbation on it.
@@ -28,29 +27,27 @@ class Margin(Criterion):
     """
 
     def __init__(self, model: Recognizer, confidence: float = 0.0) -> None:
-        self.model, self.confidence = require_ctc(model), confidence
-        self.rate, self.labels = model.rate, self.model.labels
-        self.decoder = getattr(model, "decoder", greedy)
+        super().__init__(require_ctc(model))
+        self.confidence = confidence
 
-    def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
-        """The recognizer's own ``[B, F, V]`` and frames ``[B]``."""
-        return self.model.log_probs(audio, draws)
-
-    def criterion(
-        self, log_probs: Tensor, frames: Tensor, texts: Sequence[str], labels: str
-    ) -> Tensor:
+    def criterion(self, log_probs: Tensor, frames: Tensor, texts: Sequence[str]) -> Tensor:
         """Sum over frames of what the best other label is ahead, in nats. Shape: ``[B]``.
 
         Raises:
             TextError: a text with foreign characters, or longer than its frames can express.
         """
-        check_frames(frames, texts)
-        path = alignment(log_probs.detach(), frames, [encode(text, labels) for text in texts])
+        targets = self.targets(texts)
+        check_frames(frames, targets, texts)
+        path = alignment(log_probs.detach(), frames, targets)
         wanted = path[..., None]
         own = log_probs.gather(2, wanted)[..., 0]
         other = log_probs.scatter(2, wanted, -torch.inf).amax(2)
         inside = torch.arange(path.shape[1], device=path.device) < frames[:, None]
         return ((other - own + self.confidence).relu() * inside).sum(1)
+
+    def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
+        """The criterion of each text. Shape: ``[B]``."""
+        return self.criterion(*self.log_probs(audio, draws), texts)
 
 
 def alignment(log_probs: Tensor, frames: Tensor, targets: Sequence[Tensor]) -> Tensor:

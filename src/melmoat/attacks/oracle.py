@@ -15,8 +15,7 @@ from torch import Tensor
 from melmoat.attacks.base import AttackError, Goal
 from melmoat.audio import Audio
 from melmoat.draws import Draws
-from melmoat.models.base import Criterion, Recognizer, ctc_loss, require_ctc
-from melmoat.models.decoding import greedy, is_greedy
+from melmoat.models.base import Recognizer, kind_of, require_ctc
 from melmoat.models.wrappers import EOT
 
 NEVER = -1
@@ -142,7 +141,7 @@ class LossOracle:
             result.gradient[rows, : x.shape[1]] = slope * audio.mask
         self._queries[rows] += self.eot
         if self._listener and self._listener.open:
-            self._queries[rows] += self.eot * (not self._listener.frames)
+            self._queries[rows] += self.eot * (self._listener.ctc is None)
             texts = self._listener.drain()
             size = len(rows)
             heard = [goal.reached(texts[i : i + size]) for i in range(0, len(texts), size)]
@@ -177,16 +176,16 @@ class LossOracle:
 
 
 def _is_free(model: Recognizer) -> bool:
-    return hasattr(model, "labels") and is_greedy(getattr(model, "decoder", greedy))
+    return kind_of(model) == "ctc" and require_ctc(model).greedy
 
 
 class _Listener:
-    """The same recognizer; what each loss heard is kept as transcripts while it is ``open``."""
+    """The same recognizer; transcripts of what each loss was taken of are kept while ``open``."""
 
     def __init__(self, model: Recognizer) -> None:
         self.model, self.rate = model, model.rate
         self.open = True
-        self.frames = hasattr(model, "labels")  # the loss's own pass is what is heard
+        self.ctc = require_ctc(model) if kind_of(model) == "ctc" else None
         self._texts: list[str] = []
 
     def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
@@ -195,16 +194,12 @@ class _Listener:
     def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
         if not self.open:
             return self.model.loss(audio, texts, draws)
-        if not self.frames:
+        if self.ctc is None:
             self._texts += self.model.transcribe(audio, draws.fork("listen"))
             return self.model.loss(audio, texts, draws)
-        model = require_ctc(self.model)
-        log_probs, frames = model.log_probs(audio, draws)
-        decoder = getattr(model, "decoder", greedy)
-        self._texts += decoder(log_probs.detach(), frames, model.labels)
-        if isinstance(model, Criterion):
-            return model.criterion(log_probs, frames, texts, model.labels)
-        return ctc_loss(log_probs, frames, texts, model.labels)
+        log_probs, frames = self.ctc.log_probs(audio, draws)
+        self._texts += self.ctc.decode(log_probs.detach(), frames)
+        return self.ctc.criterion(log_probs, frames, texts)
 
     def drain(self) -> list[str]:
         """The transcripts since the last call, draw after draw."""

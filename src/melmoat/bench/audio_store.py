@@ -1,4 +1,4 @@
-"""File names of a run's audio, for any utterance id."""
+"""Where a run keeps the audio of its utterances: ``audio/<key>/<id>.<kind>.flac``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ from pathlib import Path
 # Ids that are valid file names on every system, also where case does not matter.
 _PLAIN = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,99}(?<!\.)")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # on Windows
+
+
+KINDS = ("clean", "adversarial", "defended")
+
+
+def home(run: Path, key: str) -> Path:
+    """The folder of one cell's audio in a run's folder."""
+    return run / "audio" / key
 
 
 def stem(utterance: str) -> str:
@@ -31,7 +39,7 @@ def file(folder: Path, utterance: str, kind: str) -> Path:
     return folder / f"{stem(utterance)}.{kind}.flac"
 
 
-def existing(folder: Path, utterance: str, kind: str) -> Path | None:
+def find(folder: Path, utterance: str, kind: str) -> Path | None:
     """The path of existing audio, or None. Earlier versions named files by the id itself, unless it
     had a slash; these are found too."""
     path = file(folder, utterance, kind)

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from melmoat.bench.worker import TRIES, Measured, Unit, Worker, alone, lost
 from melmoat.devices import CPU
-from melmoat.errors import MelmoatError
+from melmoat.errors import MelmoatError, extra
 
 ANSWER = 20.0  # seconds for a cluster to answer; Ray itself tries for a quarter of an hour
 CONNECT = 5.0  # seconds for its port to answer
@@ -150,10 +150,8 @@ class _Remote:
 
 
 def _ray() -> Any:
-    try:
+    with extra("ray", "a cluster"):
         import ray
-    except ModuleNotFoundError as error:
-        raise MelmoatError('a cluster needs Ray: pip install "melmoat[ray]"') from error
     return ray
 
 

@@ -80,7 +80,7 @@ def _timed(worker: Worker, unit: Unit, known: Known) -> float:
     model, _, attack = worker.system(unit.cell)
     audio = data.read(unit.batch, model.rate).to(unit.device).quantized()
     draws = Draws(unit.cell.seed_of(cut.id) for cut in unit.batch)
-    truth = [as_written_by(model, data.written(cut)) for cut in unit.batch]
+    references = [as_written_by(model, data.written(cut)) for cut in unit.batch]
     system = (replace(unit.cell, attack="none"), *(cut.id for cut in unit.batch))
     if system not in known:
         transcribe(model, audio, draws)  # the first pass of a system costs more than the others
@@ -96,7 +96,7 @@ def _timed(worker: Worker, unit: Unit, known: Known) -> float:
             raise _EnoughError
 
     with suppress(_EnoughError):
-        goal = worker.goal(unit.cell, attack, benign, truth)
+        goal = worker.goal(unit.cell, attack, benign, references)
         attack(Monitored(model, tick), audio, goal, draws)
     steps = marks[1:]
     if len(steps) < 3:  # the attack ended before it was timed

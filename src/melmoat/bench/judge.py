@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -19,6 +18,7 @@ from melmoat.attacks.budgets import to_pcm16
 from melmoat.attacks.masking import Masking
 from melmoat.attacks.oracle import NEVER, Crafted
 from melmoat.audio import Audio
+from melmoat.bench.rows import SCHEMA, Counts, Row
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.metrics import distortion
@@ -27,8 +27,6 @@ from melmoat.models.base import Recognizer, normaliser_of, transcribe
 from melmoat.models.wrappers import Monitored
 from melmoat.normalisers import Normaliser
 from melmoat.text import canonical, listed
-
-Row = dict[str, Any]
 
 
 class JudgeError(MelmoatError):
@@ -60,7 +58,7 @@ def judge(
     model: Recognizer,
     audio: Audio,
     attack: Attack,
-    truth: Sequence[str],
+    references: Sequence[str],
     draws: Draws,
     tick: Callable[[], None] = lambda: None,
     benign: list[str] | None = None,
@@ -70,7 +68,7 @@ def judge(
 
     Args:
         model: the whole system under attack, defense included.
-        truth: what was said, as the recognizer would write it.
+        references: what was said, as the recognizer would write it.
         tick: called at each loss that the attack evaluates.
         benign: transcripts of the clean speech, where they are known.
         goal: what is wanted; if None, what the attack wants of these transcripts alone.
@@ -81,7 +79,7 @@ def judge(
     clean = audio.quantized()
     if benign is None:
         benign = transcribe(model, clean, draws.fork("benign"))
-    goal = adapt_goal(goal or attack.goal(benign, listed(truth)), model)
+    goal = adapt_goal(goal or attack.goal(benign, listed(references)), model)
     began = time.perf_counter()
     proposed = attack(Monitored(model, tick), clean, goal, draws.fork("attack"))
     seconds = time.perf_counter() - began
@@ -126,7 +124,7 @@ def _figures(proposed: Audio, attack: Attack) -> tuple[list[int | None], list[in
 
 def rows_of(
     names: Sequence[str],
-    truth: Sequence[str],
+    references: Sequence[str],
     attack: Attack,
     out: Outcome,
     gains: Sequence[float] | None = None,
@@ -138,41 +136,42 @@ def rows_of(
     has its own, in dB, where it is not 1.
     """
     same = out.normaliser or canonical
-    named = {} if out.normaliser is None else {"normaliser": out.normaliser.name}
     snr = distortion.snr_db(out.clean, out.adversarial).tolist()
     linf = distortion.linf(out.clean, out.adversarial).tolist()
     l2 = distortion.l2(out.clean, out.adversarial).tolist()
     delta = out.adversarial.wav - out.clean.wav
     audible = Masking(out.clean).audible(delta).tolist() if delta.any() else [0.0] * len(names)
     targets = out.goal.targets if isinstance(out.goal, Targeted) else [None] * len(names)
-    rows = []
-    for i, (name, reference, target) in enumerate(zip(names, truth, targets, strict=True)):
-        heard, benign = out.transcripts[i], out.benign[i]
-        rows.append(
-            {
-                "id": name,
-                "reference": reference,
-                "benign": benign,
-                "adversarial": heard,
-                "target": target,
-                "counts": {
-                    "benign": _counts(same(reference), same(benign)),
-                    "adversarial": _counts(same(reference), same(heard)),
-                    "target": None if target is None else _counts(same(target), same(heard)),
-                },
-                "reached": out.reached[i],
-                "snr_db": snr[i] if math.isfinite(snr[i]) else None,
-                "linf": linf[i],
-                "l2": l2[i],
-                "audible": audible[i],
-                "first": out.first[i],
-                "queries": out.queries[i],
-                "steps": attack.evaluations,
-                "seconds": round(out.seconds / len(names), 4),
-                **named,
-                **({} if gains is None or gains[i] == 1 else {"gain_db": gain_db(gains[i])}),
-            }
-        )
+    rows: list[Row] = []
+    for i, (name, reference, target) in enumerate(zip(names, references, targets, strict=True)):
+        adversarial, benign = out.transcripts[i], out.benign[i]
+        row: Row = {
+            "schema": SCHEMA,
+            "id": name,
+            "reference": reference,
+            "benign": benign,
+            "adversarial": adversarial,
+            "target": target,
+            "counts": {
+                "benign": _counts(same(reference), same(benign)),
+                "adversarial": _counts(same(reference), same(adversarial)),
+                "target": None if target is None else _counts(same(target), same(adversarial)),
+            },
+            "reached": out.reached[i],
+            "snr_db": snr[i] if math.isfinite(snr[i]) else None,
+            "linf": linf[i],
+            "l2": l2[i],
+            "audible": audible[i],
+            "first": out.first[i],
+            "queries": out.queries[i],
+            "steps": attack.evaluations,
+            "seconds": round(out.seconds / len(names), 4),
+        }
+        if out.normaliser is not None:
+            row["normaliser"] = out.normaliser.name
+        if gains is not None and gains[i] != 1:
+            row["gain_db"] = gain_db(gains[i])
+        rows.append(row)
     return rows
 
 
@@ -181,5 +180,5 @@ def gain_db(gain: float) -> float:
     return round(20 * math.log10(gain), 2)
 
 
-def _counts(reference: str, hypothesis: str) -> dict[str, tuple[int, int]]:
+def _counts(reference: str, hypothesis: str) -> Counts:
     return {"words": word_edits(reference, hypothesis), "chars": char_edits(reference, hypothesis)}

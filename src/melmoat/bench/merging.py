@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from melmoat.bench.judge import Row
+from melmoat.bench import audio_store
+from melmoat.bench.rows import Row
 from melmoat.bench.store import Store, StoreError, cell_of, locked, write_json, writing
 
 # Fields that may differ between two measurements of one utterance: time, device, commit.
@@ -45,9 +46,9 @@ def merge(into: Path, other: Path) -> int:
     for key, rows in new.items():
         if rows:
             store.append_of(key, rows)
-        if (audio := other / "audio" / key).is_dir():
-            with writing(into / "audio" / key):
-                shutil.copytree(audio, into / "audio" / key, dirs_exist_ok=True)
+        if (audio := audio_store.home(other, key)).is_dir():
+            with writing(audio_store.home(into, key)):
+                shutil.copytree(audio, audio_store.home(into, key), dirs_exist_ok=True)
     store.summarise()
     return sum(map(len, new.values()))
 
@@ -64,7 +65,7 @@ def remove(folder: Path, keys: Collection[str]) -> None:
         with locked(rows, f"another process is measuring cell {key} in {folder}"), writing(rows):
             rows.unlink()
             (folder / "failures" / f"{key}.jsonl").unlink(missing_ok=True)
-            if (audio := folder / "audio" / key).is_dir():
+            if (audio := audio_store.home(folder, key)).is_dir():
                 shutil.rmtree(audio)
     with locked(folder / ".lock"):
         left = [cell for cell in _keyed(store) if cell["key"] not in keys]

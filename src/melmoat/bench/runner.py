@@ -20,6 +20,7 @@ from melmoat.bench import audio_store
 from melmoat.bench.cell import Cell
 from melmoat.bench.executors import Executor, Here
 from melmoat.bench.provenance import revision
+from melmoat.bench.rows import Row
 from melmoat.bench.store import Busy, Store, StoreError, writing
 from melmoat.bench.worker import Choose, Measured, Unit, choose, plan
 from melmoat.devices import CPU
@@ -181,14 +182,15 @@ class Runner:
     def without_audio(self, cells: Iterable[Cell]) -> int:
         """The number of finished rows of ``cells`` without audio in the run's folder."""
         return sum(
-            audio_store.existing(self.store.folder / "audio" / cell.key, row["id"], "clean") is None
+            audio_store.find(audio_store.home(self.store.folder, cell.key), row["id"], "clean")
+            is None
             for cell in cells
             for row in self.store.each(cell)
         )
 
     def _write(self, done: Measured) -> None:
         cell = done.unit.cell
-        folder = self.store.folder / "audio" / cell.key
+        folder = audio_store.home(self.store.folder, cell.key)
         if done.audio:
             with writing(folder):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -199,7 +201,9 @@ class Runner:
                 except AudioError as error:  # the folder's fault, not the utterance's
                     raise StoreError(str(error)) from error
         if done.rows:
-            where = {} if done.unit.device == CPU else {"device": done.unit.device}
-            self.store.append(cell, [{**row, "revision": revision(), **where} for row in done.rows])
+            rows: list[Row] = [{**row, "revision": revision()} for row in done.rows]
+            if done.unit.device != CPU:
+                rows = [{**row, "device": done.unit.device} for row in rows]
+            self.store.append(cell, rows)
         for name, reason in done.failed.items():
             self.store.fail(cell, name, reason)

@@ -19,12 +19,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from melmoat.bench.cell import NAMED, Cell
-from melmoat.bench.judge import Row
 from melmoat.bench.labels import Labels, labels_of, one_line
 from melmoat.bench.provenance import machine, revision, versions
+from melmoat.bench.rows import Row, too_new
 from melmoat.bench.summary import summary_of
 from melmoat.data import same_speech
 from melmoat.devices import CPU
@@ -234,7 +234,7 @@ class Store:
         return self._each(cell.key)
 
     @staticmethod
-    def _lines(path: Path, *fields: str) -> Iterator[Row]:
+    def _lines(path: Path, *fields: str) -> Iterator[dict[str, Any]]:
         """Objects with at least these fields, a line each."""
         if not path.exists():
             return
@@ -252,6 +252,11 @@ class Store:
                     raise StoreError(
                         f"{path}: line {number} is damaged ({why}). Delete that line; the same "
                         "command measures it again"
+                    )
+                if too_new(value):
+                    raise StoreError(
+                        f"{path}: line {number} is of schema {value['schema']}, which a later "
+                        "melmoat wrote; upgrade: pip install -U melmoat"
                     )
                 yield value
 
@@ -283,7 +288,7 @@ class Store:
     def _failures(self, key: str) -> Path:
         return self.folder / "failures" / f"{key}.jsonl"
 
-    def _add(self, path: Path, rows: Iterable[Row]) -> None:
+    def _add(self, path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
         text = "".join(json.dumps(row) + "\n" for row in rows).encode()
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -310,7 +315,8 @@ class Store:
         return list(self._each(key))
 
     def _each(self, key: str) -> Iterator[Row]:
-        return self._lines(self._rows(key), *NEEDED)
+        lines = self._lines(self._rows(key), *NEEDED)
+        return cast(Iterator[Row], lines)
 
     def summarise(self) -> list[dict[str, Any]]:
         """Compute ``summary.json`` from the rows of every cell."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from melmoat.bench.cell import Cell
+from melmoat.bench.rows import SCHEMA, Summary
 from melmoat.metrics.errors import unit_of
 from melmoat.metrics.intervals import bootstrap, rate
 from melmoat.writing_systems import letters
@@ -20,7 +20,7 @@ from melmoat.writing_systems import letters
 FIGURES = ("reached", "snr_db", "audible", "first", "queries", "seconds")
 
 
-def summary_of(cell: Cell, rows: Iterable[Mapping[str, Any]], key: str = "") -> dict[str, Any]:
+def summary_of(cell: Cell, rows: Iterable[Mapping[str, Any]], key: str = "") -> Summary:
     """Summary of one cell: rates in percent with 95 % bootstrap intervals over utterances.
 
     If most of the text is written without spaces between words, errors are counted in characters.
@@ -47,8 +47,13 @@ def summary_of(cell: Cell, rows: Iterable[Mapping[str, Any]], key: str = "") -> 
         return math.fsum(values) / len(values) if values else None  # in any order
 
     audible = mean("audible")
-    summary = {
-        **asdict(cell),
+    summary: Summary = {
+        "schema": SCHEMA,
+        "model": cell.model,
+        "defense": cell.defense,
+        "attack": cell.attack,
+        "data": cell.data,
+        "seed": cell.seed,
         "key": key or cell.key,
         "n": len(numbers["seconds"]),
         "wer": rate(*words),
@@ -57,7 +62,7 @@ def summary_of(cell: Cell, rows: Iterable[Mapping[str, Any]], key: str = "") -> 
         "cer": rate(*counts("adversarial", "chars")),
         "benign_wer": rate(*counts("benign", "words")),
         "target_wer": rate(*counts("target", "words")),
-        "success": rate(reached, [1] * len(reached)),
+        "reached": rate(reached, [1] * len(reached)),
         "snr_db": mean("snr_db"),
         "audible": None if audible is None else 100 * audible,
         "first": mean("first"),
@@ -66,13 +71,10 @@ def summary_of(cell: Cell, rows: Iterable[Mapping[str, Any]], key: str = "") -> 
     }
     if unit == "chars":
         low, high = bootstrap(*counts("adversarial", unit)) or (None, None)
-        summary |= {
-            "headline": "cer",
-            "cer_low": low,
-            "cer_high": high,
-            "benign_cer": rate(*counts("benign", unit)),
-            "target_cer": rate(*counts("target", unit)),
-        }
+        summary["headline"] = "cer"
+        summary["cer_low"], summary["cer_high"] = low, high
+        summary["benign_cer"] = rate(*counts("benign", unit))
+        summary["target_cer"] = rate(*counts("target", unit))
     return summary
 
 

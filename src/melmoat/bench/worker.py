@@ -18,7 +18,8 @@ from melmoat import attacks, data, defenses, models
 from melmoat.attacks.base import Attack, Goal
 from melmoat.audio import Audio
 from melmoat.bench.cell import Cell
-from melmoat.bench.judge import Outcome, Row, judge, rows_of
+from melmoat.bench.judge import Outcome, judge, rows_of
+from melmoat.bench.rows import Row
 from melmoat.defenses import Defense, apply, function_of_audio
 from melmoat.devices import CPU, usable
 from melmoat.draws import Draws, derive
@@ -125,9 +126,9 @@ class Worker:
         defense = defenses.build(cell.defense)
         return defense.wrap(self._recognizer(cell.model)), defense, attacks.build(cell.attack)
 
-    def goal(self, cell: Cell, attack: Attack, benign: list[str], truth: list[str]) -> Goal:
+    def goal(self, cell: Cell, attack: Attack, benign: list[str], references: list[str]) -> Goal:
         """The goal of ``attack`` for utterances of ``cell`` with these transcripts."""
-        return attack.goal(benign, truth, partial(self._texts, cell.data), cell.seed)
+        return attack.goal(benign, references, partial(self._texts, cell.data), cell.seed)
 
     def _benign(
         self, cell: Cell, names: Sequence[str], model: Recognizer, audio: Audio
@@ -184,18 +185,18 @@ class Worker:
     ) -> None:
         model, defense, attack = system
         names = [cut.id for cut in batch]
-        truth = [as_written_by(model, data.written(cut)) for cut in batch]
+        references = [as_written_by(model, data.written(cut)) for cut in batch]
         draws = Draws(unit.cell.seed_of(name) for name in names)
         share = len(batch) / (attack.evaluations + 1)
         recordings = [data.recording(cut, model.rate) for cut in batch]
         waves = [recording.audio.wav[0] for recording in recordings]
         clean = Audio.of(waves, model.rate).to(unit.device)
         benign = self._benign(unit.cell, names, model, clean)
-        goal = self.goal(unit.cell, attack, benign, truth)
-        outcome = judge(model, clean, attack, truth, draws, lambda: tick(share), benign, goal)
+        goal = self.goal(unit.cell, attack, benign, references)
+        outcome = judge(model, clean, attack, references, draws, lambda: tick(share), benign, goal)
         # Everything that may fail comes first, so a batch that is tried again has left nothing.
         gains = [recording.gain for recording in recordings]
-        rows = rows_of(names, truth, attack, outcome, gains)
+        rows = rows_of(names, references, attack, outcome, gains)
         kinds = _kinds(outcome, defense, draws) if unit.audio else {}
         out.rows += [row for row in rows if row["id"] in unit.missing]
         for kind, audio in kinds.items():

@@ -17,7 +17,7 @@ from torch import Tensor
 from melmoat.audio import Audio
 from melmoat.defenses.base import FrontEnd
 from melmoat.draws import Draws
-from melmoat.errors import MelmoatError
+from melmoat.errors import extra
 
 ORDER = 20  # most reflections of a path: 60 m in a room of 3 m, 0.17 s, and most of 0.3 s
 WALL = 0.5  # least distance of speaker and microphone from the walls, metres
@@ -106,8 +106,6 @@ def _complex(wav: Tensor) -> torch.dtype:
 
 
 def _simulator() -> Any:
-    try:
+    with extra("rooms", "room"):
         import pyroomacoustics
-    except ImportError as error:
-        raise MelmoatError('room needs pyroomacoustics: pip install "melmoat[rooms]"') from error
     return pyroomacoustics

@@ -288,6 +288,7 @@ def demo(
 
     Everything that it needs ships with melmoat.
     """
+    from melmoat.bench import audio_store
     from melmoat.bench.demo import UTTERANCES, cells, story
     from melmoat.bench.runner import Runner
     from melmoat.bench.store import Store
@@ -306,7 +307,7 @@ def demo(
     run = measured(runner, asked)
     typer.echo(story(run.summary, out))
     try:
-        saved_spectrograms(out / "spectrograms.png", out / "audio" / asked[-1].key)
+        saved_spectrograms(out / "spectrograms.png", audio_store.home(out, asked[-1].key))
         typer.echo(f"{out / 'spectrograms.png'}: clean, adversarial and defended speech")
     except MelmoatError as error:  # a figure is worth no failure
         typer.echo(f"no figure: {error}")

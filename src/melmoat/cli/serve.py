@@ -66,18 +66,14 @@ def serve(
     """
     # oneDNN keeps a program for each shape, so memory would grow with every length of a recording.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8")  # read when torch is imported
-    from melmoat.errors import MelmoatError
+    from melmoat.errors import extra
     from melmoat.memory import keep_freed_memory
 
-    try:
+    with extra("serve", "serve"):
         import python_multipart  # noqa: F401  (FastAPI wants it, and says so in other words)
         import uvicorn  # noqa: F401
 
         from melmoat.server import Limits, create_app, run
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("melmoat"):
-            raise
-        raise MelmoatError(f'serve needs {error.name}: pip install "melmoat[serve]"') from error
     keep_freed_memory()
     limits = Limits(
         batch, seconds, longest, megabytes, waiting, queue, upload, idle, connections, each

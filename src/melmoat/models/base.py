@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, Protocol, cast
+from typing import Any, ClassVar, Literal, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -12,9 +12,11 @@ from torch import Tensor
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
-from melmoat.models.decoding import Decoder, greedy
+from melmoat.models.decoding import Decoder, greedy, is_greedy
 from melmoat.normalisers import Normaliser, named, of
 from melmoat.text import TextError, canonical, capitals, encode, listed, spell
+
+Kind = Literal["ctc", "tokens", "text"]
 
 
 class Recognizer(Protocol):
@@ -50,25 +52,47 @@ def transcribe(model: Recognizer, audio: Audio, draws: Draws | None = None) -> l
     return texts
 
 
+def kind_of(model: object) -> Kind:
+    """What ``model`` shows beside its transcripts and its loss.
+
+    ``ctc``: probabilities of each frame (:class:`CTCRecognizer`). ``tokens``: probabilities of the
+    next token (:class:`melmoat.models.seq2seq.TokenRecognizer`). ``text``: neither. A recognizer
+    declares it as ``kind``; one that does not is ``ctc`` if it has ``labels``, and ``tokens`` if it
+    has a ``vocabulary``.
+    """
+    declared: Kind | None = getattr(model, "kind", None)
+    if declared:
+        return declared
+    if labels_of(model) is not None:
+        return "ctc"
+    return "tokens" if hasattr(model, "vocabulary") else "text"
+
+
+def labels_of(model: object) -> str | None:
+    """The characters that ``model`` writes with, index 0 the blank; None if it has no labels."""
+    labels: str | None = getattr(model, "labels", None)
+    return labels
+
+
 def as_written_by(model: Recognizer, text: str) -> str:
     """What is said, as ``model`` would write it if it were right.
 
     In its labels, if it has some; as it stands, where a ``normaliser`` compares texts; else in
     capitals without punctuation.
     """
-    labels = _within(model, "labels")
+    labels = labels_of(model)
     if labels is not None:
         return spell(text, labels)
-    return text if _within(model, "normaliser") is not None else capitals(text)
+    return text if getattr(model, "normaliser", None) is not None else capitals(text)
 
 
 def normaliser_of(model: Recognizer) -> Normaliser | None:
-    """What ``model``'s texts are compared by: its own; None where its labels say how it writes;
-    else ``plain``, to which case and punctuation are no difference."""
-    given = _within(model, "normaliser")
+    """What ``model``'s texts are compared by: its own normaliser; None where its labels say how it
+    writes; else ``plain``, which ignores case and punctuation."""
+    given: Any = getattr(model, "normaliser", None)
     if given is not None:
         return of(given)
-    return None if _within(model, "labels") is not None else named("plain")
+    return None if labels_of(model) is not None else named("plain")
 
 
 def comparison_of(model: Recognizer) -> Callable[[str], str]:
@@ -76,23 +100,12 @@ def comparison_of(model: Recognizer) -> Callable[[str], str]:
     return normaliser_of(model) or canonical
 
 
-def _within(model: object, name: str) -> Any:
-    """What ``model``, or the one it wraps, has of this name: a vote over words hides its
-    recognizer's labels."""
-    while model is not None and getattr(model, name, None) is None:
-        model = getattr(model, "model", None)
-    return getattr(model, name, None)
-
-
+@runtime_checkable
 class CTCRecognizer(Recognizer, Protocol):
-    """A recognizer with frame-wise character probabilities (Graves et al. 2006).
+    """A recognizer with frame-wise probabilities of symbols (Graves et al. 2006).
 
-    Having ``labels`` makes it one: attacks then take its loss, which is the CTC loss of these
-    probabilities, and its greedy transcripts from one pass.
+    Attacks take their loss and their transcripts from one pass over the audio.
     """
-
-    labels: str
-    decoder: Decoder
 
     def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
         """Log probabilities ``[B, F, V]`` and true number of frames ``[B]``.
@@ -101,24 +114,46 @@ class CTCRecognizer(Recognizer, Protocol):
         """
         ...
 
+    def targets(self, texts: Sequence[str]) -> list[Tensor]:
+        """The symbols of each text, as indices into the last axis of ``log_probs``."""
+        ...
+
+    def decode(self, log_probs: Tensor, frames: Tensor) -> list[str]:
+        """The transcripts of such probabilities, one an utterance."""
+        ...
+
+    def criterion(self, log_probs: Tensor, frames: Tensor, texts: Sequence[str]) -> Tensor:
+        """The loss of each text, given such probabilities. Shape: ``[B]``."""
+        ...
+
+    @property
+    def greedy(self) -> bool:
+        """Whether :meth:`decode` takes the best path, which costs next to nothing."""
+        ...
+
 
 def require_ctc(model: Recognizer) -> CTCRecognizer:
-    """``model`` itself if it has frame-wise probabilities.
+    """``model`` as a recognizer with frame-wise probabilities.
 
     Raises:
         MelmoatError: it has none, such as a sequence-to-sequence recognizer.
     """
-    if not hasattr(model, "labels"):
+    if kind_of(model) != "ctc":
         raise MelmoatError(
             f"{type(model).__name__} has no frame-wise probabilities, which averaging needs; "
             "use a CTC recognizer, or vote=rover, which votes over words"
         )
-    return cast(CTCRecognizer, model)
+    return model if isinstance(model, CTCRecognizer) else Lettered(model)
 
 
 class CTC:
-    """Loss and decoding from ``log_probs``; the base of every CTC recognizer here."""
+    """Loss and decoding from ``log_probs``; the base of every CTC recognizer here.
 
+    What is here is for labels that are characters. A recognizer of other symbols, such as phonemes,
+    has no ``labels``; it overrides :meth:`targets` and :meth:`decode`.
+    """
+
+    kind: ClassVar[Kind] = "ctc"
     rate: int
     labels: str
     decoder: Decoder = staticmethod(greedy)
@@ -127,42 +162,64 @@ class CTC:
         """Log probabilities ``[B, F, V]`` and true number of frames ``[B]``."""
         raise NotImplementedError
 
-    def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
+    def targets(self, texts: Sequence[str]) -> list[Tensor]:
+        """The label indices of each text.
+
+        Raises:
+            TextError: a text with foreign characters.
+        """
+        return [encode(text, self.labels) for text in listed(texts)]
+
+    def decode(self, log_probs: Tensor, frames: Tensor) -> list[str]:
         """One transcript an utterance, by this recognizer's decoder."""
-        with torch.no_grad():
-            log_probs, frames = self.log_probs(audio, draws)
         return self.decoder(log_probs, frames, self.labels)
 
-    def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
+    @property
+    def greedy(self) -> bool:
+        """Whether :meth:`decode` takes the best path."""
+        return is_greedy(self.decoder)
+
+    def criterion(self, log_probs: Tensor, frames: Tensor, texts: Sequence[str]) -> Tensor:
         """CTC loss of each text in nats. Shape: ``[B]``.
 
         Raises:
             TextError: a text with foreign characters, or longer than its frames can express.
         """
-        log_probs, frames = self.log_probs(audio, draws)
-        return ctc_loss(log_probs, frames, texts, self.labels)
+        targets = self.targets(texts)
+        check_frames(frames, targets, texts)
+        return ctc_loss(log_probs, frames, targets)
 
-
-class Criterion(CTC):
-    """A CTC recognizer with a loss of its own, which its ``log_probs`` are enough for."""
-
-    def criterion(
-        self, log_probs: Tensor, frames: Tensor, texts: Sequence[str], labels: str
-    ) -> Tensor:
-        """The loss of each text. Shape: ``[B]``."""
-        raise NotImplementedError
+    def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
+        """One transcript an utterance."""
+        with torch.no_grad():
+            log_probs, frames = self.log_probs(audio, draws)
+        return self.decode(log_probs, frames)
 
     def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
-        """The criterion of each text. Shape: ``[B]``."""
-        return self.criterion(*self.log_probs(audio, draws), texts, self.labels)
+        """The criterion of each text. Shape: ``[B]``. Errors as for :meth:`criterion`."""
+        return self.criterion(*self.log_probs(audio, draws), texts)
 
 
-def frames_needed(text: str) -> int:
-    """Fewest CTC frames that express ``text``: one a character, one blank between equal ones."""
+class Lettered(CTC):
+    """Somebody's own recognizer that has ``labels`` and ``log_probs``, and perhaps a ``decoder``,
+    but does not derive from :class:`CTC`."""
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.rate, self.labels = model, model.rate, model.labels
+        self.normaliser = getattr(model, "normaliser", None)
+        self.decoder = getattr(model, "decoder", greedy)
+
+    def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Its log probabilities ``[B, F, V]`` and frames ``[B]``."""
+        return cast(tuple[Tensor, Tensor], self.model.log_probs(audio, draws))
+
+
+def frames_needed(text: Sequence[object]) -> int:
+    """Fewest CTC frames that express ``text``: one a symbol, one blank between equal ones."""
     return len(text) + sum(a == b for a, b in pairwise(text))
 
 
-def check_frames(frames: Tensor, texts: Sequence[str]) -> None:
+def check_frames(frames: Tensor, targets: Sequence[Tensor], texts: Sequence[str]) -> None:
     """Refuse texts that their number of ``frames`` ``[B]`` cannot express.
 
     Raises:
@@ -170,30 +227,28 @@ def check_frames(frames: Tensor, texts: Sequence[str]) -> None:
     """
     if len(listed(texts)) != len(frames):
         raise ValueError(f"{len(texts)} texts for a batch of {len(frames)}")
-    for text, available in zip(texts, frames.tolist(), strict=True):
-        if frames_needed(text) > available:
+    for text, target, available in zip(texts, targets, frames.tolist(), strict=True):
+        needed = frames_needed(target.tolist())
+        if needed > available:
             raise TextError(
-                f"{text!r} needs {frames_needed(text)} frames but the audio has {available}; "
+                f"{text!r} needs {needed} frames but the audio has {available}; "
                 "choose a shorter text or longer audio"
             )
 
 
-def ctc_loss(log_probs: Tensor, frames: Tensor, texts: Sequence[str], labels: str) -> Tensor:
-    """CTC loss of each text in nats. A text that the frames cannot express is refused.
+def ctc_loss(log_probs: Tensor, frames: Tensor, targets: Sequence[Tensor]) -> Tensor:
+    """CTC loss of each target in nats; infinite if the frames cannot express it.
 
     Args:
-        log_probs: ``[B, F, V]``.
+        log_probs: ``[B, F, V]``, blank first.
         frames: true number of frames. Shape: ``[B]``.
-        texts: one text an utterance; the empty text is allowed (all blanks).
-        labels: characters, blank first.
+        targets: the symbols of each utterance; none means all blanks.
 
     Shape: ``[B]``.
     """
-    check_frames(frames, texts)
-    targets = [encode(text, labels) for text in texts]
     return torch.ctc_loss(
         log_probs.transpose(0, 1),
-        torch.cat(targets).to(log_probs.device),
+        torch.cat(list(targets)).to(log_probs.device),
         frames.tolist(),  # a GPU's loss wants both lengths here, too
         [len(target) for target in targets],
         reduction=0,  # none

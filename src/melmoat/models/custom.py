@@ -11,7 +11,7 @@ from melmoat import custom
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
-from melmoat.models.base import Recognizer, transcribe
+from melmoat.models.base import Recognizer, kind_of, labels_of, transcribe
 from melmoat.normalisers import of
 from melmoat.text import TextError
 
@@ -39,15 +39,12 @@ def faults(model: object) -> list[str]:
     if type(rate) is not int or rate <= 0:  # True would be an int
         wrong.append(f"rate must be its sampling rate in Hz, got {rate!r}")
     needed = ["transcribe", "loss"]
-    if hasattr(model, "labels"):
-        needed.append("log_probs")  # only those with labels have frame-wise probabilities
-    if hasattr(model, "vocabulary"):
-        needed += ["encode", "cut"]  # and only these write token after token
+    needed += {"ctc": ["log_probs"], "tokens": ["encode", "cut"], "text": []}[kind_of(model)]
     for method in needed:
         if not callable(getattr(model, method, None)):
             wrong.append(f"it has no method {method}")
-    labels = getattr(model, "labels", "_")
-    if not isinstance(labels, str):
+    labels = labels_of(model)
+    if labels is not None and not isinstance(labels, str):
         wrong.append(f"labels must be a string of single characters, got {type(labels).__name__}")
     if (given := getattr(model, "normaliser", None)) is not None:
         try:
@@ -73,9 +70,9 @@ def check(model: Any) -> None:
     audio = Audio.of(waves, model.rate)
     try:
         transcribe(model, audio, draws)
-        if hasattr(model, "labels"):
+        if kind_of(model) == "ctc":
             with torch.no_grad():
-                _check_log_probs(name, model.log_probs(audio, draws), model.labels)
+                _check_log_probs(name, model.log_probs(audio, draws), labels_of(model))
         with torch.no_grad():
             loss = model.loss(audio, [_word(model)] * 2, draws)
     except TextError:  # a text that it does not write
@@ -98,11 +95,11 @@ def _fixed() -> torch.Generator:
 
 def _word(model: Any) -> str:
     """A short text that it can write."""
-    letters = [c for c in getattr(model, "labels", "_A")[1:] if c.isalpha()]
+    letters = [c for c in (labels_of(model) or "_A")[1:] if c.isalpha()]
     return letters[0] if letters else "A"
 
 
-def _check_log_probs(name: str, out: object, labels: str) -> None:
+def _check_log_probs(name: str, out: object, labels: str | None) -> None:
     """Check what ``log_probs`` gave for two utterances of different length."""
     pair = isinstance(out, Sequence) and len(out) == 2
     if not pair or not all(isinstance(one, torch.Tensor) for one in cast(Sequence[Any], out)):
@@ -111,10 +108,11 @@ def _check_log_probs(name: str, out: object, labels: str) -> None:
             "[B, F, V] and true frames [B]"
         )
     log_probs, frames = cast(Sequence[torch.Tensor], out)
-    if log_probs.dim() != 3 or len(log_probs) != 2 or log_probs.shape[2] != len(labels):
+    size = len(labels) if labels is not None else log_probs.shape[-1]
+    if log_probs.dim() != 3 or len(log_probs) != 2 or log_probs.shape[2] != size:
         raise MelmoatError(
             f"{name}.log_probs returned shape {list(log_probs.shape)} for 2 utterances and "
-            f"{len(labels)} labels; expected [2, frames, {len(labels)}]"
+            f"{size} labels; expected [2, frames, {size}]"
         )
     if frames.shape != (2,) or int(frames.max()) > log_probs.shape[1] or int(frames.min()) < 1:
         raise MelmoatError(

@@ -23,7 +23,7 @@ class Guards:
     """Thresholds; None turns one off.
 
     Args:
-        silence: the token which says, right after the start, that nobody speaks.
+        silence: the token which says, right after the start, that nobody speaks, if there is one.
         no_speech_threshold: if the probability of this token is higher, the text is empty; 0.6 in
             the reference.
         logprob_threshold: ... unless the mean log probability per token is above this; -1 in the
@@ -35,7 +35,7 @@ class Guards:
         ValueError: a value is out of range, or the second threshold is set without the first.
     """
 
-    silence: int
+    silence: int | None
     no_speech_threshold: float | None = None
     logprob_threshold: float | None = None
     compression_ratio_threshold: float | None = None
@@ -45,6 +45,8 @@ class Guards:
         ratio = self.compression_ratio_threshold
         if speech is not None and not 0 <= speech <= 1:
             raise ValueError(f"no_speech_threshold is a probability, 0 to 1; got {speech}")
+        if speech is not None and self.silence is None:
+            raise ValueError("no_speech_threshold: this recognizer has no token for silence")
         if logprob is not None and (speech is None or not logprob <= 0):
             raise ValueError(
                 f"logprob_threshold is a log probability, at most 0, and only goes with a "
@@ -70,7 +72,7 @@ class Guards:
     def _silent(
         self, encoded: Encoded, written: Sequence[list[int]], vocabulary: Vocabulary
     ) -> list[bool]:
-        if self.no_speech_threshold is None:
+        if self.no_speech_threshold is None or self.silence is None:
             return [False] * len(written)
         likely = encoded.opening(self.silence)
         silent = (likely > self.no_speech_threshold).tolist()

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from melmoat import files
-from melmoat.errors import MelmoatError
+from melmoat.errors import extra
 from melmoat.models.hf_ctc import CARD, HFCTC
 from melmoat.weights import WeightsError
 
@@ -96,12 +96,8 @@ def origin(name: str) -> tuple[list[Path], str]:
 
 
 def _transformers() -> ModuleType:
-    try:
+    with extra("hf", "a Hugging Face model"):
         import transformers
-    except ImportError as error:
-        raise MelmoatError(
-            'Hugging Face models need transformers: pip install "melmoat[hf]"'
-        ) from error
     module: ModuleType = transformers
     return module
 

@@ -14,8 +14,11 @@ from melmoat.models import custom as own_recognizer
 from melmoat.models.base import Recognizer
 from melmoat.models.decoding import beam as beam_decoder
 from melmoat.models.deepspeech2 import DeepSpeech2
+from melmoat.models.hama import load as hama_load
+from melmoat.models.hama.recognizer import Network
 from melmoat.models.hf_ctc import written
-from melmoat.models.whisper import loading
+from melmoat.models.moonshine import loading as moonshine_files
+from melmoat.models.whisper import loading as whisper_files
 from melmoat.normalisers import Choice, WhisperChoice, named
 from melmoat.spec import Registry
 
@@ -66,6 +69,19 @@ def deepspeech_pytorch(
     return _decoded(checkpoints.load_deepspeech_pytorch(path, pad), beam)
 
 
+@rests_on(lambda args: Origin([] if args["wheel"] else hama_load.depended(args["network"])))
+def hama(
+    network: Network, wheel: Path | None = None, decoder: Literal["phonemes"] = "phonemes"
+) -> Recognizer:
+    """Phonemes of English by a CTC network that the package hama carries (extra ``hama``).
+
+    ``conformer`` (2.0 M parameters) is in hama 1.7.0, which the extra installs. ``se`` (2.1 M,
+    convolutions with squeeze-and-excitation) is in hama 1.3.13: ``pip download --no-deps
+    hama==1.3.13`` fetches its ``wheel``. Errors are counted in phonemes.
+    """
+    return hama_load.load(network, wheel)
+
+
 @rests_on(lambda args: Origin(*hf_load.origin(args["name"]), instead="name"))
 def hf_ctc(
     name: str, beam: int = 0, language: str | None = None, normaliser: Choice = "auto"
@@ -97,12 +113,39 @@ def python(target: str, normaliser: Choice = "auto", **options: str) -> Recogniz
     return model
 
 
-def _whisper_files(args: Mapping[str, Any]) -> Origin:
+def _moonshine_origin(args: Mapping[str, Any]) -> Origin:
+    chosen = (args[key] for key in ("name", "language", "normaliser"))
+    return Origin(*moonshine_files.origin(*chosen), instead="name")
+
+
+@rests_on(_moonshine_origin)
+def moonshine(
+    name: str,
+    language: str = "en",
+    beam: int = 0,
+    normaliser: WhisperChoice = "auto",
+    compression_ratio_threshold: float | None = None,
+) -> Recognizer:
+    """Moonshine, which writes tokens from the waveform, from the hub or a folder (extra ``hf``).
+
+    ``name`` is a name on the hub, a folder, or ``ort:`` and a folder or package of onnxruntime's
+    files: ``moonshine:ort:moonshine-voice`` is tiny in 8 bits (extra ``moonshine``).
+
+    ``language`` is what it writes, which its files do not say; texts are compared as Whisper's of
+    that language unless another ``normaliser`` is named. ``beam`` is the width of a beam search; 0
+    decodes greedily. ``compression_ratio_threshold=2.4`` cuts a text that is a loop
+    (``docs/recognizers.md``).
+    """
+    chosen = (name, language, beam, normaliser, compression_ratio_threshold)
+    return moonshine_files.load(*chosen)
+
+
+def _whisper_origin(args: Mapping[str, Any]) -> Origin:
     chosen = (args[key] for key in ("name", "language", "task", "normaliser"))
-    return Origin(*loading.origin(*chosen), instead="name")
+    return Origin(*whisper_files.origin(*chosen), instead="name")
 
 
-@rests_on(_whisper_files)
+@rests_on(_whisper_origin)
 def whisper(
     name: str,
     language: str | None = None,
@@ -127,7 +170,7 @@ def whisper(
     ``no_speech_threshold=0.6,compression_ratio_threshold=2.4`` gives silence an empty text.
     """
     thresholds = (no_speech_threshold, logprob_threshold, compression_ratio_threshold)
-    return loading.load(name, language, task, beam, pad, normaliser, thresholds)
+    return whisper_files.load(name, language, task, beam, pad, normaliser, thresholds)
 
 
 MODELS: Registry[Recognizer] = Registry(
@@ -139,7 +182,9 @@ MODELS: Registry[Recognizer] = Registry(
         "ds2-an4-mg": ds2_an4_mg,
         "ds2-an4-wg": ds2_an4_wg,
         "ds2-an4-wgn": ds2_an4_wgn,
+        "hama": hama,
         "hf-ctc": hf_ctc,
+        "moonshine": moonshine,
         "python": python,
         "whisper": whisper,
     },

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import ClassVar, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from torch import Tensor
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
-from melmoat.models.base import Recognizer
+from melmoat.models.base import Kind, Recognizer, kind_of
 from melmoat.models.guards import Guards
 from melmoat.text import TextError, listed
 
@@ -84,6 +84,7 @@ class TokenRecognizer(Recognizer, Protocol):
 
     vocabulary: Vocabulary
     beam: int
+    guards: Guards | None
 
     def encode(self, audio: Audio, draws: Draws) -> Encoded:
         """The batch, with nothing read yet."""
@@ -100,7 +101,7 @@ def require_tokens(model: Recognizer) -> TokenRecognizer:
     Raises:
         MelmoatError: it does not.
     """
-    if not hasattr(model, "vocabulary"):
+    if kind_of(model) != "tokens":
         raise MelmoatError(
             f"{type(model).__name__} has neither frame-wise nor token probabilities, which "
             "averaging needs; rs:vote=rover takes any recognizer"
@@ -109,8 +110,9 @@ def require_tokens(model: Recognizer) -> TokenRecognizer:
 
 
 class Seq2Seq:
-    """Loss and decoding from :meth:`hear`; the base of every token recognizer here."""
+    """Loss and decoding from :meth:`encode`; the base of every token recognizer here."""
 
+    kind: ClassVar[Kind] = "tokens"
     rate: int
     vocabulary: Vocabulary
     beam: int = 0

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -17,35 +16,32 @@ from torch import Tensor
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
-from melmoat.models.base import CTC, Recognizer, require_ctc
+from melmoat.models.base import Kind, Recognizer, kind_of, labels_of, require_ctc
+from melmoat.models.guards import Guards
 from melmoat.models.rover import vote
-from melmoat.models.seq2seq import AveragedEncoded, Encoded, Seq2Seq, require_tokens
+from melmoat.models.seq2seq import (
+    AveragedEncoded,
+    Encoded,
+    Seq2Seq,
+    Vocabulary,
+    require_tokens,
+)
 from melmoat.text import listed
 
 Filter = Callable[[Audio, Draws], Audio]  # same lengths, same rate; a defense's front-end is one
 
 
 class Wrapper:
-    """A recognizer around another, which is what that one is: CTC, of tokens, or neither.
+    """A recognizer around another, and of the same :func:`kind <melmoat.models.base.kind_of>`.
 
     Subclasses write :meth:`transformed`, and what they do otherwise.
     """
 
-    hands_on: ClassVar[tuple[str, ...]] = (
-        "labels",
-        "decoder",
-        "vocabulary",
-        "beam",
-        "cut",
-        "guards",
-    )  # what the inner recognizer is known by, as far as it has it
-
     def __init__(self, model: Recognizer) -> None:
         self.model, self.rate = model, model.rate
+        self.kind: Kind = kind_of(model)
+        self.labels = labels_of(model)
         self.normaliser = getattr(model, "normaliser", None)
-        for name in self.hands_on:
-            if hasattr(model, name):
-                setattr(self, name, getattr(model, name))
 
     def transformed(self, audio: Audio, draws: Draws) -> tuple[Audio, Draws]:
         """What the inner recognizer is given in the place of these."""
@@ -61,13 +57,53 @@ class Wrapper:
         changed, rest = self.transformed(audio, draws)
         return self.model.loss(changed, texts, rest)
 
+    # Of a CTC recognizer.
+
     def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
         """The inner recognizer's log probabilities ``[B, F, V]`` and frames ``[B]``."""
         return require_ctc(self.model).log_probs(*self.transformed(audio, draws))
 
+    def targets(self, texts: Sequence[str]) -> list[Tensor]:
+        """The inner recognizer's symbols of each text."""
+        return require_ctc(self.model).targets(texts)
+
+    def decode(self, log_probs: Tensor, frames: Tensor) -> list[str]:
+        """The inner recognizer's transcripts of such probabilities."""
+        return require_ctc(self.model).decode(log_probs, frames)
+
+    def criterion(self, log_probs: Tensor, frames: Tensor, texts: Sequence[str]) -> Tensor:
+        """The inner recognizer's loss, given such probabilities. Shape: ``[B]``."""
+        return require_ctc(self.model).criterion(log_probs, frames, texts)
+
+    @property
+    def greedy(self) -> bool:
+        """Whether the inner recognizer's :meth:`decode` takes the best path."""
+        return kind_of(self.model) == "ctc" and require_ctc(self.model).greedy
+
+    # Of a token recognizer.
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The inner recognizer's."""
+        return require_tokens(self.model).vocabulary
+
+    @property
+    def beam(self) -> int:
+        """The inner recognizer's."""
+        return require_tokens(self.model).beam
+
+    @property
+    def guards(self) -> Guards | None:
+        """The inner recognizer's."""
+        return require_tokens(self.model).guards
+
     def encode(self, audio: Audio, draws: Draws) -> Encoded:
-        """What the inner token recognizer hears."""
+        """The inner recognizer's encoding of the batch."""
         return require_tokens(self.model).encode(*self.transformed(audio, draws))
+
+    def cut(self, audio: Audio) -> list[list[Tensor]]:
+        """Each utterance in the parts that the inner recognizer encodes at once."""
+        return require_tokens(self.model).cut(audio)
 
 
 def checked_output(front_end: Filter, audio: Audio, output: Audio) -> Audio:
@@ -111,8 +147,8 @@ def _repeat(audio: Audio, draws: Draws, numbers: Sequence[int]) -> tuple[Audio, 
     return audio.repeat(len(numbers)), Draws.cat(draws.fork(i) for i in numbers)
 
 
-class Smoothed(CTC, Wrapper):
-    """Mean character probabilities of ``votes`` passes of a stochastic recognizer.
+class Smoothed(Wrapper):
+    """Mean frame-wise probabilities of ``votes`` passes of a stochastic recognizer.
 
     Randomized smoothing as the paper runs it is this around a recognizer defended by white noise.
     The votes run as one batch. The loss is that of the mean, so its gradient is exact too.
@@ -130,8 +166,18 @@ class Smoothed(CTC, Wrapper):
         logs = logs.view(self.votes, len(audio), *logs.shape[1:])
         return torch.logsumexp(logs, dim=0) - math.log(self.votes), frames[: len(audio)]
 
+    def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
+        """One transcript of the mean an utterance."""
+        with torch.no_grad():
+            log_probs, frames = self.log_probs(audio, draws)
+        return self.decode(log_probs, frames)
 
-class SmoothedTokens(Seq2Seq, Wrapper):
+    def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
+        """The inner criterion of the mean. Shape: ``[B]``."""
+        return self.criterion(*self.log_probs(audio, draws), texts)
+
+
+class SmoothedTokens(Seq2Seq):
     """As :class:`Smoothed` for a token recognizer: mean probabilities of the next token.
 
     All votes read the same tokens, greedily or by beam those of their mean; the loss is that of
@@ -141,12 +187,18 @@ class SmoothedTokens(Seq2Seq, Wrapper):
     def __init__(self, model: Recognizer, votes: int) -> None:
         if votes < 1:
             raise ValueError(f"votes must be at least 1, got {votes}")
-        super().__init__(require_tokens(model))
-        self.votes = votes
+        self.model, self.votes = require_tokens(model), votes
+        self.rate, self.vocabulary = model.rate, self.model.vocabulary
+        self.beam, self.guards = self.model.beam, self.model.guards
+        self.normaliser = getattr(model, "normaliser", None)
+
+    def cut(self, audio: Audio) -> list[list[Tensor]]:
+        """Each utterance in the parts that the inner recognizer encodes at once."""
+        return self.model.cut(audio)
 
     def encode(self, audio: Audio, draws: Draws) -> AveragedEncoded:
         """All votes on the batch, with nothing read yet."""
-        encoded = require_tokens(self.model).encode(*_repeat(audio, draws, range(self.votes)))
+        encoded = self.model.encode(*_repeat(audio, draws, range(self.votes)))
         return AveragedEncoded(encoded, self.votes, len(audio))
 
 
@@ -156,7 +208,7 @@ def smoothed(model: Recognizer, votes: int) -> Recognizer:
     Raises:
         MelmoatError: the recognizer shows neither.
     """
-    return Smoothed(model, votes) if hasattr(model, "labels") else SmoothedTokens(model, votes)
+    return Smoothed(model, votes) if kind_of(model) == "ctc" else SmoothedTokens(model, votes)
 
 
 class EOT(Wrapper):
@@ -173,12 +225,11 @@ class EOT(Wrapper):
             reaches the recognizer's own parameters.
     """
 
-    hands_on = ()  # neither probabilities nor tokens: there are several draws of each
-
     def __init__(self, model: Recognizer, draws: int, chunk: int | None = None) -> None:
         if draws < 1 or (chunk is not None and chunk < 1):
             raise ValueError(f"draws and chunk must be at least 1, got {draws} and {chunk}")
         super().__init__(model)
+        self.kind = "text"  # several draws have several probabilities
         self.draws = draws
         self.chunk = min(chunk or draws, draws)
 

@@ -123,9 +123,9 @@ def write_audio(folder: Path, results: Iterable[Result], out: Path) -> tuple[Pat
     """
     lines = []
     for result in results:
-        place = folder / "audio" / result.key
+        place = audio_store.home(folder, result.key)
         for name, row in result.rows.items():
-            path = audio_store.existing(place, name, "adversarial")
+            path = audio_store.find(place, name, "adversarial")
             if path is None:
                 continue
             target = out / result.key / path.name

@@ -20,9 +20,8 @@ from melmoat.bench import audio_store
 from melmoat.errors import MelmoatError
 from melmoat.vocoders.mel import LAB_MEL, MelSpec
 
-KINDS = ("clean", "adversarial", "defended")
-DECADES = 4.0  # range of magnitude in a spectrogram
-# Dark violet to pale yellow, with evenly rising lightness.
+DECADES = 4.0  # of magnitude that a spectrogram shows
+# Dark violet to pale yellow, evenly lighter throughout.
 _COLORS = (
     (0, 0, 4),
     (59, 15, 112),
@@ -60,9 +59,9 @@ def saved_audio(
     """Audio files of a run: the first utterance of each cell, then the second ones, and so on."""
     clips = []
     for order, result in enumerate(results):
-        home = folder / "audio" / result.key
+        home = audio_store.home(folder, result.key)
         for number, name in enumerate(sorted(result.rows)):
-            paths = {kind: audio_store.existing(home, name, kind) for kind in KINDS}
+            paths = {kind: audio_store.find(home, name, kind) for kind in audio_store.KINDS}
             files = {kind: path for kind, path in paths.items() if path is not None}
             if files:
                 clips.append((number, order, (result, name, files)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from melmoat.audio import Audio, load
 from melmoat.defenses.shaping import Curve
-from melmoat.errors import MelmoatError
+from melmoat.errors import MelmoatError, extra
 from melmoat.vocoders.mel import LAB_MEL, MelSpec
 
 if TYPE_CHECKING:
@@ -25,11 +25,9 @@ def figure(path: Path, width: float, height: float, columns: int = 1) -> Iterato
     Raises:
         MelmoatError: matplotlib is not installed.
     """
-    try:
+    with extra("plots", "a figure"):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MelmoatError('figures need matplotlib: pip install "melmoat[plots]"') from error
     made = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(made)
     axes = made.subplots(1, columns, squeeze=False)[0]

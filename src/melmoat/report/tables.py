@@ -201,7 +201,7 @@ def wer(cell: Mapping[str, Any] | None, most: int = 0) -> str:
     >>> low_high = {"wer_low": 3.04, "wer_high": 9.2}
     >>> wer({"wer": 5.91, **low_high, "n": 20}, 40), wer(None)
     ('5.9 [3.0, 9.2], n = 20', '-')
-    >>> wer({"wer": 98.0, **low_high, "target_wer": 80.0, "success": 25.0, "n": 40}, 40)
+    >>> wer({"wer": 98.0, **low_high, "target_wer": 80.0, "reached": 25.0, "n": 40}, 40)
     '98.0 [3.0, 9.2], target 80.0 (reached: 25 %)'
     """
     if cell is None:
@@ -214,7 +214,7 @@ def wer(cell: Mapping[str, Any] | None, most: int = 0) -> str:
 
 
 def _target(cell: Mapping[str, Any]) -> str:
-    return target_text(_rate(cell, "target") or 0.0, cell["success"])
+    return target_text(_rate(cell, "target") or 0.0, cell["reached"])
 
 
 def target_text(wer: float, share: float) -> str:

@@ -18,8 +18,7 @@ from melmoat.attacks.base import Attack, AttackError
 from melmoat.audio import Audio
 from melmoat.draws import Draws, derive
 from melmoat.models.base import frames_needed
-from melmoat.training import trainable
-from melmoat.training.trainable import Trainable
+from melmoat.training.trainable import Trainable, method_of
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,8 @@ class Adversary:
         rows = [
             row
             for row in (chance < self.share).nonzero().flatten().tolist()
-            if frames_needed(texts[row]) <= trainable.frames(model, int(audio.lengths[row]))
+            if frames_needed(model.targets([texts[row]])[0].tolist())
+            <= method_of(model).frames(model, int(audio.lengths[row]))
         ]
         if not rows:
             return audio

@@ -41,7 +41,7 @@ from melmoat.training.adversarial import Adversary, adversary
 from melmoat.training.augment import FASTEST, SLOWEST, perturb
 from melmoat.training.average import follow
 from melmoat.training.splits import combine, provenance, split_speakers
-from melmoat.training.trainable import Trainable
+from melmoat.training.trainable import Trainable, method_of
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class ASRTask:
         audio = Audio.of(waves).to(self.device)
         if self.adversary is not None:
             audio = self.adversary(self.model, audio, texts, derive(self.recipe.seed, number))
-        loss = trainable.batch_loss(self.model, audio, texts, rng)
+        loss = method_of(self.model).loss(self.model, audio, texts, rng)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.learnt, self.recipe.clip)
@@ -222,16 +222,15 @@ def check(cuts: Sequence[MonoCut], model: Trainable) -> None:
     Raises:
         TextError, AudioError: the message names the first ones.
     """
-    most = math.floor(trainable.longest(model) * SLOWEST / 2)  # joined in pairs
+    most = math.floor(method_of(model).longest * SLOWEST / 2)  # joined in pairs
     long = [f"{cut.id} ({cut.duration:.0f} s)" for cut in cuts if cut.duration > most]
     if long:
         raise AudioError(
             f"{len(long)} utterance(s) are longer than the {most} s that can be trained on; cut "
             f"them at pauses, or leave them out (longest={most}): {', '.join(long[:5])}"
         )
-    labels = set(model.labels)
     texts = {cut.id: as_written_by(model, data.written(cut)) for cut in cuts}
-    bad = [name for name, text in texts.items() if not set(text) <= labels]
+    bad = [name for name, text in texts.items() if not _writable(text, model)]
     if bad:
         some = "; ".join(f"{name}: {texts[name]}" for name in bad[:5])
         raise TextError(
@@ -240,10 +239,18 @@ def check(cuts: Sequence[MonoCut], model: Trainable) -> None:
         )
 
 
+def _writable(text: str, model: Trainable) -> bool:
+    try:
+        model.targets([text])
+    except TextError:
+        return False
+    return True
+
+
 def _fits(utterance: Utterance, model: Trainable) -> bool:
     """Whether the text fits into the frames, even at the fastest speed."""
-    available = trainable.frames(model, int(len(utterance.wave) / FASTEST))
-    return frames_needed(utterance.text) < available
+    available = method_of(model).frames(model, int(len(utterance.wave) / FASTEST))
+    return frames_needed(model.targets([utterance.text])[0].tolist()) < available
 
 
 def utterances(
@@ -313,6 +320,7 @@ def train_asr(
         )
     usable(device)
     model = trainable.take(start, half) if start else _random(config, recipe.seed)
+    method = method_of(model)
     names = model.card.get("held_out_speakers") if start else None
     everything = combine([data.load(s) for s in main])
     training, held = split_speakers(everything, held_out, recipe.seed, names)
@@ -332,7 +340,7 @@ def train_asr(
         "trained_on": [provenance(spec) for spec in [*main, *extra]],
         "held_out_speakers": sorted(unseen),
         **asdict(recipe),
-        **trainable.sizes(model),
+        **method.sizes(model),
         **origin,
     }
     loop.begun(out, settings)
@@ -349,13 +357,13 @@ def train_asr(
         "left_out": len(main_utterances) + len(more) - len(task.main) - len(task.extra),
         "melmoat": __version__,
     }
-    path = trainable.export(task.average, out, card, half)
-    task.average = trainable.reopen(path)
+    path = method.export(task.average, out, card, half)
+    task.average = method.reopen(path)
     scores = task.validate()
     card["held_out_wer"] = scores.get("wer")
     if against is not None:
         card["held_out_attacked_wer"] = scores.get("attacked_wer")
-    return trainable.export(task.average, out, card, half), card
+    return method.export(task.average, out, card, half), card
 
 
 def _random(config: DeepSpeech2Config, seed: int) -> DeepSpeech2:

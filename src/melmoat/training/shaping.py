@@ -71,11 +71,11 @@ def measure_shaping(
         )
     total, frames_seen = torch.zeros(mel.bands, dtype=torch.float64), 0
     for group in plan(cuts, batch):
-        truth = [as_written_by(recognizer, data.written(cut)) for cut in group]
+        references = [as_written_by(recognizer, data.written(cut)) for cut in group]
         draws = Draws(derive(seed, cut.id) for cut in group)
         share = len(group) / (made.evaluations + 1)
         audio = data.read(group, recognizer.rate).to(device)
-        out = judge(recognizer, audio, made, truth, draws, partial(tick, share))
+        out = judge(recognizer, audio, made, references, draws, partial(tick, share))
         differences, frames = difference(out.clean, out.adversarial, mel, scale)
         total, frames_seen = total + differences, frames_seen + frames
         tick(share)

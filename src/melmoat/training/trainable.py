@@ -1,19 +1,18 @@
-"""The recognizers that `melmoat train asr` can train, and the differences between them.
+"""What ``melmoat train asr`` can train, and how each kind of network is trained and stored.
 
-All weights of a DeepSpeech2 are trained, with masked spectrograms. A pretrained network of
-transformers is fine-tuned with its first convolutions fixed, as its authors do. Its dropout is off:
-dropout draws from PyTorch's global generator, so a resumed run would take other steps than an
-uninterrupted one.
+To train another kind of recognizer takes a subclass of :class:`Method` and a line in
+:data:`METHODS`.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 import torch
@@ -23,104 +22,182 @@ from melmoat.audio import RATE, Audio
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.models import MODELS, checkpoints, deepspeech2, hf_ctc, hf_load, load
-from melmoat.models.base import ctc_loss
 from melmoat.models.deepspeech2 import DeepSpeech2
 from melmoat.models.hf_ctc import CARD, HFCTC
 from melmoat.training.augment import spec_augment
 from melmoat.weights import unwritable
 
 Trainable = DeepSpeech2 | HFCTC
-PEAK_RATES = {"hf-ctc": 3e-5}  # learning rates for pretrained networks
+M = TypeVar("M", bound=Trainable)
+
+
+class Method(ABC, Generic[M]):
+    """How one kind of recognizer is trained.
+
+    Attributes:
+        longest: seconds of the longest utterance that it takes.
+        peak_rate: learning rate of a run that gives none.
+    """
+
+    longest: float
+    peak_rate: float = 1e-3
+
+    def begin(self, model: M, half: bool) -> None:
+        """Make ``model`` ready to learn.
+
+        Raises:
+            MelmoatError: it cannot be stored in ``half`` precision.
+        """
+        model.requires_grad_(True)
+
+    @abstractmethod
+    def loss(
+        self, model: M, audio: Audio, texts: Sequence[str], rng: np.random.Generator
+    ) -> Tensor:
+        """Mean loss of a batch in nats an utterance, to be lowered."""
+
+    @abstractmethod
+    def frames(self, model: M, samples: int) -> int:
+        """CTC frames of an utterance of ``samples`` samples."""
+
+    def sizes(self, model: M) -> dict[str, Any]:
+        """The sizes that a resumed run must agree on."""
+        return {}
+
+    @abstractmethod
+    def export(self, model: M, out: Path, card: Mapping[str, Any], half: bool) -> Path:
+        """Write ``model`` with its card below ``out``, and return where.
+
+        ``half`` stores 16-bit floats. What was there is kept until all is written.
+        """
+
+    @abstractmethod
+    def reopen(self, path: Path) -> M:
+        """Load what :meth:`export` wrote."""
+
+
+class DeepSpeech2Method(Method[DeepSpeech2]):
+    """A DeepSpeech2: all of it learns, with masked spectrograms (SpecAugment)."""
+
+    longest = deepspeech2.LONGEST_SECONDS
+
+    def loss(
+        self, model: DeepSpeech2, audio: Audio, texts: Sequence[str], rng: np.random.Generator
+    ) -> Tensor:
+        """Mean CTC loss of the batch with masked spectrograms."""
+        model.train()
+        features, frames = model.features(audio)
+        features = spec_augment(features, frames, rng)
+        return model.criterion(*model.encode(features, frames), texts).mean()
+
+    def frames(self, model: DeepSpeech2, samples: int) -> int:
+        """One frame each second hop."""
+        return samples // (2 * model.config.hop) + 1
+
+    def sizes(self, model: DeepSpeech2) -> dict[str, Any]:
+        """Its configuration."""
+        return asdict(model.config)
+
+    def export(self, model: DeepSpeech2, out: Path, card: Mapping[str, Any], half: bool) -> Path:
+        """Write ``out/model.safetensors``."""
+        path = out / "model.safetensors"
+        checkpoints.save(path, model, card, half)
+        return path
+
+    def reopen(self, path: Path) -> DeepSpeech2:
+        """Load the file."""
+        return checkpoints.load(path)
+
+
+class TransformersMethod(Method[HFCTC]):
+    """A pretrained CTC network of transformers.
+
+    Its first convolutions stay fixed, as its authors keep them. Dropout is off: it would draw from
+    PyTorch's global generator, and a resumed run would differ from a whole one.
+    """
+
+    longest = hf_ctc.LONGEST_SECONDS
+    peak_rate = 3e-5
+
+    def begin(self, model: HFCTC, half: bool) -> None:
+        """Make all but the first convolutions ready to learn."""
+        if half:
+            raise MelmoatError(
+                "--half is for a DeepSpeech2; leave it out: hf-ctc folders are 32-bit"
+            )
+        super().begin(model, half)
+        if hasattr(model.network, "freeze_feature_encoder"):  # a network without has none
+            model.network.freeze_feature_encoder()
+
+    def loss(
+        self, model: HFCTC, audio: Audio, texts: Sequence[str], rng: np.random.Generator
+    ) -> Tensor:
+        """Mean CTC loss of the batch."""
+        return model.eval().loss(audio, texts, Draws([0] * len(audio))).mean()
+
+    def frames(self, model: HFCTC, samples: int) -> int:
+        """As the network's convolutions have them."""
+        return int(model.frames(torch.tensor([samples]))[0])
+
+    def export(self, model: HFCTC, out: Path, card: Mapping[str, Any], half: bool) -> Path:
+        """Write the folder ``out/model``."""
+        path, partial = out / "model", out / "model.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        try:
+            model.save(partial)
+            (partial / CARD).write_text(json.dumps(dict(card)))
+            if path.exists():
+                shutil.rmtree(path)
+            return partial.rename(path)
+        except OSError as error:
+            raise unwritable(path, error) from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def reopen(self, path: Path) -> HFCTC:
+        """Load the folder."""
+        return hf_load.load(str(path))
+
+
+METHODS: dict[type, Method[Any]] = {DeepSpeech2: DeepSpeech2Method(), HFCTC: TransformersMethod()}
+
+
+def method_of(model: object) -> Method[Any]:
+    """How ``model`` is trained.
+
+    Raises:
+        MelmoatError: it is not of a kind that is trained here.
+    """
+    if type(model) not in METHODS:
+        raise MelmoatError(
+            f"{type(model).__name__} is not a DeepSpeech2 and not an hf-ctc model; only those are "
+            "trained here"
+        )
+    return METHODS[type(model)]
 
 
 def peak_rate(start: str | None) -> float:
-    """The default learning rate of a run."""
-    return PEAK_RATES.get(MODELS.parse(start).name if start else "", 1e-3)
+    """The learning rate of a run that gives none. Errors as for :func:`method_of`."""
+    return method_of(load(start)).peak_rate if start else DeepSpeech2Method.peak_rate
+
+
+def spec_of(path: Path) -> str:
+    """The spec of what :meth:`Method.export` wrote."""
+    return f"hf-ctc:{path}" if path.is_dir() else f"deepspeech2:{path}"
 
 
 def take(start: str, half: bool = False) -> Trainable:
-    """The recognizer of the spec ``start``, ready for training.
+    """The recognizer that the spec ``start`` names, ready to learn.
 
     Raises:
-        MelmoatError: the recognizer cannot be trained here, has another sampling rate or a beam, or
-            :func:`export` cannot write it in ``half`` precision.
+        MelmoatError: a recognizer that is not trained here, one of another sampling rate or with a
+            beam, or one that cannot be stored in ``half`` precision.
     """
     if MODELS.parse(start).args.get("beam"):
         raise MelmoatError(f"{start}: leave out beam; what is trained is validated greedily")
     model = load(start)
-    if not isinstance(model, DeepSpeech2 | HFCTC):
-        raise MelmoatError(
-            f"{start} is not a DeepSpeech2 and not an hf-ctc model; only those are trained here"
-        )
+    method = method_of(model)
     if model.rate != RATE:
         raise MelmoatError(f"{start} takes {model.rate} Hz audio; training reads {RATE} Hz")
-    if half and isinstance(model, HFCTC):
-        raise MelmoatError("--half is for a DeepSpeech2; leave it out: hf-ctc folders are 32-bit")
-    model.requires_grad_(True)
-    if isinstance(model, HFCTC) and hasattr(model.network, "freeze_feature_encoder"):
-        model.network.freeze_feature_encoder()
-    return model
-
-
-def batch_loss(
-    model: Trainable, audio: Audio, texts: Sequence[str], rng: np.random.Generator
-) -> Tensor:
-    """Mean training loss of a batch, in nats per utterance."""
-    if isinstance(model, HFCTC):
-        return model.eval().loss(audio, texts, Draws([0] * len(audio))).mean()
-    model.train()
-    features, frames = model.features(audio)
-    features = spec_augment(features, frames, rng)
-    log_probs, frames = model.encode(features, frames)
-    return ctc_loss(log_probs, frames, texts, model.labels).mean()
-
-
-def frames(model: Trainable, samples: int) -> int:
-    """CTC frames of an utterance of ``samples`` samples."""
-    if isinstance(model, HFCTC):
-        return int(model.frames(torch.tensor([samples]))[0])
-    return samples // (2 * model.config.hop) + 1
-
-
-def sizes(model: Trainable) -> dict[str, Any]:
-    """The sizes that a resumed run must share."""
-    return asdict(model.config) if isinstance(model, DeepSpeech2) else {}
-
-
-def export(model: Trainable, out: Path, card: Mapping[str, Any], half: bool) -> Path:
-    """Write ``model`` with its card: ``out/model.safetensors``, or the folder ``out/model``.
-
-    ``half`` stores 16-bit floats in our own format. An existing export is kept until the new one is
-    complete.
-    """
-    if isinstance(model, DeepSpeech2):
-        path = out / "model.safetensors"
-        checkpoints.save(path, model, card, half)
-        return path
-    path, partial = out / "model", out / "model.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        model.save(partial)
-        (partial / CARD).write_text(json.dumps(dict(card)))
-        if path.exists():
-            shutil.rmtree(path)
-        return partial.rename(path)
-    except OSError as error:
-        raise unwritable(path, error) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def longest(model: Trainable) -> float:
-    """The longest utterance for ``model``, in seconds."""
-    return hf_ctc.LONGEST_SECONDS if isinstance(model, HFCTC) else deepspeech2.LONGEST_SECONDS
-
-
-def reopen(path: Path) -> Trainable:
-    """Read an export of :func:`export`."""
-    return hf_load.load(str(path)) if path.is_dir() else checkpoints.load(path)
-
-
-def spec_of(path: Path) -> str:
-    """The spec of an export of :func:`export`."""
-    return f"hf-ctc:{path}" if path.is_dir() else f"deepspeech2:{path}"
+    method.begin(model, half)
+    return cast(Trainable, model)

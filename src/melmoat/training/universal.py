@@ -85,11 +85,10 @@ def train_universal(
         group = groups[order[place]]
         audio = data.read(group, system.rate).to(device).quantized()
         draws = Draws(derive(seed, epoch, cut.id) for cut in group)
-        truth = [as_written_by(system, data.written(cut)) for cut in group]
+        references = [as_written_by(system, data.written(cut)) for cut in group]
         from_benign = ball.target is None and ball.against == "benign"
-        goal: Goal = ball.goal(
-            system.transcribe(audio, draws.fork("benign")) if from_benign else truth, truth
-        )
+        benign = system.transcribe(audio, draws.fork("benign")) if from_benign else references
+        goal: Goal = ball.goal(benign, references)
         goal = adapt_goal(goal, system)
         loud = (ball.budget.radius(audio) > 0).nonzero().flatten().tolist()
         if loud:  # silence has no room for a perturbation

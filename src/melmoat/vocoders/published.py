@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from melmoat.errors import MelmoatError
+from melmoat.errors import MelmoatError, extra
 from melmoat.facts import Origin, rests_on
 from melmoat.vocoders import hifigan as hifi
 from melmoat.vocoders import melgan
@@ -280,11 +280,7 @@ def _with_stats(mel: MelSpec, path: Path) -> MelSpec:
 
 
 def _read_hdf5(path: Path) -> tuple[Any, Any]:
-    try:
+    with extra("vocoders", f"reading {path}"):
         import h5py
-    except ImportError as error:
-        raise MelmoatError(
-            f'{path}: reading it needs h5py: pip install "melmoat[vocoders]"'
-        ) from error
     with h5py.File(path) as file:
         return file["mean"][()], file["scale"][()]

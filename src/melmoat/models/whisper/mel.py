@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from melmoat.audio import RATE, Audio, AudioError
+from melmoat.audio import RATE, Audio
+from melmoat.models.pauses import LONGEST, check_length
 from melmoat.spectral import mel_basis
 
 N_FFT = 400
 HOP = 160
-LONGEST = 30 * RATE  # samples of Whisper's full window
 STRIDE = 2 * HOP  # samples of one position of the encoder
 BEYOND = 4  # frames that the convolutions look ahead, and more
 
@@ -34,12 +34,7 @@ def windows(lengths: Tensor, pad: float) -> Tensor:
     Raises:
         AudioError: an utterance is longer than 30 s.
     """
-    longest = int(lengths.max())
-    if longest > LONGEST:
-        raise AudioError(
-            f"Whisper hears 30 s at once, got {longest / RATE:.1f} s; cut it at pauses "
-            "(transcription does so by itself, a loss cannot know which words fall where)"
-        )
+    check_length(lengths, "Whisper")
     unit = max(STRIDE, math.ceil(pad * RATE / STRIDE) * STRIDE)
     rounded = torch.div(lengths + unit - 1, unit, rounding_mode="floor").clamp(min=1) * unit
     return rounded.clamp(max=LONGEST)
@@ -81,25 +76,3 @@ def log_mel(audio: Audio, bands: int, pad: float) -> tuple[Tensor, Tensor]:
     logs = (basis @ power[..., :total]).clamp(min=1e-10).log10()
     loudest = logs.amax((1, 2), keepdim=True)  # never in the silence of a longer neighbour
     return (torch.maximum(logs, loudest - 8) + 4) / 4, frames
-
-
-def pieces(wave: Tensor, limit: int = LONGEST) -> list[Tensor]:
-    """``wave`` cut into parts of at most ``limit`` samples, each at the quietest place of the last
-    sixth of its window.
-
-    Shape: ``[L]`` -> parts that concatenate to it.
-
-    >>> [len(part) for part in pieces(torch.ones(5), 2_000)]
-    [5]
-    """
-    parts = []
-    block = RATE // 10
-    while len(wave) > limit:
-        late = wave[limit - limit // 6 : limit]
-        energy = late[: len(late) // block * block].view(-1, block).square().sum(1)
-        cut = limit
-        if len(energy):
-            cut = limit - limit // 6 + int(energy.argmin()) * block + block // 2
-        parts.append(wave[:cut])
-        wave = wave[cut:]
-    return [*parts, wave]

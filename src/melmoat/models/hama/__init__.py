@@ -1,0 +1,1 @@
+"""Recognizers of phonemes, whose weights the package hama carries."""

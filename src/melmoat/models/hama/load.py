@@ -1,0 +1,85 @@
+"""Reading hama's recognizers from the installed package, or from a wheel of another version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from melmoat.models.hama import conformer, naming, se_cnn
+from melmoat.models.hama.files import GRAPHEMES, VOCABULARY, Package, package
+from melmoat.models.hama.graphemes import GraphemeToPhoneme
+from melmoat.models.hama.phonemes import Phonemes
+from melmoat.models.hama.recognizer import Hama, Network
+from melmoat.weights import WeightsError, fill
+
+FILES: dict[Network, str] = {"conformer": "asr_waveform", "se": "asr_waveform_fp16"}
+ELSEWHERE: dict[Network, str] = {
+    "conformer": "hama 1.7.0 has it",
+    "se": "hama 1.3.13 has it: `pip download --no-deps hama==1.3.13`, then hama:se,wheel=FILE",
+}
+
+
+def load(network: Network, wheel: Path | None = None) -> Hama:
+    """The recognizer, in eval mode with frozen weights.
+
+    Args:
+        network: which one.
+        wheel: of hama, to read from instead of the installed package.
+
+    Raises:
+        MelmoatError: hama is not installed, or onnx where it is needed.
+        WeightsError: the network is not in this version, or its file is damaged.
+    """
+    source = package(wheel)
+    model = Hama(network, phonemes(source))
+    stem = _stem(network, source)
+    found = source.tensors(stem)
+    try:
+        state = _state(network, found)
+    except (KeyError, StopIteration) as error:
+        raise _other(source, stem, error) from error
+    fill(model, state, str(source.path))
+    return model
+
+
+def phonemes(source: Package) -> Phonemes:
+    """The symbols and the grapheme-to-phoneme of a version of hama."""
+    vocabulary = source.json(VOCABULARY)
+    model = GraphemeToPhoneme(vocabulary["encoder"], vocabulary["decoder"])
+    encoder, decoder = map(source.tensors, GRAPHEMES)
+    try:
+        state = naming.graphemes(encoder, decoder)
+    except (KeyError, StopIteration) as error:
+        raise _other(source, GRAPHEMES[0], error) from error
+    fill(model, state, str(source.path))
+    return Phonemes(model, vocabulary["decoder"])
+
+
+def depended(network: Network) -> list[Path]:
+    """The installed files that a recognizer depends on."""
+    source = package()
+    stems = (_stem(network, source), *GRAPHEMES)
+    names = (*map(source.file, stems), VOCABULARY)
+    return [source.path / name for name in names if name is not None]
+
+
+def _stem(network: Network, source: Package) -> str:
+    stem = FILES[network]
+    if source.file(stem) is None:
+        raise WeightsError(f"{source.path}: no {stem} in this version; {ELSEWHERE[network]}")
+    return stem
+
+
+def _state(network: Network, found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    if network == "conformer":
+        return naming.conformer(found, conformer.BLOCKS)
+    return naming.se_cnn(found, len(se_cnn.DILATIONS), se_cnn.LAYERS)
+
+
+def _other(source: Package, stem: str, error: Exception) -> WeightsError:
+    return WeightsError(
+        f"{source.path}: {stem} holds another network than is known here ({error!r}); hama 1.7.0 "
+        "and 1.3.13 are known"
+    )

@@ -1,0 +1,97 @@
+"""A recognizer of phonemes: a log-mel spectrum, one of hama's two networks, CTC."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from melmoat.audio import RATE, Audio, AudioError
+from melmoat.devices import beside
+from melmoat.draws import Draws
+from melmoat.models.base import CTC
+from melmoat.models.hama.conformer import Conformer
+from melmoat.models.hama.logmel import LogMel
+from melmoat.models.hama.phonemes import Phonemes
+from melmoat.models.hama.se_cnn import SECNN
+from melmoat.normalisers import Normaliser
+from melmoat.spectral import frame_mask
+
+LONGEST_SECONDS = 30  # hama's own engine does not hear what lies beyond
+
+Network = Literal["conformer", "se"]
+Words = Callable[[Tensor, Tensor], list[str]]
+NETWORKS: dict[Network, type[Conformer] | type[SECNN]] = {"conformer": Conformer, "se": SECNN}
+
+
+class Hama(CTC, nn.Module):
+    """Phonemes of English, 50 frames a second, and what is written of them.
+
+    Args:
+        network: which network; its weights are random until they are loaded.
+        inventory: the symbols, and what texts are in them.
+        words: finds the words in log probabilities ``[B, F, V]`` of ``[B]`` frames; if None, the
+            phonemes themselves are written, and errors are counted in phonemes.
+    """
+
+    rate = RATE
+
+    def __init__(self, network: Network, inventory: Phonemes, words: Words | None = None) -> None:
+        super().__init__()
+        self.inventory, self.words = inventory, words
+        self.normaliser = Normaliser("phonemes", inventory.compared) if words is None else None
+        self.spectrum = LogMel()
+        self.network = NETWORKS[network](len(inventory.symbols))
+
+    def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Log probabilities ``[B, F, V]`` and frames ``[B]``; nothing is drawn.
+
+        Raises:
+            AudioError: an utterance of 30 s or more, or of 200 samples or fewer.
+        """
+        if audio.rate != self.rate:
+            raise ValueError(f"this recognizer takes {self.rate} Hz audio, got {audio.rate} Hz")
+        if float(audio.seconds.max()) >= LONGEST_SECONDS:
+            raise AudioError(
+                f"{float(audio.seconds.max()):.0f} s of audio: hama was made for utterances of "
+                f"less than {LONGEST_SECONDS} s; cut it at pauses"
+            )
+        model = beside(self, audio.wav)
+        mel, frames = model.spectrum(audio)
+        mel = mel * frame_mask(frames, mel.shape[1])[..., None]
+        halved = (frames + 1) // 2
+        mask = frame_mask(halved, (mel.shape[1] + 1) // 2)
+        return model.network(mel, mask).log_softmax(-1), halved
+
+    def targets(self, texts: Sequence[str]) -> list[Tensor]:
+        """Indices of the symbols of each text. Shape: ``[N]`` each.
+
+        Raises:
+            TextError: a text with digits, or with letters other than A to Z.
+        """
+        written = self.inventory.of_phonemes if self.words is None else self.inventory.of_words
+        return written(texts)
+
+    def decode(self, log_probs: Tensor, frames: Tensor) -> list[str]:
+        """Words, or phonemes such as ``h i | h æ d``, of each utterance."""
+        if self.words is None:
+            return self._likeliest(log_probs, frames)
+        return self.words(log_probs, frames)
+
+    @property
+    def greedy(self) -> bool:
+        """Whether the likeliest phonemes are what is written."""
+        return self.words is None
+
+    def phonemes(self, audio: Audio, draws: Draws) -> list[str]:
+        """The likeliest phonemes of each utterance, whatever writes the transcripts."""
+        with torch.no_grad():
+            return self._likeliest(*self.log_probs(audio, draws))
+
+    def _likeliest(self, log_probs: Tensor, frames: Tensor) -> list[str]:
+        rows = zip(log_probs.argmax(-1).tolist(), frames.tolist(), strict=True)
+        merged = ([i for i, _ in groupby(best[:count]) if i] for best, count in rows)
+        return [self.inventory.written(indices) for indices in merged]

@@ -1,0 +1,101 @@
+"""What loaders of transformers' networks share: the library, its hub, folders and their files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from safetensors.torch import load_file
+
+from melmoat import files as file_kinds
+from melmoat.errors import extra
+from melmoat.weights import WeightsError, read_pickle
+
+
+@dataclass(frozen=True)
+class Files:
+    """What a name stands for.
+
+    Args:
+        weights: one or several files.
+        folder: where its settings lie.
+        origin: in words, for people.
+    """
+
+    weights: tuple[Path, ...]
+    folder: Path
+    origin: str
+
+    def json(self, name: str) -> dict[str, Any]:
+        """A settings file; empty where there is none."""
+        path = self.folder / name
+        if not path.is_file():
+            return {}
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            reason = file_kinds.obstacle(path) or f"not JSON ({error})"
+            raise WeightsError(f"{path}: {reason}") from error
+        if not isinstance(found, dict):
+            raise WeightsError(f"{path}: holds a {type(found).__name__}, expected an object")
+        return found
+
+
+def transformers(what: str) -> ModuleType:
+    """The library, which ``what`` needs.
+
+    Raises:
+        MelmoatError: it is not installed.
+    """
+    with extra("hf", what):
+        import transformers as library
+    module: ModuleType = library
+    return module
+
+
+def snapshot(name: str, family: str, patterns: Sequence[str]) -> Path:
+    """The folder of the hub's ``name``, downloaded as far as it matches ``patterns``.
+
+    Args:
+        family: what a spec of it begins with, such as ``whisper``.
+
+    Raises:
+        MelmoatError: the hub's client is not installed.
+        WeightsError: not to be had; says what to do.
+    """
+    with extra("hf", family.capitalize()):
+        import huggingface_hub as hub
+    try:
+        return Path(hub.snapshot_download(name, allow_patterns=list(patterns)))
+    except Exception as error:  # of the hub's client and of whatever carries its requests
+        reason = " ".join(str(error).split())[:160]
+        raise WeightsError(
+            f"{name}: not on the Hugging Face hub, or the hub cannot be reached ({reason}); "
+            f"without a network, run `hf download {name} --local-dir FOLDER` where there is one "
+            f"and give {family}:FOLDER"
+        ) from error
+
+
+def place(module: str) -> Path | None:
+    """The folder of an installed package, which is not imported."""
+    try:
+        spec = find_spec(module) if module.isidentifier() else None
+    except (ImportError, ValueError):
+        return None
+    return Path(spec.origin).parent if spec is not None and spec.origin else None
+
+
+def tensors(path: Path) -> Mapping[str, Any]:
+    """The tensors of a file: safetensors, or a checkpoint of which nothing is run."""
+    if path.suffix == ".bin":
+        return read_pickle(path)
+    if wrong := file_kinds.obstacle(path):
+        raise WeightsError(f"{path}: {wrong}")
+    if file_kinds.is_torch(path):
+        raise WeightsError(f"{path}: a PyTorch file under this name; call it pytorch_model.bin")
+    return load_file(path)
