@@ -20,8 +20,8 @@ from melmoat.bench import audio_store
 from melmoat.errors import MelmoatError
 from melmoat.vocoders.mel import LAB_MEL, MelSpec
 
-DECADES = 4.0  # of magnitude that a spectrogram shows
-# Dark violet to pale yellow, evenly lighter throughout.
+DECADES = 4.0  # range of magnitude in a spectrogram
+# Dark violet to pale yellow, with evenly rising lightness.
 _COLORS = (
     (0, 0, 4),
     (59, 15, 112),
