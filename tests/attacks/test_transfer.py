@@ -83,9 +83,10 @@ def test_texts_are_spelled_as_the_crafting_system_writes(ragged: Audio) -> None:
 
 def test_between_words_and_phonemes(ragged: Audio) -> None:
     pytest.importorskip("hama", reason="needs the extra hama")
-    words, phonemes = models.load("ds2-an4"), models.load("hama:conformer")
+    words, phonemes = models.load("ds2-an4"), models.load("hama:conformer,decoder=phonemes")
     texts = Untargeted(["GO ON", "ENTER 6 Å", ""])  # and what has no phonemes is left out
-    made = attacks.build(f"transfer:model=hama:conformer,attack=({INNER})")
+    source = "(hama:conformer,decoder=phonemes)"
+    made = attacks.build(f"transfer:model={source},attack=({INNER})")
     out = made(words, ragged, texts, Draws([1, 2, 3]))
     assert (out.wav - ragged.wav).abs().amax(1).gt(1e-3).all()
     made = attacks.build(f"transfer:model=ds2-an4,attack=({INNER})")

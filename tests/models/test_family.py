@@ -27,9 +27,12 @@ SPECS = [
     "deepspeech2:{ds2},beam=2",
     "deepspeech.pytorch:{published}",
     "hama:conformer",
-    "hama:se,wheel={hama}",
+    "hama:conformer,decoder=phonemes",
+    "hama:se,wheel={hama},decoder=phonemes",
     "hf-ctc:{wav2vec2}",
     "hf-ctc:{wavlm-large},beam=2",
+    "hf-ctc:{lasr}",
+    "hf-ctc:{parakeet}",
     "moonshine:{moonshine}",
     "moonshine:{moonshine},beam=2",
     "python:own_recognizer:load",
@@ -50,12 +53,16 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, DeepSpeech
             torch.save({"state_dict": published(tiny), "labels": tiny.labels}, home / "published")
         elif spec.startswith("hama"):
             pytest.importorskip("hama", reason="needs the extra hama")
+            pytest.importorskip("pocketsphinx", reason="needs the extra hama")
             if "{hama}" in spec and not (home / "hama").exists():
                 save_wheel(home / "hama")
         elif spec.startswith("hf-ctc"):
             pytest.importorskip("transformers", reason="needs the extra hf")
             kind = spec.partition("{")[2].partition("}")[0]
-            if not (home / kind).exists():
+            if kind in ("lasr", "parakeet"):
+                tiny_pieces = pytest.importorskip("tests.models.tiny_pieces", reason="extra hf")
+                tiny_pieces.save(kind, home / kind)
+            elif not (home / kind).exists():
                 (home / f"{kind} vocabulary").mkdir()
                 tiny_hf(kind, home / f"{kind} vocabulary").save(home / kind)
         elif spec.startswith("moonshine") and not (home / "moonshine").exists():

@@ -10,7 +10,7 @@ first).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,8 +60,8 @@ class HFCTC(CTC, nn.Module):
             raise WeightsError(
                 f"{type(network).__name__} hears features that {type(extractor).__name__} computes "
                 "without a gradient; hf-ctc takes networks that hear the waveform (wav2vec2, "
-                "hubert, wavlm, ...). Write its features in torch and bring it as "
-                "python:MODULE:FACTORY (docs/recognizers.md)"
+                "hubert, wavlm, ...), Parakeet and LASR. Write its features in torch and bring it "
+                "as python:MODULE:FACTORY (docs/recognizers.md)"
             )
         if not hasattr(network.config, "conv_kernel"):
             raise WeightsError(
@@ -124,13 +124,7 @@ class HFCTC(CTC, nn.Module):
         ``(x - mean) / sqrt(var + 1e-7)`` with the biased variance over the true length, zero beyond
         it, and at least :attr:`shortest` samples. Shape: ``[B, T]``.
         """
-        if audio.rate != self.rate:
-            raise ValueError(f"this recognizer takes {self.rate} Hz audio, got {audio.rate} Hz")
-        if audio.seconds.max() > LONGEST_SECONDS:
-            raise AudioError(
-                f"{float(audio.seconds.max()):.0f} s of audio: this recognizer takes utterances of "
-                f"up to {LONGEST_SECONDS} s, all of whose frames it needs at once; cut it at pauses"
-            )
+        check_audio(audio, self.rate)
         wav = audio.wav * audio.mask
         if self.extractor.do_normalize:
             count = audio.lengths[:, None]
@@ -153,14 +147,7 @@ class HFCTC(CTC, nn.Module):
                 warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask")
                 logits = self._logits(wav, attention_mask=mask)
             return self._labelled(logits), self.frames(audio.lengths)
-        rows: list[Tensor] = [wav[0]] * len(wav)
-        for length in sorted(set(lengths.tolist())):
-            members = (lengths == length).nonzero()[:, 0]
-            logits = self._logits(wav[members, :length])
-            for i, row in zip(members.tolist(), logits, strict=True):
-                rows[i] = self._labelled(row)
-        frames = torch.tensor([len(row) for row in rows], device=wav.device)
-        return pad_sequence(rows, batch_first=True), frames
+        return of_one_length(wav, lengths, lambda some: self._labelled(self._logits(some)))
 
     def _logits(self, wav: Tensor, **options: Tensor) -> Tensor:
         # transformers 5.20 draws for a layer drop from PyTorch's global generator, also in eval
@@ -188,6 +175,43 @@ class HFCTC(CTC, nn.Module):
                 part.save_pretrained(folder)
         except (OSError, SafetensorError) as error:
             raise unwritable(folder, error) from error
+
+
+def check_audio(audio: Audio, rate: int) -> None:
+    """Refuse what such a recognizer cannot take.
+
+    Raises:
+        AudioError: an utterance is longer than :data:`LONGEST_SECONDS`.
+        ValueError: the batch has another rate than ``rate``.
+    """
+    if audio.rate != rate:
+        raise ValueError(f"this recognizer takes {rate} Hz audio, got {audio.rate} Hz")
+    if audio.seconds.max() > LONGEST_SECONDS:
+        raise AudioError(
+            f"{float(audio.seconds.max()):.0f} s of audio: this recognizer takes utterances of "
+            f"up to {LONGEST_SECONDS} s, all of whose frames it needs at once; cut it at pauses"
+        )
+
+
+def of_one_length(
+    wav: Tensor, lengths: Tensor, run: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """What ``run`` makes of the utterances, those of one length at a time, and its frames.
+
+    Args:
+        wav: ``[B, T]``.
+        lengths: true number of samples. Shape: ``[B]``.
+        run: ``[N, L]`` -> ``[N, F, V]``.
+
+    Shape: ``[B, F, V]``, ``[B]``.
+    """
+    rows: list[Tensor] = [wav[0]] * len(wav)
+    for length in sorted(set(lengths.tolist())):
+        members = (lengths == length).nonzero()[:, 0]
+        for i, row in zip(members.tolist(), run(wav[members, :length]), strict=True):
+            rows[i] = row
+    frames = torch.tensor([len(row) for row in rows], device=wav.device)
+    return pad_sequence(rows, batch_first=True), frames
 
 
 def written(decoder: Decoder) -> Decoder:

@@ -14,10 +14,11 @@ import torch
 from melmoat import files
 from melmoat.errors import extra
 from melmoat.models.hf_ctc import CARD, HFCTC
+from melmoat.models.hf_pieces import FEATURES, HFPieces
 from melmoat.weights import WeightsError
 
 
-def load(name: str, language: str | None = None) -> HFCTC:
+def load(name: str, language: str | None = None) -> HFCTC | HFPieces:
     """Read a folder of ``save_pretrained``, or a model of the hub; the weights are frozen.
 
     Args:
@@ -71,7 +72,8 @@ def load(name: str, language: str | None = None) -> HFCTC:
             "speech recognition"
         )
     try:
-        model = HFCTC(network, extractor, tokenizer)
+        kind = HFPieces if config.model_type in FEATURES else HFCTC
+        model: HFCTC | HFPieces = kind(network, extractor, tokenizer)
     except WeightsError as error:
         raise WeightsError(f"{name}: {error}") from error
     if source and (source / CARD).is_file():

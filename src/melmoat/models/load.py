@@ -8,96 +8,152 @@ from typing import Any, Literal
 
 from melmoat import custom
 from melmoat.assets import asset
-from melmoat.facts import Origin, rests_on
+from melmoat.errors import MelmoatError
+from melmoat.facts import Finder, Origin, rests_on
 from melmoat.models import checkpoints, hf_load
 from melmoat.models import custom as own_recognizer
 from melmoat.models.base import Recognizer
+from melmoat.models.decoding import Decoder
 from melmoat.models.decoding import beam as beam_decoder
 from melmoat.models.deepspeech2 import DeepSpeech2
 from melmoat.models.hama import load as hama_load
 from melmoat.models.hama.recognizer import Network
-from melmoat.models.hf_ctc import written
+from melmoat.models.hf_ctc import HFCTC, OTHER, written
 from melmoat.models.moonshine import loading as moonshine_files
 from melmoat.models.whisper import loading as whisper_files
+from melmoat.models.words.english import letters
+from melmoat.models.words.lm import files
 from melmoat.normalisers import Choice, WhisperChoice, named
 from melmoat.spec import Registry
+from melmoat.weights import WeightsError
+
+Decoding = Literal["auto", "lexicon"]
 
 
-def _decoded(model: DeepSpeech2, beam: int) -> DeepSpeech2:
-    if beam:
-        model.decoder = beam_decoder(beam)
+def _decoded(model: DeepSpeech2, beam: int, decoder: Decoding) -> DeepSpeech2:
+    if found := _decoder(model.labels, beam, decoder):
+        model.decoder = found
     return model
 
 
-@rests_on(lambda _: Origin([asset("ds2-an4.safetensors")]))
-def ds2_an4(beam: int = 0) -> Recognizer:
+def _decoder(labels: str, beam: int, decoder: Decoding) -> Decoder | None:
+    """What these options ask for; None for the greedy decoder that recognizers come with."""
+    if decoder == "lexicon":
+        if beam:
+            raise MelmoatError("decoder=lexicon searches words; beam is of a search of letters")
+        return letters(labels)
+    return beam_decoder(beam) if beam else None
+
+
+def _resting(*names: str) -> Finder:
+    """On shipped weights of these names, and on the lexicon where it is used."""
+
+    def find(args: Mapping[str, Any]) -> Origin:
+        lexicon = files() if args["decoder"] == "lexicon" else []
+        return Origin([*map(asset, names), *lexicon])
+
+    return find
+
+
+@rests_on(_resting("ds2-an4.safetensors"))
+def ds2_an4(beam: int = 0, decoder: Decoding = "auto") -> Recognizer:
     """The DeepSpeech2 that ships: 5.9 M parameters, trained on AN4."""
-    return _decoded(checkpoints.load(asset("ds2-an4.safetensors")), beam)
+    return _decoded(checkpoints.load(asset("ds2-an4.safetensors")), beam, decoder)
 
 
-@rests_on(lambda _: Origin([asset("ds2-an4-mg.safetensors")]))
-def ds2_an4_mg(beam: int = 0) -> Recognizer:
+@rests_on(_resting("ds2-an4-mg.safetensors"))
+def ds2_an4_mg(beam: int = 0, decoder: Decoding = "auto") -> Recognizer:
     """``ds2-an4``, fine-tuned on speech that ``melgan-lab`` resynthesised."""
-    return _decoded(checkpoints.load(asset("ds2-an4-mg.safetensors")), beam)
+    return _decoded(checkpoints.load(asset("ds2-an4-mg.safetensors")), beam, decoder)
 
 
-@rests_on(lambda _: Origin([asset("ds2-an4-wg.safetensors")]))
-def ds2_an4_wg(beam: int = 0) -> Recognizer:
+@rests_on(_resting("ds2-an4-wg.safetensors"))
+def ds2_an4_wg(beam: int = 0, decoder: Decoding = "auto") -> Recognizer:
     """``ds2-an4``, fine-tuned on speech that ``pwg-lab`` resynthesised."""
-    return _decoded(checkpoints.load(asset("ds2-an4-wg.safetensors")), beam)
+    return _decoded(checkpoints.load(asset("ds2-an4-wg.safetensors")), beam, decoder)
 
 
-@rests_on(lambda _: Origin([asset("ds2-an4-wgn.safetensors")]))
-def ds2_an4_wgn(beam: int = 0) -> Recognizer:
+@rests_on(_resting("ds2-an4-wgn.safetensors"))
+def ds2_an4_wgn(beam: int = 0, decoder: Decoding = "auto") -> Recognizer:
     """The control of ``ds2-an4-mg``: the same fine-tuning without resynthesis."""
-    return _decoded(checkpoints.load(asset("ds2-an4-wgn.safetensors")), beam)
+    return _decoded(checkpoints.load(asset("ds2-an4-wgn.safetensors")), beam, decoder)
 
 
-def deepspeech2(path: Path, beam: int = 0) -> Recognizer:
+@rests_on(_resting())
+def deepspeech2(path: Path, beam: int = 0, decoder: Decoding = "auto") -> Recognizer:
     """A DeepSpeech2 that ``melmoat train asr`` wrote."""
-    return _decoded(checkpoints.load(path), beam)
+    return _decoded(checkpoints.load(path), beam, decoder)
 
 
+@rests_on(_resting())
 def deepspeech_pytorch(
-    path: Path, beam: int = 0, pad: Literal["zeros", "reflect"] = "zeros"
+    path: Path,
+    beam: int = 0,
+    pad: Literal["zeros", "reflect"] = "zeros",
+    decoder: Decoding = "auto",
 ) -> Recognizer:
     """A checkpoint of deepspeech.pytorch, release 2 or 3.
 
     ``pad`` is the padding of its spectrograms: zeros with librosa 0.10 and later, reflection
-    before. ``beam`` is the width of a prefix beam search; 0 decodes greedily.
+    before. ``beam`` is the width of a prefix beam search; 0 decodes greedily. ``decoder=lexicon``
+    writes English words (``docs/recognizers.md``).
     """
-    return _decoded(checkpoints.load_deepspeech_pytorch(path, pad), beam)
+    return _decoded(checkpoints.load_deepspeech_pytorch(path, pad), beam, decoder)
 
 
-@rests_on(lambda args: Origin([] if args["wheel"] else hama_load.depended(args["network"])))
+def _hama_files(args: Mapping[str, Any]) -> Origin:
+    own = [] if args["wheel"] else hama_load.depended(args["network"])
+    return Origin([*own, *(files() if args["decoder"] == "lexicon" else [])])
+
+
+@rests_on(_hama_files)
 def hama(
-    network: Network, wheel: Path | None = None, decoder: Literal["phonemes"] = "phonemes"
+    network: Network,
+    wheel: Path | None = None,
+    decoder: Literal["lexicon", "phonemes"] = "lexicon",
 ) -> Recognizer:
-    """Phonemes of English by a CTC network that the package hama carries (extra ``hama``).
+    """English by a CTC network for phonemes that the package hama carries (extra ``hama``).
 
     ``conformer`` (2.0 M parameters) is in hama 1.7.0, which the extra installs. ``se`` (2.1 M,
     convolutions with squeeze-and-excitation) is in hama 1.3.13: ``pip download --no-deps
-    hama==1.3.13`` fetches its ``wheel``. Errors are counted in phonemes.
+    hama==1.3.13`` fetches its ``wheel``. ``decoder=lexicon`` finds the words in the phonemes'
+    probabilities; ``decoder=phonemes`` writes the phonemes, and errors are counted in them.
     """
-    return hama_load.load(network, wheel)
+    return hama_load.load(network, wheel, decoder == "lexicon")
 
 
-@rests_on(lambda args: Origin(*hf_load.origin(args["name"]), instead="name"))
+def _hf_files(args: Mapping[str, Any]) -> Origin:
+    found, also = hf_load.origin(args["name"])
+    return Origin([*found, *_resting()(args).files], also, instead="name")
+
+
+@rests_on(_hf_files)
 def hf_ctc(
-    name: str, beam: int = 0, language: str | None = None, normaliser: Choice = "auto"
+    name: str,
+    beam: int = 0,
+    language: str | None = None,
+    normaliser: Choice = "auto",
+    decoder: Decoding = "auto",
 ) -> Recognizer:
-    """wav2vec 2.0, HuBERT, WavLM, MMS and other CTC models of transformers (extra ``hf``).
+    """wav2vec 2.0, HuBERT, MMS, Parakeet and other CTC models of transformers (extra ``hf``).
 
     ``name`` is a name on the hub, or a folder.
 
     ``language`` chooses the adapter of a multilingual MMS model, such as ``fra``. Texts are
     compared in its labels, letter for letter, unless another ``normaliser`` is named.
+    ``decoder=lexicon`` writes English words (``docs/recognizers.md``).
     """
     model = hf_load.load(name, language)
     if normaliser != "auto":
         model.normaliser = named(normaliser)
-    if beam:
-        model.decoder = written(beam_decoder(beam))
+    if not isinstance(model, HFCTC):
+        if beam or decoder != "auto":
+            raise WeightsError(
+                f"{name} writes pieces of words, which are decoded greedily; drop beam and decoder"
+            )
+        return model
+    if found := _decoder(model.labels.rstrip(OTHER), beam, decoder):
+        model.decoder = written(found)
     return model
 
 

@@ -156,7 +156,9 @@ class TransformersMethod(Method[HFCTC]):
 
     def reopen(self, path: Path) -> HFCTC:
         """Load the folder."""
-        return hf_load.load(str(path))
+        model = hf_load.load(str(path))
+        assert isinstance(model, HFCTC)
+        return model
 
 
 METHODS: dict[type, Method[Any]] = {DeepSpeech2: DeepSpeech2Method(), HFCTC: TransformersMethod()}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from torch import Tensor
@@ -10,8 +11,9 @@ from torch import Tensor
 from melmoat.models.hama import conformer, naming, se_cnn
 from melmoat.models.hama.files import GRAPHEMES, VOCABULARY, Package, package
 from melmoat.models.hama.graphemes import GraphemeToPhoneme
-from melmoat.models.hama.phonemes import Phonemes
-from melmoat.models.hama.recognizer import Hama, Network
+from melmoat.models.hama.phonemes import BOUNDARY, Phonemes
+from melmoat.models.hama.recognizer import Hama, Network, Words
+from melmoat.models.words import english
 from melmoat.weights import WeightsError, fill
 
 FILES: dict[Network, str] = {"conformer": "asr_waveform", "se": "asr_waveform_fp16"}
@@ -21,19 +23,21 @@ ELSEWHERE: dict[Network, str] = {
 }
 
 
-def load(network: Network, wheel: Path | None = None) -> Hama:
+def load(network: Network, wheel: Path | None = None, words: bool = False) -> Hama:
     """The recognizer, in eval mode with frozen weights.
 
     Args:
         network: which one.
         wheel: of hama, to read from instead of the installed package.
+        words: whether it writes words (:mod:`melmoat.models.words`), not phonemes.
 
     Raises:
         MelmoatError: hama is not installed, or onnx where it is needed.
         WeightsError: the network is not in this version, or its file is damaged.
     """
     source = package(wheel)
-    model = Hama(network, phonemes(source))
+    inventory = phonemes(source)
+    model = Hama(network, inventory, _words(inventory, source) if words else None)
     stem = _stem(network, source)
     found = source.tensors(stem)
     try:
@@ -55,6 +59,17 @@ def phonemes(source: Package) -> Phonemes:
         raise _other(source, GRAPHEMES[0], error) from error
     fill(model, state, str(source.path))
     return Phonemes(model, vocabulary["decoder"])
+
+
+def _words(inventory: Phonemes, source: Package) -> Words:
+    """A decoder that finds words in the probabilities of hama's symbols."""
+    symbols = inventory.symbols
+
+    def own(words: Sequence[str]) -> list[tuple[str, ...]]:
+        return [tuple(symbols[i] for i in one) for one in inventory.pronounced(words)]
+
+    answers = sha256(b"".join(source.read(str(source.file(stem))) for stem in GRAPHEMES))
+    return english.phonemes(symbols, BOUNDARY, own, f"hama {answers.hexdigest()}")
 
 
 def depended(network: Network) -> list[Path]:
