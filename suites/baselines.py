@@ -10,16 +10,16 @@ none. MP3's last row is attacked through its own gradient, which is zero.
 
 from lab import COLUMNS, DATA, run
 
-from melmoat.bench.suite import Row, Suite
+from melmoat.bench.suite import Suite, TableRow
 
 ROWS = [
-    Row("None", "ds2-an4", "none"),
-    Row("MP3", "ds2-an4", "codec:kind=mp3,gradient=bpda"),
-    Row("Opus, quality 0.05", "ds2-an4", "codec:kind=opus,quality=0.05,gradient=bpda"),
-    Row("8 bits", "ds2-an4", "quantize:step=256,gradient=bpda"),
-    Row("median of 5", "ds2-an4", "median:width=5"),
-    Row("8 kHz", "ds2-an4", "downsample:rate=8000"),
-    Row("MP3, its own gradient", "ds2-an4", "codec:kind=mp3"),
+    TableRow("None", "ds2-an4", "none"),
+    TableRow("MP3", "ds2-an4", "codec:kind=mp3,gradient=bpda"),
+    TableRow("Opus, quality 0.05", "ds2-an4", "codec:kind=opus,quality=0.05,gradient=bpda"),
+    TableRow("8 bits", "ds2-an4", "quantize:step=256,gradient=bpda"),
+    TableRow("median of 5", "ds2-an4", "median:width=5"),
+    TableRow("8 kHz", "ds2-an4", "downsample:rate=8000"),
+    TableRow("MP3, its own gradient", "ds2-an4", "codec:kind=mp3"),
 ]
 SHOWN = ("benign", "noise 20 dB", "l2 20 dB")
 PGD = COLUMNS["l2 20 dB"]

@@ -7,14 +7,14 @@ step lengths and keeps the best point.
 from lab import COLUMNS, DATA, run
 from paper_table1 import ROWS
 
-from melmoat.bench.suite import Row, Suite
+from melmoat.bench.suite import Suite, TableRow
 
 APGD = "AutoPGD, 100 it."
 
 SUITE = Suite(
     "effort",
     [
-        Row(row.label, row.model, row.defense)
+        TableRow(row.label, row.model, row.defense)
         for row in ROWS
         if row.label in ("None", "RS", "MG-MDNF")
     ],

@@ -9,10 +9,10 @@ through (bpda).
 
 from lab import DATA, LEVEL, run
 
-from melmoat.bench.suite import Row, Suite
+from melmoat.bench.suite import Suite, TableRow
 
 MDNF = f"mdnf:vocoder=melgan-lab,level={LEVEL},shaping=an4,gradient="
-ROWS = [Row(kind, "ds2-an4-mg", MDNF + kind) for kind in ("exact", "resampled", "bpda")]
+ROWS = [TableRow(kind, "ds2-an4-mg", MDNF + kind) for kind in ("exact", "resampled", "bpda")]
 COLUMNS = {
     "benign": "none",
     "l2 20 dB": "pgd:norm=snr,db=20,steps=100",

@@ -12,7 +12,7 @@ for a success, so those rows are attacked by one that confirms its successes too
 
 from lab import DATA, LEVEL, run
 
-from melmoat.bench.suite import Row, Suite
+from melmoat.bench.suite import Suite, TableRow
 
 PGD = "pgd:norm=snr,{},steps=100,step=0.5,target=matched"
 BOUNDS = (20, 30, 40)
@@ -34,14 +34,14 @@ def paper(*wers: float) -> dict[str, float]:
 
 
 ROWS = [
-    Row(
+    TableRow(
         "None",
         "ds2-an4",
         "none",
         paper=paper(11.0, 102.5, 91.4, 58.9, 106.3),
         target={CW: 66.7},
     ),
-    Row(
+    TableRow(
         "RS",
         "ds2-an4",
         "rs:snr=15,votes=5,level=file",
@@ -49,14 +49,14 @@ ROWS = [
         paper=paper(15.7, 72.9, 24.9, 18.1, 43.8),
         target={CW: 100.0},
     ),
-    Row(
+    TableRow(
         "MG",
         "ds2-an4-mg",
         "resynth:vocoder=melgan-lab",
         paper=paper(14.8, 88.9, 74.1, 50.5, 93.8),
         target={CW: 88.9},
     ),
-    Row(
+    TableRow(
         "MG-MDNF",
         "ds2-an4-mg",
         f"mdnf:vocoder=melgan-lab,level={LEVEL},shaping=an4",

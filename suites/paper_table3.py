@@ -8,12 +8,14 @@ averages the loss over 5 draws (EOT). Both rows are stochastic, since the genera
 
 from lab import COLUMNS, DATA, EOT, LEVEL, run
 
-from melmoat.bench.suite import Row, Suite
+from melmoat.bench.suite import Suite, TableRow
 
 ROWS = [
-    Row("WG", "ds2-an4-wg", "resynth:vocoder=pwg-lab", stochastic=True, paper={"l2 20 dB": 39.2}),
-    Row("WG, noise fixed", "ds2-an4-wg", "resynth:vocoder=pwg-lab,noise=fixed"),
-    Row(
+    TableRow(
+        "WG", "ds2-an4-wg", "resynth:vocoder=pwg-lab", stochastic=True, paper={"l2 20 dB": 39.2}
+    ),
+    TableRow("WG, noise fixed", "ds2-an4-wg", "resynth:vocoder=pwg-lab,noise=fixed"),
+    TableRow(
         "WG-MDNF",
         "ds2-an4-wg",
         f"mdnf:vocoder=pwg-lab,level={LEVEL},shaping=an4",

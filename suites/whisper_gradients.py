@@ -10,7 +10,7 @@ know of any defense. The judge is the same for all.
 from lab import SPEECH, run
 from whisper_table import GRIFFIN_LIM, LINE, MDNF, MODEL
 
-from melmoat.bench.suite import Row, Suite
+from melmoat.bench.suite import Suite, TableRow
 
 PGD = LINE.format("l2", 0.5, 50)
 BLIND = "l2 0.5, knowing no defense"
@@ -20,7 +20,7 @@ COLUMNS = {
     BLIND: f"transfer:model={MODEL},attack=({PGD})",
 }
 ROWS = [
-    Row(f"{name}, {kind}", MODEL, defense.format(vocoder))
+    TableRow(f"{name}, {kind}", MODEL, defense.format(vocoder))
     for name, defense in {
         "Griffin-Lim": "resynth:vocoder={}",
         "Griffin-Lim-MDNF": f"{MDNF},vocoder={{}}",

@@ -9,7 +9,7 @@ the same utterances.
 from lab import SPEECH, run
 from whisper_table import LINE, MDNF, MODEL
 
-from melmoat.bench.suite import Row, Suite
+from melmoat.bench.suite import Suite, TableRow
 
 VOCODER = "vocoder=hifigan-universal"
 COLUMNS = {
@@ -18,9 +18,9 @@ COLUMNS = {
     "l2 1.5, 25 it.": LINE.format("l2", 1.5, 25),
 }
 ROWS = [
-    Row("None", MODEL, "none"),
-    Row("HiFi-GAN", MODEL, f"resynth:{VOCODER}"),
-    Row("HiFi-GAN-MDNF", MODEL, f"{MDNF},{VOCODER}"),
+    TableRow("None", MODEL, "none"),
+    TableRow("HiFi-GAN", MODEL, f"resynth:{VOCODER}"),
+    TableRow("HiFi-GAN-MDNF", MODEL, f"{MDNF},{VOCODER}"),
 ]
 
 SUITE = Suite("whisper_hifigan", ROWS, COLUMNS, limit=8, data=SPEECH, choose="spread")

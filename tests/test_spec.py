@@ -75,7 +75,7 @@ def test_equal_specs_have_one_spelling(written: str, short: str) -> None:
         ("part:norm=l1", "norm must be one of l2, linf"),
         ("part:deep=yes", "deep must be true or false"),
         ("part:7", "unknown key '7'"),
-        ("file:a,b", "commas stands in parentheses"),
+        ("file:a,b", "with commas in parentheses"),
         ("file:lr=3/a.x", "write path=lr=3/a.x if it is that"),
         ("file", "needs path: file:PATH,width=1"),
         ("part:", None),

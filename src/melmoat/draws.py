@@ -1,10 +1,11 @@
 """Random numbers as an argument: one stream per utterance.
 
-A defended recognizer, an attack and a judge all draw noise. If that noise came from one global
+A defended recognizer, an attack and a judge all draw noise. If this noise came from one global
 generator, the result of an utterance would depend on its neighbours in the batch, on the padding,
-and on what ran before. Here every utterance owns a key; each draw is a counter-based generator
-(Philox, Salmon et al. 2011) keyed by (utterance's key, number of the call), filled along time.
-So item ``i`` depends on stream ``i`` and the call alone, and a longer padding only appends.
+and on earlier computations. Here every utterance has a key. Each draw uses a counter-based
+generator (Philox, Salmon et al. 2011) with the key (utterance's key, number of the call), and fills
+values along time. So item ``i`` depends only on stream ``i`` and the call, and longer padding only
+appends values.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ def derive(*parts: str | int) -> int:
 
 
 def secret() -> int:
-    """A seed that nobody knows beforehand, from the operating system.
+    """A fresh secret seed from the operating system.
 
-    Noise that an attacker can compute is no noise to him: where a defense guards something, its
-    draws begin here. Where results are to be repeated, they begin with a seed that is written down.
+    Noise that an attacker can compute does not protect. So a deployed defense uses this seed.
+    Results that must be repeated use a seed that is written down.
     """
     return secrets.randbits(128)
 
@@ -41,7 +42,7 @@ class Draws:
     """One random stream per utterance.
 
     Args:
-        seeds: one integer an utterance; any size.
+        seeds: one integer per utterance, of any size.
 
     >>> a = Draws([7, 8]).normal(torch.zeros(2, 4))
     >>> b = Draws([8]).normal(torch.zeros(1, 9))
@@ -55,7 +56,7 @@ class Draws:
 
     @classmethod
     def secret(cls, count: int) -> Draws:
-        """Streams for ``count`` utterances that nobody knows beforehand (:func:`secret`)."""
+        """Streams for ``count`` utterances with a fresh secret seed (:func:`secret`)."""
         return cls(secret() for _ in range(count))
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""The one base of every error that a user can cause and mend, and errors of one input of many."""
+"""The base class of errors that a user can cause and fix, and handling of single failed inputs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ class MelmoatError(Exception):
     """Wrong input or setting. The message says what was expected, what came, and what to do."""
 
 
-def told(error: BaseException) -> str:
-    """An error as one line, with advice where memory ran out."""
+def one_line(error: BaseException) -> str:
+    """An error as one line, with advice if memory ran out."""
     if isinstance(error, MelmoatError):
         return str(error)
     kind = type(error).__name__
@@ -48,9 +48,9 @@ def extra(name: str, what: str) -> Iterator[None]:
 
 @contextmanager
 def spared(note: Callable[[str], None]) -> Iterator[None]:
-    """What fails in here, whatever it is, is told to ``note``: one input never ends the others.
+    """Pass any error in this block to ``note``, so that one input does not stop the others.
 
-    Ctrl-C does end them.
+    Ctrl-C still stops everything.
 
     >>> with spared(print):
     ...     raise MemoryError
@@ -59,4 +59,4 @@ def spared(note: Callable[[str], None]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        note(told(error))
+        note(one_line(error))

@@ -1,7 +1,7 @@
-"""The front door: attack systems on a corpus and measure what comes of it.
+"""The front door: attack systems on a corpus and measure the result.
 
-:func:`evaluate` takes specs or objects. :func:`measure` is what stands behind it and behind
-``melmoat bench``: it runs cells, and gives back a :class:`melmoat.runs.Run`.
+:func:`evaluate` takes specs or objects. It and ``melmoat bench`` call :func:`measure`, which runs
+cells and returns a :class:`melmoat.runs.Run`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Several: TypeAlias = "str | T | Sequence[str | T] | Mapping[str, str | T]"
 
 
 class RunWarning(UserWarning):
-    """A run that is whole but for some utterances."""
+    """A run in which some utterances failed."""
 
 
 def evaluate(
@@ -61,31 +61,31 @@ def evaluate(
 ) -> Run:
     """Measure every model behind every defense under every attack.
 
-    A part is a spec, an object of your own, a list of them, or a mapping from what each is to be
-    called to it: ``defense={"RS": "rs:snr=15", "mine": Coarse(bits=6)}``.
+    A part is a spec, your own object, a list of these, or a mapping from labels to these:
+    ``defense={"RS": "rs:snr=15", "mine": Coarse(bits=6)}``.
 
     Args:
         model: recognizers (docs/recognizers.md says what an object needs).
         defense: defenses (docs/defenses.md).
         attacks: attacks.
-        data: corpora, among them a Lhotse CutSet or a list of pairs (wave, text). A wave is a 1-D
-            tensor or array of 16 kHz, full scale 1.
-        out: the run's folder; the same folder goes on where a run was stopped. If None, a folder
-            that is deleted with the Run.
-        limit: utterances of each corpus; 0 for all.
-        seed: of every random draw.
-        batch: utterances attacked together.
-        seconds: most audio of a batch, padding included; 0 for no bound.
+        data: corpora. A corpus may also be a Lhotse CutSet or a list of pairs (wave, text). A wave
+            is a 1-D tensor or array at 16 kHz, full scale 1.
+        out: the run's folder. The same folder continues a run that was stopped. If None, a folder
+            that is deleted together with the Run.
+        limit: utterances per corpus (0 = all).
+        seed: seed of all random draws.
+        batch: number of utterances that are attacked together.
+        seconds: most audio in a batch, with padding (0 = no limit).
         save_audio: keep clean, adversarial and defended audio (:meth:`melmoat.Run.audio`).
-        executor: who works: ``here``, ``processes:workers=2``, ``ray``. Objects need ``here``.
-        device: where to compute, such as ``cuda``.
+        executor: where the work is done: ``here``, ``processes:workers=2``, ``ray``. Objects need
+            ``here``.
+        device: device to compute on, such as ``cuda``.
         progress: called as ``progress(done, total, what)``, in utterances.
         choose: which utterances ``limit`` takes: ``shuffled``, so that a larger limit adds to a
             smaller one, or ``spread`` evenly over the corpus.
 
     Raises:
-        MelmoatError: a part that does not exist or is none, or a cell in which every utterance
-            failed.
+        MelmoatError: a part is unknown or has the wrong type, or every utterance of a cell failed.
 
     Warns:
         RunWarning: some utterances failed; ``Run.failures`` has them.
@@ -93,16 +93,16 @@ def evaluate(
     who = EXECUTORS.build(executor) if isinstance(executor, str) else executor
     home = _Temporary() if out is None else None
     folder = home.path if home else Path(str(out))
-    named = {
+    labels = {
         "model": _parts(MODELS, model, _recognizer),
         "defense": _parts(DEFENSES, defense, _defense),
         "attack": _parts(ATTACKS, attacks, _attack),
     }
-    _check_objects([spec for specs in named.values() for spec in specs], who, folder)
-    named["data"] = _corpora(data, folder)
-    cells = grid(named["model"], named["defense"], named["attack"], named["data"], seed)
+    _check_objects([spec for specs in labels.values() for spec in specs], who, folder)
+    labels["data"] = _corpora(data, folder)
+    cells = grid(labels["model"], labels["defense"], labels["attack"], labels["data"], seed)
     runner = Runner(Store(folder), batch, limit, save_audio, seconds, who, device, choose)
-    run = measure(runner, cells, of_parts(cells, named), progress, home)
+    run = measure(runner, cells, of_parts(cells, labels), progress, home)
     try:
         runner.require_whole(cells)
     except StoreError as error:
@@ -119,12 +119,12 @@ def measure(
     progress: Progress | None = None,
     temporary: object = None,
 ) -> Run:
-    """Run what is missing of ``cells``; the Run counts the utterances that ``runner`` chose, and
-    has what failed (:attr:`Run.failures`).
+    """Run the missing parts of ``cells``. The Run counts the utterances that ``runner`` chose, and
+    lists failures (:attr:`Run.failures`).
 
     Args:
-        labels: what cells and their parts are called.
-        temporary: is kept as long as the Run.
+        labels: names of cells and their parts.
+        temporary: an object to keep alive as long as the Run.
 
     Raises:
         StoreError: the folder cannot be used.
@@ -163,58 +163,58 @@ def _own(runner: Runner, cells: Sequence[Cell]) -> list[tuple[str, str]]:
 
 
 class _Temporary:
-    """A folder that is deleted when nobody holds this."""
+    """A temporary folder; it is deleted together with this object."""
 
     def __init__(self) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="melmoat-"))
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
-def _parts(family: Registry[T], given: Any, check: Callable[[Any], None]) -> dict[str, str]:
-    """Labels by spec, empty where there is none; objects are handed over."""
+def _parts(family: Registry[T], parts: Any, check: Callable[[Any], None]) -> dict[str, str]:
+    """Labels by spec, empty if there is none; objects become parts of this process."""
     specs: dict[str, str] = {}
-    for label, one in _listed(given):
-        if isinstance(one, type):
-            name = one.__name__
-            raise MelmoatError(f"{family.kind}: {name} is a class; give an object, {name}(...)")
-        if not isinstance(one, str):
-            check(one)
-        spec = one if isinstance(one, str) else hand(family, one)
+    for label, part in _listed(parts):
+        if isinstance(part, type):
+            name = part.__name__
+            raise MelmoatError(f"{family.kind}: {name} is a class; pass an object, {name}(...)")
+        if not isinstance(part, str):
+            check(part)
+        spec = part if isinstance(part, str) else hand(family, part)
         specs[str(family.parse(spec))] = label
     if not specs:
         raise MelmoatError(f"no {family.kind} is given")
     return specs
 
 
-def _corpora(given: Any, folder: Path) -> dict[str, str]:
-    """The same of corpora; speech from memory is written into the run's folder."""
+def _corpora(corpora: Any, folder: Path) -> dict[str, str]:
+    """The same for corpora; speech from memory is written into the run's folder."""
     specs: dict[str, str] = {}
-    for label, one in [("", given)] if is_speech(given) else _listed(given):
-        spec, name = (one, "") if isinstance(one, str) else keep(one, folder / "data")
+    for label, corpus in [("", corpora)] if is_speech(corpora) else _listed(corpora):
+        spec, name = (corpus, "") if isinstance(corpus, str) else keep(corpus, folder / "data")
         specs[str(CORPORA.parse(spec))] = label or name
     return specs
 
 
-def _listed(given: Any) -> Iterable[tuple[str, Any]]:
-    """What was given, one by one, with its label or an empty text."""
-    if isinstance(given, Mapping):
-        return [(str(label), one) for label, one in given.items()]
-    several = isinstance(given, list | tuple)
-    return [("", one) for one in (given if several else [given])]
+def _listed(parts: Any) -> Iterable[tuple[str, Any]]:
+    """The parts one by one, each with its label or an empty text."""
+    if isinstance(parts, Mapping):
+        return [(str(label), part) for label, part in parts.items()]
+    several = isinstance(parts, list | tuple)
+    return [("", part) for part in (parts if several else [parts])]
 
 
 def _check_objects(specs: Iterable[str], executor: Executor, folder: Path) -> None:
-    """Check that objects are used where they can be, and that no rows are mixed.
+    """Check that objects can be used here, and that rows of different objects are not mixed.
 
     Raises:
-        MelmoatError: another executor than this process; or the folder has rows of an object that
-            cannot be told from this one.
+        MelmoatError: the executor is not this process; or the folder has rows of an object that may
+            be a different one.
     """
     objects = [spec for spec in specs if is_object(spec)]
     if objects and not isinstance(executor, Here):
         raise MelmoatError(
-            f"{name_of(objects[0])} is an object, and objects stay in this process: leave out "
-            "executor=, or give a spec, python:MODULE:FACTORY"
+            f"{name_of(objects[0])} is an object, and objects work in this process only: leave "
+            "out executor=, or give a spec, python:MODULE:FACTORY"
         )
     unknown = {name_of(spec) for spec in objects if untold(spec)}
     there = {
@@ -225,28 +225,31 @@ def _check_objects(specs: Iterable[str], executor: Executor, folder: Path) -> No
     }
     if both := sorted(unknown & there):
         raise MelmoatError(
-            f"{folder} has rows of an object called {both[0]}, and it cannot be told whether this "
-            "is the same one: its code is not in a file, or it holds what cannot be compared. "
-            "Give another out=, or make it a dataclass in a file"
+            f"{folder} has rows of an object called {both[0]}, and it is unknown whether this "
+            "is the same object: its code is not in a file, or it has values that cannot be "
+            "compared. Give another out=, or make it a dataclass in a file"
         )
 
 
-def _recognizer(thing: Any) -> None:
-    own_models.check(thing)
+def _recognizer(model: Any) -> None:
+    own_models.check(model)
 
 
-def _defense(thing: Any) -> None:
-    if not callable(getattr(thing, "wrap", None)):
+def _defense(defense: Any) -> None:
+    if not callable(getattr(defense, "wrap", None)):
         raise MelmoatError(
-            f"a {type(thing).__name__} is no defense; expected a melmoat.defenses.FrontEnd, or an "
+            f"a {type(defense).__name__} is not a defense; expected a melmoat.defenses.FrontEnd, "
+            "or "
+            "an "
             "object with a method wrap (docs/defenses.md)"
         )
 
 
-def _attack(thing: Any) -> None:
-    lacks = [name for name in ("budget", "evaluations", "goal") if not hasattr(thing, name)]
-    if lacks or not callable(thing):
+def _attack(attack: Any) -> None:
+    lacks = [name for name in ("budget", "evaluations", "goal") if not hasattr(attack, name)]
+    if lacks or not callable(attack):
         raise MelmoatError(
-            f"a {type(thing).__name__} is no attack: it has no {', '.join(lacks) or '__call__'}; "
+            f"a {type(attack).__name__} is not an attack: it has no "
+            f"{', '.join(lacks) or '__call__'}; "
             "subclass melmoat.attacks.ThreatModel and write __call__(model, audio, goal, draws)"
         )

@@ -1,4 +1,4 @@
-"""What a part says of itself, where its options do not show it."""
+"""Facts that a part declares about itself because its options do not show them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ _ORIGIN = "_melmoat_origin"
 
 @dataclass(frozen=True)
 class Before:
-    """Marks an option that came late: what its part did before the option existed.
+    """Marks an option that was added later, with the value that older specs mean.
 
     ``level: Annotated[Literal["loudest", "file"], Before("file")] = "loudest"`` says that a spec
-    without ``level`` now means ``loudest`` and that one written earlier meant ``file``. What was
-    measured then keeps its key (:attr:`melmoat.spec.Spec.lasting`), and is read as what it was
-    (:meth:`melmoat.spec.Registry.undated`).
+    without ``level`` means ``loudest`` now, and meant ``file`` before. Older results keep their key
+    (:attr:`melmoat.spec.Spec.lasting`) and their meaning (:meth:`melmoat.spec.Registry.undated`).
     """
 
     value: Any
@@ -28,12 +27,12 @@ class Before:
 class Part:
     """Marks an option that is the spec of another part: ``Annotated[str, Part("model")]``.
 
-    What that part is counts in the identity of this one: other weights make another cell.
+    The identity of this part includes that of the named part: other weights make another cell.
 
     Args:
         kind: the family: ``model``, ``defense``, ``attack``, ``vocoder`` or ``corpus``.
-        keyed: whether the identity names the option. Those of vocoders do not: results that are
-            older than this marker have them so.
+        keyed: whether the identity contains the option's name. For vocoders it does not, because
+            older results do not have it.
     """
 
     kind: str
@@ -42,10 +41,10 @@ class Part:
 
 @dataclass(frozen=True)
 class NamesFile:
-    """Marks an option whose text stands for a file: the file's contents count in the identity.
+    """Marks an option whose text stands for a file. The identity includes the file's contents.
 
     Args:
-        find: the file that a text stands for; None where it stands for no file.
+        find: returns the file that a text stands for; None if it stands for no file.
     """
 
     find: Callable[[str], Path | None]
@@ -56,12 +55,14 @@ class Origin:
     """What a part depends on besides its options.
 
     Attributes:
-        files: whose contents count.
-        also: a text that counts, such as how transcripts are compared.
-        instead: the option that the files stand for, such as a folder's name: its text then does
-            not count.
-        code: files of code, whose contents count too. Random numbers do not depend on them.
-        factory: gives what the remaining options are those of, importing it; None if nothing.
+        files: files whose contents are part of the identity.
+        also: a text that is part of the identity, such as the way transcripts are compared.
+        instead: an option that the files replace, such as a folder's name. Its text is not part of
+            the identity.
+        code: files of code. They are part of the identity, but random numbers do not depend on
+            them.
+        factory: imports and returns the factory that takes the remaining options; None if there is
+            none.
     """
 
     files: Sequence[Path] = ()
@@ -75,10 +76,10 @@ Finder = Callable[[Mapping[str, Any]], Origin]
 
 
 def rests_on(find: Finder) -> Callable[[F], F]:
-    """Declares, on a factory, what its parts depend on besides their options.
+    """Decorates a factory: declares what its parts depend on besides their options.
 
     Args:
-        find: gets the options, defaults filled in.
+        find: gets the options, with defaults filled in.
     """
 
     def declare(factory: F) -> F:
@@ -89,6 +90,6 @@ def rests_on(find: Finder) -> Callable[[F], F]:
 
 
 def origin_of(factory: Callable[..., Any], args: Mapping[str, Any]) -> Origin:
-    """What the part that ``factory`` makes of ``args`` depends on besides them, as declared."""
+    """The declared dependencies of the part that ``factory`` makes of ``args``."""
     find: Finder | None = getattr(factory, _ORIGIN, None)
     return find(args) if find else Origin()

@@ -1,4 +1,4 @@
-"""Passing files and folders through a front-end."""
+"""Passes files and folders through a front-end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from melmoat import audio
 from melmoat.audio import AudioError
-from melmoat.data.folders import Found, find, passed_over, shown, utf8
+from melmoat.data.folders import FolderContents, find, passed_over, shown, utf8
 from melmoat.decoding import Channel
 from melmoat.defenses.base import FrontEnd, apply
 from melmoat.devices import CPU
@@ -19,54 +19,57 @@ from melmoat.errors import spared
 
 
 @dataclass
-class Passed:
-    """What came of it."""
+class JobsSummary:
+    """The result of a call."""
 
     files: int = 0
     seconds: float = 0.0  # of audio
     spent: float = 0.0  # in the front-end
-    failed: list[str] = field(default_factory=list)  # why each file failed that did
+    failed: list[str] = field(default_factory=list)  # the reason of each failure
 
     @property
     def real_time_factor(self) -> float:
-        """Seconds of work for a second of audio."""
+        """Seconds of work per second of audio."""
         return self.spent / self.seconds if self.seconds else 0.0
 
 
 @dataclass(frozen=True)
 class Job:
-    """One file to read, one to write, and the name that decides what is drawn for it."""
+    """One file to read, one to write, and the name that its random numbers derive from."""
 
     source: Path
     target: Path
     name: str
 
 
-def jobs(sources: Sequence[Path], target: Path, found: Sequence[Found] | None = None) -> list[Job]:
-    """What is to be done.
+def jobs(
+    sources: Sequence[Path], target: Path, folders: Sequence[FolderContents] | None = None
+) -> list[Job]:
+    """The files to process.
 
-    One file goes to ``target`` itself if that has a suffix. Otherwise ``target`` is a folder: files
-    lie in it under their own names, folders' files as they lay there, as FLAC where their own
-    format cannot be written: ``b.ogg`` becomes ``b.flac``, or ``b.ogg.flac`` where that name is
-    another's.
+    One file goes to ``target`` itself if ``target`` has a suffix. Otherwise ``target`` is a folder,
+    and files keep their names in it, and files of folders also their subfolders. If a format cannot
+    be written, FLAC is used: ``b.ogg`` becomes ``b.flac``, or ``b.ogg.flac`` if that name is taken.
 
     Args:
-        found: what :func:`melmoat.data.folders.find` says of each source; looked up if not given.
+        folders: the result of :func:`melmoat.data.folders.find` for each source; computed if None.
 
     Raises:
-        AudioError: no audio, two sources for one target, a source that would be overwritten, or a
-            target inside a folder of sources.
+        AudioError: there is no audio, two sources have the same target, a source would be
+            overwritten, or the target is inside a source folder.
     """
-    found = [find(source) for source in sources] if found is None else found
-    if not any(one.files for one in found):
-        reasons = [named(path, why) for one in found for path, why in one.failed.items()]
+    folders = [find(source) for source in sources] if folders is None else folders
+    if not any(contents.files for contents in folders):
+        reasons = [
+            named(path, why) for contents in folders for path, why in contents.failed.items()
+        ]
         reasons += [f"{source}: no audio files in it" for source in sources if source.is_dir()]
-        raise AudioError("\n".join([*reasons, *passed_over(found)]))
+        raise AudioError("\n".join([*reasons, *passed_over(folders)]))
     if len(sources) == 1 and sources[0].is_file() and target.suffix and not target.is_dir():
         audio.check_target(target)
         made = [Job(sources[0], target, utf8(sources[0].name))]
     else:
-        made = _into(target, sources, found)
+        made = _into(target, sources, folders)
     read = {job.source.resolve() for job in made}
     taken: dict[Path, Path] = {}
     for job in made:
@@ -78,14 +81,14 @@ def jobs(sources: Sequence[Path], target: Path, found: Sequence[Found] | None = 
     return made
 
 
-def _into(target: Path, sources: Sequence[Path], found: Sequence[Found]) -> list[Job]:
+def _into(target: Path, sources: Sequence[Path], folders: Sequence[FolderContents]) -> list[Job]:
     """Jobs for a folder."""
     names: list[tuple[Path, Path]] = []
-    for source, one in zip(sources, found, strict=True):
+    for source, contents in zip(sources, folders, strict=True):
         if source.is_dir() and target.resolve().is_relative_to(source.resolve()):
             raise AudioError(f"{target} lies in {source}; choose a target outside of it")
         base = source if source.is_dir() else source.parent
-        names += [(file, file.relative_to(base)) for file in one.files]
+        names += [(file, file.relative_to(base)) for file in contents.files]
     wanted = Counter(_writable(name) for _, name in names)
     return [
         Job(
@@ -98,7 +101,7 @@ def _into(target: Path, sources: Sequence[Path], found: Sequence[Found]) -> list
 
 
 def named(source: Path, error: Exception | str) -> str:
-    """An error in words that name the file it is about."""
+    """An error message that names the file."""
     reason = str(error)
     return reason if str(source) in reason else f"{shown(source)}: {reason}"
 
@@ -108,7 +111,7 @@ def _writable(path: Path) -> Path:
 
 
 def _longer(path: Path) -> Path:
-    """The same with the suffix that it had, so that ``b.ogg`` and ``b.mp3`` go apart."""
+    """The path with its old suffix kept, so that ``b.ogg`` and ``b.mp3`` have different targets."""
     return path if _writable(path) == path else path.with_name(f"{path.name}.flac")
 
 
@@ -119,17 +122,18 @@ def defend_files(
     tick: Callable[[], None] = lambda: None,
     device: str = CPU,
     channel: Channel = "mix",
-) -> Passed:
-    """Pass every file through ``front_end``; one that cannot be used does not stop the others.
+) -> JobsSummary:
+    """Pass every file through ``front_end``. A file that fails does not stop the others.
 
     Args:
-        files: what :func:`jobs` found. Audio is brought to 16 kHz mono.
-        seed: with a job's name, it decides what is drawn for that file; None: nobody knows it.
+        files: the result of :func:`jobs`. Audio is converted to 16 kHz mono.
+        seed: with a job's name, it determines the random numbers of the file. If None, a fresh
+            secret seed is used.
         tick: called after each file.
-        device: where it is computed, such as ``cuda``.
-        channel: which one of each file; ``mix`` is the mean of all.
+        device: device to compute on, such as ``cuda``.
+        channel: channel of each file; ``mix`` is the mean of all.
     """
-    passed, seed = Passed(), secret() if seed is None else seed
+    passed, seed = JobsSummary(), secret() if seed is None else seed
     for job in files:
         why: list[str] = []
         with spared(why.append):
@@ -138,9 +142,9 @@ def defend_files(
             recording = audio.read(job.source, channel=channel)
             clean = recording.audio
             began = time.perf_counter()
-            heard = apply(front_end, clean.to(device), Draws([derive(seed, job.name)]))
+            defended = apply(front_end, clean.to(device), Draws([derive(seed, job.name)]))
             passed.spent += time.perf_counter() - began
-            audio.save(job.target, heard, recording.gain)
+            audio.save(job.target, defended, recording.gain)
             passed.seconds += float(clean.seconds)
             passed.files += 1
         passed.failed += [named(job.source, reason) for reason in why]

@@ -1,4 +1,4 @@
-"""What a file of weights really is, whatever its name says."""
+"""Detects the true kind of a weights file, independent of its name."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ ZIP = b"PK\x03\x04"
 
 
 def obstacle(path: Path) -> str | None:
-    """Why no weights can be read from ``path``, and what to do; None where nothing is known.
+    """Why no weights can be read from ``path``, and what to do; None if no reason is known.
 
-    It tells files that were never fetched or only in part, and files of other tools.
+    It detects files that were not downloaded, or only in part, and files of other tools.
     """
     with path.open("rb") as file:
         head = file.read(512)

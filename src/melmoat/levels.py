@@ -1,13 +1,14 @@
-"""How loud the speech in a recording is, so that noise can follow it.
+"""The level of the speech in a recording, so that noise can follow it.
 
-All levels are of the signal without its mean (:attr:`melmoat.audio.Audio.centred`): a converter's
-offset is no sound, and 5 % of full scale of it can be 11 dB above quiet speech.
+All levels are computed without the mean of the signal (:attr:`melmoat.audio.Audio.centred`). The
+offset of a converter is not audible, and an offset of 5 % of full scale can be 11 dB above quiet
+speech.
 
-**Why not the level of the file.** Noise that follows the level of a whole file is set by whoever
-sends it: two seconds of silence behind one second of speech make it 4.8 dB weaker on the speech.
-The active speech level of ITU-T P.56 (method B) mends that for silence, not for an attacker. It is
-a mean over whatever lies within 15.9 dB of itself, so a quiet murmur behind the speech, just loud
-enough to count, dilutes it as silence dilutes the file.
+**Why not the level of the file.** If noise follows the level of a whole file, the sender controls
+it: two seconds of silence after one second of speech make the noise on the speech 4.8 dB weaker.
+The active speech level of ITU-T P.56 (method B) solves this for silence, but not for an attacker.
+It is a mean over everything within 15.9 dB of itself. So a quiet murmur after the speech that is
+just loud enough to count lowers it, as silence lowers the level of the file.
 
 **The loudest window.** With ``S(a, b)`` the sum over ``a <= t < b`` of ``(x_t - m)^2``, where ``m``
 is the mean of these samples, the level here is the root of
@@ -18,14 +19,14 @@ over all windows of ``w`` samples (0.4 s) in the ``L`` of the recording, each wi
 "maximum momentary" level of EBU Tech 3341, which slides a rectangular window of 0.4 s, without its
 weighting of frequencies.
 
-*Nothing that is added before or behind lowers it.* The windows of a longer recording include those
-of the shorter one, each with the same sum. Where the recording was shorter than a window, its
-window grows, and ``S`` never falls with it: by the decomposition of variance ``S(A and B) >= S(A) +
-S(B)``. (So ``S`` is divided by ``w`` there too: half a window of speech has the level that it has
-with silence around it, 3 dB less than its own.)
+*Nothing that is added before or after the recording lowers it.* The windows of a longer recording
+include those of the shorter one, each with the same sum. Where the recording was shorter than a
+window, its window grows, and ``S`` never falls with it: by the decomposition of variance ``S(A and
+B) >= S(A) + S(B)``. (So ``S`` is divided by ``w`` there too: half a window of speech has the level
+that it has with silence around it, 3 dB less than its own.)
 
-Of a steady sound it is the root mean square. Of speech it is higher, as the loudest syllables are
-louder than the mean of all: see ``docs/defenses.md`` for by how much.
+For a steady sound it equals the root mean square. For speech it is higher, because the loudest
+syllables are louder than the mean. ``docs/defenses.md`` says by how much.
 """
 
 from __future__ import annotations
@@ -47,15 +48,15 @@ def loudest(audio: Audio) -> Tensor:
     starts = _starts(audio, window)
     places = starts[:, None] + torch.arange(min(window, audio.wav.shape[1])).to(starts)
     inside = places < audio.lengths[:, None]
-    heard = audio.wav.gather(1, places.clamp(max=audio.wav.shape[1] - 1))
-    piece = Audio(heard * inside, audio.lengths.clamp(max=window), audio.rate)
+    window_samples = audio.wav.gather(1, places.clamp(max=audio.wav.shape[1] - 1))
+    piece = Audio(window_samples * inside, audio.lengths.clamp(max=window), audio.rate)
     power = piece.centred.square().sum(1) / window
     return power.clamp(min=1e-30).sqrt() * (power > 0)
 
 
 @torch.no_grad()
 def _starts(audio: Audio, window: int) -> Tensor:
-    """Where the loudest window of each utterance begins; 0 if it has one alone. Shape: ``[B]``."""
+    """The start of the loudest window of each utterance; 0 if there is only one. Shape: ``[B]``."""
     wav = audio.centred.double()  # small numbers, so that sums of squares do not cancel
     size = min(window, wav.shape[1])
     sums, squares = (torch.nn.functional.pad(x.cumsum(1), (1, 0)) for x in (wav, wav.square()))
@@ -63,5 +64,5 @@ def _starts(audio: Audio, window: int) -> Tensor:
     around = squares[:, size:] - squares[:, :-size] - total.square() / size
     begins = torch.arange(around.shape[1], device=wav.device)
     last = (audio.lengths - window).clamp(min=0)[:, None]
-    found: Tensor = around.masked_fill(begins > last, -torch.inf).argmax(1)
-    return found
+    starts: Tensor = around.masked_fill(begins > last, -torch.inf).argmax(1)
+    return starts

@@ -1,4 +1,4 @@
-"""The process's own memory: freed blocks are kept for the next step instead of given back.
+"""Keeps freed memory in the process for the next step, instead of returning it.
 
 A gradient step allocates and frees gigabytes of activations. glibc returns every large block to the
 system at once, which hands it out again as pages that fault one by one: on long utterances this
@@ -16,8 +16,8 @@ TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4  # parameters of mallopt, malloc.
 def keep_freed_memory() -> bool:
     """Let this process keep what it frees. Its peak may grow by a third, through fragments.
 
-    For processes that repeat one step for long: the bench, training and ``melmoat defend`` call it,
-    importing melmoat does not. Nothing is done where the C library is not glibc.
+    It is for processes that repeat one step for a long time: the bench, training and ``melmoat
+    defend`` call it. Importing melmoat does not. Without glibc it does nothing.
 
     Returns:
         whether it was done.

@@ -1,8 +1,8 @@
-"""What brings a reference and a transcript to one spelling before errors are counted.
+"""Normalisers bring references and transcripts to one spelling before errors are counted.
 
-Which one a recognizer has is its choice, and stands in every row by its name. All of them but
-``none`` and Whisper's published two make one text of all that Unicode has for the same letters, and
-leave out spaces where the script has none (:mod:`melmoat.writing_systems`).
+A recognizer chooses its normaliser, and every row has its name. All normalisers except ``none`` and
+Whisper's two published ones unify Unicode's spellings of the same letters, and remove spaces if the
+script has none (:mod:`melmoat.writing_systems`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _POINTS = re.compile(
 Choice = Literal[
     "auto", "basic", "none", "plain", "turkish", "unpointed", "whisper-basic", "whisper-english"
 ]
-WhisperChoice = Literal[Choice, "whisper"]  # of the two, the one of its language
+WhisperChoice = Literal[Choice, "whisper"]  # the published one of the language
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Normaliser:
     """Brings a reference and a transcript to one spelling before errors are counted.
 
     Args:
-        name: says which it is, in result files and in the key of a cell.
-        rule: from text to text.
+        name: its name in result files and in the key of a cell.
+        rule: a function from text to text.
     """
 
     name: str
@@ -60,7 +60,7 @@ def plain(text: str) -> str:
 def basic(text: str) -> str:
     """As Whisper's normaliser for other languages than English, with the marks of letters kept.
 
-    Case, brackets with what they hold, and punctuation go; each sign is a space.
+    Case, brackets with their contents, and punctuation are removed; each sign becomes a space.
 
     >>> basic("L'\u00e9t\u00e9 (bis)!")
     'l \u00e9t\u00e9'
@@ -71,13 +71,13 @@ def basic(text: str) -> str:
 
 
 def _small(text: str) -> str:
-    """Small letters; a sigma is the same wherever it stands."""
+    """Lower case; both small forms of sigma become one."""
     text = unicodedata.normalize("NFC", text)  # a capital I and its dot may stand apart
     return text.replace("\u0130", "i").lower().replace("\u03c2", "\u03c3")
 
 
 def turkish(text: str) -> str:
-    """As :func:`basic`, with the i's of Turkish and its kin: with a dot or without in both cases.
+    """As :func:`basic`, but with the dotted and the dotless i of Turkish and similar languages.
 
     >>> turkish("ISPARTA \u0130L\u0130") == turkish("\u0131sparta ili")
     True
@@ -106,7 +106,7 @@ PUBLISHED = ("whisper-basic", "whisper-english")
 
 
 def full_name(name: str, spelling: Mapping[str, str]) -> str:
-    """The name of what :func:`named` gives: the British spellings that it maps count by content."""
+    """The full name of a normaliser of :func:`named`: it includes a digest of its spellings."""
     if name != "whisper-english" or not spelling:
         return name
     text = json.dumps(dict(spelling), sort_keys=True)
@@ -116,15 +116,15 @@ def full_name(name: str, spelling: Mapping[str, str]) -> str:
 def named(name: str, spelling: Mapping[str, str] | None = None) -> Normaliser:
     """The normaliser of this name.
 
-    Those of Whisper are as transformers ships them (Radford et al. 2022, appendix C).
-    ``whisper-english`` writes contractions, numbers and titles one way; ``whisper-basic`` makes a
-    space of every mark that has no letter of its own, which takes words of Hindi or Thai apart.
+    Whisper's normalisers are those of transformers (Radford et al. 2022, appendix C).
+    ``whisper-english`` unifies contractions, numbers and titles. ``whisper-basic`` replaces each
+    separate mark by a space, which splits words of Hindi or Thai.
 
     Args:
         spelling: American for British spellings, for ``whisper-english``.
 
     Raises:
-        MelmoatError: an unknown name, or transformers is not installed.
+        MelmoatError: the name is unknown, or transformers is not installed.
     """
     if name in RULES:
         return Normaliser(name, RULES[name])
@@ -139,19 +139,19 @@ def named(name: str, spelling: Mapping[str, str] | None = None) -> Normaliser:
     return Normaliser(full_name(name, spelling or {}), rule)
 
 
-def of(given: Any) -> Normaliser:
-    """The normaliser that a recognizer gives: a name, one of these, or a function of a text.
+def of(choice: Any) -> Normaliser:
+    """The normaliser of a recognizer, from a name, a :class:`Normaliser`, or a function of a text.
 
     Raises:
-        MelmoatError: it is none of them.
+        MelmoatError: it is none of these.
     """
-    if isinstance(given, Normaliser):
-        return given
-    if isinstance(given, str):
-        return named(given)
-    if not callable(given):
+    if isinstance(choice, Normaliser):
+        return choice
+    if isinstance(choice, str):
+        return named(choice)
+    if not callable(choice):
         raise MelmoatError(
-            f"a normaliser is a name or a function of a text, got a {type(given).__name__} "
+            f"a normaliser is a name or a function of a text, got a {type(choice).__name__} "
             "(docs/recognizers.md)"
         )
-    return Normaliser(getattr(given, "name", getattr(given, "__name__", "own")), given)
+    return Normaliser(getattr(choice, "name", getattr(choice, "__name__", "own")), choice)

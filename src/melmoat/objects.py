@@ -1,9 +1,9 @@
-"""Parts that are objects of one's own, handed over in Python instead of named by a spec.
+"""Parts that are a user's own objects, passed in Python instead of named by a spec.
 
 A cell needs a name and an identity. The name is the class with the options that differ from their
-defaults (:func:`called`). The identity is a fingerprint of the class's code and of what the object
-holds (:func:`fingerprint`): comments and line breaks do not count, another value does. Where an
-object cannot be told from another, rows of it are never continued (:func:`untold`).
+defaults (:func:`called`). The identity is a fingerprint of the class's code and of the object's
+values (:func:`fingerprint`). Comments and line breaks do not change it; another value does. If
+there is no fingerprint, rows of the object are never continued (:func:`untold`).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from melmoat.errors import MelmoatError
 from melmoat.spec import Registry, show
 
 OBJECT = "object"  # the name in front of every such part's spec
-UNTOLD = "untold-"  # in front of a code that is no fingerprint
-_PLAIN = re.compile(r"[\w .+/=-]{1,60}")  # values that a name may show
+UNTOLD = "untold-"  # prefix of a code that is not a fingerprint
+_PLAIN = re.compile(r"[\w .+/=-]{1,60}")  # values that may appear in a name
 _OURS = {"abc", "collections", "melmoat", "torch", "typing", "typing_extensions"}
 _objects: dict[tuple[str, str, str], object] = {}
 
@@ -37,40 +37,40 @@ T = TypeVar("T")
 
 
 class UntoldError(Exception):
-    """What an object holds cannot be compared with what another one holds."""
+    """An object has no fingerprint, so it cannot be compared with another one."""
 
 
-def hand(family: Registry[T], thing: T) -> str:
-    """Make ``thing`` a part of ``family`` in this process.
+def hand(family: Registry[T], part: T) -> str:
+    """Make ``part`` a part of ``family`` in this process.
 
     Returns:
-        Its spec, ``object:NAME,code=FINGERPRINT``; of an attack with its ``access``.
+        Its spec, ``object:NAME,code=FINGERPRINT``; for an attack also with its ``access``.
     """
-    name = called(thing)
+    name = called(part)
     try:
-        code = fingerprint(thing)
+        code = fingerprint(part)
     except UntoldError:
         code = UNTOLD + secrets.token_hex(4)
-    _objects[family.kind, name, code] = thing
+    _objects[family.kind, name, code] = part
 
     def find(name: str, code: str, access: str = "") -> Any:
-        """An object that this process was given."""
+        """An object that was passed to this process."""
         try:
             return _objects[family.kind, name, code]
         except KeyError:
             raise MelmoatError(
-                f"{name} is an object that was handed over in Python, in another process or with "
-                "other code; hand it over again with melmoat.evaluate"
+                f"{name} is an object that was passed in Python, in another process or with "
+                "different code; pass it again to melmoat.evaluate"
             ) from None
 
     family.table.setdefault(OBJECT, find)
-    access = getattr(thing, "access", "") if family.kind == "attack" else ""
+    access = getattr(part, "access", "") if family.kind == "attack" else ""
     also = f",access={access}" if access else ""
     return str(family.parse(f"{OBJECT}:({name}),code={code}{also}"))
 
 
 def is_object(spec: str) -> bool:
-    """Whether ``spec`` stands for an object that was handed over."""
+    """Whether ``spec`` stands for an object that was passed in Python."""
     return spec.startswith(f"{OBJECT}:")
 
 
@@ -85,12 +85,12 @@ def name_of(spec: str) -> str:
 
 
 def untold(spec: str) -> bool:
-    """Whether such a spec has no fingerprint: nobody knows whether its rows are of this object."""
+    """Whether such a spec has no fingerprint: its rows may belong to a different object."""
     return is_object(spec) and spec.rpartition(",code=")[2].startswith(UNTOLD)
 
 
-def called(thing: object) -> str:
-    """The class of ``thing``; of a dataclass with the options that are not their defaults.
+def called(part: object) -> str:
+    """The name of an object: its class; for a dataclass with the options that are not defaults.
 
     >>> from dataclasses import dataclass
     >>> @dataclass
@@ -99,12 +99,12 @@ def called(thing: object) -> str:
     >>> called(Coarse()), called(Coarse(4))
     ('Coarse', 'Coarse:bits=4')
     """
-    name = type(thing).__name__
-    if not is_dataclass(thing):
+    name = type(part).__name__
+    if not is_dataclass(part):
         return name
     options = []
-    for field in fields(thing):
-        value = getattr(thing, field.name, MISSING)
+    for field in fields(part):
+        value = getattr(part, field.name, MISSING)
         default = field.default
         if default is MISSING and field.default_factory is not MISSING:
             default = field.default_factory()
@@ -115,19 +115,19 @@ def called(thing: object) -> str:
     return f"{name}:{','.join(options)}" if options else name
 
 
-def fingerprint(thing: object) -> str:
-    """16 hex digits of the code of an object's class and of all that it holds.
+def fingerprint(part: object) -> str:
+    """16 hex digits of the code of an object's class and of all its values.
 
     Raises:
-        UntoldError: its code is not at hand, or it holds what cannot be compared.
+        UntoldError: its code cannot be read, or it has values that cannot be compared.
     """
     digest = hashlib.sha256()
-    _tell(thing, digest.update, ())
+    _tell(part, digest.update, ())
     return digest.hexdigest()[:16]
 
 
 def _tell(value: object, add: Callable[[bytes], None], above: tuple[int, ...]) -> None:
-    """Add what tells ``value`` from others."""
+    """Add the bytes that distinguish ``value`` from others."""
     if id(value) in above:
         add(b"itself")
         return
@@ -153,7 +153,7 @@ def _tell(value: object, add: Callable[[bytes], None], above: tuple[int, ...]) -
             _tell(held, add, above)
     elif inspect.isfunction(value):
         if value.__closure__:
-            raise UntoldError(f"{value.__qualname__} holds variables of its own")
+            raise UntoldError(f"{value.__qualname__} has captured variables")
         add(_code(value))
     else:
         _tell_object(value, add, above)
@@ -173,15 +173,15 @@ def _tell_object(value: object, add: Callable[[bytes], None], above: tuple[int, 
     elif is_dataclass(value):
         held = {field.name: getattr(value, field.name) for field in fields(value)}
     else:
-        raise UntoldError(f"nothing is known of what a {type(value).__name__} holds")
+        raise UntoldError(f"the contents of a {type(value).__name__} are unknown")
     _tell(held, add, above)
 
 
-def _code(thing: Any) -> bytes:
-    """The code of a class or function without comments, and where it is from."""
+def _code(definition: Any) -> bytes:
+    """The code of a class or function without comments, and its origin."""
     try:
-        source = textwrap.dedent(inspect.getsource(thing))
+        source = textwrap.dedent(inspect.getsource(definition))
         tree = ast.dump(ast.parse(source))
     except (OSError, TypeError, SyntaxError) as error:
-        raise UntoldError(f"the code of {thing!r} is not at hand") from error
-    return f"{thing.__qualname__}:{tree}".encode()
+        raise UntoldError(f"the code of {definition!r} cannot be read") from error
+    return f"{definition.__qualname__}:{tree}".encode()

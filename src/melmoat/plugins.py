@@ -1,4 +1,4 @@
-"""Parts that installed packages add by name: entry points, read when they are asked for."""
+"""Parts that installed packages add by name. Their entry points are read on demand."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class PluginError(MelmoatError):
 def plugins(group: str) -> dict[str, list[EntryPoint]]:
     """The entry points of ``group`` by name; nothing is imported. Several packages may claim one
     name."""
-    found: dict[str, list[EntryPoint]] = {}
+    points: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=group):
-        found.setdefault(point.name, []).append(point)
-    return found
+        points.setdefault(point.name, []).append(point)
+    return points
 
 
 def package(point: EntryPoint) -> str:
-    """Whose entry point it is."""
+    """The name of the package that has this entry point."""
     return point.dist.name if point.dist else point.value
 
 
@@ -32,14 +32,15 @@ def load(point: EntryPoint) -> Any:
     """The factory that ``point`` names.
 
     Raises:
-        PluginError: importing it failed, or it is no factory. Other packages' parts still work.
+        PluginError: the import failed, or the result is not a factory. Parts of other packages
+            still work.
     """
     try:
         factory = point.load()
     except Exception as error:  # somebody else's code
         raise PluginError(
             f"{point.name!r} of the package {package(point)} cannot be loaded "
-            f"({type(error).__name__}: {error}); mend or uninstall the package"
+            f"({type(error).__name__}: {error}); repair or uninstall the package"
         ) from error
     if not callable(factory):
         raise PluginError(

@@ -1,7 +1,7 @@
-"""How a long piece of work says how far it is.
+"""Progress reports of long work.
 
-Library code calls back and draws nothing. ``progress(done, total, what)`` is called with what is
-done of the total (utterances) and what is being worked on.
+Library code only calls back and prints nothing. It calls ``progress(done, total, what)`` with the
+finished and the total number of utterances, and the name of the current work.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ Progress = Callable[[float, float, str], None]
 
 
 def silent(done: float, total: float, what: str) -> None:
-    """Says nothing."""
+    """Report nothing."""
 
 
 class Lines:
-    """Progress as text: one line a minute, for logs.
+    """Progress as text: one line per minute, for logs.
 
     Args:
         say: gets each line, such as ``print``.
@@ -51,7 +51,7 @@ class Lines:
 
 
 def span(seconds: float) -> str:
-    """A duration for people.
+    """A duration as text.
 
     >>> span(40), span(250), span(8000)
     ('40 s', '4 min', '2.2 h')

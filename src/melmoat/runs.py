@@ -1,4 +1,4 @@
-"""A run's folder as an object: its figures, its rows, what is to be made of them."""
+"""A run's folder as an object: its rates and rows, and what can be done with them."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ Which = str | Cell | Mapping[str, Any]
 
 
 class Run:
-    """What was measured into a folder.
+    """The results in a run's folder.
 
-    ``print(run)`` shows the table. A run that :func:`melmoat.evaluate` gave back has the cells and
-    utterances that this call asked for; one that is opened from its folder has all that are there.
+    ``print(run)`` shows the table. A run that :func:`melmoat.evaluate` returns has the cells and
+    utterances of this call. A run that is opened from its folder has all of them.
 
     Args:
-        folder: of the run.
-        chosen: utterances by the key of a cell, to count those alone.
-        temporary: is kept as long as this object.
+        folder: folder of the run.
+        chosen: for each cell's key, the utterances to count. None counts all.
+        temporary: an object to keep alive as long as this one.
     """
 
     def __init__(
@@ -53,13 +53,13 @@ class Run:
     ) -> None:
         self.folder = Path(folder)
         self._chosen, self._temporary = chosen, temporary
-        _ = self._read()  # a folder that is no run is told at once
+        _ = self._read()  # a folder that is no run fails at once
 
     def _read(self) -> list[Result]:
-        found = read_results(self.folder)
+        results = read_results(self.folder)
         if self._chosen is None:
-            return found
-        there = {result.key: result for result in found}
+            return results
+        there = {result.key: result for result in results}
         return [
             replace(there[key], rows={i: row for i, row in there[key].rows.items() if i in ids})
             for key, ids in self._chosen.items()
@@ -72,7 +72,7 @@ class Run:
 
     @property
     def summary(self) -> list[dict[str, Any]]:
-        """The figures of each cell: rates in percent with 95 % intervals."""
+        """The rates of each cell, in percent, with 95 % intervals."""
         return [
             summary_of(r.cell, r.rows.values(), r.key) | ({"labels": r.labels} if r.labels else {})
             for r in self._read()
@@ -80,9 +80,9 @@ class Run:
 
     @property
     def failures(self) -> dict[str, dict[str, str]]:
-        """Errors by the key of a cell and by utterance, of those that have no row."""
+        """Errors of utterances without a row, by the cell's key and by utterance."""
         store = Store(self.folder)
-        found = {}
+        failures = {}
         for result in self._read():
             ids = None if self._chosen is None else self._chosen[result.key]
             errors = {
@@ -91,18 +91,18 @@ class Run:
                 if ids is None or name in ids
             }
             if errors:
-                found[result.key] = errors
-        return found
+                failures[result.key] = errors
+        return failures
 
     def rows(self, which: Which | None = None) -> list[dict[str, Any]]:
-        """One object an utterance (docs/reading-a-run.md says what is in it).
+        """One object per utterance (docs/reading-a-run.md explains the fields).
 
         Args:
-            which: a cell: its name or label, or a part of that only it has; or a line of
-                ``summary``. None: all, each with its cell's parts.
+            which: a cell by its name or label or a unique part of it, or a line of ``summary``.
+                None: all rows, each with the parts of its cell.
 
         Raises:
-            MelmoatError: no such cell, or several.
+            MelmoatError: no cell or several cells have this name.
         """
         if which is not None:
             return [dict(row) for row in self._find(which).rows.values()]
@@ -111,11 +111,11 @@ class Run:
         ]
 
     def _find(self, which: Which) -> Result:
-        found = self._read()
+        results = self._read()
         if isinstance(which, Cell):
-            which = {"key": next((r.key for r in found if r.cell == which), str(which))}
+            which = {"key": next((r.key for r in results if r.cell == which), str(which))}
         text = which if isinstance(which, str) else str(which["key"])
-        return find_row(found, text, self.folder)
+        return find_row(results, text, self.folder)
 
     def to_pandas(self, rows: bool = False) -> pandas.DataFrame:
         """The summary as a data frame, or all rows.
@@ -128,30 +128,30 @@ class Run:
         return DataFrame(self.rows() if rows else export.flat(self.summary))
 
     def to_csv(self, path: str | Path | None = None, rows: bool = False) -> str:
-        """The summary as CSV, or all rows; written to ``path`` if one is given."""
+        """The summary as CSV, or all rows; also written to ``path`` if it is not None."""
         lines = self.rows() if rows else export.flat(self.summary)
-        return _kept(export.csv_text(lines), path)
+        return _write(export.csv_text(lines), path)
 
     def to_latex(self, path: str | Path | None = None) -> str:
         """A ``tabular`` for each corpus: systems down, attacks across (package booktabs)."""
-        return _kept(export.latex(self.summary), path)
+        return _write(export.latex(self.summary), path)
 
     def to_markdown(self, path: str | Path | None = None) -> str:
         """The same as Markdown."""
-        return _kept(export.markdown(self.summary), path)
+        return _write(export.markdown(self.summary), path)
 
     def suite_table(self, suite: Suite, data: str = "", seed: int = 0) -> str:
         """A suite's table as Markdown, written into the folder too.
 
-        Its other cells that are in the folder stand in it with all that was measured of them. So do
-        all cells of a suite whose utterances are spread over the corpus: such choices do not nest,
-        and suites that share a folder share what was measured.
+        The table includes other cells of the suite that are in the folder, with all their rows. If
+        the utterances of a suite are spread over the corpus, all its cells count all rows: such
+        choices do not nest, and suites that share a folder share the rows.
         """
         everything = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
         chosen = self.summary if suite.choose == "shuffled" else []
-        found = {one["key"]: current(one) for one in [*everything, *chosen]}
+        by_key = {cell["key"]: current(cell) for cell in [*everything, *chosen]}
         cells = suite.cells(data, seed).items()
-        text = markdown(suite, {where: found[c.key] for where, c in cells if c.key in found})
+        text = markdown(suite, {where: by_key[c.key] for where, c in cells if c.key in by_key})
         write_text(self.folder / suite.file(data or suite.data, seed), text + "\n")
         return text
 
@@ -161,7 +161,7 @@ class Run:
         """Differences between rows, utterance by utterance, with their intervals.
 
         Args:
-            other: another run, whose same cells are compared; None: the rows of this one.
+            other: another run with the same cells. None compares the rows of this run.
             rows: two rows by name or label.
             target: compare the WER against the attacker's text.
         """
@@ -175,7 +175,8 @@ class Run:
         return audit(self._read(), bare)
 
     def report(self, path: str | Path | None = None) -> Path:
-        """Write the run as one page; into its folder with the same as Markdown, or to ``path``."""
+        """Write the run as one HTML page: into its folder, also as Markdown, or only to
+        ``path``."""
         from melmoat.report.page import render, write_report
 
         if path is None:
@@ -184,39 +185,42 @@ class Run:
         return Path(path)
 
     def audio(self, utterance: str, which: Which | None = None) -> dict[str, Audio]:
-        """What was kept of an utterance's sound: ``clean``, ``adversarial`` and, behind a defense
-        that is a function of audio, ``defended``.
+        """The saved audio of an utterance: ``clean``, ``adversarial`` and, if the defense is a
+        function of audio, ``defended``.
 
         Args:
-            which: the cell, as for :meth:`rows`; may be left out where one alone kept it.
+            which: the cell, as for :meth:`rows`. Not needed if only one cell has this audio.
 
         Raises:
-            MelmoatError: no such cell, or none kept its sound, or several did.
+            MelmoatError: no such cell, no saved audio, or several cells that have it.
         """
         cells = self._read() if which is None else [self._find(which)]
-        found = {r.name: kept for r in cells if (kept := dict(self._kept(r.key, utterance)))}
-        if len(found) != 1:
-            names = "".join(f"\n  {name}" for name in found)
-            why = f"several cells kept {utterance}; name one:{names}"
+        by_name = {
+            r.name: saved for r in cells if (saved := dict(self._saved_audio(r.key, utterance)))
+        }
+        if len(by_name) != 1:
+            names = "".join(f"\n  {name}" for name in by_name)
+            why = f"several cells have audio of {utterance}; name one:{names}"
             raise StoreError(
                 why
-                if found
+                if by_name
                 else f"{self.folder}: no audio of {utterance} (evaluate with "
                 "save_audio=True keeps it)"
             )
-        return next(iter(found.values()))
+        return next(iter(by_name.values()))
 
-    def _kept(self, key: str, utterance: str) -> Iterator[tuple[str, Audio]]:
+    def _saved_audio(self, key: str, utterance: str) -> Iterator[tuple[str, Audio]]:
         for kind in ("clean", "adversarial", "defended"):
             path = audio_store.find(audio_store.home(self.folder, key), utterance, kind)
             if path is not None:
                 yield kind, audio.load(path, probe(path, str(path)).rate)
 
     def merge(self, other: Run | str | Path) -> Run:
-        """Add the rows of another run to this folder; this run then has all that is there.
+        """Add the rows of another run to this folder. After this, the run has all rows of the
+        folder.
 
         Raises:
-            StoreError: the two have different rows of one utterance; nothing is changed then.
+            StoreError: the runs have different rows of one utterance. Then nothing is changed.
         """
         merge(self.folder, other.folder if isinstance(other, Run) else Path(other))
         self._chosen = None
@@ -232,11 +236,11 @@ class Run:
 
 def _parts(result: Result) -> dict[str, Any]:
     cell = result.cell
-    named = {"system_name": result.system_name, "attack_name": result.attack_name}
-    return named | asdict(cell)
+    names = {"system_name": result.system_name, "attack_name": result.attack_name}
+    return names | asdict(cell)
 
 
-def _kept(text: str, path: str | Path | None) -> str:
+def _write(text: str, path: str | Path | None) -> str:
     if path is not None:
         write_text(Path(path), text)
     return text

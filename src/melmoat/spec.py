@@ -9,11 +9,11 @@ A value that is a spec with several options of its own stands in parentheses::
 
     mdnf:vocoder=(griffin-lim:iterations=8,momentum=0.5),level=0.1
 
-A family is a table from names to factories (classes or functions). The factory's own signature says
-which keys there are, their types and defaults, so a new part is one line in a table. An option that
-names another part, or a file, says so in its annotation (:class:`melmoat.facts.Part`,
-:class:`melmoat.facts.NamesFile`, Path); what else a part depends on, its factory says
-(:func:`melmoat.facts.rests_on`).
+A registry is a table from names to factories (classes or functions). The factory's signature
+defines the keys, their types and defaults, so a new part is one line in a table. If an option names
+another part or a file, its annotation says so (:class:`melmoat.facts.Part`,
+:class:`melmoat.facts.NamesFile`, Path). The factory declares everything else that the part depends
+on (:func:`melmoat.facts.rests_on`).
 """
 
 from __future__ import annotations
@@ -57,12 +57,13 @@ class Spec:
 
     Attributes:
         text: the canonical spelling: defaults left out, keys in the signature's order.
-        lasting: the same, but options that came late are left out where they say Before's value.
-        dated: the same as ``text``, but options that came late are always written out.
-        parts: the options of ``lasting`` by key, each as it is written there.
-        factory: what makes the part.
+        lasting: the same, but an option that was added later is left out if it has the value of its
+            ``Before``.
+        dated: the same as ``text``, but options that were added later are always written.
+        parts: the options of ``lasting`` by key, as they are written there.
+        factory: makes the part.
         foreign: whether making it imports a module that the spec names.
-        others: the options that such a module is to understand, as text.
+        others: options for such a module, as text.
     """
 
     name: str
@@ -83,11 +84,11 @@ class Registry(Generic[T]):
     """A table of named parts.
 
     Args:
-        kind: what the parts are, for messages ("defense").
-        table: factories by name. Their annotations may be str, int, float, bool, Path, a Literal
-            of strings, and any of these or None. A factory with ``**options`` takes any other key
-            too, as text: its parts come from a module that the spec names.
-        group: the entry points by which installed packages add parts; None if they cannot.
+        kind: the kind of parts, for messages ("defense").
+        table: factories by name. Their annotations may be str, int, float, bool, Path, a Literal of
+            strings, and any of these or None. A factory with ``**options`` also takes any other
+            key, as text: its parts come from a module that the spec names.
+        group: group of entry points with which packages add parts; None if they cannot.
     """
 
     def __init__(
@@ -98,7 +99,7 @@ class Registry(Generic[T]):
 
     @property
     def names(self) -> list[str]:
-        """The parts there are, those of installed packages too, whether or not these load."""
+        """The known parts, also those of installed packages, even if these cannot be loaded."""
         return sorted({*self.table, *self._added()})
 
     def _added(self) -> Mapping[str, list[EntryPoint]]:
@@ -109,10 +110,11 @@ class Registry(Generic[T]):
 
         Args:
             text: the spec.
-            earlier: take it as written before options that it leaves out existed.
+            earlier: read it as if it was written before the options that it leaves out were added.
 
         Raises:
-            SpecError: unknown name or key, missing or ill-typed value; lists what is known.
+            SpecError: a name or key is unknown, or a value is missing or has the wrong type. The
+                message lists the known ones.
         """
         name, _, rest = text.partition(":")
         factory = self.factory(name)
@@ -120,13 +122,13 @@ class Registry(Generic[T]):
         hints = _hints(factory)
         first = next(iter(parameters), "")
         positional = bool(first) and parameters[first].default is inspect.Parameter.empty
-        given = self._split(text, rest, list(parameters), positional, foreign)
+        written_options = self._split(text, rest, list(parameters), positional, foreign)
         late = _late(factory)
         args: dict[str, Any] = {}
         short, lasting, dated = [], {}, []
         for key, parameter in parameters.items():
-            if key in given:
-                args[key] = _convert(f"{text!r}: {key}", given[key], hints.get(key, str))
+            if key in written_options:
+                args[key] = _convert(f"{text!r}: {key}", written_options[key], hints.get(key, str))
             elif parameter.default is parameter.empty:
                 raise SpecError(f"{text!r}: {self.kind} {name!r} needs {key}: {self.usage(name)}")
             else:
@@ -139,7 +141,9 @@ class Registry(Generic[T]):
             if args[key] != late[key] if key in late else new:
                 lasting[key] = written
             dated += [written] if new or key in late else []
-        others = {key: given[key] for key in sorted(given.keys() - parameters.keys())}
+        others = {
+            key: written_options[key] for key in sorted(written_options.keys() - parameters.keys())
+        }
         for key, value in others.items():
             args[key], lasting[key] = value, f"{key}={show(value)}"
             short, dated = [*short, lasting[key]], [*dated, lasting[key]]
@@ -156,11 +160,11 @@ class Registry(Generic[T]):
         )
 
     def factory(self, name: str) -> Callable[..., T]:
-        """What makes the parts called ``name``.
+        """The factory of the parts called ``name``.
 
         Raises:
-            SpecError: there is none; lists what is known. Or several packages claim
-                the name, or the one that does cannot be loaded.
+            SpecError: there is none (the message lists the known names), several packages claim the
+                name, or its package cannot be loaded.
         """
         added = self._added().get(name, [])
         if len(owners := ["melmoat"] * (name in self.table) + [*map(package, added)]) > 1:
@@ -179,12 +183,12 @@ class Registry(Generic[T]):
         return self.table[name]
 
     def dated(self, text: str) -> str:
-        """How a file keeps a spec: options that came late are written out, so that it means the
-        same to whoever reads it later. What is not known stays as it is."""
+        """The spelling of a spec for files: options that were added later are written, so that the
+        spec keeps its meaning. An unknown spec stays as it is."""
         return self.parse(text).dated if self._came_late(text) else text
 
     def undated(self, text: str) -> str:
-        """The canonical spelling of a spec that a file keeps: where an option that came late is not
+        """The canonical spelling of a spec from a file. If an option that was added later is not
         written, the file is older than the option."""
         return str(self.parse(text, earlier=True)) if self._came_late(text) else text
 
@@ -198,7 +202,7 @@ class Registry(Generic[T]):
         """The part that ``text`` names.
 
         Raises:
-            SpecError: as :meth:`parse`, or a value that the part itself refuses.
+            SpecError: as :meth:`parse`, or the part refuses a value.
         """
         spec = self.parse(text)
         try:
@@ -207,11 +211,11 @@ class Registry(Generic[T]):
             raise SpecError(f"{text!r}: {error}") from error
 
     def usage(self, name: str) -> str:
-        """How a spec of ``name`` is written, with its defaults."""
+        """The spelling of a spec of ``name``, with its defaults."""
         parts: list[str] = []
         parameters, foreign = _parameters(self.factory(name))
         for key, parameter in parameters.items():
-            if parameter.default is parameter.empty:  # only the first may stand without its key
+            if parameter.default is parameter.empty:  # only the first option may lack its key
                 parts.append(f"{key}={key.upper()}" if parts else key.upper())
             else:
                 parts.append(f"{key}={show(parameter.default)}")
@@ -221,27 +225,27 @@ class Registry(Generic[T]):
     def _split(
         text: str, rest: str, keys: list[str], positional: bool, foreign: bool
     ) -> dict[str, str]:
-        given: dict[str, str] = {}
+        values: dict[str, str] = {}
         for i, part in enumerate(options(rest)):
             match = _KEY.fullmatch(part)
             if match and (match[1] in keys or foreign):
                 key, value = match[1], match[2]
             elif match or i or not positional:
                 known = ", ".join(keys) or "none"
-                named = f"; write {keys[0]}={part} if it is that" if match and positional else ""
+                hint = f"; write {keys[0]}={part} if it is that" if match and positional else ""
                 meant = alike(part.partition("=")[0], keys)
                 raise SpecError(
                     f"{text!r}: unknown key {part!r}; known keys: {known}{meant} "
-                    f"(a value with commas stands in parentheses{named})"
+                    f"(put a value with commas in parentheses{hint})"
                 )
             else:
                 key, value = keys[0], part
             if value.startswith("(") and value.endswith(")"):
                 value = value[1:-1]
-            if key in given:
+            if key in values:
                 raise SpecError(f"{text!r}: {key} is given twice")
-            given[key] = value
-        return given
+            values[key] = value
+        return values
 
 
 def alike(name: str, known: Iterable[str]) -> str:
@@ -254,85 +258,85 @@ def alike(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
-def typed(where: str, factory: Callable[..., Any], given: Mapping[str, str]) -> dict[str, Any]:
+def typed(where: str, factory: Callable[..., Any], texts: Mapping[str, str]) -> dict[str, Any]:
     """Options given as text, in the types of the factory's signature, with its defaults.
 
     Raises:
-        SpecError: an unknown key, a missing or ill-typed value.
+        SpecError: a key is unknown, or a value is missing or has the wrong type.
     """
     parameters, foreign = _parameters(factory)
-    if (unknown := given.keys() - parameters.keys()) and not foreign:
+    if (unknown := texts.keys() - parameters.keys()) and not foreign:
         known = ", ".join(parameters) or "none"
         raise SpecError(f"{where}: unknown key {min(unknown)!r}; known keys: {known}")
     hints = _hints(factory)
-    found: dict[str, Any] = {key: given[key] for key in sorted(unknown)}
+    values: dict[str, Any] = {key: texts[key] for key in sorted(unknown)}
     for key, parameter in parameters.items():
         default = parameter.default
-        if key in given:
+        if key in texts:
             plain = type(default) if isinstance(default, bool | int | float) else str
-            found[key] = _convert(f"{where}: {key}", given[key], hints.get(key, plain))
+            values[key] = _convert(f"{where}: {key}", texts[key], hints.get(key, plain))
         elif default is parameter.empty:
             raise SpecError(f"{where}: the factory needs {key}={key.upper()}")
         else:
-            found[key] = default
-    return found
+            values[key] = default
+    return values
 
 
 def marks(factory: Callable[..., Any]) -> dict[str, Part | NamesFile]:
-    """What each option that names a part or a file is marked with, by its key."""
+    """The mark of each option that names a part or a file, by its key."""
     return {
         key: mark
-        for key, found in _annotations(factory).items()
-        for mark in found
+        for key, annotations in _annotations(factory).items()
+        for mark in annotations
         if isinstance(mark, Part | NamesFile)
     }
 
 
 def _late(factory: Callable[..., Any]) -> dict[str, Any]:
-    """What each option that came late meant before, by its key."""
-    found = _annotations(factory).items()
-    return {key: m.value for key, marked in found for m in marked if isinstance(m, Before)}
+    """For each option that was added later, its value in older specs, by its key."""
+    annotations = _annotations(factory).items()
+    return {key: m.value for key, marked in annotations for m in marked if isinstance(m, Before)}
 
 
 def _annotations(factory: Callable[..., Any]) -> dict[str, list[Any]]:
-    """What stands in ``Annotated`` behind the type of each option."""
+    """The ``Annotated`` marks of each option."""
     hints = _hints(factory, extras=True)
     return {key: _marked(hint) for key, hint in hints.items()}
 
 
 def _marked(hint: Any) -> list[Any]:
     if get_origin(hint) is Annotated:
-        inner, *found = get_args(hint)
-        return [*found, *_marked(inner)]
+        inner, *metadata = get_args(hint)
+        return [*metadata, *_marked(inner)]
     if get_origin(hint) in (Union, types.UnionType):
-        return [mark for one in get_args(hint) for mark in _marked(one)]
+        return [mark for member in get_args(hint) for mark in _marked(member)]
     return []
 
 
 def _hints(factory: Callable[..., Any], extras: bool = False) -> dict[str, Any]:
-    # A class with fields has the annotations itself, its own and its bases'; any other in __init__.
+    # A dataclass has the annotations itself, with those of its bases; other classes in __init__.
     plain = isinstance(factory, type) and not is_dataclass(factory)
     hinted = getattr(factory, "__init__", factory) if plain else factory
     try:
         return get_type_hints(hinted, include_extras=extras)
-    except Exception as error:  # somebody's own may name what is not there
+    except Exception as error:  # a user's factory may name what does not exist
         name = getattr(factory, "__name__", factory)
         raise SpecError(f"the annotations of {name} cannot be read ({error})") from error
 
 
 def _parameters(factory: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool]:
-    """The options of a factory by key, and whether it takes others too."""
+    """The options of a factory by key, and whether it also takes other keys."""
     try:
-        found = inspect.signature(factory).parameters.values()
+        parameters = inspect.signature(factory).parameters.values()
     except ValueError:  # a builtin
         return {}, False
     several = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
-    options = {p.name: p for p in found if p.kind not in several}
-    return options, any(p.kind is inspect.Parameter.VAR_KEYWORD for p in found)
+    options = {p.name: p for p in parameters if p.kind not in several}
+    return options, any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters)
 
 
 def _convert(where: str, value: str, hint: Any) -> Any:
-    """``value`` as the type that the factory's annotation asks for."""
+    """``value`` in the type of the factory's annotation."""
     if get_origin(hint) in (Union, types.UnionType):
         if value == "none" and type(None) in get_args(hint):
             return None
@@ -358,7 +362,7 @@ _TYPES = {int: "a whole number", float: "a number", str: "text", Path: "a path"}
 
 
 def options(rest: str) -> list[str]:
-    """What stands behind a spec's name, taken apart.
+    """Split the options of a spec.
 
     >>> options("a,b=(c:d=1,e=2),f=3")
     ['a', 'b=(c:d=1,e=2)', 'f=3']
@@ -376,7 +380,7 @@ def options(rest: str) -> list[str]:
 
 
 def spelling(name: str, parts: Iterable[str]) -> str:
-    """A spec of ``name`` with its options as they are written."""
+    """The spec of ``name`` with these options."""
     rest = ",".join(parts)
     return f"{name}:{rest}" if rest else name
 
@@ -388,7 +392,7 @@ def without(spec: Spec, key: str) -> str:
 
 
 def show(value: Any) -> str:
-    """How a value is written in a spec."""
+    """The spelling of a value in a spec."""
     if isinstance(value, bool) or value is None:
         return str(value).lower()
     if isinstance(value, float):

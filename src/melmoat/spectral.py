@@ -1,7 +1,7 @@
 """Differentiable short-time spectra of ragged batches.
 
-Every function treats utterance ``i`` by its own length: it is reflected at its own end, and its
-frames are the same alone and inside any batch.
+Every function uses the own length of each utterance: it is reflected at its own end, and its frames
+are the same alone and in any batch.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def stft(
         audio: the batch.
         window: analysis window, as long as the transform. Shape: ``[n_fft]``.
         hop: samples between frames.
-        pad: what lies beyond both ends of each utterance (librosa reflected until 0.9 and pads
-            with zeros since 0.10).
+        pad: the padding at both ends of each utterance (librosa reflected until 0.9, and pads with
+            zeros since 0.10).
 
     Returns:
         complex coefficients ``[B, n_fft // 2 + 1, F]`` and the number of frames of each utterance

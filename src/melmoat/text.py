@@ -1,4 +1,4 @@
-"""Text as the recognizers write it, and as label indices."""
+"""Text in the spelling of recognizers, and as label indices."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from melmoat.writing_systems import tight
 
 LABELS = "_'ABCDEFGHIJKLMNOPQRSTUVWXYZ "  # deepspeech.pytorch: blank 0, apostrophe 1, A 2, space 28
 
-# What may stand between two words, as a space does: hyphens and dashes of several scripts, dots in
-# a row, and other marks right between two letters.
+# Marks that separate two words like a space: hyphens and dashes of several scripts, dots in a row,
+# and other marks right between two letters.
 BREAK = re.compile(
     r"[-\u2010-\u2015\u2212\u05be\u1361\u2026/_]|\.{2,}|(?<=[^\W\d_])[,;:!?](?=[^\W\d_])"
 )
 APOSTROPHE = re.compile("[\u2019\u02bc\uff07]")
-JOINERS = "\u200c\u200d"  # not seen, but they shape letters of Persian, Sinhala and others
-# Scripts whose letters are the same ones without their marks, as far as spelling goes: accents, and
-# the points of Arabic and Hebrew. Elsewhere a mark is a vowel, or makes another letter.
+JOINERS = "\u200c\u200d"  # invisible, but they shape letters of Persian, Sinhala and others
+# Scripts in which a letter without its mark counts as the same letter: accents, and the points of
+# Arabic and Hebrew. In other scripts a mark is a vowel, or makes another letter.
 _ACCENTED = ("LATIN", "GREEK", "CYRILLIC", "ARABIC", "HEBREW")
 _FOREIGN = frozenset("\u00df\u00e6\u00f8\u00e5\u00f0\u00fe\u0142\u0111\u0151\u00f5\u00e3")
 
@@ -33,14 +33,14 @@ class TextError(MelmoatError):
 
 
 def listed(texts: Sequence[str]) -> Sequence[str]:
-    """``texts``, which is one text an utterance and not one text.
+    """Check that ``texts`` is a sequence with one text per utterance, and return it.
 
     Raises:
-        TextError: it is a single text, which Python takes for a sequence of letters.
+        TextError: it is a single text, which Python would treat as a sequence of letters.
     """
     if isinstance(texts, str | bytes):
         raise TextError(
-            f"expected a list of one text an utterance, got the single text {texts!r}; "
+            f"expected a list of one text per utterance, got the single text {texts!r}; "
             f"write [{texts!r}] for one utterance, [{texts!r}] * len(audio) for a batch"
         )
     return texts
@@ -54,38 +54,38 @@ def normalise(text: str) -> str:
     "IT'S A CAFE WELL KNOWN"
     """
     text = BREAK.sub(" ", APOSTROPHE.sub("'", unicodedata.normalize("NFKD", text)).upper())
-    kept, base = [], ""
+    letters, base = [], ""
     for c in text:
         if is_mark(c):
-            kept.append(c if base and not _is_of(base, "LATIN") else "")
+            letters.append(c if base and not _is_of(base, "LATIN") else "")
         elif c.isalnum():
-            kept.append(c)
+            letters.append(c)
             base = c
         elif unicodedata.category(c) != "Cf":
-            kept.append("'" if c == "'" else " " if c.isspace() else "")
+            letters.append("'" if c == "'" else " " if c.isspace() else "")
             base = ""
-    return " ".join(unicodedata.normalize("NFC", "".join(kept)).split())
+    return " ".join(unicodedata.normalize("NFC", "".join(letters)).split())
 
 
 def same_text(text: str, other: str) -> bool:
-    """Whether two spellings, by whatever case, accents and punctuation, are of one text.
+    """Whether two texts are equal up to case, accents and punctuation.
 
     >>> same_text("It\u2019s a caf\u00e9.", "ITS A CAFE")
     True
     """
-    one, two = (tight(normalise(t).replace("'", "")) for t in (text, other))
-    return one == two
+    first, second = (tight(normalise(t).replace("'", "")) for t in (text, other))
+    return first == second
 
 
 def canonical(text: str) -> str:
-    """``text`` in the one spelling of all that Unicode holds for the same letters, and without
-    spaces where its script has none: what texts are compared in, where nothing else is said."""
+    """``text`` in one of Unicode's equivalent spellings, and without spaces if its script has none.
+    This is the default form for comparisons."""
     return tight(" ".join(unicodedata.normalize("NFC", text).split()))
 
 
 def capitals(text: str) -> str:
-    """``text`` in capitals, punctuation dropped, with all that tells words apart: a letter whose
-    capital is that of another one, or two letters, stays small.
+    """``text`` in capitals, without punctuation, and without merging different words: a letter
+    stays small if its capital is that of another letter, or is two letters.
 
     >>> capitals("\u00d6ffne die Stra\u00dfe, schnell!")
     '\u00d6FFNE DIE STRA\u00dfE SCHNELL'
@@ -100,24 +100,24 @@ def _capital(letter: str) -> str:
 
 
 def words_of(text: str, keep: str = "", instead: str = "") -> str:
-    """Letters, digits, their marks and what is in ``keep``; ``instead`` of punctuation and signs.
-    What is not seen, such as joiners and marks of direction, goes."""
-    kept, based = [], False
+    """Keep letters, digits, their marks and the characters in ``keep``. Punctuation and signs
+    become ``instead``. Invisible characters, such as joiners and direction marks, are removed."""
+    letters, based = [], False
     for c in text:
         kind = unicodedata.category(c)
         if c.isalnum() or c in keep:
-            kept.append(c)
+            letters.append(c)
             based = True
         elif kind[0] == "M":  # one without a letter, as emoji have, is none
-            kept.append(c if based else "")
+            letters.append(c if based else "")
         elif kind != "Cf":
-            kept.append(" " if c.isspace() else instead)
+            letters.append(" " if c.isspace() else instead)
             based = False
-    return " ".join("".join(kept).split())
+    return " ".join("".join(letters).split())
 
 
 def is_mark(letter: str) -> bool:
-    """Whether it is a vowel sign, an accent or another mark of the letter before it."""
+    """Whether ``letter`` is a vowel sign, an accent or another mark of the letter before it."""
     return unicodedata.category(letter)[0] == "M"
 
 
@@ -126,12 +126,12 @@ def _is_of(letter: str, *scripts: str) -> bool:
 
 
 def spell(text: str, labels: str) -> str:
-    """``text`` in the characters of ``labels``: a letter in the case, with the accents, and in the
-    one or several code points that they have it in; hyphens as spaces and other punctuation dropped
-    where they have none.
+    """``text`` in the characters of ``labels``: each letter with the case, accents and code points
+    of the labels. Hyphens become spaces, and other punctuation is dropped if it is not in the
+    labels.
 
-    Letters, digits and vowel signs that they cannot write in any form stay, for :func:`encode` to
-    name.
+    Letters, digits and vowel signs that the labels cannot write stay, so that :func:`encode` can
+    name them.
 
     >>> spell("Caf\u00e9-Bar!", "_ABCEFR\u00c9 ")
     'CAF\u00c9 BAR'
@@ -149,13 +149,14 @@ def spell(text: str, labels: str) -> str:
 
 
 def _dotless(known: set[str]) -> bool:
-    """Whether labels are of a language with a dotless i (Turkish and its kin), not of many."""
+    """Whether labels belong to a language with a dotless i (Turkish or similar), and not to
+    many."""
     apart = {"\u0131", "i"} <= known or {"\u0130", "I"} <= known
     return apart and not {c.lower() for c in known} & _FOREIGN
 
 
 def _turkic_case(text: str, known: set[str]) -> str:
-    """The i's of ``text`` in the case of the labels: other letters find theirs on their own."""
+    """``text`` with each i in the case of the labels; other letters are handled elsewhere."""
     if {"\u0130", "I"} <= known and "\u0131" not in known:
         return text.replace("i", "\u0130").replace("\u0131", "I")
     if "I" in known:
@@ -164,7 +165,7 @@ def _turkic_case(text: str, known: set[str]) -> str:
 
 
 def _clusters(text: str) -> Iterator[str]:
-    """Each letter with the marks behind it."""
+    """Each letter with the marks after it."""
     cluster = ""
     for c in text:
         if cluster and not is_mark(c):
@@ -177,14 +178,14 @@ def _clusters(text: str) -> Iterator[str]:
 
 @lru_cache(maxsize=16)
 def _by_base(labels: str) -> dict[str, list[tuple[str, str]]]:
-    """Labels, and the marks in each, by the letter that they begin with; most marks first."""
-    found: dict[str, list[tuple[str, str]]] = {}
+    """Labels and their marks, by the letter that they begin with; most marks first."""
+    forms: dict[str, list[tuple[str, str]]] = {}
     for label in labels[1:]:
         base, marks = (parts := unicodedata.normalize("NFD", label))[0], parts[1:]
-        found.setdefault(base, []).append((label, marks))
-    for several in found.values():
-        several.sort(key=lambda one: -len(one[1]))
-    return found
+        forms.setdefault(base, []).append((label, marks))
+    for several in forms.values():
+        several.sort(key=lambda form: -len(form[1]))
+    return forms
 
 
 def _spelled(cluster: str, known: set[str], forms: dict[str, list[tuple[str, str]]]) -> str:
@@ -195,8 +196,8 @@ def _spelled(cluster: str, known: set[str], forms: dict[str, list[tuple[str, str
         folded = "".join(c for c in folded if not is_mark(c))
     other = {"\u2019": "'", "'": "\u2019", "\u03c2": "\u03c3"}.get(letter, "")
     for form in (*cases, folded.upper(), folded.lower(), other):
-        if form and (found := _in_labels(form, known, forms)) is not None:
-            return found
+        if form and (spelled := _in_labels(form, known, forms)) is not None:
+            return spelled
     if letter.isalnum():
         # A letter that is known without its marks, such as one more vowel sign than they have.
         return cluster
@@ -204,7 +205,7 @@ def _spelled(cluster: str, known: set[str], forms: dict[str, list[tuple[str, str
 
 
 def _in_labels(text: str, known: set[str], forms: dict[str, list[tuple[str, str]]]) -> str | None:
-    """``text`` written with labels, in as few of them as can be; None if they cannot."""
+    """``text`` written with as few labels as possible; None if it is impossible."""
     if set(text) <= known:
         return text
     parts = unicodedata.normalize("NFD", text)
@@ -213,20 +214,20 @@ def _in_labels(text: str, known: set[str], forms: dict[str, list[tuple[str, str]
     written = ""
     while parts:
         end = next((i for i, c in enumerate(parts) if i and not is_mark(c)), len(parts))
-        found = _cluster_in_labels(parts[0], parts[1:end], known, forms)
-        if found is None:
+        head = _cluster_in_labels(parts[0], parts[1:end], known, forms)
+        if head is None:
             return None
-        written, parts = written + found, parts[end:]
+        written, parts = written + head, parts[end:]
     return written
 
 
 def _cluster_in_labels(
     base: str, marks: str, known: set[str], forms: dict[str, list[tuple[str, str]]]
 ) -> str | None:
-    for label, own in forms.get(base, ()):
+    for label, label_marks in forms.get(base, ()):
         rest = list(marks)
         try:
-            for mark in own:
+            for mark in label_marks:
                 rest.remove(mark)
         except ValueError:
             continue
@@ -252,7 +253,7 @@ def encode(text: str, labels: str = LABELS) -> Tensor:
 
 
 def single(token: str) -> str:
-    """The one code point that a token of a vocabulary is; the token itself where it is none.
+    """The single code point of a vocabulary's token; the token itself if it is not a single one.
 
     >>> single("\u0921\u093c") == "\u095c", single("e\u0301"), single("th")
     (True, '\u00e9', 'th')
@@ -265,7 +266,7 @@ def single(token: str) -> str:
 
 @lru_cache(maxsize=1)
 def _uncomposed() -> dict[str, str]:
-    """Letters of one code point that Unicode never composes, by how it writes them."""
+    """Letters of one code point that Unicode never composes, by their decomposed form."""
     plane: Iterable[str] = map(chr, range(0x340, 0xFFFF))
     pairs = ((unicodedata.normalize("NFC", c), c) for c in plane if not c.isascii())
     return {text: c for text, c in pairs if len(text) > 1}

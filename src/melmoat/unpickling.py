@@ -1,9 +1,9 @@
-"""Foreign pickles, read without running anything of theirs.
+"""Reads foreign pickles without running any of their code.
 
-PyTorch's restricted unpickler (``weights_only=True``) does the reading: it looks no name up, calls
-what it knows and nothing else. Settings of other libraries (OmegaConf, argparse, enum members)
-stop it. Here each name that it does not know becomes a class of our own that is only kept:
-:class:`Inert`. Such a class takes any arguments and any state and does nothing with them.
+PyTorch's restricted unpickler (``weights_only=True``) reads them. It imports nothing, and calls
+only what it knows. Settings of other libraries (OmegaConf, argparse, enum members) would stop it.
+So each unknown name becomes an inert class here, :class:`Inert`. It takes any arguments and any
+state, and does nothing with them.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ _LOCK = threading.Lock()  # the names that PyTorch knows are the process's
 
 
 class Inert:
-    """What a pickle would have made by a class or function that is not known here.
+    """A placeholder for an object of an unknown class or function.
 
     Args:
-        args: what it would have been called with; ``state`` is what it would have been set to.
+        args: the arguments of the call; ``state`` is the object's state.
     """
 
     args: tuple[Any, ...]
     state: Any
 
     def __new__(cls, *args: Any) -> Any:
-        """Keep the arguments."""
+        """Store the arguments."""
         made = object.__new__(cls)
         made.args, made.state = args, None
         return made
@@ -61,8 +61,8 @@ def load(path: Path) -> Any:
     """The contents of a PyTorch checkpoint, unknown parts as :class:`Inert`.
 
     Raises:
-        pickle.UnpicklingError: it asks for what is refused, such as anything of ``os``.
-        Exception: of many other kinds, as ``torch.load`` does.
+        pickle.UnpicklingError: it needs a name that is refused, such as anything of ``os``.
+        Exception: many other kinds, as ``torch.load``.
     """
     stand_ins = [_stand_in(name) for name in sorted(_names(path))]
     with _LOCK, _known(stand_ins):
@@ -70,7 +70,7 @@ def load(path: Path) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Settings as dictionaries, lists, numbers and strings, whatever held them.
+    """Settings as dictionaries, lists, numbers and strings, without their containers.
 
     >>> node = Inert()
     >>> node.__setstate__({"_content": {"rate": 8000}, "_parent": node})
@@ -98,7 +98,7 @@ def plain(value: Any) -> Any:
 
 
 def name_of(value: Any) -> str:
-    """The name of what ``value`` is, a class with its module."""
+    """The name of the type of ``value``; for a class with its module."""
     kind = value if isinstance(value, type) else type(value)
     inert = issubclass(kind, Inert)
     return f"{kind.__module__}.{kind.__qualname__}" if inert else kind.__qualname__
@@ -113,7 +113,7 @@ def _stand_in(name: str) -> type[Inert]:
 
 @contextmanager
 def _known(stand_ins: Sequence[type[Inert]]) -> Iterator[None]:
-    """PyTorch knows these names beside its own ones, and no others."""
+    """Let PyTorch know these names besides its own, and no others."""
     serialization = torch.serialization
     before = serialization.get_safe_globals()
     serialization.clear_safe_globals()
@@ -126,8 +126,8 @@ def _known(stand_ins: Sequence[type[Inert]]) -> Iterator[None]:
 
 
 def _names(path: Path) -> set[str]:
-    """What a checkpoint's pickles call by name. Nothing is unpickled."""
-    found: set[str] = set()
+    """The names that a checkpoint's pickles use. Nothing is unpickled."""
+    names: set[str] = set()
     try:
         with path.open("rb") as file:
             if zipfile.is_zipfile(file):
@@ -135,21 +135,21 @@ def _names(path: Path) -> set[str]:
                     for name in archive.namelist():
                         if name.endswith("/data.pkl"):
                             with archive.open(name) as member:
-                                found |= _globals(member)
+                                names |= _globals(member)
             else:
                 file.seek(0)
                 for _ in range(4):  # a number, a version, a system and then the contents
-                    found |= _globals(file)
+                    names |= _globals(file)
     except Exception:  # pickletools and zipfile answer damage with errors of many kinds
-        return found  # and torch.load says what is wrong
-    return found
+        return names  # and torch.load says what is wrong
+    return names
 
 
 def _globals(file: IO[bytes]) -> set[str]:
-    found = set()
+    names = set()
     for operation, argument, _ in pickletools.genops(file):
         if operation.name == "GLOBAL":
             module, name = str(argument).split(" ", 1)
             module, name = NAME_MAPPING.get((module, name), (module, name))
-            found.add(f"{IMPORT_MAPPING.get(module, module)}.{name}")
-    return found
+            names.add(f"{IMPORT_MAPPING.get(module, module)}.{name}")
+    return names

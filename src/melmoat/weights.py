@@ -1,7 +1,8 @@
 """Files of weights, ours and foreign.
 
-Ours are safetensors with a JSON card (architecture, config and origin) in the header. Foreign ones
-are PyTorch checkpoints, read without running their pickles (:mod:`melmoat.unpickling`).
+Our files are safetensors with a JSON card (architecture, config and origin) in the header. Foreign
+files are PyTorch checkpoints; their pickles are read without running code
+(:mod:`melmoat.unpickling`).
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def write(path: Path, module: nn.Module, header: Mapping[str, Any], half: bool =
     ``half`` stores 16-bit floats: half the file; the published scores are those of the file.
 
     Raises:
-        WeightsError: the disk is full or the folder read-only; a file that was there is kept.
+        WeightsError: the disk is full or the folder is read-only. An existing file is kept.
     """
     kind = torch.float16 if half else torch.float32
     state = {
@@ -58,7 +59,7 @@ def write(path: Path, module: nn.Module, header: Mapping[str, Any], half: bool =
 
 
 def unwritable(path: Path, error: Exception) -> WeightsError:
-    """What to say where ``path`` cannot be written."""
+    """The error for a ``path`` that cannot be written."""
     return WeightsError(
         f"cannot write {path}: {error}; free some space or give another folder, and run the same "
         "command again"
@@ -91,11 +92,11 @@ def read(path: Path) -> dict[str, Tensor]:
 def read_pickle(path: Path) -> Mapping[str, Any]:
     """Load a foreign checkpoint without executing anything.
 
-    Objects of other libraries come as :class:`melmoat.unpickling.Inert` stand-ins. A safetensors
-    file under any name is the dictionary of its tensors.
+    Objects of other libraries become :class:`melmoat.unpickling.Inert` placeholders. A safetensors
+    file, under any name, gives the dictionary of its tensors.
 
     Raises:
-        WeightsError: missing, not a checkpoint, or it needs code to unpickle.
+        WeightsError: the file is missing, is not a checkpoint, or needs code to unpickle.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such weights file")
@@ -126,10 +127,10 @@ def read_pickle(path: Path) -> Mapping[str, Any]:
 def _refused(path: Path, reason: str) -> str:
     if "Unsupported operand" in reason and files.is_torch(path):
         return f"{path}: its pickle is of a protocol above 2, which is not read here; {RESAVE}"
-    found = re.search(r"(GLOBAL|operand|class) \S+", reason)
+    match = re.search(r"(GLOBAL|operand|class) \S+", reason)
     return (
         f"{path}: refused, not a checkpoint of plain tensors, numbers and strings "
-        f"({found[0] if found else 'pickle'}); unpickling it could run code. {RESAVE}"
+        f"({match[0] if match else 'pickle'}); unpickling it could run code. {RESAVE}"
     )
 
 
@@ -151,7 +152,7 @@ def _bare(path: Path) -> dict[str, Tensor]:
 def fill(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
     """Load exactly ``state`` into ``module``, and freeze it in eval mode.
 
-    Counters of batch norm carry no weight and may be missing.
+    Counters of batch norm are not weights and may be missing.
 
     Raises:
         WeightsError: keys or shapes differ.

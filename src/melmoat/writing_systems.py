@@ -1,6 +1,6 @@
 """Scripts that are written without spaces between words.
 
-Their texts have no words to count until somebody cuts them, so errors are counted in characters.
+Their texts have no visible words to count, so errors are counted in characters.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SPACES = re.compile(rf"(?<=[{_RANGES}])\s+|\s+(?=[{_RANGES}])")
 
 
 def unspaced(*texts: str) -> bool:
-    """Whether most letters of ``texts`` are of scripts without spaces between words.
+    """Whether most letters of ``texts`` belong to scripts without spaces between words.
 
     >>> unspaced("\u6253\u5f00\u95e8"), unspaced("open the door"), unspaced("")
     (True, False, False)
@@ -34,13 +34,13 @@ def unspaced(*texts: str) -> bool:
 
 
 def letters(text: str) -> tuple[int, int]:
-    """How many letters of ``text`` are of scripts without spaces, and how many it has."""
+    """The number of letters of ``text`` in scripts without spaces, and of all its letters."""
     every = "".join(filter(str.isalpha, text))
     return 0 if every.isascii() else len(_UNSPACED.findall(every)), len(every)
 
 
 def mostly(counts: Iterable[tuple[int, int]]) -> bool:
-    """Whether more than half of all letters are of scripts without spaces; of :func:`letters`."""
+    """Whether more than half of all letters are in scripts without spaces, by :func:`letters`."""
     share = 0
     for some, every in counts:
         share += 2 * some - every
@@ -48,8 +48,8 @@ def mostly(counts: Iterable[tuple[int, int]]) -> bool:
 
 
 def tight(text: str) -> str:
-    """``text`` without the spaces beside letters of scripts that have none, where it is mostly of
-    such scripts: there a space says how somebody cut the text, not what was said.
+    """If most of ``text`` is in scripts without spaces, remove the spaces beside their letters. In
+    such a text a space shows only how it was segmented.
 
     >>> tight("\u6253\u5f00 \u95e8"), tight("say \u6253\u5f00 now")
     ('\u6253\u5f00\u95e8', 'say \u6253\u5f00 now')

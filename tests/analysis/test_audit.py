@@ -302,7 +302,7 @@ def test_what_fewer_steps_or_draws_have_broken_deceives_nobody(check: str) -> No
         return next((f.status, f.text) for f in row.findings if f.check == check)
 
     assert found(ladder)[0] == "ok"
-    assert found(ladder)[1].startswith(f"broken without: {less} leaves WER 100")
+    assert found(ladder)[1].startswith(f"already broken by less: {less} leaves WER 100")
     assert found({ONE: 30.0} | ladder)[0] == "missing", "the row stands at another budget"
     assert found({less: 79.5, more: 150.0})[0] == "sign", "its interval reaches below"
     assert found(ladder, n=9)[0] != "ok"

@@ -352,8 +352,8 @@ def test_evaluations_are_counted() -> None:
         ("pgd:db=20,momentum=-1", "momentum must be finite and not negative"),
         ("pgd:ratio=0", "ratio must be positive"),
         ("noise:norm=l2,eps=inf", "must be finite"),
-        ("pgd:db=20,confirm=8", "confirm is about when to stop: it needs stop=true"),
-        ("apgd:db=20,confirm=8", "it needs stop=true"),
+        ("pgd:db=20,confirm=8", "confirm has an effect only with stop=true"),
+        ("apgd:db=20,confirm=8", "only with stop=true"),
     ],
 )
 def test_unusable_options_say_why(spec: str, message: str) -> None:

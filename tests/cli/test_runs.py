@@ -10,7 +10,7 @@ from melmoat.bench.store import Store
 from melmoat.cli.app import app
 from melmoat.errors import MelmoatError
 from melmoat.runs import Run
-from tests.cli.test_reading import run
+from tests.cli.test_analysis import run
 from tests.test_runs import results, write
 
 CLI = CliRunner()
@@ -36,7 +36,7 @@ def test_export_prints_what_a_run_gives(folder: Path) -> None:
     assert json.loads(run("export", folder, "--format", "json", "--rows")) == made.rows()
     with pytest.raises(MelmoatError, match="--rows goes with"):
         run("export", folder, "--format", "latex", "--rows")
-    with pytest.raises(MelmoatError, match="no audio was kept"):
+    with pytest.raises(MelmoatError, match="the run has no audio"):
         run("export", folder, "--audio", folder / "out")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from melmoat.data.folders import MOST, Found, find, passed_over, shown
+from melmoat.data.folders import MOST, FolderContents, find, passed_over, shown
 from melmoat.decoding import SUFFIXES
 from tests.data.speech import tone
 
@@ -66,11 +66,11 @@ def test_a_folder_that_cannot_be_opened_is_named(
 
 
 def test_what_was_passed_over_is_counted_and_named_up_to_a_limit() -> None:
-    many = Found(passed={Path(f"{i}.txt"): "no audio" for i in range(MOST + 5)})
-    lines = passed_over([Found(), many])
+    many = FolderContents(passed={Path(f"{i}.txt"): "no audio" for i in range(MOST + 5)})
+    lines = passed_over([FolderContents(), many])
     assert lines[0] == f"passed over, {MOST + 5} in all:"
     assert len(lines) == MOST + 2
-    assert passed_over([Found()]) == []
+    assert passed_over([FolderContents()]) == []
 
 
 def test_names_of_any_bytes_are_one_line_of_text() -> None:

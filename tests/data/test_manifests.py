@@ -77,7 +77,7 @@ def test_cuts_of_lhotse_are_the_parts_and_channels_that_they_say(tmp_path: Path)
     assert data.written(late) == "late said"
     reasons = [data.fault(one) for one in others]
     assert "cut 4: 0 supervisions" in reasons[0]
-    assert "cut 5: its recording is to be transformed" in reasons[1]
+    assert "cut 5: its recording has transforms" in reasons[1]
     assert "cut 6: a MixedCut" in reasons[2]
     with pytest.raises(CorpusError, match="3 of 6"):
         data.load(spec)

@@ -84,6 +84,6 @@ def test_a_part_that_is_not_in_its_file_is_named(tmp_path: Path) -> None:
     rows = "a\tGO\tlong.wav\t2\t9\nb\tGO\tlong.wav\t2\t1\nc\tGO\tlong.wav\t0\t3.05\n"
     (tmp_path / "transcripts.tsv").write_text(f"id\ttext\tpath\tstart\tend\n{rows}")
     late, none, rounded = data.listed(f"tsv:{tmp_path}")
-    assert "to 9 s is asked for and it ends at 3.000 s" in data.fault(late)
-    assert "a part from 2 to 1 s is none" in data.fault(none)
+    assert "its part ends at 9 s, but the file at 3.000 s" in data.fault(late)
+    assert "a part from 2 to 1 s is empty" in data.fault(none)
     assert (rounded.start, rounded.duration) == (0, 3)

@@ -179,7 +179,7 @@ def test_many_at_once_each_get_their_own(plain: TestClient) -> None:
 
 def test_a_defense_that_needs_a_recognizer_says_so() -> None:
     with pytest.raises(
-        MelmoatError, match="rs:votes=2 is no function of audio: serve it with a --model"
+        MelmoatError, match="rs:votes=2 is not a function of audio: serve it with a --model"
     ):
         create_app("rs:votes=2")
     with TestClient(create_app("rs:votes=2", "ds2-an4")) as client:
@@ -187,7 +187,7 @@ def test_a_defense_that_needs_a_recognizer_says_so() -> None:
         assert answer.status_code == 200
         answer = client.post("/defend", files=sent(WAV))
         assert answer.status_code == 404
-        assert "no function of audio" in answer.json()["error"]["message"]
+        assert "not a function of audio" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(

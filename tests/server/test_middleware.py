@@ -75,13 +75,13 @@ def test_where_too_much_work_waits_one_is_told_when_to_come_again(gated: Path) -
         refused = post(one, 20)
         assert refused.status_code == 503
         assert 20 < int(refused.headers["retry-after"]) <= 26
-        assert "s of work wait already; come again in" in refused.json()["error"]["message"]
+        assert "s of work are already waiting; come again in" in refused.json()["error"]["message"]
         # A short one has its turn before the one of 10 s, so it may wait.
         asked += [pool.submit(post, one, 0.5) for _ in range(3)]
         waiting(one, 4)
         full = post(one, 0.5)
         assert full.status_code == 503
-        assert full.json()["error"]["message"].startswith("5 requests wait already")
+        assert full.json()["error"]["message"].startswith("5 requests are already waiting")
         assert 20 < int(full.headers["retry-after"]) <= 29
         sys.modules["own_gated"].gate.set()
         assert [each.result().status_code for each in asked] == [200] * 5

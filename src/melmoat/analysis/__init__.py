@@ -1,1 +1,1 @@
-"""What reads results: figures of a run, comparisons and the audit."""
+"""Reads results: the rates of a run, comparisons and the audit."""

@@ -26,20 +26,20 @@ from melmoat.spec import SpecError
 def compare_runs(
     run: Path, other: Path | None = None, rows: Sequence[str] = (), target: bool = False
 ) -> list[Comparison]:
-    """Compare what two runs measured of the same cells, or the rows of one run with one another.
+    """Compare the same cells of two runs, or the rows of one run with each other.
 
     Args:
-        run: folder of a run; its WER is what the other's is subtracted from.
-        other: another run. Cells pair by model, defense and attack, their utterances by id; where
-            each run has a cell once, the corpus may lie elsewhere and the seed may differ.
-        rows: two rows by name: ``MODEL / DEFENSE / ATTACK``, their labels, or a part of these that
-            only they have; with ``other``, the first of ``run`` and the second of ``other``. The
-            label or name of a system alone stands for it under every attack that both met. None:
-            all pairs with the same attack, whose errors are of the same words.
-        target: compare the WER against the attacker's text, of targeted attacks alone.
+        run: folder of a run. The other WER is subtracted from its WER.
+        other: another run. Cells are paired by model, defense and attack, and utterances by id. If
+            each run has a cell once, the path of the corpus and the seed may differ.
+        rows: two rows by name: ``MODEL / DEFENSE / ATTACK``, their labels, or a unique part of
+            these. With ``other``, the first row is of ``run`` and the second of ``other``. The
+            label or name of a system alone means the system under every attack that both have.
+            Empty: all pairs with the same attack whose errors are counted in the same words.
+        target: compare the WER against the attacker's text, for targeted attacks only.
 
     Raises:
-        MelmoatError: nothing pairs, or a row is unknown or ambiguous.
+        MelmoatError: there are no pairs, or a row is unknown or ambiguous.
     """
     return compare_results(
         read_results(run), run, None if other is None else read_results(other), other, rows, target
@@ -54,13 +54,13 @@ def compare_results(
     rows: Sequence[str] = (),
     target: bool = False,
 ) -> list[Comparison]:
-    """The same of results that were read; the folders are for names and messages."""
+    """The same for results in memory; the folders are used for names and messages."""
     ours = _measured(ours, target)
     theirs = ours if theirs is None else _measured(theirs, target)
     if rows:
         if len(rows) != 2:
             raise MelmoatError(f"name two rows to compare, or none; got {len(rows)}")
-        pairs = _named(ours, theirs, rows, run, other or run)
+        pairs = _named_rows(ours, theirs, rows, run, other or run)
     elif other is None:
         pairs = [
             (a, b)
@@ -72,17 +72,17 @@ def compare_results(
     if not pairs:
         known = "\n".join(f"  {_name(r, True)}" for r in [*ours, *(theirs if other else [])])
         what = "targeted attacks" if target else "rows"
-        raise MelmoatError(f"no two {what} here can be compared; there are\n{known or '  none'}")
+        raise MelmoatError(f"no two {what} here can be compared; the rows are\n{known or '  none'}")
     if not any(a.rows.keys() & b.rows.keys() for a, b in pairs):
-        raise MelmoatError(f"{run}: what is to be compared has no utterance in common")
-    named = ("", "") if other is None else (f"{run}: ", f"{other}: ")
+        raise MelmoatError(f"{run}: the two rows have no utterance in common")
+    prefixes = ("", "") if other is None else (f"{run}: ", f"{other}: ")
     several = len({where for pair in pairs for where in map(_where, pair)}) > 1
     return [
         compare(
             a,
             b,
             speakers_of(a.cell.data, a.rows),
-            (f"{named[0]}{_name(a, several)}", f"{named[1]}{_name(b, several)}"),
+            (f"{prefixes[0]}{_name(a, several)}", f"{prefixes[1]}{_name(b, several)}"),
             among=len(pairs),
             target=target,
         )
@@ -91,24 +91,24 @@ def compare_results(
 
 
 def _crossed(ours: Sequence[Result], theirs: Sequence[Result]) -> list[tuple[Result, Result]]:
-    """Each cell with the same one of the other run: on the same corpus with the same seed, or where
-    each run has it once."""
+    """Pairs of the same cell in both runs: with the same corpus and seed, or if each run has it
+    once."""
     pairs = []
     for a in ours:
         same = [b for b in theirs if _cell(a) == _cell(b)]
         exact = [b for b in same if _where(a) == _where(b)]
-        once = len(same) == 1 and sum(_cell(a) == _cell(one) for one in ours) == 1
+        once = len(same) == 1 and sum(_cell(a) == _cell(c) for c in ours) == 1
         pairs += [(a, b) for b in (exact or (same if once else []))]
     return pairs
 
 
-def _named(
+def _named_rows(
     ours: Sequence[Result], theirs: Sequence[Result], rows: Sequence[str], run: Path, other: Path
 ) -> list[tuple[Result, Result]]:
-    """Two systems under each attack that both met, or two rows."""
+    """Two systems under each attack that both have, or two rows."""
     systems = [
-        [r for r in own if name in _systems(r)]
-        for own, name in zip((ours, theirs), rows, strict=True)
+        [r for r in results if name in _systems(r)]
+        for results, name in zip((ours, theirs), rows, strict=True)
     ]
     if all(systems):
         met = [(a, b) for a in systems[0] for b in systems[1] if _place(a) == _place(b)]
@@ -118,7 +118,7 @@ def _named(
 
 
 def _systems(result: Result) -> set[str]:
-    """What the system of a result may be called, where that is not its specs."""
+    """The names that the system of a result may have, other than its specs."""
     specs = {result.cell.model, result.cell.defense, SEP.join(_cell(result)[:2])}
     parts = [shown(p, getattr(result.cell, p), result.labels) for p in ("model", "defense")]
     return {result.system_name, *parts} - specs
@@ -142,7 +142,7 @@ def _cell(result: Result) -> tuple[str, str, str]:
 
 
 def _name(result: Result, whole: bool = False) -> str:
-    """Model, defense and attack, or their labels; ``whole``: with the corpus, and a seed that is
+    """Model, defense and attack, or their labels; ``whole`` adds the corpus, and the seed if it is
     not 0."""
     return result.name + (_on(result) if whole else "")
 
@@ -153,13 +153,13 @@ def _on(result: Result) -> str:
 
 
 def _names(result: Result, whole: bool) -> tuple[str, str]:
-    """What a row may be called whole: by its labels and by its specs."""
+    """The full names of a row: by its labels and by its specs."""
     specs = SEP.join(_cell(result))
     return _name(result, whole), specs + (_on(result) if whole else "")
 
 
-def _spelled(part: str) -> str:
-    """A part of a row's name as results spell it: without defaults."""
+def _without_defaults(part: str) -> str:
+    """A part of a row's name in the spelling of results: without defaults."""
     for family in (DEFENSES, ATTACKS, MODELS):
         try:
             return str(family.parse(part))
@@ -169,19 +169,19 @@ def _spelled(part: str) -> str:
 
 
 def find_row(results: Sequence[Result], text: str, run: Path) -> Result:
-    """The result that ``text`` names, whole or by a part that only it has.
+    """The result that ``text`` names, by its full name or by a unique part of it.
 
     Raises:
-        MelmoatError: none, or several; says which there are.
+        MelmoatError: no row, or several rows; the message lists them.
     """
     whole = len({_where(r) for r in results}) > 1
-    for wanted in (text, SEP.join(map(_spelled, text.split(SEP)))):
-        found = [r for r in results if wanted in (*_names(r, whole), r.label, r.key)]
-        found = found or [r for r in results if any(wanted in n for n in _names(r, whole))]
-        if found:
+    for wanted in (text, SEP.join(map(_without_defaults, text.split(SEP)))):
+        matches = [r for r in results if wanted in (*_names(r, whole), r.label, r.key)]
+        matches = matches or [r for r in results if any(wanted in n for n in _names(r, whole))]
+        if matches:
             break
-    if len(found) != 1:
-        what = "no row" if not found else f"{len(found)} rows"
-        known = "\n".join(f"  {_name(r, whole)}" for r in found or results)
-        raise MelmoatError(f"{run}: {what} called {text!r}; there are\n{known}")
-    return found[0]
+    if len(matches) != 1:
+        what = "no row" if not matches else f"{len(matches)} rows"
+        known = "\n".join(f"  {_name(r, whole)}" for r in matches or results)
+        raise MelmoatError(f"{run}: {what} called {text!r}; the rows are\n{known}")
+    return matches[0]

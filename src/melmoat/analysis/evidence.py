@@ -1,10 +1,10 @@
-"""The comparisons of an audit: what each sign of a false sense of security looks like in numbers.
+"""The comparisons of an audit: each sign of a false sense of security as a number.
 
-Every comparison is a paired bootstrap over utterances of the WER that two attackers cause. What is
-expected to bring nothing more (more steps, say) is *ok* where the 95 % interval stays below
-``MARGIN`` points over at least ``ENOUGH`` utterances, a *sign* where it lies above zero and the
-sign-flip test agrees (of a few utterances the interval is too short), and *open* where it does
-neither: then the run is too small to tell, and the needed number of utterances is said.
+Every comparison is a paired bootstrap over utterances of the WER that two attackers cause. Some
+attacks should bring nothing more (more steps, say). Their check is *ok* if the 95 % interval stays
+below ``MARGIN`` points over at least ``ENOUGH`` utterances. It is a *sign* if the interval lies
+above zero and the sign-flip test agrees (for few utterances the interval is too short). Otherwise
+it is *open*: the run is too small to tell, and the finding says how many utterances are needed.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from melmoat.analysis.variants import Setting, setting
 from melmoat.attacks.budgets import SNR, Budget, LinfSNR
 
 Status = Literal["ok", "sign", "open", "missing", "n/a"]
-MARGIN = 5.0  # points of WER that count as nothing
-ENOUGH = 20  # fewer utterances cannot show that there is nothing
-BROKEN = 80.0  # WER % at which a recognizer is of no use to anybody
+MARGIN = 5.0  # points of WER that do not count
+ENOUGH = 20  # with fewer utterances no check is ok
+BROKEN = 80.0  # WER % at which a recognizer is useless
 LARGE_DB = 10.0  # SNR at which a perturbation is as loud as a voice in the room
-AT = 0.1  # files keep to a budget of so many dB from its inner side: 10 dB measures 10.001
+AT = 0.1  # tolerance in dB: rounding makes a file of 10 dB measure 10.001
 _SEVERITY: tuple[Status, ...] = ("n/a", "ok", "missing", "open", "sign")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found in one row.
+    """The result of one check on one row.
 
     Attributes:
         status: ``ok``; ``sign`` of a false sense of security; ``open``: too few utterances to tell;
-            ``missing``: the rows that it needs were not measured; ``n/a``: means nothing here.
-        figures: the comparisons that it rests on.
+            ``missing``: the rows that it needs were not measured; ``n/a``: does not apply.
+        figures: the comparisons behind the status.
     """
 
     check: str
@@ -48,59 +48,60 @@ Measured = Sequence[tuple[Setting, Result]]
 
 
 def _gain(check: str, gains: Iterable[Comparison], well: str, bad: str, none: str) -> Finding:
-    """Whether what should bring an attacker nothing more brings something."""
-    found: list[tuple[Status, Comparison]] = []
+    """Whether an attack gains something where it should gain nothing."""
+    statuses: list[tuple[Status, Comparison]] = []
     for gain in gains:
         if _nothing(gain):
-            found.append(("ok", gain))
+            statuses.append(("ok", gain))
         else:
-            found.append(("sign" if _something(gain) else "open", gain))
-    if not found:
+            statuses.append(("sign" if _something(gain) else "open", gain))
+    if not statuses:
         return Finding(check, "missing", none)
-    status = max((s for s, _ in found), key=_SEVERITY.index)
+    status = max((s for s, _ in statuses), key=_SEVERITY.index)
     texts = {"ok": well, "sign": bad, "open": "too few utterances to tell"}
-    figures = tuple(c for s, c in found if s == status or status == "ok")
+    figures = tuple(c for s, c in statuses if s == status or status == "ok")
     return Finding(check, status, texts[status], figures)
 
 
 def _nothing(gain: Comparison) -> bool:
-    """Whether it is told that there are no more than ``MARGIN`` points."""
+    """Whether the data show that the gain is at most ``MARGIN`` points."""
     return gain.difference is not None and gain.difference.high <= MARGIN and gain.n >= ENOUGH
 
 
 def _something(gain: Comparison) -> bool:
-    """Whether it is told from none or less."""
+    """Whether the data show a gain above zero."""
     d = gain.difference
     return d is not None and d.low > 0 and d.p < 0.05
 
 
 def _between(better: Result, worse: Result) -> Comparison:
-    """``better`` minus ``worse``, with the number that would tell ``MARGIN`` points from none."""
-    named = (better.cell.attack, worse.cell.attack)
+    """``better`` minus ``worse``, with the number of utterances that would show ``MARGIN``
+    points."""
+    names = (better.cell.attack, worse.cell.attack)
     if better.cell.defense != worse.cell.defense:
-        named = (better.label, worse.label)
-    return compare(better, worse, names=named, points=MARGIN)
+        names = (better.label, worse.label)
+    return compare(better, worse, names=names, points=MARGIN)
 
 
-def _whites(own: Measured) -> list[tuple[Setting, Result]]:
-    return [(s, r) for s, r in own if s.white]
+def _whites(results: Measured) -> list[tuple[Setting, Result]]:
+    return [(s, r) for s, r in results if s.white]
 
 
 def _strongest(pool: Iterable[Result]) -> Result | None:
     return max(pool, key=lambda r: r.error_rate or 0.0, default=None)
 
 
-def adaptive(own: Measured) -> Finding:
-    """Whether any attack was handed the defended system at all."""
+def adaptive(results: Measured) -> Finding:
+    """Whether any attack had the gradient of the defended system."""
     name = "adaptive attack"
-    best = _strongest(r for _, r in _whites(own))
+    best = _strongest(r for _, r in _whites(results))
     if best is None:
         text = "no untargeted gradient attack on the defended system was measured"
         return Finding(name, "missing", text)
-    if all(r.snr_db is None for _, r in _whites(own)):
+    if all(r.snr_db is None for _, r in _whites(results)):
         text = "no gradient attack changed a sample: the gradient is zero, attack it by BPDA"
         return Finding(name, "sign", text)
-    most = max(len(r.rows) for _, r in own)
+    most = max(len(r.rows) for _, r in results)
     if len(best.rows) < most:
         text = (
             f"{best.cell.attack} has {len(best.rows)} of {most} utterances: the run is unfinished"
@@ -112,26 +113,26 @@ def adaptive(own: Measured) -> Finding:
 def gradient(
     kind: str,
     differentiable: bool | None,
-    own: Measured,
+    results: Measured,
     others: Sequence[tuple[str, Setting, Result]],
 ) -> Finding:
-    """Whether attackers were given the exact gradient."""
+    """Whether attackers had the exact gradient."""
     name = "exact gradient"
     if kind == "exact" and differentiable is False:
         return Finding(name, "sign", "no gradient flows through this defense: attack it by BPDA")
     if kind == "exact" and differentiable is None:
-        return Finding(name, "missing", "not known here: the defense is none of melmoat's own")
+        return Finding(name, "missing", "unknown: the defense is not one of melmoat's own")
     if kind == "exact":
         return Finding(
             name, "ok", "one graph from the loss to the waveform, through the noise drawn"
         )
     if kind == "bpda" and differentiable is False:
-        text = "no gradient flows through this defense; attackers took it for the identity (BPDA)"
+        text = "no gradient flows through this defense; attackers treated it as the identity (BPDA)"
         return Finding(name, "ok", text)
     exact = {s.but(): r for k, s, r in others if k == "exact" and s.white}
-    pairs = [(r, exact.get(s.but())) for s, r in _whites(own)]
+    pairs = [(r, exact.get(s.but())) for s, r in _whites(results)]
     figures = tuple(_between(e, r) for r, e in pairs if e is not None)
-    text = f"attackers were given another gradient ({kind}) than the defense's own"
+    text = f"attackers had another gradient ({kind}) than the defense's own"
     if not figures or any(_something(figure) for figure in figures):
         return Finding(name, "sign", text, figures)
     if not all(_nothing(figure) for figure in figures):
@@ -143,44 +144,44 @@ def gradient(
 
 
 def _ladder(pool: Measured, key: str) -> list[tuple[Result, Result]]:
-    """Pairs of attacks that differ in ``key`` alone: the largest value and the next one."""
+    """Pairs of attacks that differ only in ``key``: the largest value and the next one."""
     groups = _groups((s.but(key), s.args[key], r) for s, r in pool if _count(s, key))
     return [(group[-1], group[-2]) for group in groups if len(group) > 1]
 
 
 def _count(s: Setting, key: str) -> float:
-    """An option that is a number; 0 where there is none."""
+    """The value of a numeric option; 0 if the attack does not have it."""
     value = s.args.get(key)
     return value if isinstance(value, int | float) else 0
 
 
 def _groups(pool: Iterable[tuple[Any, Any, Result]]) -> list[list[Result]]:
-    """Results of the same place, by their values, each value once: attacks that differ only in what
-    they cost (``chunk``), or in how a budget is written, are one."""
+    """Results grouped by place and ordered by value, each value once. Attacks that differ only in
+    cost (``chunk``) or in the spelling of a budget count once."""
     groups: dict[Any, dict[Any, Result]] = {}
     for place, value, result in pool:
-        own = groups.setdefault(place, {})
-        own[value] = max(own.get(value, result), result, key=lambda one: len(one.rows))
+        by_value = groups.setdefault(place, {})
+        by_value[value] = max(by_value.get(value, result), result, key=lambda r: len(r.rows))
     return [[group[value] for value in sorted(group)] for group in groups.values()]
 
 
-def effort(own: Measured, key: str) -> Finding:
-    """Whether more steps, or more restarts, still break more of what fewer leave standing."""
+def effort(results: Measured, key: str) -> Finding:
+    """Whether more steps or restarts break more of what fewer do not break."""
     return _more(
         f"more {key}",
-        _whites(own),
+        _whites(results),
         key,
-        f"more {key} bring nothing more",
+        f"more {key} do not break more",
         f"more {key} still break more: the attack had not converged",
-        f"no two attacks differ in their {key} alone",
+        f"no two attacks differ only in their {key}",
     )
 
 
 def _more(check: str, whites: Measured, key: str, well: str, bad: str, none: str) -> Finding:
-    """As :func:`_gain`, of what the lesser attack leaves standing.
+    """As :func:`_gain`, for systems that the smaller attack does not break.
 
-    A system that it breaks deceives nobody, whatever more does; nor does that vouch for budgets
-    where the system stands.
+    If the smaller attack breaks a system, a stronger one does not matter. But this says nothing
+    about budgets that do not break the system.
     """
     pairs = _ladder(whites, key)
     left = [(more, less) for more, less in pairs if not _broken(less)]
@@ -188,21 +189,23 @@ def _more(check: str, whites: Measured, key: str, well: str, bad: str, none: str
         return _gain(check, [_between(more, less) for more, less in left], well, bad, none)
     broken = " and ".join(f"{less.cell.attack} leaves {_wer(less)}" for _, less in pairs)
     if all(_broken(result) for _, result in whites):
-        return Finding(check, "ok", f"broken without: {broken}")
-    return Finding(check, "missing", f"{none} where it is not broken anyway ({broken})")
+        return Finding(check, "ok", f"already broken by less: {broken}")
+    return Finding(
+        check, "missing", f"{none}, at a budget that does not break it anyway ({broken})"
+    )
 
 
 def _broken(result: Result) -> bool:
-    """Whether it is told that the recognizer is of no use to anybody."""
+    """Whether the data show that the recognizer is useless."""
     low = result.interval[0] if result.interval else None
     return low is not None and low >= BROKEN and len(result.rows) >= ENOUGH
 
 
-def eot(own: Measured, stochastic: bool | None) -> Finding:
+def eot(results: Measured, stochastic: bool | None) -> Finding:
     """Whether averaging over draws is at least as strong as one draw."""
     if stochastic is False:
         return Finding("EOT", "n/a", "two passes do not differ")
-    whites = _whites(own)
+    whites = _whites(results)
     single = {s.but("eot"): r for s, r in whites if s.args.get("eot") == 1}
     averaged = [(s, r) for s, r in whites if _count(s, "eot") > 1 and s.but("eot") in single]
     return _gain(
@@ -214,29 +217,29 @@ def eot(own: Measured, stochastic: bool | None) -> Finding:
     )
 
 
-def converged(own: Measured, stochastic: bool | None) -> Finding:
+def converged(results: Measured, stochastic: bool | None) -> Finding:
     """Whether more draws would be stronger still."""
     if stochastic is False:
         return Finding("EOT converged", "n/a", "two passes do not differ")
     return _more(
         "EOT converged",
-        _whites(own),
+        _whites(results),
         "eot",
-        "more draws bring nothing more",
+        "more draws do not break more",
         "more draws still break more",
-        "no two attacks differ in their draws (eot=) alone",
+        "no two attacks differ only in their draws (eot=)",
     )
 
 
-def weaker(own: Measured, others: Sequence[tuple[str, Setting, Result]]) -> Finding:
+def weaker(results: Measured, others: Sequence[tuple[str, Setting, Result]]) -> Finding:
     """Whether an attacker who knows less breaks more: BPDA, resampled, transfer, black-box."""
-    pool = [r for s, r in own if s.access in ("transfer", "black-box")] + [
+    pool = [r for s, r in results if s.access in ("transfer", "black-box")] + [
         r for kind, s, r in others if kind != "exact" and s.white
     ]
     figures = []
     for result in pool:
         budget = setting(result.cell.attack).budget
-        best = _strongest(r for s, r in _whites(own) if budget and s.budget == budget)
+        best = _strongest(r for s, r in _whites(results) if budget and s.budget == budget)
         if best is not None:
             figures.append(_between(result, best))
     return _gain(
@@ -248,10 +251,10 @@ def weaker(own: Measured, others: Sequence[tuple[str, Setting, Result]]) -> Find
     )
 
 
-def large(own: Measured) -> Finding:
+def large(results: Measured) -> Finding:
     """Whether a large budget breaks the defense, as it must."""
     name = "large budget"
-    whites = [(s, r) for s, r in _whites(own) if r.error_rate is not None]
+    whites = [(s, r) for s, r in _whites(results) if r.error_rate is not None]
     best = _strongest(r for _, r in whites)
     if best is None:
         return Finding(name, "missing", "no gradient attack")
@@ -259,47 +262,49 @@ def large(own: Measured) -> Finding:
         return Finding(name, "ok", f"broken by {best.cell.attack}: {_wer(best)}")
     loud = _strongest(r for s, r in whites if _db(s, r) <= LARGE_DB + AT)
     if loud is not None:
-        text = (
-            f"{loud.cell.attack} leaves it at {_wer(loud)}: a perturbation that loud must break it"
-        )
+        text = f"{loud.cell.attack} leaves {_wer(loud)}: so loud a perturbation must break it"
         return Finding(name, "sign", text)
-    text = f"nothing at {LARGE_DB:g} dB or louder was tried, and the strongest leaves {_wer(best)}"
+    text = (
+        f"no attack at {LARGE_DB:g} dB or louder was tried, and the strongest leaves {_wer(best)}"
+    )
     return Finding(name, "missing", text)
 
 
 def _db(s: Setting, result: Result) -> float:
-    """The SNR that an attack used, or was allowed where it changed nothing; infinite if unknown."""
+    """The SNR that an attack used. If it changed nothing, its budget; infinite if unknown."""
     if result.snr_db is not None:
         return result.snr_db
     return s.budget.db if isinstance(s.budget, SNR | LinfSNR) else math.inf
 
 
-def noise(own: Measured) -> Finding:
+def noise(results: Measured) -> Finding:
     """Whether random noise of the same size does as much as the attack."""
     name = "noise of the same size"
     pairs = []
-    for s, result in own:
+    for s, result in results:
         if s.name == "noise":
-            best = _strongest(r for w, r in _whites(own) if w.budget == s.budget)
+            best = _strongest(r for w, r in _whites(results) if w.budget == s.budget)
             if best is not None:
                 pairs.append(_between(best, result))
     measured = [c for c in pairs if c.difference is not None]
     if not measured:
         return Finding(name, "missing", "no noise row at the budget of a gradient attack")
-    # Where budgets are tiny neither does anything, so the clearest pair is the one that counts.
+    # At tiny budgets neither has an effect, so the clearest pair counts.
     clearest = max(measured, key=lambda c: c.difference.low if c.difference else 0.0)
     if _something(clearest):
         return Finding(name, "ok", "the attack breaks more than noise", (clearest,))
     if _nothing(clearest):
-        return Finding(name, "sign", "noise does as much: the attack found nothing", (clearest,))
+        return Finding(
+            name, "sign", "noise does as much harm: the attack is not working", (clearest,)
+        )
     return Finding(name, "open", "too few utterances to tell", (clearest,))
 
 
-def monotone(own: Measured) -> Finding:
+def monotone(results: Measured) -> Finding:
     """Whether a smaller budget never breaks more than a larger one."""
     groups = _groups(
         ((type(s.budget), *s.but("db", "eps", "ratio")), _size(s.budget), r)
-        for s, r in _whites(own)
+        for s, r in _whites(results)
         if s.budget is not None
     )
     pairs = [_between(small, big) for group in groups for small, big in pairwise(group)]
@@ -308,31 +313,33 @@ def monotone(own: Measured) -> Finding:
         pairs,
         "success falls with the budget",
         "a smaller budget breaks more than a larger one",
-        "no two attacks differ in their budget alone",
+        "no two attacks differ only in their budget",
     )
 
 
 def _size(budget: Budget) -> float:
-    """Grows with the budget, among budgets of one kind."""
+    """A number that grows with the budget, for budgets of one kind."""
     if isinstance(budget, (SNR, LinfSNR)):
         return -budget.db
     return float(getattr(budget, "eps", 0.0))
 
 
-def fresh(own: Measured, stochastic: bool | None) -> Finding:
-    """Whether the judge's draws are others than those before it.
+def fresh(results: Measured, stochastic: bool | None) -> Finding:
+    """Whether the judge uses fresh draws.
 
-    The runner draws anew for the judge. Rows show it where nothing was changed: there the benign
-    pass and the judge's heard the same audio, and differ by their draws alone. Where all agree,
-    either the draws were the same or they change nothing here.
+    The runner draws fresh noise for the judge. Rows without an attack show this: the benign pass
+    and the judge's pass have the same audio, so they can differ only by their draws. If all
+    transcripts agree, either the draws were reused or they change nothing here.
     """
     name = "fresh draws"
     if stochastic is False:
         return Finding(name, "n/a", "two passes do not differ")
-    unchanged = [r for s, r in own if s.name == "none"]
+    unchanged = [r for s, r in results if s.name == "none"]
     if not unchanged:
         return Finding(
-            name, "missing", "no row without an attack to see two passes of the same audio"
+            name,
+            "missing",
+            "no row without an attack, which would show two passes over the same audio",
         )
     rows = unchanged[0].rows
     differ = sum(row["benign"] != row["adversarial"] for row in rows.values())

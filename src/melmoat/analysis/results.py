@@ -1,4 +1,4 @@
-"""What a run has measured, read back from its folder and compared utterance by utterance."""
+"""Reads the rows of a run from its folder and compares them utterance by utterance."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from melmoat.metrics.intervals import FLIPS, Difference, bootstrap, needed, pair
 from melmoat.text import same_text
 from melmoat.writing_systems import letters
 
-MIN_SPEAKERS = 5  # fewer resample to next to nothing
-# Corpora whose utterance ids say who speaks.
+MIN_SPEAKERS = 5  # a bootstrap over fewer speakers is meaningless
+# Corpora whose utterance ids name the speaker.
 _SPEAKERS = {"an4": re.compile(r"[^-]+-([^-]+)-[^-]+"), "librispeech": re.compile(r"(\d+)-\d+-\d+")}
 
 
@@ -33,7 +33,7 @@ class Result:
     Attributes:
         key: the cell's name in the run's folder.
         rows: by utterance id.
-        labels: what the cell and its parts are called, where that is not their specs.
+        labels: names of the cell and its parts, where they are not the specs.
     """
 
     cell: Cell
@@ -43,7 +43,7 @@ class Result:
 
     @property
     def system(self) -> tuple[str, str, str, int]:
-        """Model, defense, data and seed: what is attacked."""
+        """The attacked system: model, defense, data and seed."""
         return self.cell.model, self.cell.defense, self.cell.data, self.cell.seed
 
     @property
@@ -53,7 +53,7 @@ class Result:
 
     @property
     def system_name(self) -> str:
-        """What its model and defense are called."""
+        """The name of its model and defense."""
         return system(self.cell.model, self.cell.defense, self.labels)
 
     @property
@@ -63,44 +63,44 @@ class Result:
 
     @property
     def attack_name(self) -> str:
-        """What its attack is called."""
+        """The name of its attack."""
         return shown("attack", self.cell.attack, self.labels)
 
     @property
     def data_name(self) -> str:
-        """What its corpus is called."""
+        """The name of its corpus."""
         return shown("data", self.cell.data, self.labels)
 
     @property
     def name(self) -> str:
-        """What it is called: model, defense and attack, or their labels."""
+        """Its name: model, defense and attack, or their labels."""
         return cell_name(self.cell, self.labels)
 
     @property
     def targeted(self) -> bool:
-        """Whether the attack wants one given transcript."""
+        """Whether the attack wants a certain transcript."""
         return any(row.get("target") is not None for row in self.rows.values())
 
     @cached_property
     def unit(self) -> str:
-        """What errors are counted in: ``words``, or ``chars`` where what is said is written without
-        spaces between words."""
+        """The unit of errors: ``words``, or ``chars`` if the texts are written without spaces
+        between words."""
         return unit_of(letters(str(row.get("reference", ""))) for row in self.rows.values())
 
     @property
     def metric(self) -> str:
-        """WER or CER, the rate of errors in that unit."""
+        """WER or CER: the error rate in that unit."""
         return METRICS[self.unit]
 
     def errors(self, which: str = "adversarial") -> tuple[list[int], list[int]]:
         """Errors and words (or characters) of each utterance, in the order of the rows."""
         counts = [row["counts"][which] for row in self.rows.values() if row["counts"][which]]
-        found = [count[self.unit] for count in counts]
-        return [edits for edits, _ in found], [total for _, total in found]
+        pairs = [count[self.unit] for count in counts]
+        return [edits for edits, _ in pairs], [total for _, total in pairs]
 
     @cached_property
     def error_rate(self) -> float | None:
-        """Word (or character) error rate of what the judge heard, in percent."""
+        """Word (or character) error rate of the judge's transcripts, in percent."""
         return rate(*self.errors())
 
     @cached_property
@@ -110,16 +110,16 @@ class Result:
 
     @cached_property
     def snr_db(self) -> float | None:
-        """Mean signal-to-noise ratio of what was changed."""
-        found = [row["snr_db"] for row in self.rows.values() if row.get("snr_db") is not None]
-        return sum(found) / len(found) if found else None
+        """Mean signal-to-noise ratio of the perturbations."""
+        values = [row["snr_db"] for row in self.rows.values() if row.get("snr_db") is not None]
+        return sum(values) / len(values) if values else None
 
 
 def read_results(folder: Path) -> list[Result]:
-    """The cells of a run in the order they were asked for, with the rows that are there.
+    """The cells of a run in the order of the request, with their rows.
 
     Raises:
-        StoreError: no run, or a damaged one.
+        StoreError: the folder has no run, or a damaged one.
     """
     store = Store(folder)
     if not store.run():
@@ -135,17 +135,16 @@ def read_results(folder: Path) -> list[Result]:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Error rate of one result minus that of another on the utterances that both have.
+    """Error rate of one result minus that of another, on their common utterances.
 
     Attributes:
-        ours, other: the two, in words.
-        against: the text that the rate is against, ``reference`` or ``target``.
-        n: utterances that both have.
-        difference: over utterances; None below two of them.
-        speakers: how many different ones; None where they are not known.
-        by_speaker: the same resampled over speakers; None below ``MIN_SPEAKERS`` of them.
-        needed: utterances like these that such a difference needs to be told from none (95 %,
-            power 80 %).
+        ours, other: names of the two.
+        against: the text that transcripts are compared with, ``reference`` or ``target``.
+        n: number of common utterances.
+        difference: with its interval over utterances; None below two utterances.
+        speakers: number of speakers; None if unknown.
+        by_speaker: the difference with its interval over speakers; None below ``MIN_SPEAKERS``.
+        needed: number of utterances that would show such a difference (95 %, power 80 %).
         among: how many comparisons were made, this one included.
         metric: whether the rate is the WER or the CER.
     """
@@ -163,7 +162,7 @@ class Comparison:
 
     @property
     def stands(self) -> bool:
-        """Whether it is a difference even as one of so many (Bonferroni, 95 %)."""
+        """Whether the difference stands among all comparisons (Bonferroni, 95 %)."""
         return self.difference is not None and self.difference.p < 0.05 / self.among
 
     def __str__(self) -> str:
@@ -177,7 +176,7 @@ class Comparison:
 
 
 def p_text(p: float) -> str:
-    """A p-value as it is printed.
+    """A p-value for printing.
 
     >>> p_text(0.0004), p_text(0.0312)
     ('< 0.001', '= 0.031')
@@ -186,13 +185,12 @@ def p_text(p: float) -> str:
 
 
 def same_words(ours: Result, other: Result, target: bool = False) -> bool:
-    """Whether errors are counted against as many words (or characters) in each utterance that both
-    have.
+    """Whether both count errors against the same number of words (or characters) per utterance.
 
-    They are not where two recognizers spell, or normalise, the same text differently.
+    They do not if two recognizers spell or normalise the same text differently.
 
     Args:
-        target: the words of the attacker's text, of targeted attacks.
+        target: count the words of the attacker's text instead.
     """
     which = "target" if target else "adversarial"
 
@@ -216,29 +214,30 @@ def compare(
     """Compare two results by the paired bootstrap.
 
     Args:
-        speakers: each utterance's speaker, where they are known (:func:`speakers_of`).
-        names: what the two are called; their defense and attack if None.
-        points: the difference that ``needed`` is for; the observed one if None.
-        among: how many comparisons are made; flips suffice for p-values that stand among them.
+        speakers: the speaker of each utterance, if known (:func:`speakers_of`).
+        names: names of the two; if None, their defense and attack.
+        points: the difference for ``needed``; if None, the observed one.
+        among: number of comparisons; there are enough sign flips for a p-value that stands among
+            them.
         target: compare the WER against the attacker's text.
 
     Raises:
-        StoreError: the same ids stand for different utterances or targets, which an attack may
-            lack; or the two count other words, since their texts are spelled differently.
+        StoreError: the same ids have different texts or targets, or an attack has no target; or the
+            two count different words, because their texts are spelled differently.
     """
     both = sorted(ours.rows.keys() & other.rows.keys())
-    one, two = (replace(r, rows={i: r.rows[i] for i in both}) for r in (ours, other))
+    first, second = (replace(r, rows={i: r.rows[i] for i in both}) for r in (ours, other))
     against, counts = ("target", "target") if target else ("reference", "adversarial")
-    (edits, words), (others, theirs) = one.errors(counts), two.errors(counts)
+    (edits, words), (others, theirs) = first.errors(counts), second.errors(counts)
     if min(len(words), len(theirs)) < len(both):
         raise StoreError(f"{ours.label}, {other.label}: not both are targeted attacks")
-    pairs = [(str(one.rows[i].get(against)), str(two.rows[i].get(against))) for i in both]
+    pairs = [(str(first.rows[i].get(against)), str(second.rows[i].get(against))) for i in both]
     if not all(same_text(*pair) for pair in pairs):
         raise StoreError(f"{ours.label}, {other.label}: the same ids have different {against}s")
-    if not same_words(one, two, target):
+    if not same_words(first, second, target):
         raise StoreError(
             f"{ours.label}, {other.label}: their texts are spelled or normalised differently, so "
-            "their errors are not of the same words"
+            "their errors are counted in different words"
         )
     groups = [speakers[i] for i in both] if speakers and all(i in speakers for i in both) else []
     enough = len(set(groups)) >= MIN_SPEAKERS
@@ -257,22 +256,22 @@ def compare(
 
 
 def speakers_of(corpus: str, ids: Iterable[str]) -> dict[str, str] | None:
-    """Who speaks each utterance: from its id where the corpus writes it there, or from the corpus.
+    """The speaker of each utterance, from its id if the corpus writes it there, or from the corpus.
 
-    None where the corpus is not at hand or does not say.
+    None if the corpus cannot be read or does not name speakers.
     """
     wanted = list(ids)
     pattern = _SPEAKERS.get(corpus.partition(":")[0])
     if pattern is not None:
         matches = {i: pattern.fullmatch(i) for i in wanted}
-        found = {i: match[1] for i, match in matches.items() if match}
+        speakers = {i: match[1] for i, match in matches.items() if match}
     else:
         try:
             cuts = _speakers(corpus)
         except MelmoatError:
             return None
-        found = {i: cuts[i] for i in wanted if cuts.get(i)}
-    return found if len(found) == len(wanted) else None
+        speakers = {i: cuts[i] for i in wanted if cuts.get(i)}
+    return speakers if len(speakers) == len(wanted) else None
 
 
 @lru_cache(maxsize=8)
@@ -281,5 +280,5 @@ def _speakers(corpus: str) -> Mapping[str, str | None]:
 
 
 def as_json(value: Any) -> str:
-    """Results of a command for other programs to read."""
+    """The results of a command as JSON."""
     return json.dumps(value, indent=1, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Attacks and defenses taken apart by their specs, to find those that differ in one thing alone."""
+"""Splits the specs of attacks and defenses, to find those that differ in one option only."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from melmoat.vocoders import VOCODERS
 
 @dataclass(frozen=True)
 class Setting:
-    """An attack taken apart; of one that is unknown here ``args`` is the text, ``budget`` and
-    ``access`` are None."""
+    """The parts of an attack's spec. For an unknown attack ``args`` has the text, and ``budget``
+    and ``access`` are None."""
 
     name: str
     access: Access | None
@@ -29,17 +29,17 @@ class Setting:
 
     @property
     def white(self) -> bool:
-        """Whether it says that it has the gradient of the very system that it attacks."""
+        """Whether the attack has the gradient of the system that it attacks."""
         return self.access == "white-box"
 
     def but(self, *keys: str) -> tuple[Any, ...]:
-        """Everything except some options, to find attacks that differ in those alone."""
+        """Everything except some options, to find attacks that differ only in these."""
         rest = {k: v for k, v in self.args.items() if k not in (*keys, "chunk")}
         return self.name, tuple(sorted(rest.items(), key=lambda pair: pair[0]))
 
 
 def setting(attack: str) -> Setting:
-    """Take an attack's spec apart."""
+    """Split an attack's spec."""
     try:
         spec = ATTACKS.parse(attack)
     except SpecError:  # an attack of another version
@@ -50,12 +50,12 @@ def setting(attack: str) -> Setting:
         return Setting(spec.name, access, args, _named_budget(args))
     try:
         return Setting(spec.name, access, dict(spec.args), ATTACKS.build(attack).budget)
-    except MelmoatError:  # a file of its that is gone
+    except MelmoatError:  # a file that it names is gone
         return Setting(spec.name, access, {"spec": attack})
 
 
 def _plain(value: str) -> int | float | str:
-    """An option of somebody's own attack, whose types are not known without its code."""
+    """An option of a user's attack: its type is unknown unless its code is run."""
     for kind in (int, float):
         try:
             return kind(value)
@@ -65,19 +65,19 @@ def _plain(value: str) -> int | float | str:
 
 
 def _named_budget(args: Mapping[str, Any]) -> Budget | None:
-    """The budget of an attack whose options are called as ours; None if they are not."""
-    given = {key: args[key] for key in ("norm", "eps", "db", "ratio") if key in args}
+    """The budget of an attack if its options have our names; otherwise None."""
+    options = {key: args[key] for key in ("norm", "eps", "db", "ratio") if key in args}
     try:
-        return ThreatModel(**given).budget if given else None
+        return ThreatModel(**options).budget if options else None
     except (TypeError, ValueError):
         return None
 
 
 def siblings(defense: str) -> tuple[str, str]:
-    """The gradient that a defense's spec gives attackers, and its spec with the exact one.
+    """The gradient that a defense's spec gives attackers, and its spec with the exact gradient.
 
-    It is another one by ``gradient=``, or where a vocoder's own runs through a part of it only
-    (``griffin-lim:through=2``, called "through=2" here).
+    The gradient is not exact with ``gradient=``, or if the gradient of a vocoder runs through a
+    part of it only (``griffin-lim:through=2``, called "through=2" here).
     """
     try:
         spec = DEFENSES.parse(defense)
@@ -94,7 +94,7 @@ def siblings(defense: str) -> tuple[str, str]:
             continue
         if (through := inner.args.get("through")) is None:
             continue
-        own, whole = f"{key}={show(vocoder)}", f"{key}={show(without(inner, 'through'))}"
-        text = str(DEFENSES.parse(text.replace(own, whole)))
+        partial, whole = f"{key}={show(vocoder)}", f"{key}={show(without(inner, 'through'))}"
+        text = str(DEFENSES.parse(text.replace(partial, whole)))
         gradient = gradient if gradient != "exact" else f"through={through}"
     return gradient, text

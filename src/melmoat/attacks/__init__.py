@@ -36,13 +36,13 @@ def transfer(
 ) -> Transfer:
     """An attack crafted on one system and judged on another.
 
-    ``attack`` is crafted on ``model`` behind ``defense``, whatever system is judged.
+    ``attack`` is always crafted on ``model`` behind ``defense``, for every judged system.
     """
     return Transfer(model, defense, build(attack))
 
 
 class Attacks(Registry[Attack]):
-    """The table of attacks, each of which says what access it has."""
+    """The table of attacks. Each attack declares its access."""
 
     def build(self, text: str) -> Attack:
         """As :meth:`Registry.build`.
@@ -55,8 +55,8 @@ class Attacks(Registry[Attack]):
         return made
 
     def declared(self, text: str) -> str:
-        """The canonical spelling of an attack that is about to run. Somebody's own has its access
-        in it: who reads the run later does not import its module.
+        """The canonical spelling of an attack that is about to run. A user's attack has its access
+        in it, because reading the run later does not import its module.
 
         Raises:
             MelmoatError: as :meth:`build`.
@@ -68,9 +68,9 @@ class Attacks(Registry[Attack]):
         return str(self.parse(f"{spec},access={access}"))
 
     def access(self, spec: Spec) -> Access | None:
-        """What the attack of ``spec`` has of the judged system, without building it; None where
-        somebody's own module would have to say."""
-        if "access" in spec.args:  # of somebody's own, or of an object
+        """The access of the attack of ``spec``, without building it. None if this would need the
+        import of a user's module."""
+        if "access" in spec.args:  # a user's attack, or an object
             return cast(Access | None, spec.args["access"] or None)
         return access_of(spec.factory)
 

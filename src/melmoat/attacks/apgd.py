@@ -1,9 +1,9 @@
 """AutoPGD (Croce & Hein 2020, "Reliable evaluation of adversarial robustness", algorithm 1).
 
-Projected gradient descent without a step length to choose: it begins with twice the radius, and at
-each checkpoint halves it for those utterances whose loss has stopped falling, which then go on from
-their best point. They start there at rest: the authors' code lets the last move's inertia act once
-more, though it was made elsewhere.
+Projected gradient descent without a step length to choose. The step begins at twice the radius. At
+each checkpoint it is halved for utterances whose loss has stopped falling; these continue from
+their best point, without inertia. (In the authors' code the inertia of the last move acts once
+more, though that move was made at another point.)
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PROGRESS = 0.75  # share of steps that must lower the loss between checkpoints (
 
 
 def checkpoints(steps: int) -> list[int]:
-    """Steps at which the length is reconsidered: ever closer together (section 3.2).
+    """Steps at which the step length is checked; they come closer and closer (section 3.2).
 
     >>> checkpoints(100)
     [0, 22, 41, 57, 70, 80, 87, 93, 99]
@@ -35,9 +35,9 @@ def checkpoints(steps: int) -> list[int]:
     shares = [0.0, 0.22]
     while shares[-1] < 1:
         shares.append(shares[-1] + max(shares[-1] - shares[-2] - 0.03, 0.06))
-    # A hair is taken off, or float sums such as 0.41000000000000003 would be rounded up.
-    found = [-int(-(share * steps - 1e-9) // 1) for share in shares]
-    return sorted({n for n in found if n < steps})
+    # Subtract a little, or float sums such as 0.41000000000000003 would be rounded up.
+    steps_at = [-int(-(share * steps - 1e-9) // 1) for share in shares]
+    return sorted({n for n in steps_at if n < steps})
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,12 @@ class APGD(ThreatModel):
     Args:
         steps: gradient steps.
         random_start: begin at a random point of the ball instead of at the clean audio.
-        restarts: runs, the best by final loss is kept; all but the first start at random.
+        restarts: number of runs; the one with the least final loss is kept. All except the first
+            start at random.
         eot: draws whose mean loss is attacked, against a stochastic defense.
-        stop: leave an utterance alone once its goal is reached, under every draw.
-        chunk: draws evaluated at once, to bound memory; all if none.
-        confirm: further draws that must all reach the goal before ``stop`` leaves an utterance.
+        stop: stop attacking an utterance when its goal is reached under every draw.
+        chunk: draws evaluated at once, to limit memory; None evaluates all.
+        confirm: further draws that must all reach the goal before ``stop`` applies.
 
     The point of least loss is kept. Budget as for :class:`ThreatModel`.
     """
@@ -71,7 +72,7 @@ class APGD(ThreatModel):
 
     @property
     def evaluations(self) -> int:
-        """Losses that one call evaluates, at most."""
+        """Most loss evaluations of one call."""
         return self.restarts * (self.steps + 1 + (self.restarts > 1)) * passes(self)
 
     def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:

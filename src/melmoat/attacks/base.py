@@ -1,4 +1,4 @@
-"""What an attack is, and what it is after."""
+"""The interfaces of attacks and their goals."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ from melmoat.text import canonical, listed, normalise, same_text
 
 MATCHED = "matched"
 
-# What an attack has of the system that is judged: its gradient; only another system's; its
-# transcripts or scores at most; nothing, as it is there for comparison.
+# What an attack knows of the judged system: its gradient; only another system; at most its
+# transcripts or scores; nothing, because it is a comparison.
 Access = Literal["white-box", "transfer", "black-box", "control"]
 ACCESSES: tuple[Access, ...] = get_args(Access)
 
 
 class AttackError(MelmoatError):
-    """An attack cannot go on, and going on silently would flatter the defense."""
+    """An attack cannot continue. Continuing silently would make the defense look better."""
 
 
 class Goal(Protocol):
-    """What the attacker wants of each utterance."""
+    """The attacker's goal for each utterance."""
 
     def loss(self, model: Recognizer, audio: Audio, draws: Draws) -> Tensor:
         """What the attacker lowers, per utterance. Shape: ``[B]``."""
         ...
 
     def reached(self, hypotheses: Sequence[str]) -> list[bool]:
-        """Whether each transcript is what the attacker wanted."""
+        """Whether each transcript reaches the goal."""
         ...
 
     def distances(self, hypotheses: Sequence[str]) -> list[int]:
-        """What an attacker lowers who sees transcripts alone: how far each is from the wanted."""
+        """Distance of each transcript to the goal, for attackers that see transcripts only."""
         ...
 
     def pick(self, rows: Sequence[int]) -> Goal:
@@ -51,12 +51,12 @@ class Goal(Protocol):
 
 @dataclass(frozen=True)
 class Untargeted:
-    """Any transcript but the reference; the attacker raises the reference's loss.
+    """Any transcript except the reference; the attacker raises the reference's loss.
 
-    ``same`` brings to one spelling what counts as the same text (a recognizer's normaliser).
+    ``same`` maps equal texts to one spelling (a recognizer's normaliser).
 
     Raises:
-        TextError: a single text, where one for each utterance is expected.
+        TextError: a single text came, but one per utterance is expected.
     """
 
     references: Sequence[str]
@@ -66,7 +66,7 @@ class Untargeted:
         listed(self.references)
 
     def loss(self, model: Recognizer, audio: Audio, draws: Draws) -> Tensor:
-        """Minus the recognizer's loss of the references. Shape: ``[B]``."""
+        """The negative loss of the references. Shape: ``[B]``."""
         return -model.loss(audio, self.references, draws)
 
     def reached(self, hypotheses: Sequence[str]) -> list[bool]:
@@ -75,7 +75,7 @@ class Untargeted:
         return [word_edits(self.same(a), self.same(b))[0] > 0 for a, b in pairs]
 
     def distances(self, hypotheses: Sequence[str]) -> list[int]:
-        """Minus the edits in characters from the reference."""
+        """The negative number of character edits from the reference."""
         pairs = zip(self.references, hypotheses, strict=True)
         return [-char_edits(self.same(a), self.same(b))[0] for a, b in pairs]
 
@@ -86,8 +86,9 @@ class Untargeted:
 
 @dataclass(frozen=True)
 class Targeted:
-    """One given transcript; the attacker lowers its loss. ``same`` and errors as for
-    :class:`Untargeted`; ``asked`` are the targets before a recognizer's spelling of them."""
+    """A certain transcript; the attacker lowers its loss. ``same`` and errors as for
+    :class:`Untargeted`. ``asked`` has the targets before they are written in a recognizer's
+    spelling."""
 
     targets: Sequence[str]
     same: Callable[[str], str] = canonical
@@ -97,16 +98,16 @@ class Targeted:
         listed(self.targets)
 
     def loss(self, model: Recognizer, audio: Audio, draws: Draws) -> Tensor:
-        """The recognizer's loss of the targets. Shape: ``[B]``."""
+        """The loss of the targets. Shape: ``[B]``."""
         return model.loss(audio, self.targets, draws)
 
     def reached(self, hypotheses: Sequence[str]) -> list[bool]:
-        """Whether the transcript is the target, word for word."""
+        """Whether the transcript equals the target, word for word."""
         pairs = zip(self.targets, hypotheses, strict=True)
         return [word_edits(self.same(a), self.same(b))[0] == 0 for a, b in pairs]
 
     def distances(self, hypotheses: Sequence[str]) -> list[int]:
-        """Edits in characters to the target."""
+        """The number of character edits to the target."""
         pairs = zip(self.targets, hypotheses, strict=True)
         return [char_edits(self.same(a), self.same(b))[0] for a, b in pairs]
 
@@ -120,29 +121,27 @@ def access_of(attack: object) -> Access:
     """The access that an attack declares.
 
     Args:
-        attack: one, or what makes one: its class, or a function with such a class as the type of
-            what it returns.
+        attack: an attack, its class, or a function whose return type is such a class.
 
     Raises:
-        AttackError: it declares none, or another than those known.
+        AttackError: it declares no access or an unknown one.
     """
-    found = getattr(attack, "access", None)
-    if found is None and inspect.isfunction(attack):
-        found = getattr(get_type_hints(attack).get("return"), "access", None)
-    if found not in ACCESSES:
+    access = getattr(attack, "access", None)
+    if access is None and inspect.isfunction(attack):
+        access = getattr(get_type_hints(attack).get("return"), "access", None)
+    if access not in ACCESSES:
         name = getattr(attack, "__name__", type(attack).__name__)
-        said = "declares no access" if found is None else f"declares the access {found!r}"
+        problem = "declares no access" if access is None else f"declares the access {access!r}"
         known = ", ".join(map(repr, ACCESSES))
         raise AttackError(
-            f"the attack {name} {said}; say what it has of the system that is judged: "
+            f"the attack {name} {problem}; say what it has of the system that is judged: "
             f"access = one of {known} (docs/attacks.md)"
         )
-    return cast(Access, found)
+    return cast(Access, access)
 
 
 def adapt_goal(goal: Goal, model: Recognizer) -> Goal:
-    """``goal`` for ``model``: targets as it would write them, and reached where it compares them
-    as the same text."""
+    """``goal`` for ``model``: with targets in its spelling, and texts compared in its way."""
     if isinstance(goal, Targeted):
         asked = goal.targets if goal.asked is None else goal.asked
         goal = replace(goal, targets=[as_written_by(model, text) for text in asked], asked=asked)
@@ -152,12 +151,11 @@ def adapt_goal(goal: Goal, model: Recognizer) -> Goal:
 
 
 class Attack(Protocol):
-    """Changes audio so that a recognizer mistakes it."""
+    """Changes audio so that a recognizer makes errors."""
 
     @property
     def access(self) -> Access:
-        """What it has of the system that is judged. An audit counts on it, so there is no
-        default."""
+        """What it knows of the judged system. The audit relies on this, so there is no default."""
         ...
 
     def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
@@ -166,12 +164,12 @@ class Attack(Protocol):
 
     @property
     def budget(self) -> Budget | None:
-        """What the judge holds the attack to; None where nothing is changed."""
+        """The limit that the judge checks; None if the attack changes nothing."""
         ...
 
     @property
     def evaluations(self) -> int:
-        """Losses that one call evaluates, for progress bars."""
+        """Number of loss evaluations of one call, for progress bars."""
         ...
 
     def goal(
@@ -184,25 +182,24 @@ class Attack(Protocol):
         """The goal for a batch with these transcripts; :class:`Objective` has the usual one.
 
         Args:
-            benign: what the recognizer hears in each utterance.
-            references: what is said in it.
-            corpus: gives all that is said in the corpus, for targets taken from it; called only
-                where the attack takes some, since a large corpus is slow to list.
-            seed: which of them are taken.
+            benign: the recognizer's transcript of each clean utterance.
+            references: the text of each utterance.
+            corpus: returns all texts of the corpus, for targets from it. Called only if the attack
+                needs them, because a large corpus is slow to list.
+            seed: seed for the choice of targets.
         """
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Objective:
-    """What an attack is after, part of its spec so that a result file says it.
+    """The goal of an attack. It is part of the spec, so result files state it.
 
     Args:
-        against: an untargeted attack moves away from the recognizer's own ``benign`` transcript
-            (as in the paper), or from the ``truth``.
-        target: the transcript that a targeted attack wants: a text as it is to be written, the same
-            for every utterance, or ``matched``, for each another text of the corpus
-            (:func:`matched`).
+        against: an untargeted attack moves away from the recognizer's own ``benign`` transcript (as
+            in the paper), or from the ``truth``.
+        target: the transcript that a targeted attack wants. Either one text for every utterance, or
+            ``matched``: for each utterance another text of the corpus (:func:`matched`).
     """
 
     against: Literal["benign", "truth"] = "benign"
@@ -225,21 +222,21 @@ class Objective:
 
 
 def _asked(text: str) -> str:
-    """A target as it stands; small letters of ASCII alone, which say nothing of how it is written,
-    in capitals, as corpora have their texts."""
+    """A target unchanged; but if it has only lower-case ASCII letters, which say nothing about
+    case, it is put in capitals, like the texts of corpora."""
     return normalise(text) if text.isascii() and text == text.lower() else text
 
 
 def matched(text: str, corpus: Sequence[str], seed: int = 0) -> str:
-    """A target for an utterance of ``text``: another text of the corpus, about as long, as the
-    corpus writes it.
+    """A target for an utterance of ``text``: another text of the corpus of about the same length,
+    in the corpus's spelling.
 
-    It is drawn from those whose length differs by at most a tenth, or else from the nearest. It
-    depends on the text, the seed and the set of the corpus's texts alone, so an utterance has the
-    same target in every cell, batch and order.
+    It is drawn from the texts whose length differs by at most a tenth, or else from the nearest
+    ones. It depends only on the text, the seed and the set of texts in the corpus. So an utterance
+    has the same target in every cell, batch and order.
 
     Raises:
-        AttackError: the corpus holds no other text.
+        AttackError: the corpus has no other text.
 
     >>> matched("GO ON", ["STOP IT", "GO ON", "YES", "NO WAY"])
     'NO WAY'
@@ -259,12 +256,12 @@ def matched(text: str, corpus: Sequence[str], seed: int = 0) -> str:
 
 @dataclass(frozen=True)
 class ThreatModel(Objective):
-    """What an attack may change, part of its spec.
+    """How much an attack may change; part of its spec.
 
     Args:
         norm: ``linf``, ``l2`` or ``snr``.
         eps: radius for linf (of full scale 1) and l2.
-        db: least signal-to-noise ratio in dB, for snr; for linf, the ratio where every sample
+        db: for snr, the least signal-to-noise ratio in dB; for linf, the ratio if every sample
             changes by the radius.
         ratio: the same as a linear power ratio (Armory's ``snr``).
     """
@@ -279,7 +276,7 @@ class ThreatModel(Objective):
 
     @property
     def budget(self) -> Budget:
-        """The ball that perturbations stay in."""
+        """The budget that perturbations must keep."""
         return budget(self.norm, self.eps, self.db, self.ratio)
 
 

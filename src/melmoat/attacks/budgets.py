@@ -1,8 +1,8 @@
 """How much an attack may change, and the geometry that goes with it.
 
-A budget gives every utterance a radius, by its own length and level, in one of two norms. ``L2``
-and ``SNR`` are the same ball with different radii. A level is of the signal without its mean
-(:attr:`melmoat.audio.Audio.centred`); a perturbation counts whole, with the mean that it adds.
+A budget gives each utterance a radius that may depend on its length and level, in one of two norms.
+``L2`` and ``SNR`` have the same ball with different radii. A level is computed without the mean of
+the signal (:attr:`melmoat.audio.Audio.centred`). A perturbation counts with its mean.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Budget(Protocol):
     """A set of allowed perturbations of each utterance."""
 
     def radius(self, clean: Audio) -> Tensor:
-        """Largest norm allowed to each utterance. Shape: ``[B]``."""
+        """Largest allowed norm of each utterance's perturbation. Shape: ``[B]``."""
         ...
 
     def norm(self, delta: Tensor) -> Tensor:
@@ -131,8 +131,9 @@ class Linf(_Fixed, _Box):
 
 
 class LinfSNR(_Relative, _Box):
-    """No sample changes by more than the level at which changing all of them is ``db`` dB of
-    signal-to-noise ratio: the same attack on a quiet corpus as ``Linf`` is on a loud one."""
+    """No sample changes by more than a limit relative to the level: a change of all samples by this
+    limit has a signal-to-noise ratio of ``db`` dB. So a quiet corpus gets the same attack as a loud
+    one."""
 
     def radius(self, clean: Audio) -> Tensor:
         """``rms(x) * 10^(-db / 20)``; 0 at silence. Shape: ``[B]``."""
@@ -157,10 +158,10 @@ def budget(
 ) -> Budget:
     """The budget that an attack's options name: ``eps`` for l2; ``eps`` or ``db`` for linf; ``db``,
     or ``ratio`` (a linear power ratio, as in Armory), for snr."""
-    given = {k: v for k, v in {"eps": eps, "db": db, "ratio": ratio}.items() if v is not None}
+    options = {k: v for k, v in {"eps": eps, "db": db, "ratio": ratio}.items() if v is not None}
     allowed = {"linf": "eps or db (dB)", "l2": "eps", "snr": "db (dB) or ratio (of powers)"}[norm]
-    if len(given) != 1 or not set(given) <= set(allowed.split()):
-        raise ValueError(f"norm={norm} takes {allowed}; got {', '.join(given) or 'none'}")
+    if len(options) != 1 or not set(options) <= set(allowed.split()):
+        raise ValueError(f"norm={norm} takes {allowed}; got {', '.join(options) or 'none'}")
     if eps is not None:
         return Linf(eps) if norm == "linf" else L2(eps)
     if ratio is not None:
@@ -172,30 +173,31 @@ def budget(
 
 
 def within_scale(delta: Tensor, clean: Tensor) -> Tensor:
-    """Clip ``clean + delta`` to full scale; a file that is louder already keeps its own peaks."""
+    """Clip ``clean + delta`` to full scale; a file that is already louder keeps its own peaks."""
     return torch.clamp(clean + delta, clean.clamp(max=-1.0), clean.clamp(min=1.0)) - clean
 
 
 def _shrunk(delta: Tensor, radius: Tensor, budget: Budget) -> Tensor:
-    """``delta`` in 16-bit steps, times the largest factors found that keep it within ``radius``."""
-    kept = torch.trunc(delta * PCM16) / PCM16
+    """``delta`` in 16-bit steps, scaled by the largest tested factors that keep it within
+    ``radius``."""
+    best = torch.trunc(delta * PCM16) / PCM16
     low, high = torch.zeros_like(radius), torch.ones_like(radius)
     for _ in range(12):
         middle = (low + high) / 2
         tried = torch.round(middle[:, None] * delta * PCM16) / PCM16
         inside = budget.norm(tried) <= radius
-        better = inside & (budget.norm(tried) > budget.norm(kept))
-        kept = torch.where(better[:, None], tried, kept)
+        better = inside & (budget.norm(tried) > budget.norm(best))
+        best = torch.where(better[:, None], tried, best)
         low, high = torch.where(inside, middle, low), torch.where(inside, high, middle)
-    return kept
+    return best
 
 
 def to_pcm16(delta: Tensor, clean: Audio, budget: Budget) -> Audio:
     """``clean + delta`` on the grid of a 16-bit file, still within the budget.
 
-    ``clean`` is on the grid already. Rounding can push a norm out by a hair; those utterances are
-    shrunk a little first, then by the least that bisection finds, where a sample changes by about
-    one step and rounding decides; and rounded towards zero as the last resort.
+    ``clean`` is already on the grid. Rounding can push a norm slightly over its limit. Such an
+    utterance is first shrunk a little, then by the least factor that bisection finds (if a sample
+    changes by about one step, rounding decides). The last resort is rounding towards zero.
 
     Shape: ``[B, T]``.
     """

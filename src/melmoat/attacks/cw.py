@@ -1,8 +1,8 @@
 """Carlini & Wagner's attacks: the smallest perturbation that still reaches the goal.
 
-Adam looks for the goal inside a box; whenever it is reached the box shrinks, and the last
-perturbation that reached it is kept. What is evaluated is rounded to 16 bits, as a file would be:
-the last success lies at the edge of failing, where rounding decides.
+Adam searches for the goal inside a box. Each time the goal is reached, the box shrinks, and the
+last perturbation that reached it is kept. Perturbations are rounded to 16 bits before they are
+evaluated, as in a file: the last success is close to failure, where rounding matters.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ class Shrinking(Objective):
     """A search in a box that shrinks with each success.
 
     Args:
-        eps: half the width of the box at the beginning, of full scale 1.
+        eps: half of the box's initial width, of full scale 1.
         steps: steps of Adam.
         lr: Adam's learning rate, of full scale 1.
-        decrease: what a success multiplies the box with, after cutting it to what was used.
+        decrease: factor on the box at each success, after the box is cut to the used size.
         every: steps between checks of whether to shrink.
-        eot: draws whose mean loss is attacked, against a stochastic defense. A success is one
+        eot: draws whose mean loss is attacked, against a stochastic defense. A success must hold
             under every draw.
-        confirm: further draws under which a success must be one too before the box shrinks. Against
-            a stochastic defense give some: otherwise each chance success shrinks the box, and what
-            is kept is the luckiest of them.
-        chunk: draws evaluated at once, to bound memory; all if none.
+        confirm: further draws under which a success must also hold before the box shrinks. Use some
+            against a stochastic defense. Otherwise each chance success shrinks the box, and only
+            the luckiest one is kept.
+        chunk: draws evaluated at once, to limit memory; None evaluates all.
     """
 
     access: ClassVar[Access] = "white-box"
@@ -65,27 +65,27 @@ class Shrinking(Objective):
 
     @property
     def evaluations(self) -> int:
-        """Losses that one call evaluates."""
+        """Number of loss evaluations of one call."""
         return (self.steps + 1) * passes(self)
 
     def oracle(self, model: Recognizer, audio: Audio, goal: Goal) -> LossOracle:
-        """The loss oracle of ``model``, which listens."""
+        """The loss oracle of ``model``; it reports successes."""
         return LossOracle(model, audio, goal, self.eot, self.chunk, True, self.confirm)
 
     def shrink(
         self, oracle: LossOracle, draws: Draws, slope: Callable[[Tensor, Tensor], Tensor]
     ) -> Tensor:
-        """The last perturbation that reached the goal; the last one tried where none did.
+        """The last perturbation that reached the goal; if none did, the last one tried.
 
-        As in the sources, ``delta`` lives in the first box and is heard times a factor that
-        shrinks. There a sample that left the box has no gradient and stays out; here it is put
+        As in the sources, ``delta`` stays in the first box and is multiplied by a shrinking factor.
+        In the sources a sample that left the box has no gradient and stays outside. Here it is put
         back on the edge.
 
         Args:
-            oracle: listens.
+            oracle: evaluates the loss and reports successes.
             draws: randomness of the recognizer.
-            slope: what Adam descends, from the loss's gradient and the perturbation; until the
-                goal is first reached, from the gradient and zeros.
+            slope: the direction that Adam descends, from the loss's gradient and the perturbation.
+                Until the goal is first reached, it gets zeros instead of the perturbation.
 
         Shape: ``[B, T]``.
         """
@@ -93,20 +93,20 @@ class Shrinking(Objective):
         delta = torch.zeros_like(clean.wav)
         adam = torch.optim.Adam([delta], self.lr)
         factor = torch.ones_like(delta[:, :1])
-        kept, won = delta.clone(), torch.zeros_like(factor, dtype=torch.bool)
+        best, won = delta.clone(), torch.zeros_like(factor, dtype=torch.bool)
         for number in range(self.steps + 1):
             used = factor * delta
-            heard = on_grid(used, self.eps * factor, clean)
-            clean_heard, perturbed = ~heard.any(1, keepdim=True), won & kept.any(1, keepdim=True)
+            rounded = on_grid(used, self.eps * factor, clean)
+            clean_heard, perturbed = ~rounded.any(1, keepdim=True), won & best.any(1, keepdim=True)
             # A success whose box is less than one step cannot become smaller.
             active = ~(clean_heard & perturbed)[:, 0]
-            evaluation = oracle(heard, draws.fork(number), active, gradient=number < self.steps)
+            evaluation = oracle(rounded, draws.fork(number), active, gradient=number < self.steps)
             reached = evaluation.reached[:, None]
-            # Clean audio was taken for a success by a draw's chance: all begins anew.
+            # Clean audio reached the goal by chance of a draw: start again.
             chance = ~reached & won & clean_heard & ~perturbed
             factor = torch.where(chance, 1.0, factor)
             won = (won & ~chance) | reached
-            kept = torch.where(reached | ~won, heard, kept)
+            best = torch.where(reached | ~won, rounded, best)
             if number == self.steps:
                 break
             delta.grad = slope(evaluation.gradient, used * won)
@@ -116,7 +116,7 @@ class Shrinking(Objective):
                 factor = torch.where(reached, smaller, factor)
             adam.step()
             delta.clamp_(-self.eps, self.eps)
-        return kept
+        return best
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,10 +124,10 @@ class CW(Shrinking):
     """The paper's Carlini-Wagner attack, in a box that shrinks with each success.
 
     Adam follows the sign of the gradient. It is the first stage of Qin et al. 2019, "Imperceptible,
-    robust, and targeted adversarial examples for automatic speech recognition"; the toolkit that
-    the paper used runs it under the name of Carlini and Wagner. The recognizer's loss is all that
-    is lowered. Options as for :class:`Shrinking`; ``decrease`` is 0.5 in the paper's framework, 0.8
-    in the toolkit.
+    robust, and targeted adversarial examples for automatic speech recognition"; the toolkit of the
+    paper runs it under the name of Carlini and Wagner. Only the recognizer's loss is lowered.
+    Options as for :class:`Shrinking`; ``decrease`` is 0.5 in the paper's framework, 0.8 in the
+    toolkit.
     """
 
     eps: float = 0.01
@@ -145,15 +145,15 @@ class CW(Shrinking):
 class CW2018(Shrinking):
     """Carlini & Wagner 2018, with their norm penalty or their margin loss.
 
-    It lowers ``||delta||^2 + c * loss`` ("Audio adversarial examples"). The norm counts from the
-    first success on: before, it can hold an utterance short of its goal for good, and the box
-    bounds the loudness anyway.
+    It lowers ``||delta||^2 + c * loss`` ("Audio adversarial examples"). The norm counts only after
+    the first success. Before that, it could keep an utterance from its goal forever, and the box
+    limits the loudness anyway.
 
     Args:
         c: weight of the recognizer's loss (nats) against the squared norm (full scale 1).
-        loss: CTC's, or the margin of their section III-D, for which the recognizer must be CTC and
-            the attack targeted.
-        confidence: nats by which the margin loss wants each frame won.
+        loss: the CTC loss, or the margin loss of their section III-D. The margin needs a CTC
+            recognizer and a targeted attack.
+        confidence: nats by which the margin loss wants each frame's label to lead.
 
     The source takes up to 5000 steps. Other options as for :class:`Shrinking`.
     """
@@ -187,8 +187,8 @@ def on_grid(delta: Tensor, bound: Tensor, clean: Audio) -> Tensor:
 
     Shape: ``[B, T]``.
     """
-    # A hair is added, or a bound of 3 steps in floats would allow 2; it is of the bound's size, or
-    # the step that it allows would be more than a tiny bound does.
+    # Add a little, or a bound of 3 steps in floats would allow only 2. The addition is relative to
+    # the bound, or a tiny bound would be exceeded.
     steps = torch.floor(bound * PCM16 * (1 + 1e-5))
     rounded = torch.clamp(torch.round(delta * PCM16), -steps, steps) / PCM16
     return within_scale(rounded, clean.wav)

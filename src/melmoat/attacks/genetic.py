@@ -1,4 +1,4 @@
-"""A genetic algorithm with momentum mutation (Taori et al. 2018), seeing transcripts alone."""
+"""A genetic algorithm with momentum mutation (Taori et al. 2018) that sees only transcripts."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from melmoat.draws import Draws
 from melmoat.models.base import Recognizer
 
 MOMENTUM, BETA = 0.99, 0.001  # of the chance of mutation (the paper's alpha and beta)
-FLAT = 0.1  # edit distances are whole: what a difference of 0 counts as
+FLAT = 0.1  # edit distances are whole numbers: a difference of 0 counts as this
 
 
 @dataclass(frozen=True)
 class Genetic(Population):
-    """A genetic search that sees transcripts alone; each query counts.
+    """A genetic search that sees only transcripts; each query counts.
 
-    The fittest perturbations mate sample by sample, and samples mutate. Where the best distance
-    stands still, mutation grows more likely (momentum mutation). The paper scores by the
-    recognizer's own loss, begins at the clean audio and high-passes its noise to make it less
-    audible; here the score is the edit distance, and a budget bounds the change, so the population
-    begins at its edge.
+    The fittest perturbations are combined sample by sample, and samples mutate. If the best
+    distance does not change, mutation becomes more likely (momentum mutation). The paper scores by
+    the recognizer's own loss, begins at the clean audio, and high-passes its noise to make it less
+    audible. Here the score is the edit distance, and a budget limits the change, so the population
+    begins at the budget's edge.
 
     Args:
-        elite: how many of the population become parents.
-        mutation: chance of each sample to mutate, at first.
+        elite: number of perturbations that become parents.
+        mutation: initial probability that a sample mutates.
 
     Other options as for :class:`Population`.
     """
@@ -50,9 +50,9 @@ class Genetic(Population):
         chance = torch.full((len(audio), 1), self.mutation)
         shape = (self.population, *audio.wav.shape)
         points, children = audio.wav.new_zeros(shape), audio.wav.new_zeros(shape)
-        found = torch.empty(0)
+        distances = torch.empty(0)
         for round_, streams in enumerate(listener.rounds()):
-            mothers, fathers = self._pairs(found, streams) if round_ else (None, None)
+            mothers, fathers = self._pairs(distances, streams) if round_ else (None, None)
             for number in range(self.population):
                 noise = radius * listener.unit(streams.fork("noise"), number)
                 if mothers is None or fathers is None:
@@ -61,16 +61,16 @@ class Genetic(Population):
                     mates = points, mothers[number], fathers[number]
                     child = self._child(*mates, noise, chance, streams.fork("mate").fork(number))
                 children[number] = listener.inside(child)
-            points, children, before = children, points, found
-            found = listener.hear(points.__getitem__, streams.fork("hear"))
+            points, children, before = children, points, distances
+            distances = listener.hear(points.__getitem__, streams.fork("hear"))
             if round_:
-                change = (found.amin(0) - before.amin(0)).abs().clamp(min=FLAT)
+                change = (distances.amin(0) - before.amin(0)).abs().clamp(min=FLAT)
                 chance = (MOMENTUM * chance + BETA / change[:, None]).clamp(max=1.0)
         return listener.crafted()
 
-    def _pairs(self, found: Tensor, streams: Draws) -> tuple[Tensor, Tensor]:
-        """Mothers and fathers among the fittest, fitter ones likelier. Shape: ``[P, B]`` twice."""
-        best, order = found.topk(self.elite, dim=0, largest=False)
+    def _pairs(self, distances: Tensor, streams: Draws) -> tuple[Tensor, Tensor]:
+        """Two parents for each child; fitter ones are more likely. Shape: ``[P, B]`` twice."""
+        best, order = distances.topk(self.elite, dim=0, largest=False)
         wheel = torch.softmax(-best, dim=0).cumsum(0).T.contiguous()  # [B, elite]
         spins = streams.fork("parents").uniform(wheel.new_empty(len(wheel), 2 * self.population))
         drawn = torch.searchsorted(wheel, spins).clamp(max=self.elite - 1)
@@ -81,7 +81,7 @@ class Genetic(Population):
     def _child(
         points: Tensor, mother: Tensor, father: Tensor, noise: Tensor, chance: Tensor, draws: Draws
     ) -> Tensor:
-        """Each sample is that of a parent, and mutates. Shape: ``[B, T]``."""
+        """Take each sample from one of the parents, then mutate. Shape: ``[B, T]``."""
         columns = torch.arange(points.shape[1], device=points.device)
         coin = draws.uniform(noise)
         child = torch.where(
@@ -89,5 +89,5 @@ class Genetic(Population):
             points[mother.to(points.device), columns],
             points[father.to(points.device), columns],
         )
-        # What is left of the coin, whichever side it fell on, is uniform again.
+        # Given its outcome, the rest of the coin's random number is uniform again.
         return child + noise * ((2 * coin) % 1 < chance.to(points))

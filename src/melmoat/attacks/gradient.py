@@ -29,18 +29,19 @@ class PGD(ThreatModel):
         steps: gradient steps.
         step: length of a step as a fraction of the radius (the paper: 0.2; its SNR rows: 0.5).
         random_start: begin at a random point of the ball instead of at the clean audio.
-        restarts: runs, the best by final loss is kept; all but the first start at random.
+        restarts: number of runs; the one with the least final loss is kept. All except the first
+            start at random.
         eot: draws whose mean loss is attacked, against a stochastic defense.
-        momentum: share of the earlier directions that is kept (Dong et al. 2018: 1); 0 for none.
-        schedule: how the length of a step falls to nothing over the steps, if it does.
-        best: keep the point of least loss on the way, not the last one; one more evaluation.
-        stop: leave an utterance alone once its goal is reached, under every draw; one more
+        momentum: weight of earlier directions (Dong et al. 2018: 1); 0 for none.
+        schedule: how the step length falls to zero over the steps, if it does.
+        best: keep the point of least loss instead of the last one; costs one more evaluation.
+        stop: stop attacking an utterance when its goal is reached under every draw; costs one more
             evaluation.
-        chunk: draws evaluated at once, to bound memory; all if none.
-        confirm: further draws that must all reach the goal before ``stop`` leaves an utterance.
+        chunk: draws evaluated at once, to limit memory; None evaluates all.
+        confirm: further draws that must all reach the goal before ``stop`` applies.
 
-    Every utterance of a batch is attacked as if alone: its own radius, its own unit step, its own
-    random streams, its own end. Source: paper, eq. 1. Budget as for :class:`ThreatModel`.
+    Every utterance of a batch is attacked as if it was alone: with its own radius, unit step,
+    random streams and end. Source: paper, eq. 1. Budget as for :class:`ThreatModel`.
     """
 
     access: ClassVar[Access] = "white-box"
@@ -64,7 +65,7 @@ class PGD(ThreatModel):
 
     @property
     def evaluations(self) -> int:
-        """Losses that one call evaluates, at most."""
+        """Most loss evaluations of one call."""
         evaluations = self.steps + (self.best or self.stop) + (self.restarts > 1)
         return self.restarts * evaluations * passes(self)
 

@@ -1,4 +1,4 @@
-"""The imperceptible attack (Qin et al. 2019): below what the ear hears beside the speech."""
+"""The imperceptible attack (Qin et al. 2019): perturbations that the speech masks."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from melmoat.audio import PCM16, Audio
 from melmoat.draws import Draws
 from melmoat.models.base import Recognizer
 
-GROWTH, PATIENCE = 1.2, 20  # of the threshold's weight, while the goal is reached
-DECAY, DESPAIR = 0.8, 50  # while it is not
-LEAST = 0.01  # of the first weight, as in the source, whose least is 0.0005 of 0.05
+GROWTH, PATIENCE = 1.2, 20  # of the weight of the excess, while the goal is reached
+DECAY, DESPAIR = 0.8, 50  # while the goal is not reached
+LEAST = 0.01  # least weight, as a share of the first; in the source 0.0005 of 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
 class Imperceptible(Shrinking):
     """Qin et al. 2019: reach the goal, then hide below the masking threshold of the speech.
 
-    The first stage is that of :class:`melmoat.attacks.cw.CW`. The second goes on from there with
-    ``loss + alpha * excess``, where the excess is what rises above the threshold
-    (:class:`melmoat.attacks.masking.Masking`), and keeps the success of least excess. Its weight
-    grows by a fifth every 20 steps at which the goal is reached, and falls by a fifth every 50 at
-    which it is not.
+    The first stage is that of :class:`melmoat.attacks.cw.CW`. The second stage continues with
+    ``loss + alpha * excess``. The excess is the part above the threshold
+    (:class:`melmoat.attacks.masking.Masking`). The success with the least excess is kept. ``alpha``
+    grows by a fifth after every 20 steps that reach the goal, and falls by a fifth after every 50
+    that do not.
 
     Args:
         steps: steps of the first stage.
         lr: learning rate of the first stage.
         hiding: steps of the second stage.
         hiding_lr: its learning rate, of full scale 1.
-        alpha: the excess's weight at the beginning (a widespread toolkit: 1.2). Where hiding takes
-            hundreds of steps and not thousands, begin lower, at 1e-4 for example.
+        alpha: initial weight of the excess (a widespread toolkit: 1.2). If ``hiding`` is hundreds
+            of steps and not thousands, begin lower, for example at 1e-4.
 
     Source: "Imperceptible, robust, and targeted adversarial examples for automatic speech
     recognition", section 4. Other options as for :class:`melmoat.attacks.cw.Shrinking`.
@@ -58,35 +58,35 @@ class Imperceptible(Shrinking):
 
     @property
     def evaluations(self) -> int:
-        """Losses that one call evaluates."""
+        """Number of loss evaluations of one call."""
         return (self.steps + self.hiding + 2) * passes(self)
 
     def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
         oracle = self.oracle(model, audio, goal)
-        found = self.shrink(oracle, draws.fork("reach"), lambda gradient, used: gradient.sign())
-        return oracle.crafted(self.hide(oracle, draws.fork("hide"), found))
+        reached = self.shrink(oracle, draws.fork("reach"), lambda gradient, used: gradient.sign())
+        return oracle.crafted(self.hide(oracle, draws.fork("hide"), reached))
 
     def hide(self, oracle: LossOracle, draws: Draws, delta: Tensor) -> Tensor:
-        """The success of least excess on the way from ``delta``; ``delta`` where there is none.
+        """The success with the least excess, searched from ``delta``; ``delta`` if there is none.
 
         Shape: ``[B, T]``.
         """
         clean, masking = oracle.clean, Masking(oracle.clean)
-        kept, delta = delta, delta.clone()
+        best, delta = delta, delta.clone()
         adam = torch.optim.Adam([delta], self.hiding_lr)
         least = torch.full_like(delta[:, 0], torch.inf)
         alpha = torch.full_like(least, self.alpha)
         box = torch.full_like(delta[:, :1], self.eps)
         for number in range(self.hiding + 1):
-            heard = on_grid(delta, box, clean).requires_grad_()
-            evaluation = oracle(heard.detach(), draws.fork(number), gradient=number < self.hiding)
-            excess = masking.excess(heard)
+            rounded = on_grid(delta, box, clean).requires_grad_()
+            evaluation = oracle(rounded.detach(), draws.fork(number), gradient=number < self.hiding)
+            excess = masking.excess(rounded)
             better = evaluation.reached & (excess < least)
-            kept = torch.where(better[:, None], heard.detach(), kept)
+            best = torch.where(better[:, None], rounded.detach(), best)
             least = torch.where(better, excess.detach(), least)
             if number == self.hiding:
                 break
-            (slope,) = torch.autograd.grad(excess.sum(), heard)
+            (slope,) = torch.autograd.grad(excess.sum(), rounded)
             delta.grad = evaluation.gradient + alpha[:, None] * slope
             if number % PATIENCE == 0:
                 alpha = torch.where(evaluation.reached, alpha * GROWTH, alpha)
@@ -96,4 +96,4 @@ class Imperceptible(Shrinking):
                 )
             adam.step()
             delta.clamp_(-self.eps, self.eps)
-        return kept
+        return best

@@ -1,4 +1,4 @@
-"""Kenansville (Abdullah et al. 2019): drop the weakest parts of the spectrum, know nothing."""
+"""Kenansville (Abdullah et al. 2019): drop the weakest parts of the spectrum, without a model."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from melmoat.models.base import Recognizer
 class Kenansville(Objective):
     """Removes the weakest bins of each utterance's spectrum; it sees no recognizer.
 
-    The attack sees neither recognizer nor transcripts. Every recognizer gets the same audio, and a
-    target changes nothing.
+    The attack sees neither recognizer nor transcripts. Every recognizer gets the same audio. A
+    target is refused.
 
     Args:
-        db: signal-to-noise ratio in dB that the removed part may not fall below.
+        db: least signal-to-noise ratio in dB, with the removed part as the noise.
     """
 
     access: ClassVar[Access] = "black-box"
@@ -32,7 +32,7 @@ class Kenansville(Objective):
 
     def __post_init__(self) -> None:
         if self.target is not None:
-            raise ValueError("kenansville cannot aim at a target: it hears no recognizer")
+            raise ValueError("kenansville cannot aim at a target: it does not use a recognizer")
         _ = self.budget
 
     @property
@@ -50,7 +50,7 @@ class Kenansville(Objective):
 
 def weakest(wave: Tensor, share: float) -> Tensor:
     """The weakest Fourier bins of ``wave`` that together hold at most ``share`` of its power. The
-    mean has no part in it: it is never removed and is no power.
+    mean is never removed and does not count as power.
 
     Shape: ``[L]`` -> ``[L]``.
     """
@@ -60,8 +60,8 @@ def weakest(wave: Tensor, share: float) -> Tensor:
     power[0] = 0.0
     order = power.argsort(stable=True)
     removed = power[order].cumsum(0) <= share * power.sum()
-    kept = torch.ones_like(removed)
-    kept[order] = ~removed
-    kept[0] = True
-    part: Tensor = torch.fft.irfft(spectrum.masked_fill(kept, 0), n=len(wave))
+    remaining = torch.ones_like(removed)
+    remaining[order] = ~removed
+    remaining[0] = True
+    part: Tensor = torch.fft.irfft(spectrum.masked_fill(remaining, 0), n=len(wave))
     return part

@@ -1,10 +1,10 @@
-"""What the ear does not hear beside louder sounds: the psychoacoustic masking threshold.
+"""The psychoacoustic masking threshold: sounds below it are not audible beside louder ones.
 
 The model is that of MPEG-1 (Lin & Abdulla 2015, "Audio watermark", chapter 3) as Qin et al. 2019
 use it for adversarial examples. Levels are in dB of sound pressure, where the loudest bin of an
-utterance is set to 96 dB. Every local maximum of a frame's spectrum is taken as a tone; of those
-within half a Bark of one another the strongest counts. A tone of level ``P`` at ``z`` Bark hides
-what lies ``dz`` Bark above it and is weaker than
+utterance is set to 96 dB. Every local maximum of a frame's spectrum counts as a tone; of tones
+within half a Bark only the strongest counts. A tone of level ``P`` at ``z`` Bark masks sounds that
+are ``dz`` Bark above it and weaker than
 
     P - 6.025 - 0.275 z + 27 dz                           for dz < 0
     P - 6.025 - 0.275 z + (0.37 max(P - 40, 0) - 27) dz   for dz >= 0
@@ -52,11 +52,12 @@ def quiet_db(hz: Tensor) -> Tensor:
 class Masking:
     """The masking threshold of a batch, and how far perturbations rise above it.
 
-    Levels are powers here, 10^9.6 for the loudest bin. The threshold depends on each utterance
-    alone; digital silence hides nothing but what nobody hears anyway, and so does a mean (DC).
+    Levels are powers here, 10^9.6 for the loudest bin. The threshold of an utterance does not
+    depend on others. Digital silence and a mean (DC) mask nothing; only the threshold in quiet
+    remains.
 
     Args:
-        clean: what masks.
+        clean: the audio that masks.
     """
 
     def __init__(self, clean: Audio) -> None:
@@ -78,7 +79,7 @@ class Masking:
         return power * self._scale * self._mask
 
     def excess(self, delta: Tensor) -> Tensor:
-        """Mean over bins and frames of what is above the threshold. Shape: ``[B, T]`` -> ``[B]``.
+        """Mean over bins and frames of the power above the threshold. Shape: ``[B, T]`` -> ``[B]``.
 
         The loss of Qin et al. 2019, eq. 9; differentiable.
         """
@@ -88,7 +89,7 @@ class Masking:
     def audible(self, delta: Tensor) -> Tensor:
         """Share of each perturbation's energy that is above the threshold. Shape: ``[B]``.
 
-        0 where it is hidden entirely, or nothing was changed; near 1 where nothing hides it.
+        0 if it is masked completely or nothing was changed; near 1 if nothing masks it.
         """
         level = self.level(delta)
         above = ((level - self.threshold).relu() * self._mask).sum((1, 2))
@@ -123,10 +124,10 @@ def _threshold(levels: Tensor, rate: int) -> Tensor:
     # A tone's main lobe lies in three bins.
     lobes = 10 * torch.log10((10 ** (levels / 10)).unfold(1, 3, 1).sum(2))
     frame, bins = peaks.nonzero().unbind(1)
-    kept = _strongest(frame.tolist(), places[1:-1][bins].tolist(), lobes[frame, bins].tolist())
-    frame, bins = frame[kept], bins[kept]
+    strongest = _strongest(frame.tolist(), places[1:-1][bins].tolist(), lobes[frame, bins].tolist())
+    frame, bins = frame[strongest], bins[strongest]
     height, place = lobes[frame, bins][:, None], places[1:-1][bins][:, None]
-    for start in range(0, len(kept), CHUNK):
+    for start in range(0, len(strongest), CHUNK):
         some = slice(start, start + CHUNK)
         apart = places - place[some]
         rising = 27 * apart.clamp(max=0)
@@ -137,12 +138,12 @@ def _threshold(levels: Tensor, rate: int) -> Tensor:
 
 
 def _strongest(frames: list[int], places: list[float], heights: list[float]) -> list[int]:
-    """Numbers of those tones that no stronger one within half a Bark, in ascending order, beats."""
-    kept: list[int] = []
+    """Indices, in ascending order, of the tones without a stronger one within half a Bark."""
+    strongest: list[int] = []
     for i, frame in enumerate(frames):
-        last = kept[-1] if kept else None
+        last = strongest[-1] if strongest else None
         if last is None or frames[last] != frame or places[i] - places[last] >= 0.5:
-            kept.append(i)
+            strongest.append(i)
         elif heights[i] > heights[last]:
-            kept[-1] = i
-    return kept
+            strongest[-1] = i
+    return strongest

@@ -16,11 +16,11 @@ from melmoat.models.base import Recognizer
 
 @dataclass(frozen=True)
 class NES(Population):
-    """Estimates the gradient from transcripts alone; each query counts.
+    """Estimates the gradient from transcripts only; each query counts.
 
-    A cloud of points around the current one shows the gradient. The cloud comes in pairs on
-    opposite sides. Edit distances are whole numbers, so a cloud that is too small hears one text
-    everywhere and shows nothing; the walk then stays, and the next cloud looks elsewhere.
+    The gradient is estimated from a cloud of points around the current one, in pairs on opposite
+    sides. Edit distances are whole numbers. So if the cloud is too small, all points have the same
+    transcript and show no gradient. The walk then stays, and the next cloud has other directions.
 
     Args:
         spread: distance of the points from the walk, as a share of the radius.
@@ -53,8 +53,8 @@ class NES(Population):
                 unit = listener.unit(points, number % half)
                 return listener.inside(walk + side * self.spread * radius * unit)
 
-            found = listener.hear(point, streams.fork("hear"))
-            uphill = (found[:half] - found[half:]).to(walk)
+            distances = listener.hear(point, streams.fork("hear"))
+            uphill = (distances[:half] - distances[half:]).to(walk)
             slope = torch.zeros_like(walk)
             for number in range(half):
                 slope += uphill[number, :, None] * listener.unit(points, number) / half

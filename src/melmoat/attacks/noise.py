@@ -16,8 +16,8 @@ from melmoat.models.base import Recognizer
 class Noise(ThreatModel):
     """White noise that fills the budget: the control of every table.
 
-    An attack that does no better than this has found nothing. Options as for
-    :class:`ThreatModel`. For linf the noise is ``+-eps``, the largest that fits.
+    An attack that is no better than this is useless. Options as for :class:`ThreatModel`. For linf
+    the noise is ``+-eps``, the largest that fits.
     """
 
     access: ClassVar[Access] = "control"

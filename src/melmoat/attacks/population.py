@@ -1,4 +1,4 @@
-"""What the attacks share that see transcripts alone: many points of a ball, heard and counted.
+"""The base of attacks that see only transcripts: they transcribe many points of a ball.
 
 No gradient, probability or score of the recognizer is used, so these attacks work on any service
 that answers audio with text. Every transcript of an utterance is one query.
@@ -23,18 +23,17 @@ from melmoat.models.base import Recognizer
 
 @dataclass(frozen=True)
 class Population(ThreatModel):
-    """An attack that hears a population of points each round and keeps the best of all.
+    """An attack that transcribes a population of points in each round and keeps the best point.
 
     Args:
-        queries: most transcripts of each utterance; what is left of a whole round is not used.
-        population: points of a round.
-        eot: draws under which each point is heard, against a stochastic defense: their mean is its
-            score, and the goal counts as reached where it is under all of them. Every one is a
-            query.
-        stop: leave an utterance alone once its goal is reached.
-        chunk: points heard at once, to bound memory; all if none.
+        queries: most transcripts of each utterance; queries that do not fill a round are not used.
+        population: points per round.
+        eot: draws for each point, against a stochastic defense. The score of a point is their mean,
+            and the goal counts as reached if it is reached in all of them. Each draw is a query.
+        stop: stop attacking an utterance when its goal is reached.
+        chunk: points transcribed at once, to limit memory; None takes all.
 
-    What the points are scored by is :meth:`melmoat.attacks.base.Goal.distances`. Budget as for
+    The score of a point is :meth:`melmoat.attacks.base.Goal.distances`. Budget as for
     :class:`ThreatModel`.
     """
 
@@ -59,20 +58,22 @@ class Population(ThreatModel):
 
     @property
     def rounds(self) -> int:
-        """Populations that the queries pay for."""
+        """Number of populations that the queries allow."""
         return self.queries // (self.population * self.eot)
 
     @property
     def evaluations(self) -> int:
-        """Batches that one call transcribes, at most."""
+        """Most batches that one call transcribes."""
         return self.rounds * self.eot * -(-self.population // (self.chunk or self.population))
 
 
 class Listener:
-    """Hears points around clean audio, counts, and keeps the best of each utterance.
+    """Transcribes points around clean audio, counts queries, and keeps the best point of each
+    utterance.
 
-    A point is a perturbation of every utterance. Shape: ``[B, T]``. Points are made when they are
-    heard, ``chunk`` at a time, since a population of a batch is as large as hours of audio.
+    A point is a perturbation of every utterance. Shape: ``[B, T]``. Points are made only when they
+    are transcribed, ``chunk`` at a time, because a population of a batch is as large as hours of
+    audio.
 
     Attributes:
         active: utterances that are still attacked. Shape: ``[B]``, bool.
@@ -108,10 +109,11 @@ class Listener:
         return within_scale(self.ball.project(point, self.clean), self.clean.wav)
 
     def hear(self, point: Callable[[int], Tensor], draws: Draws) -> Tensor:
-        """How far from the goal each point of a population is, zero where no one is attacked.
+        """Distance of each point of a population to the goal; zero for utterances that are not
+        attacked.
 
         Args:
-            point: makes the allowed point of a number.
+            point: makes the allowed point with this number.
             draws: randomness of the recognizer.
 
         Shape: ``[P, B]``.
@@ -120,7 +122,7 @@ class Listener:
         count, eot = self._attack.population, self._attack.eot
         size = self._attack.chunk or count
         goal, clean = self._goal.pick(rows), self.clean.pick(rows)
-        found = torch.zeros(count, len(self.clean))
+        distances = torch.zeros(count, len(self.clean))
         won = torch.zeros(len(self.clean), dtype=torch.bool)
         for start in range(0, count, size):
             numbers = range(start, min(start + size, count))
@@ -131,30 +133,30 @@ class Listener:
             everywhere = torch.ones(len(numbers), len(rows), dtype=torch.bool)
             for draw in range(eot):
                 streams = [draws.fork(number).pick(rows) for number in numbers]
-                again = [own.fork(draw) for own in streams] if draw else streams
+                again = [stream.fork(draw) for stream in streams] if draw else streams
                 texts = self._model.transcribe(audio, Draws.cat(again))
                 for place, number in enumerate(numbers):
-                    heard = texts[place * len(rows) : (place + 1) * len(rows)]
-                    found[number, rows] += torch.tensor(goal.distances(heard)) / eot
-                    everywhere[place] &= torch.tensor(goal.reached(heard))
+                    transcripts = texts[place * len(rows) : (place + 1) * len(rows)]
+                    distances[number, rows] += torch.tensor(goal.distances(transcripts)) / eot
+                    everywhere[place] &= torch.tensor(goal.reached(transcripts))
             won[rows] |= everywhere.any(0)
-            self._keep(points, found[start : start + size, rows], rows)
+            self._keep(points, distances[start : start + size, rows], rows)
         self._queries[rows] += count * eot
         self._first[won & (self._first == NEVER)] = self._round
         if self._attack.stop:
             self.active = self.active & ~won.to(self.active.device)
-        return found
+        return distances
 
-    def _keep(self, points: Tensor, found: Tensor, rows: list[int]) -> None:
-        """Remember the best of ``points``, which are of the utterances ``rows``."""
-        lowest, place = found.min(0)
+    def _keep(self, points: Tensor, distances: Tensor, rows: list[int]) -> None:
+        """Remember the best of ``points``; they belong to the utterances ``rows``."""
+        lowest, place = distances.min(0)
         for i, row in enumerate(rows):
             if lowest[i] < self._lowest[row]:
                 self._lowest[row] = lowest[i]
                 self._best[row, : points.shape[2]] = points[place[i], i]
 
     def crafted(self) -> Crafted:
-        """The best point of each utterance and what it took."""
+        """The best point of each utterance and its cost."""
         clean = self.clean
         wav = (clean.wav + self._best) * clean.mask
         return Crafted(wav, clean.lengths, clean.rate, self._first, self._queries)

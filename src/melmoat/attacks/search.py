@@ -1,4 +1,4 @@
-"""Restarts, and leaving when done: what the attacks that walk inside a ball share."""
+"""Restarts and early stopping, shared by the attacks that walk inside a ball."""
 
 from __future__ import annotations
 
@@ -34,33 +34,35 @@ class Search(Averaging, Protocol):
 
     @property
     def restarts(self) -> int:
-        """Walks; the best by final loss is kept; all but the first start at random."""
+        """Number of walks; the one with the least final loss is kept. All but the first start at
+        random."""
         ...
 
     @property
     def random_start(self) -> bool:
-        """Whether the first walk starts at random too."""
+        """Whether the first walk also starts at random."""
         ...
 
     @property
     def stop(self) -> bool:
-        """Whether an utterance that reached its goal is left alone."""
+        """Whether to stop attacking an utterance that reached its goal."""
         ...
 
     @property
     def confirm(self) -> int:
-        """Further draws that must reach the goal too before it is."""
+        """Further draws that must also reach the goal before ``stop`` applies."""
         ...
 
     @property
     def budget(self) -> Budget:
-        """The ball."""
+        """The budget, a ball."""
         ...
 
     def walk(
         self, oracle: LossOracle, delta: Tensor, draws: Draws, active: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Where one walk from ``delta`` ends, and who reached the goal there (``stop`` only).
+        """The end of one walk from ``delta``, and which utterances reached the goal (``stop``
+        only).
 
         Utterances that are not ``active`` are neither evaluated nor moved.
 
@@ -78,19 +80,19 @@ def check(attack: Averaging, **positive: float) -> None:
 
 
 def check_search(attack: Search, **positive: float) -> None:
-    """:func:`check`, and that no option is idle."""
+    """:func:`check`, and check that every option has an effect."""
     check(attack, restarts=attack.restarts, **positive)
     if attack.confirm and not attack.stop:
-        raise ValueError("confirm is about when to stop: it needs stop=true")
+        raise ValueError("confirm has an effect only with stop=true")
 
 
 def passes(attack: Averaging) -> int:
-    """Losses that one evaluation takes: one for each chunk of draws."""
+    """Losses per evaluation: one for each chunk of draws."""
     return -(-attack.eot // (attack.chunk or attack.eot))
 
 
 def search(attack: Search, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Crafted:
-    """Walk as often as ``attack`` says and keep the best end of each utterance."""
+    """Walk as often as ``attack`` says, and keep the best end point of each utterance."""
     oracle = LossOracle(model, audio, goal, attack.eot, attack.chunk, attack.stop, attack.confirm)
 
     def start(streams: Draws, at_random: bool) -> Tensor:

@@ -21,15 +21,15 @@ from melmoat.text import TextError, spell
 
 @dataclass(frozen=True)
 class Transfer:
-    """Crafts on a system of its own; of the judged one it knows the benign transcript at most.
+    """Crafts on its own system; of the judged system it knows at most the benign transcript.
 
-    Budget, target and what is moved away from are those of the inner attack. It reports no queries:
-    the judged system was asked none.
+    Budget and goal are those of the inner attack. It reports no queries, because it does not query
+    the judged system.
 
     Args:
         model: spec of the recognizer that the attack is crafted on.
         defense: spec of that recognizer's defense.
-        attack: what is crafted.
+        attack: the attack that is crafted.
     """
 
     access: ClassVar[Access] = "transfer"
@@ -43,7 +43,7 @@ class Transfer:
 
     @cached_property
     def system(self) -> Recognizer:
-        """What the attack is crafted on, loaded when it is first used."""
+        """The system that the attack is crafted on, loaded at first use."""
         return defenses.build(self.defense).wrap(models.load(self.model))
 
     @property
@@ -58,29 +58,30 @@ class Transfer:
 
     @property
     def against(self) -> str | None:
-        """What the inner attack moves away from, if it does."""
-        found: str | None = getattr(self.attack, "against", None)
-        return found
+        """The text that the inner attack moves away from, if any."""
+        against: str | None = getattr(self.attack, "against", None)
+        return against
 
     def goal(self, *args: Any, **options: Any) -> Goal:
         """The inner attack's, from the transcripts of the judged system."""
         return self.attack.goal(*args, **options)
 
     def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
-        own = self.system
-        if own.rate != audio.rate:
+        system = self.system
+        if system.rate != audio.rate:
             raise AttackError(
-                f"{self.model} hears {own.rate} Hz and the judged system {audio.rate}: an attack "
-                "on the one is no audio for the other"
+                f"{self.model} hears {system.rate} Hz and the judged system {audio.rate}: they "
+                "need the same rate"
             )
-        if isinstance(goal, Untargeted) and _phonemic(model) and not _phonemic(own):
+        if isinstance(goal, Untargeted) and _phonemic(model) and not _phonemic(system):
             raise AttackError(
-                f"the judged system writes phonemes, and {self.model} words: what the one wrote is "
-                "no text for the other; let both write phonemes, or both words"
+                f"the judged system writes phonemes, and {self.model} writes words: a text of the "
+                "one "
+                "is no text for the other; let both write phonemes, or both words"
             )
         if isinstance(model, Monitored):  # progress is that of the crafting
-            own = Monitored(own, model.tick)
-        wav = self.attack(own, audio, _own(goal, own), draws).wav
+            system = Monitored(system, model.tick)
+        wav = self.attack(system, audio, _goal_for_own_system(goal, system), draws).wav
         return Crafted(wav, audio.lengths, audio.rate, None, torch.zeros_like(audio.lengths))
 
 
@@ -96,10 +97,10 @@ def _writes(model: Recognizer, word: str) -> bool:
         return False
 
 
-def _own(goal: Goal, model: Recognizer) -> Goal:
-    """``goal`` for the system that it is crafted on: Whisper hears small letters and points, a CTC
-    recognizer of capitals knows neither. What that one cannot write of a reference is left out; a
-    target it has to write whole."""
+def _goal_for_own_system(goal: Goal, model: Recognizer) -> Goal:
+    """``goal`` for the system that it is crafted on: Whisper writes lower case and
+    punctuation, and a CTC recognizer of capitals can write neither. Parts of a reference that the
+    system cannot write are left out. A target must be written completely."""
     goal, labels = adapt_goal(goal, model), labels_of(model)
     if kind_of(model) != "ctc" or not isinstance(goal, Untargeted):
         return goal

@@ -31,7 +31,7 @@ class Pattern(nn.Module):
         self.rate = rate
 
     def on(self, audio: Audio, ball: Budget) -> Tensor:
-        """The pattern laid on each utterance from its first sample on, again and again.
+        """The pattern, repeated over each utterance from its first sample on.
 
         It is scaled to the utterance's own radius and projected, so it stays within the budget.
         The samples must not be all zero for an l2 ball's gradient. Shape: ``[B, T]``.
@@ -42,7 +42,8 @@ class Pattern(nn.Module):
 
 
 def save(path: Path, pattern: Pattern, ball: Mapping[str, Any], card: Mapping[str, Any]) -> None:
-    """Write ``pattern`` as safetensors; ``ball`` is what it was trained for, as a spec's keys."""
+    """Write ``pattern`` as safetensors; ``ball`` is the budget of its training, as a spec's
+    keys."""
     header = {
         "architecture": "universal",
         "config": {"size": len(pattern.samples), "rate": pattern.rate, "ball": dict(ball)},
@@ -52,7 +53,7 @@ def save(path: Path, pattern: Pattern, ball: Mapping[str, Any], card: Mapping[st
 
 
 def load(path: Path) -> tuple[Pattern, dict[str, Any]]:
-    """What :func:`save` wrote: the pattern, and the keys of the budget it was trained for."""
+    """Read a file of :func:`save`: the pattern, and the keys of the budget of its training."""
     header = weights.read_header(path)
     try:
         if header["architecture"] != "universal":
@@ -67,7 +68,7 @@ def load(path: Path) -> tuple[Pattern, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Universal(ThreatModel):
-    """Adds a trained pattern, the same to every utterance; it hears no recognizer.
+    """Adds a trained pattern, the same to every utterance; it does not use a recognizer.
 
     Budget as for :class:`ThreatModel`.
     """
@@ -97,7 +98,7 @@ def universal(
 ) -> Universal:
     """One trained pattern, added to every utterance.
 
-    ``path`` is what ``melmoat train universal`` wrote. An option that is not given has the value of
+    ``path`` is a file of ``melmoat train universal``. An option that is not given has the value of
     the training.
     """
     pattern, trained = load(path)
@@ -105,7 +106,7 @@ def universal(
     aim = {"against": against, "target": target}
     chosen = {k: v for k, v in trained.items() if k in aim}
     chosen |= {k: v for k, v in aim.items() if v is not None}
-    if all(v is None for v in size.values()):  # a budget is taken whole
+    if all(v is None for v in size.values()):  # budget options replace each other as a whole
         chosen |= {k: v for k, v in trained.items() if k in size}
     else:
         chosen |= {k: v for k, v in size.items() if v is not None}

@@ -1,1 +1,1 @@
-"""What runs: cells, the runner, executors, the judge, and the folder that a run writes."""
+"""Runs attacks: cells, the runner, executors, the judge, and the folder of a run."""

@@ -6,7 +6,7 @@ import hashlib
 import re
 from pathlib import Path
 
-# Ids that are names of files everywhere, also where upper and lower case are one.
+# Ids that are valid file names on every system, also where case does not matter.
 _PLAIN = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,99}(?<!\.)")
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # on Windows
 
@@ -20,10 +20,10 @@ def home(run: Path, key: str) -> Path:
 
 
 def stem(utterance: str) -> str:
-    """The name of an utterance's files, without kind and suffix: another for each id.
+    """The unique name of an utterance's files, without kind and suffix.
 
-    An id that is no name of a file everywhere, or too long for one, is cut, and a digest of it is
-    added behind ``~``, which no other name has.
+    If an id is not a valid file name on every system, or is too long, it is cut, and ``~`` and a
+    digest are added. Other names do not contain ``~``.
 
     >>> stem("demo-0001"), stem("s1/u1"), stem("s1_u1")
     ('demo-0001', 's1_u1~2c6c321f27666f87', 's1_u1')
@@ -35,18 +35,18 @@ def stem(utterance: str) -> str:
 
 
 def file(folder: Path, utterance: str, kind: str) -> Path:
-    """Where audio of this ``kind`` is written in the ``folder`` of a cell."""
+    """The path of an utterance's audio of this ``kind`` in the ``folder`` of a cell."""
     return folder / f"{stem(utterance)}.{kind}.flac"
 
 
 def find(folder: Path, utterance: str, kind: str) -> Path | None:
-    """Where it lies, if it does; also as earlier versions called an id with capitals and others
-    that had no slash, so that it was a name of its own."""
+    """The path of existing audio, or None. Earlier versions named files by the id itself, unless it
+    had a slash; these are found too."""
     path = file(folder, utterance, kind)
     if path.is_file():
         return path
     if "/" in utterance or stem(utterance) == utterance or len(utterance) > 200:
         return None
-    earlier = f"{utterance}.{kind}.flac"  # looked for as it is spelled, also where case is nothing
-    there = folder.is_dir() and any(one.name == earlier for one in folder.iterdir())
+    earlier = f"{utterance}.{kind}.flac"  # compared exactly, also where case does not matter
+    there = folder.is_dir() and any(entry.name == earlier for entry in folder.iterdir())
     return folder / earlier if there else None

@@ -17,24 +17,26 @@ from melmoat.bench.worker import TRIES, Measured, Unit, Worker, alone, lost
 from melmoat.devices import CPU
 from melmoat.errors import MelmoatError, extra
 
-ANSWER = 20.0  # seconds that a cluster has to answer; Ray itself tries for a quarter of an hour
-CONNECT = 5.0  # seconds of them until its port answers
+ANSWER = 20.0  # seconds for a cluster to answer; Ray itself tries for a quarter of an hour
+CONNECT = 5.0  # seconds for its port to answer
 
 
 @dataclass(frozen=True)
 class Ray:
     """Workers on a Ray cluster, each an actor that loads its recognizers once.
 
-    Every node needs this package and, under the same paths, the corpora and weights that the specs
-    name: a shared file system. The run's folder is needed on the driver alone. A unit whose worker
-    or node dies is tried again elsewhere; if it always dies, its utterances are tried one by one.
+    Every node needs this package. It also needs the corpora and weights that the specs name, under
+    the same paths: use a shared file system. Only the driver needs the run's folder. If the worker
+    or node of a unit dies, the unit is tried again elsewhere. If it always dies, its utterances are
+    tried one by one.
 
     Args:
-        address: of the cluster: ``auto`` is the one that RAY_ADDRESS names or this node belongs to,
-            ``local`` starts a new one on this machine; or ``HOST:6379`` or ``ray://HOST:10001``.
-        workers: actors; 0 for as many as the cluster has room for.
-        threads: of each, which are as many processors of the cluster.
-        gpus: of each; may be a fraction.
+        address: address of the cluster. ``auto`` is the one that RAY_ADDRESS names or that this
+            node belongs to, ``local`` starts a new one on this machine. Otherwise ``HOST:6379`` or
+            ``ray://HOST:10001``.
+        workers: number of actors (0 = as many as the cluster has room for).
+        threads: threads of each actor; each takes one processor of the cluster.
+        gpus: GPUs of each actor; may be a fraction.
     """
 
     address: str = "auto"
@@ -60,9 +62,9 @@ class Ray:
                 ray.shutdown()
 
     def places(self, resources: Mapping[str, float]) -> int:
-        """How many actors to start on a cluster of these resources.
+        """The number of actors to start on a cluster with these resources.
 
-        Those that find no room wait until others have ended.
+        Actors without room wait until others have ended.
         """
         room = int(resources.get("CPU", 1)) // self.threads
         if self.gpus:
@@ -87,12 +89,12 @@ class Ray:
             while len(doing) < workers:
                 unit = again.pop() if again else next(todo, None)
                 if unit is None:
-                    idle.clear()  # ends actors, whose room others may be waiting for
+                    idle.clear()  # ends actors, so that others get their room
                     break
                 if unit.device != CPU and not self.gpus:
                     raise MelmoatError(
                         f"--device {unit.device}: say how many GPUs a worker has, ray:gpus=1; "
-                        "otherwise all of a node would share the first one, or see none"
+                        "otherwise all workers of a node would share the first GPU, or see none"
                     )
                 if not idle:
                     idle.append(remote.remote(self.threads, str(Path.cwd())))
@@ -121,14 +123,15 @@ class Ray:
 
 
 class _Remote:
-    """A worker in a folder of its own machine."""
+    """A worker in the folder of the run's command, on its own node."""
 
     def __init__(self, threads: int, home: str) -> None:
         self.threads, self.home = threads, home
 
     @cached_property
     def worker(self) -> Worker:
-        """Made at the first unit, whose answer carries an error; that of an actor's start is lost.
+        """Made at the first unit, whose answer can carry an error; an error at an actor's start is
+        lost.
 
         Raises:
             MelmoatError: the node does not have the folder.
@@ -157,9 +160,9 @@ def _join(ray: Any, address: str) -> None:
         options: dict[str, Any] = {"include_dashboard": False}
         advice = "Ray could not start a cluster on this machine; processes:workers=2 needs none"
     else:
-        _answers(address)
+        _check_answer(address)
         options = {}
-        advice = f"no Ray cluster at {_named(address)}; {_ADVICE}"
+        advice = f"no Ray cluster at {_shown_address(address)}; {_ADVICE}"
     try:
         ray.init(address=address, log_to_driver=False, **options)
     except (OSError, ValueError, RuntimeError) as error:  # its ConnectionError is an OSError
@@ -172,39 +175,41 @@ _ADVICE = (
 )
 
 
-def _named(address: str) -> str:
-    """``address``, or what stands for it in the environment."""
-    told = os.environ.get("RAY_ADDRESS", "")
-    return f"{told} (RAY_ADDRESS)" if address == "auto" and told else address
+def _shown_address(address: str) -> str:
+    """``address``, or the address in the environment."""
+    from_environment = os.environ.get("RAY_ADDRESS", "")
+    return (
+        f"{from_environment} (RAY_ADDRESS)" if address == "auto" and from_environment else address
+    )
 
 
-def _answers(address: str) -> None:
-    """Check that a cluster answers, which Ray itself does not do within a time.
+def _check_answer(address: str) -> None:
+    """Check that a cluster answers in time; Ray itself has no such limit.
 
     Raises:
-        MelmoatError: it does not.
+        MelmoatError: no cluster answers.
     """
     meant = os.environ.get("RAY_ADDRESS", "") or address if address == "auto" else address
     if meant != "auto":
         try:
             parts = urlsplit(meant if "://" in meant else f"//{meant}")
             if not parts.hostname or not parts.port:
-                raise MelmoatError(f"ray: {_named(address)} is no address; write HOST:PORT")
+                raise MelmoatError(f"ray: {_shown_address(address)} is no address; write HOST:PORT")
             socket.create_connection((parts.hostname, parts.port), CONNECT).close()
         except (OSError, ValueError) as error:  # ValueError: a port that is no number
             raise MelmoatError(
-                f"no Ray cluster at {_named(address)}: {error}; {_ADVICE}"
+                f"no Ray cluster at {_shown_address(address)}: {error}; {_ADVICE}"
             ) from error
     if "://" in meant:
-        return  # a client of Ray has a limit of its own, of 30 s
+        return  # Ray's client has its own limit of 30 s
     command = [sys.executable, "-m", "ray.scripts.scripts", "status"]
     command += [] if meant == "auto" else ["--address", meant]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER, check=False)
     except subprocess.TimeoutExpired as error:
         raise MelmoatError(
-            f"no Ray cluster at {_named(address)}: no answer in {ANSWER:g} s; {_ADVICE}"
+            f"no Ray cluster at {_shown_address(address)}: no answer in {ANSWER:g} s; {_ADVICE}"
         ) from error
     if done.returncode:
-        said = done.stderr.strip().splitlines() or ["it does not say why"]
-        raise MelmoatError(f"no Ray cluster at {_named(address)}: {said[-1]}; {_ADVICE}")
+        output = done.stderr.strip().splitlines() or ["it does not say why"]
+        raise MelmoatError(f"no Ray cluster at {_shown_address(address)}: {output[-1]}; {_ADVICE}")

@@ -24,16 +24,19 @@ SYSTEMS = (
 
 
 def cells(model: str | None = None) -> list[Cell]:
-    """Benign, noise and two strengths of attack: undefended, smoothed, and flooded with noise.
+    """The cells of the demo: no attack, noise and two attacks on three systems (undefended,
+    smoothed, flooded with noise).
 
-    Another ``model`` takes the place of every one of them, untuned for its defense.
+    ``model`` replaces all recognizers; it is not tuned for the defenses.
     """
-    grids = [grid([model or own], [defense], ATTACKS, ["demo"]) for own, defense in SYSTEMS]
-    return [cell for one in grids for cell in one]
+    grids = [
+        grid([model or recognizer], [defense], ATTACKS, ["demo"]) for recognizer, defense in SYSTEMS
+    ]
+    return [cell for system_cells in grids for cell in system_cells]
 
 
 def story(summary: Sequence[Mapping[str, Any]], out: Path) -> str:
-    """What the table means, in a few lines, and what to try next."""
+    """The meaning of the table in a few lines, and what to try next."""
     wer = {(c["defense"], c["attack"]): c["wer"] for c in summary}
     bare, smooth, flooded = dict.fromkeys(str(c["defense"]) for c in summary)
     benign, noise, _, strong = dict.fromkeys(c["attack"] for c in summary)

@@ -1,4 +1,4 @@
-"""What a run will cost, from a few steps of each cell."""
+"""Estimates the time of a run from a few steps of each cell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from melmoat.bench.cell import Cell
 from melmoat.bench.runner import Runner
 from melmoat.bench.worker import Unit, Worker
 from melmoat.draws import Draws
-from melmoat.errors import told
+from melmoat.errors import one_line
 from melmoat.models.base import as_written_by, transcribe
 from melmoat.models.wrappers import Monitored
 
@@ -25,9 +25,9 @@ class Estimate:
     """A cell's remaining work.
 
     Attributes:
-        missing: utterances without a row.
-        seconds: how long they take on one worker of this machine.
-        failed: why that is not known.
+        missing: number of utterances without a row.
+        seconds: estimated time for these on one worker of this machine.
+        failed: why there is no estimate.
     """
 
     cell: Cell
@@ -43,39 +43,39 @@ class _EnoughError(Exception):
 def estimate(
     runner: Runner, cells: Iterable[Cell], tick: Callable[[Cell], None] = lambda cell: None
 ) -> list[Estimate]:
-    """Time a few evaluations of each cell on a batch of middle length; nothing is written.
+    """Time a few evaluations of each cell on a batch of middle length. Nothing is written.
 
-    Cells with nothing left are not timed. ``tick`` is called after each cell.
+    Finished cells are not timed. ``tick`` is called after each cell.
     """
     worker = Worker()
     known: Known = {}
-    found = []
+    estimates = []
     for cell in cells:
         units = runner.missing(cell)
         sound = [unit for unit in units if not data.fault(unit.batch[0])]
         seconds, failed = 0.0, ""
         if sound:
             sample = sound[len(sound) // 2]
-            worker.system(cell)  # what cannot be built ends the run itself too
+            worker.system(cell)  # an error here would also end the run
             worker.usable(runner.device)
             try:
                 seconds = _timed(worker, sample, known) * sum(map(_audio, sound)) / _audio(sample)
-            except Exception as error:  # as in the run, which notes it and goes on
-                failed = told(error)
-        found.append(Estimate(cell, sum(len(unit.missing) for unit in units), seconds, failed))
+            except Exception as error:  # the run also records it and continues
+                failed = one_line(error)
+        estimates.append(Estimate(cell, sum(len(unit.missing) for unit in units), seconds, failed))
         tick(cell)
-    return found
+    return estimates
 
 
 def _audio(unit: Unit) -> float:
-    """Seconds of audio that a unit's batch computes on, padding included."""
+    """Seconds of audio in a unit's batch, with padding."""
     return len(unit.batch) * float(unit.batch[0].duration)
 
 
 def _timed(worker: Worker, unit: Unit, known: Known) -> float:
-    """Seconds that ``unit`` takes, from a transcription and the first evaluations.
+    """Estimated seconds of ``unit``, from a transcription and the first evaluations.
 
-    ``known`` keeps the transcription for the other attacks on the same system.
+    ``known`` stores the transcription for other attacks on the same system.
     """
     model, _, attack = worker.system(unit.cell)
     audio = data.read(unit.batch, model.rate).to(unit.device).quantized()
@@ -99,8 +99,8 @@ def _timed(worker: Worker, unit: Unit, known: Known) -> float:
         goal = worker.goal(unit.cell, attack, benign, references)
         attack(Monitored(model, tick), audio, goal, draws)
     steps = marks[1:]
-    if len(steps) < 3:  # an attack that is over before it was timed
+    if len(steps) < 3:  # the attack ended before it was timed
         return 2 * listening + time.perf_counter() - marks[0]
-    # The first evaluation is the one that finds its memory.
+    # The first evaluation also allocates memory, so it does not count.
     each = (steps[-1] - steps[1]) / (len(steps) - 2)
     return 2 * listening + attack.evaluations * each

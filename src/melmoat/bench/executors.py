@@ -1,7 +1,7 @@
-"""Who does the units: this process, several processes of this machine, or a Ray cluster.
+"""Executors of units: this process, several processes of this machine, or a Ray cluster.
 
-An executor takes units one by one, when it has room for them, and yields what became of each as
-soon as it is done, in any order. At equal threads the rows are the same whoever does them.
+An executor takes units one by one when it has room, and yields each result as soon as it is done,
+in any order. With equal numbers of threads all executors compute the same rows.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ import torch
 
 from melmoat.bench.cluster import Ray
 from melmoat.bench.worker import TRIES, Measured, Unit, Worker, alone, lost
-from melmoat.errors import MelmoatError, told
+from melmoat.errors import MelmoatError, one_line
 from melmoat.spec import Registry
 
 Tick = Callable[[Unit, float], None]
 
 
 class Executor(Protocol):
-    """Does units in some place."""
+    """Executes units."""
 
     def __call__(self, units: Iterable[Unit], tick: Tick) -> Iterator[Measured]:
-        """Do ``units``; ``tick(unit, utterances)`` reports progress.
+        """Execute ``units``; ``tick(unit, utterances)`` reports progress.
 
         Raises:
-            MelmoatError: a system cannot be built, so that none of its units can be done.
+            MelmoatError: a system cannot be built, so none of its units can be executed.
         """
         ...
 
@@ -53,12 +53,12 @@ class Here:
 class Processes:
     """Several processes on this machine.
 
-    A unit whose process dies (the system kills the largest one where memory runs out) is tried
-    again in a new process. If it always dies, its utterances are tried one by one.
+    If the process of a unit dies (the system kills the largest one when memory runs out), the unit
+    is tried again in a new process. If it always dies, its utterances are tried one by one.
 
     Args:
-        workers: processes.
-        threads: of each; 0 divides those of this process between them.
+        workers: number of processes.
+        threads: threads of each process; 0 divides the threads of this process between them.
     """
 
     workers: int = 2
@@ -126,7 +126,7 @@ class _Job:
 
 
 class _Child:
-    """A process that serves units through a pipe, for the length of a ``with`` block."""
+    """A process that executes units from a pipe, for the length of a ``with`` block."""
 
     job: _Job
 
@@ -159,9 +159,9 @@ class _Child:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Keep Ctrl-C, for life, from what is started in here: the driver gets it and ends them.
+    """Block Ctrl-C in processes that are started in this block: the driver gets it and ends them.
 
-    Windows has no such thing: there :func:`_serve` ignores it, once it has been imported.
+    Windows has no such block. There :func:`_serve` ignores Ctrl-C once it has been imported.
     """
     if sys.platform == "win32":
         yield
@@ -174,11 +174,11 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def _serve(pipe: Connection, threads: int) -> None:
-    """A child's life: units in, ticks and what was measured out, until the pipe ends."""
+    """The loop of a child: units in, ticks and results out, until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def send(kind: str, value: object) -> None:
-        # By value: the pipe's own pickler would hand tensors over in shared memory.
+        # By value: the pipe's own pickler would put tensors into shared memory.
         pipe.send_bytes(pickle.dumps((kind, value)))
 
     worker = Worker(threads)
@@ -192,7 +192,7 @@ def _serve(pipe: Connection, threads: int) -> None:
         except BrokenPipeError:
             return
         except Exception as error:
-            send("error", told(error))
+            send("error", one_line(error))
 
 
 EXECUTORS: Registry[Executor] = Registry(

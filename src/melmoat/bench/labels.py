@@ -1,8 +1,8 @@
-"""What a cell and its parts are called in tables, where that is not their specs.
+"""Labels: names of a cell and its parts in tables, instead of their specs.
 
-Labels go with a cell: they are kept in ``run.json`` and in summaries, never in a cell's key. A
-label names a part (``model``, ``defense``, ``attack``, ``data``) or ``system``, a model with its
-defense.
+Labels belong to a cell. They are stored in ``run.json`` and in summaries, and are never part of a
+cell's key. A label names a part (``model``, ``defense``, ``attack``, ``data``) or ``system``, a
+model with its defense.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ Labels = Mapping[str, str]
 
 PARTS = ("model", "defense", "attack", "data")
 SEP = " / "  # between the parts of a cell's name
-_BREAKS = ("Cc", "Zl", "Zp")  # of lines, and other characters that steer a terminal
+_BREAKS = ("Cc", "Zl", "Zp")  # line breaks, and control characters
 
 
 def one_line(*texts: str) -> bool:
-    """Whether texts are free of line breaks and of characters that steer a terminal."""
+    """Whether texts have no line breaks and no control characters."""
     return not any(unicodedata.category(c) in _BREAKS for text in texts for c in text)
 
 
-def labels_of(told: Any) -> Labels:
-    """Labels as a file has them, checked.
+def labels_of(value: Any) -> Labels:
+    """Labels from a file, checked.
 
     Raises:
-        TypeError: they are no labels.
+        TypeError: they are not labels.
     """
-    if not isinstance(told, dict) or not all(isinstance(v, str) and v for v in told.values()):
-        raise TypeError(f"labels must be texts by name, got {told!r}")
-    if not told.keys() <= {*PARTS, "system"} or not one_line(*told.values()):
-        raise TypeError(f"labels of {', '.join(PARTS)} or system in one line, got {told!r}")
-    return told
+    if not isinstance(value, dict) or not all(isinstance(v, str) and v for v in value.values()):
+        raise TypeError(f"labels must be texts by name, got {value!r}")
+    if not value.keys() <= {*PARTS, "system"} or not one_line(*value.values()):
+        raise TypeError(f"labels of {', '.join(PARTS)} or system in one line, got {value!r}")
+    return value
 
 
 def shown(part: str, spec: str, labels: Labels | None = None) -> str:
-    """What a part is called: its label, an object's name, a corpus without the folder that it lies
-    in on this machine, or else its spec.
+    """The shown name of a part: its label, the name of an object, a corpus without its parent
+    folders, or else its spec.
 
     >>> shown("defense", "rs"), shown("defense", "rs", {"defense": "RS"})
     ('rs', 'RS')
@@ -70,41 +70,41 @@ def _corpus(spec: str) -> str:
 
 
 def system(model: str, defense: str, labels: Labels | None = None) -> str:
-    """What a model behind a defense is called."""
-    own = labels or {}
-    names = [shown("model", model, own), shown("defense", defense, own)]
-    return own.get("system") or SEP.join(names)
+    """The name of a model with its defense."""
+    known = labels or {}
+    names = [shown("model", model, known), shown("defense", defense, known)]
+    return known.get("system") or SEP.join(names)
 
 
 def heading(model: str, defense: str, labels: Labels | None = None) -> tuple[str, str]:
     """A system in two parts: model and defense, or its label and both of these."""
-    own = labels or {}
-    names = shown("model", model, own), shown("defense", defense, own)
-    return (own["system"], SEP.join(names)) if "system" in own else names
+    known = labels or {}
+    names = shown("model", model, known), shown("defense", defense, known)
+    return (known["system"], SEP.join(names)) if "system" in known else names
 
 
 def cell_name(cell: Cell, labels: Labels | None = None) -> str:
-    """What a cell is called, without its corpus and seed."""
+    """The name of a cell, without its corpus and seed."""
     return SEP.join(
         [system(cell.model, cell.defense, labels), shown("attack", cell.attack, labels)]
     )
 
 
-def of_suite(named: Mapping[Cell, tuple[str, str]]) -> dict[Cell, Labels]:
-    """The labels of a suite's cells, whose rows and columns have names."""
-    return {cell: {"system": row, "attack": column} for cell, (row, column) in named.items()}
+def of_suite(names: Mapping[Cell, tuple[str, str]]) -> dict[Cell, Labels]:
+    """The labels of a suite's cells: the names of its rows and columns."""
+    return {cell: {"system": row, "attack": column} for cell, (row, column) in names.items()}
 
 
 def of_parts(cells: Iterable[Cell], labels: Mapping[str, Mapping[str, str]]) -> dict[Cell, Labels]:
-    """The labels of cells whose parts have names.
+    """The labels of cells from the labels of their parts.
 
     Args:
-        labels: for each part of ``PARTS`` the labels by spec; an empty one is none.
+        labels: for each part of ``PARTS`` the labels by spec; an empty label does not count.
     """
-    found: dict[Cell, Labels] = {}
+    result: dict[Cell, Labels] = {}
     for cell in cells:
-        named = {part: labels.get(part, {}).get(getattr(cell, part)) for part in PARTS}
-        own = {part: label for part, label in named.items() if label}
-        if own:
-            found[cell] = own
-    return found
+        names = {part: labels.get(part, {}).get(getattr(cell, part)) for part in PARTS}
+        filled = {part: label for part, label in names.items() if label}
+        if filled:
+            result[cell] = filled
+    return result

@@ -1,4 +1,4 @@
-"""Runs put together, and cells taken out of one."""
+"""Merges runs, and removes cells from a run."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from melmoat.bench import audio_store
 from melmoat.bench.rows import Row
 from melmoat.bench.store import Store, StoreError, cell_of, locked, write_json, writing
 
-# What may differ between two measurements of one utterance: how long, where, with which commit.
+# Fields that may differ between two measurements of one utterance: time, device, commit.
 _CIRCUMSTANCES = ("seconds", "revision", "device")
 
 
 def merge(into: Path, other: Path) -> int:
-    """Add to a run the rows, audio and labels of another; its own rows stay as they are.
+    """Add the rows, audio and labels of another run to a run; its own rows do not change.
 
     Args:
         into: the folder of a run, or a new one.
 
     Returns:
-        How many rows were added.
+        The number of added rows.
 
     Raises:
-        StoreError: no run; or the two measured an utterance of one cell and came to different rows,
-            and nothing is changed then.
+        StoreError: there is no run; or the two runs have different rows of the same utterance and
+            cell. Then nothing is changed.
     """
     store, theirs = Store(into), _run(other)
     new = {key: _new(store, theirs, key) for key in theirs.keys().values()}
     with locked(into / ".lock"):
-        run, given = store.run(), theirs.run()
+        run, labels = store.run(), theirs.run()
         known = set(store.keys().values())
-        own = list(_keyed(store))
-        own += [told for told in _keyed(theirs) if told["key"] not in known]
-        calls = [_call(given), *given.get("earlier", [])]
+        cells = list(_keyed(store))
+        cells += [cell for cell in _keyed(theirs) if cell["key"] not in known]
+        calls = [_call(labels), *labels.get("earlier", [])]
         if not run:
-            made = {**given, "cells": own}
+            made = {**labels, "cells": cells}
         else:
             earlier = run.get("earlier", [])
-            made = {**run, "cells": own}
+            made = {**run, "cells": cells}
             made["earlier"] = earlier + [c for c in calls if c not in [_call(run), *earlier]]
         write_json(into / "run.json", made)
     for key, rows in new.items():
@@ -57,7 +57,7 @@ def remove(folder: Path, keys: Collection[str]) -> None:
     """Delete cells from a run: their rows, failures and audio.
 
     Raises:
-        StoreError: no run, or another process measures one of the cells.
+        StoreError: there is no run, or another process is measuring one of the cells.
     """
     store = _run(folder)
     for key in keys:
@@ -68,7 +68,7 @@ def remove(folder: Path, keys: Collection[str]) -> None:
             if (audio := audio_store.home(folder, key)).is_dir():
                 shutil.rmtree(audio)
     with locked(folder / ".lock"):
-        left = [told for told in _keyed(store) if told["key"] not in keys]
+        left = [cell for cell in _keyed(store) if cell["key"] not in keys]
         write_json(folder / "run.json", {**store.run(), "cells": left})
     store.summarise()
 
@@ -81,17 +81,17 @@ def _run(folder: Path) -> Store:
 
 
 def _call(run: Mapping[str, Any]) -> dict[str, Any]:
-    """What the last call into a run was asked, with what and where."""
+    """The options, versions and machine of the last call into a run."""
     names = ("asked", "versions", "machine", "revision")
     return {name: run[name] for name in names if name in run}
 
 
 def _keyed(store: Store) -> Iterator[dict[str, Any]]:
-    """The cells of a run as its file tells of them, each with its key."""
+    """The cells in a run's file, each with its key."""
     keys = store.keys()
-    for told in store.run().get("cells", []):
-        if key := keys.get(cell_of(told)):
-            yield {**told, "key": key}
+    for cell in store.run().get("cells", []):
+        if key := keys.get(cell_of(cell)):
+            yield {**cell, "key": key}
 
 
 def _new(into: Store, other: Store, key: str) -> list[Row]:
@@ -99,12 +99,12 @@ def _new(into: Store, other: Store, key: str) -> list[Row]:
     known = {row["id"]: row for row in into.rows_of(key)}
     new = []
     for row in other.rows_of(key):
-        own = known.get(row["id"])
-        if own is None:
+        ours = known.get(row["id"])
+        if ours is None:
             new.append(row)
             continue
-        names = sorted((own.keys() | row.keys()) - set(_CIRCUMSTANCES))
-        if odd := [name for name in names if own.get(name) != row.get(name)]:
+        names = sorted((ours.keys() | row.keys()) - set(_CIRCUMSTANCES))
+        if odd := [name for name in names if ours.get(name) != row.get(name)]:
             raise StoreError(
                 f"{into.folder} and {other.folder} differ on {row['id']} of cell {key} "
                 f"({', '.join(odd)}), so they are not merged"

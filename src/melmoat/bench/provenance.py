@@ -1,4 +1,4 @@
-"""With what, and where, something was measured."""
+"""The versions, code and machine of a measurement."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from melmoat.devices import CPU
 def versions() -> dict[str, str]:
     """Versions that a number may depend on."""
     names = ("torch", "numpy", "lhotse", "soundfile", "soxr", "jiwer")
-    found = {name: metadata.version(name) for name in names}
-    return {"melmoat": melmoat.__version__, "python": platform.python_version(), **found}
+    installed = {name: metadata.version(name) for name in names}
+    return {"melmoat": melmoat.__version__, "python": platform.python_version(), **installed}
 
 
 def machine(device: str = CPU) -> dict[str, Any]:
-    """The machine, as far as it matters to what is computed on ``device``."""
+    """The machine, as far as it matters for results on ``device``."""
     return {
         "platform": platform.platform(),
         "processor": _processor(),
@@ -33,7 +33,7 @@ def machine(device: str = CPU) -> dict[str, Any]:
 
 
 def _gpu(device: str) -> str | None:
-    """Its name; None of what is no GPU, or one that only a cluster's workers have."""
+    """The name of a GPU; None if ``device`` is not a GPU, or only workers of a cluster have it."""
     try:
         return torch.cuda.get_device_name(device) if device.startswith("cuda") else None
     except (RuntimeError, AssertionError):

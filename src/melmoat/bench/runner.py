@@ -1,6 +1,6 @@
-"""Runs cells: plans their units, gives them to an executor, writes what comes back.
+"""Runs cells: plans their units, gives them to an executor, and writes the results.
 
-The folder is written by this process alone, whoever does the units.
+Only this process writes the folder, with any executor.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from melmoat.devices import CPU
 
 @dataclass
 class Runner:
-    """Measures what is missing of cells and writes each batch when it is done.
+    """Measures the missing parts of cells and writes each batch when it is done.
 
     Args:
-        store: where rows go; rows that are there already are not computed again.
-        batch: utterances attacked together.
-        limit: utterances of each corpus; 0 for all.
+        store: folder for the rows; existing rows are not computed again.
+        batch: number of utterances that are attacked together.
+        limit: utterances per corpus (0 = all).
         save_audio: keep clean, adversarial and defended audio as FLAC.
-        seconds: most audio of a batch, padding included; 0 for no bound.
-        executor: who does the work; this process if not said.
+        seconds: most audio in a batch, with padding (0 = no limit).
+        executor: executes the units; by default in this process.
         device: where the workers compute, such as ``cuda``.
         choose: which utterances ``limit`` takes (:func:`melmoat.bench.worker.choose`).
     """
@@ -54,13 +54,14 @@ class Runner:
         self._corpora: dict[str, list[MonoCut]] = {}
 
     def cuts(self, cell: Cell) -> list[MonoCut]:
-        """The utterances of ``cell``, with those that cannot be heard: they fail by themselves."""
+        """The utterances of ``cell``, including those that cannot be read: these fail one by
+        one."""
         if cell.data not in self._corpora:
             self._corpora[cell.data] = choose(list(data.listed(cell.data)), self.limit, self.choose)
         return self._corpora[cell.data]
 
     def asked(self) -> dict[str, object]:
-        """The settings, as ``run.json`` keeps them."""
+        """The settings, for ``run.json``."""
         return {
             "batch": self.batch,
             "limit": self.limit,
@@ -71,7 +72,7 @@ class Runner:
         }
 
     def missing(self, cell: Cell) -> list[Unit]:
-        """What is left to do of ``cell``."""
+        """The unfinished units of ``cell``."""
         done = {row["id"] for row in self.store.each(cell)}
         units = []
         for batch in plan(self.cuts(cell), self.batch, self.seconds):
@@ -81,13 +82,13 @@ class Runner:
         return units
 
     def run(self, cells: Iterable[Cell], tick: Callable[[Cell, float], None]) -> None:
-        """Run what is missing of ``cells``; ``tick(cell, utterances)`` reports progress.
+        """Run the missing units of ``cells``; ``tick(cell, utterances)`` reports progress.
 
-        What fails is noted in the store and the run goes on.
+        Failures are recorded in the store, and the run continues.
 
         Raises:
-            StoreError: the folder cannot be written; or, after all others were measured, another
-                process measures one of the cells, or rows of one are damaged.
+            StoreError: the folder cannot be written; or, after all other cells, another process is
+                measuring a cell, or its rows are damaged.
         """
         left: Counter[Cell] = Counter()
         claimed: dict[Cell, ExitStack] = {}
@@ -114,10 +115,11 @@ class Runner:
         refused: list[StoreError],
         tick: Callable[[Cell, float], None],
     ) -> Iterator[Unit]:
-        """What is missing, cell after cell, each claimed when its first unit is asked for.
+        """The missing units, cell after cell. A cell is claimed when its first unit is requested.
 
-        Cells that another process measures come last: it may have let go of them by then. What
-        cannot be measured is ``refused``, since an error here would end the work of others too.
+        Cells that another process is measuring come last: it may have finished by then. A cell that
+        cannot be measured goes to ``refused``, because an error here would also end the other
+        cells.
         """
         busy: list[Cell] = []
         for cell in chain(cells, busy):
@@ -151,10 +153,10 @@ class Runner:
         return units
 
     def require_whole(self, cells: Iterable[Cell]) -> None:
-        """Check that no utterance of ``cells`` failed, of those that are asked for.
+        """Check that no requested utterance of ``cells`` failed.
 
         Raises:
-            StoreError: some did; names them and their errors.
+            StoreError: some failed; the message names them and their errors.
         """
         failed = []
         for cell in cells:
@@ -171,14 +173,14 @@ class Runner:
             )
 
     def others(self, cells: Iterable[Cell]) -> int:
-        """How many finished rows of ``cells`` are of utterances that are not asked for."""
+        """The number of finished rows of ``cells`` for utterances that are not requested."""
         return sum(
             len({row["id"] for row in self.store.each(cell)} - {cut.id for cut in self.cuts(cell)})
             for cell in cells
         )
 
     def without_audio(self, cells: Iterable[Cell]) -> int:
-        """How many finished rows of ``cells`` have no audio in the run's folder."""
+        """The number of finished rows of ``cells`` without audio in the run's folder."""
         return sum(
             audio_store.find(audio_store.home(self.store.folder, cell.key), row["id"], "clean")
             is None

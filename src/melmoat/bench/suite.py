@@ -1,7 +1,7 @@
-"""A table to be measured: systems down, attacks across.
+"""A suite: a table to measure, with systems down and attacks across.
 
-A suite is a Python file that sets ``SUITE``. ``melmoat bench --suite FILE`` measures it, and goes
-on where it was stopped; suites that share a folder share the cells that stand in both.
+A suite is a Python file that sets ``SUITE``. ``melmoat bench --suite FILE`` measures it, and
+continues it if it was stopped. Suites in the same folder share their common cells.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ CHECKOUT = Path(__file__).parents[3] / "suites"
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One line of a table: a recognizer behind a defense.
 
     Args:
-        stochastic: whether an attack that averages its loss over draws (EOT) applies.
-        paper: the paper's WER by column, where it gives one.
-        target: the paper's target WER by column.
+        stochastic: whether attacks that average the loss over draws (EOT) apply.
+        paper: the paper's WER by column, if it has one.
+        target: the paper's target WER by column, if it has one.
     """
 
     label: str
@@ -50,25 +50,25 @@ class Suite:
     Args:
         columns: attack specs by label.
         averaging: labels of the columns that only apply to stochastic rows.
-        limit: utterances; 0 for all.
-        data: corpus spec, where none is given.
+        limit: utterances (0 = all).
+        data: default corpus spec.
         choose: which utterances ``limit`` takes (:func:`melmoat.bench.worker.choose`).
     """
 
     name: str
-    rows: Sequence[Row]
+    rows: Sequence[TableRow]
     columns: Mapping[str, str]
     averaging: frozenset[str] = frozenset()
     limit: int = 0
     data: str = "demo"
     choose: Choose = "shuffled"
 
-    def faces(self, row: Row, column: str) -> bool:
-        """Whether this column's attack makes sense against this row."""
+    def faces(self, row: TableRow, column: str) -> bool:
+        """Whether this column's attack is used against this row."""
         return row.stochastic or column not in self.averaging
 
     def file(self, data: str, seed: int = 0) -> str:
-        """What the table of a corpus is called: that of the suite's own has the suite's name."""
+        """The file name of a corpus's table. For the default corpus it is the suite's name."""
         parts = [self.name]
         if data != self.data:
             parts.append(re.sub(r"[^\w.]+", "-", data).strip("-"))
@@ -89,13 +89,13 @@ class Suite:
         """The cells of these rows and columns; an empty list means all of them.
 
         Raises:
-            MelmoatError: an unknown label; says which there are.
+            MelmoatError: a label is unknown; the message lists the known ones.
         """
-        for kind, given, known in (
+        for kind, wanted, known in (
             ("row", rows, [row.label for row in self.rows]),
             ("column", columns, list(self.columns)),
         ):
-            for label in given:
+            for label in wanted:
                 if label not in known:
                     raise MelmoatError(
                         f"{self.name} has no {kind} {label!r}; it has {', '.join(map(repr, known))}"
@@ -108,10 +108,10 @@ class Suite:
 
 
 def find(name: str) -> Suite:
-    """The suite of a file, or of ``suites/NAME.py`` here or among those that come with melmoat.
+    """The suite in a file, in ``suites/NAME.py`` here, or of this name in melmoat.
 
     Raises:
-        MelmoatError: no such file, no Python file, or it sets no ``SUITE``.
+        MelmoatError: there is no such file, it is not Python, or it does not set ``SUITE``.
     """
     folders = [Path("suites"), SHIPPED if SHIPPED.is_dir() else CHECKOUT]
     places = [Path(name), *(folder / f"{name}.py" for folder in folders)]
@@ -123,7 +123,7 @@ def find(name: str) -> Suite:
     sys.path.insert(0, beside)
     try:
         suite = runpy.run_path(str(file), run_name="suite").get("SUITE")
-    except (SyntaxError, ValueError) as error:  # a text of another kind, or no text
+    except (SyntaxError, ValueError) as error:  # not Python, or not text
         raise MelmoatError(f"{file}: not a Python file ({error})") from error
     finally:
         sys.path.remove(beside)

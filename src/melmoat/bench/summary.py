@@ -1,4 +1,4 @@
-"""The figures of one cell, from its rows alone."""
+"""The rates of one cell, computed from its rows only."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from melmoat.metrics.errors import unit_of
 from melmoat.metrics.intervals import bootstrap, rate
 from melmoat.writing_systems import letters
 
-# What a summary averages over the rows that have it.
+# Fields that a summary averages over the rows that have them.
 FIGURES = ("reached", "snr_db", "audible", "first", "queries", "seconds")
 
 
 def summary_of(cell: Cell, rows: Iterable[Mapping[str, Any]], key: str = "") -> Summary:
-    """Figures of one cell, rates in percent with 95 % bootstrap intervals over utterances.
+    """Summary of one cell: rates in percent with 95 % bootstrap intervals over utterances.
 
-    Where most of what is said is written without spaces between words, errors are those in
-    characters: ``headline`` is then ``cer``, which has an interval, and is that of clean speech and
-    that against the target, too.
+    If most of the text is written without spaces between words, errors are counted in characters.
+    ``headline`` is then ``cer``, which has an interval. The rates of clean speech and against the
+    target are then CERs, too.
 
-    ``first``, the steps until an attack first saw its goal reached, is the mean of those that did.
+    ``first``, the steps until an attack first saw its goal reached, is the mean over the attacks
+    that did.
     """
     numbers, unit = _numbers(rows)
 
@@ -79,21 +80,23 @@ def summary_of(cell: Cell, rows: Iterable[Mapping[str, Any]], key: str = "") -> 
 
 def _numbers(rows: Iterable[Mapping[str, Any]]) -> tuple[dict[str, NDArray[np.float64]], str]:
     """The numbers of all rows by name, NaN for what is missing, and the unit of errors."""
-    said = array("q"), array("q")
-    found = {name: array("d") for name in FIGURES}
+    letter_counts = array("q"), array("q")
+    columns = {name: array("d") for name in FIGURES}
     for which in ("benign", "adversarial", "target"):
         for unit in ("words", "chars"):
-            found |= {f"{which} {unit}": array("d"), f"{which} {unit} of": array("d")}
+            columns |= {f"{which} {unit}": array("d"), f"{which} {unit} of": array("d")}
     for row in rows:
-        for own, number in zip(said, letters(str(row.get("reference", ""))), strict=True):
-            own.append(number)
+        for column, number in zip(
+            letter_counts, letters(str(row.get("reference", ""))), strict=True
+        ):
+            column.append(number)
         for name in FIGURES:
             value = row.get(name)  # rows of an earlier version lack some
-            found[name].append(math.nan if value is None else value)
+            columns[name].append(math.nan if value is None else value)
         for which, units in row["counts"].items():
             for unit in ("words", "chars"):
                 edits, total = units[unit] if units else (math.nan, math.nan)
-                found[f"{which} {unit}"].append(edits)
-                found[f"{which} {unit} of"].append(total)
-    unit = unit_of(zip(*said, strict=True))
-    return {name: np.array(values, dtype=np.float64) for name, values in found.items()}, unit
+                columns[f"{which} {unit}"].append(edits)
+                columns[f"{which} {unit} of"].append(total)
+    unit = unit_of(zip(*letter_counts, strict=True))
+    return {name: np.array(values, dtype=np.float64) for name, values in columns.items()}, unit

@@ -1,7 +1,7 @@
-"""A cell's work in units that depend on nothing but themselves, and the worker that does one.
+"""Splits a cell into independent units, and executes a unit.
 
-Whoever does a unit, in whatever order, the rows are the same: its seeds derive from the cell and
-the utterances, and its batch was planned from the cell's whole list.
+A unit gives the same rows in any process and in any order. Its seeds derive from the cell and the
+utterances, and its batch was planned from the cell's whole list.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from melmoat.bench.rows import Row
 from melmoat.defenses import Defense, apply, function_of_audio
 from melmoat.devices import CPU, usable
 from melmoat.draws import Draws, derive
-from melmoat.errors import told
+from melmoat.errors import one_line
 from melmoat.memory import keep_freed_memory
 from melmoat.models.base import Recognizer, as_written_by, transcribe
 
-TRIES = 3  # of a unit whose process dies
+TRIES = 3  # tries of a unit whose process dies
 HEARD = 10_000  # batches whose benign transcripts a worker remembers
 
 Choose = Literal["shuffled", "spread"]
@@ -36,11 +36,11 @@ System = tuple[Recognizer, Defense, Attack]
 
 
 def choose(cuts: Sequence[MonoCut], limit: int, how: Choose = "shuffled") -> list[MonoCut]:
-    """``limit`` of the cuts, in their order; all for 0.
+    """``limit`` of the cuts, in their order (0 = all).
 
     Args:
-        how: ``shuffled``: the first ones of a fixed shuffle, so a larger limit adds to what a
-            smaller one chose; ``spread``: evenly over the corpus, so over its speakers.
+        how: ``shuffled``: the first ones of a fixed shuffle, so a larger limit adds to a smaller
+            one; ``spread``: evenly over the corpus, and so over its speakers.
     """
     if not limit or limit >= len(cuts):
         return list(cuts)
@@ -53,12 +53,12 @@ def choose(cuts: Sequence[MonoCut], limit: int, how: Choose = "shuffled") -> lis
 def plan(cuts: Sequence[MonoCut], batch: int, seconds: float = 0) -> list[list[MonoCut]]:
     """Batches of similar length, longest first, so that memory runs out at once or never.
 
-    Those that cannot be heard come last, each alone: what they are changes no other's batch.
+    Utterances that cannot be read come last, each alone, so they do not change other batches.
 
     Args:
-        batch: most utterances of a batch.
-        seconds: most audio of a batch, padding included; a longer utterance goes alone. 0: no
-            bound.
+        batch: most utterances in a batch.
+        seconds: most audio in a batch, with padding (0 = no limit). A longer utterance has its own
+            batch.
     """
     batches: list[list[MonoCut]] = []
     whole = [cut for cut in cuts if not data.fault(cut)]
@@ -77,10 +77,10 @@ class Unit:
     """One batch of one cell.
 
     Args:
-        batch: all its utterances, which are attacked together.
-        missing: ids of those whose rows are wanted.
-        audio: whether its audio is wanted too.
-        device: where it is computed; the rows are the same, up to float rounding.
+        batch: all its utterances; they are attacked together.
+        missing: ids of the utterances whose rows are needed.
+        audio: whether to keep the audio, too.
+        device: device to compute on; the rows are the same up to float rounding.
     """
 
     cell: Cell
@@ -92,7 +92,7 @@ class Unit:
 
 @dataclass
 class Measured:
-    """What became of a unit: every missing utterance has a row or an error.
+    """The result of a unit: every missing utterance has a row or an error.
 
     Args:
         failed: errors by utterance.
@@ -106,10 +106,10 @@ class Measured:
 
 
 class Worker:
-    """Does units. Recognizers are loaded once.
+    """Executes units. Recognizers are loaded once.
 
     Args:
-        threads: of torch; 0 leaves them as they are.
+        threads: threads of torch (0 = unchanged).
     """
 
     def __init__(self, threads: int = 0) -> None:
@@ -127,13 +127,13 @@ class Worker:
         return defense.wrap(self._recognizer(cell.model)), defense, attacks.build(cell.attack)
 
     def goal(self, cell: Cell, attack: Attack, benign: list[str], references: list[str]) -> Goal:
-        """What ``attack`` wants of these transcripts of utterances of ``cell``."""
+        """The goal of ``attack`` for utterances of ``cell`` with these transcripts."""
         return attack.goal(benign, references, partial(self._texts, cell.data), cell.seed)
 
     def _benign(
         self, cell: Cell, names: Sequence[str], model: Recognizer, audio: Audio
     ) -> list[str]:
-        """Transcripts of clean speech: one pass for all attacks on a system."""
+        """Transcripts of clean speech, computed once for all attacks on a system."""
         system = replace(cell, attack="none")
         key = (system, tuple(names))
         if key not in self._heard:
@@ -144,9 +144,9 @@ class Worker:
         return self._heard[key]
 
     def measure(self, unit: Unit, tick: Tick = lambda amount: None) -> Measured:
-        """Attack and judge ``unit``; ``tick`` gets its utterances, in parts.
+        """Attack and judge ``unit``; ``tick`` reports its utterances, in parts.
 
-        Where the batch fails, its utterances are tried one by one; what fails alone is noted.
+        If the batch fails, its utterances are tried one by one. Those that fail alone are recorded.
         """
         system = self.system(unit.cell)
         self.usable(unit.device)
@@ -161,14 +161,14 @@ class Worker:
 
         try:
             self._batch(unit, unit.batch, system, count, out)
-            count(len(unit.batch))  # what an attack that ended early left
+            count(len(unit.batch))  # the rest, if the attack ended early
             return out
         except Exception as error:
-            reason = told(error)
+            reason = one_line(error)
         count(len(unit.batch))
         if len(unit.batch) == 1:
             out.failed[unit.batch[0].id] = reason
-        else:  # outside of the handler, whose traceback keeps what the batch computed in memory
+        else:  # outside of the handler: its traceback keeps the batch's memory
             self._singles(unit, system, out)
         return out
 
@@ -178,7 +178,7 @@ class Worker:
                 try:
                     self._batch(unit, (cut,), system, lambda amount: None, out)
                 except Exception as error:
-                    out.failed[cut.id] = told(error)
+                    out.failed[cut.id] = one_line(error)
 
     def _batch(
         self, unit: Unit, batch: Sequence[MonoCut], system: System, tick: Tick, out: Measured
@@ -189,24 +189,24 @@ class Worker:
         draws = Draws(unit.cell.seed_of(name) for name in names)
         share = len(batch) / (attack.evaluations + 1)
         recordings = [data.recording(cut, model.rate) for cut in batch]
-        waves = [one.audio.wav[0] for one in recordings]
+        waves = [recording.audio.wav[0] for recording in recordings]
         clean = Audio.of(waves, model.rate).to(unit.device)
         benign = self._benign(unit.cell, names, model, clean)
         goal = self.goal(unit.cell, attack, benign, references)
         outcome = judge(model, clean, attack, references, draws, lambda: tick(share), benign, goal)
-        # All that may fail comes first: a batch that is tried again one by one has left nothing.
-        gains = [one.gain for one in recordings]
+        # Everything that may fail comes first, so a batch that is tried again has left nothing.
+        gains = [recording.gain for recording in recordings]
         rows = rows_of(names, references, attack, outcome, gains)
         kinds = _kinds(outcome, defense, draws) if unit.audio else {}
         out.rows += [row for row in rows if row["id"] in unit.missing]
         for kind, audio in kinds.items():
-            kept = out.audio.setdefault(kind, {})
+            saved = out.audio.setdefault(kind, {})
             for name, wave in zip(names, audio, strict=True):
-                kept[name] = Audio.of([wave], audio.rate).to(CPU)
+                saved[name] = Audio.of([wave], audio.rate).to(CPU)
 
 
 def _texts(corpus: str) -> tuple[str, ...]:
-    """All that is said in a corpus, whatever part of it is measured."""
+    """All texts of a corpus, whichever part of it is measured."""
     return tuple(data.written(cut) for cut in data.listed(corpus))
 
 
@@ -219,7 +219,7 @@ def _kinds(outcome: Outcome, defense: Defense, draws: Draws) -> dict[str, Audio]
 
 
 def alone(unit: Unit) -> list[Unit]:
-    """``unit`` in units of one utterance, those that are missing; none if it is one already."""
+    """``unit`` split into one unit per missing utterance; empty if it has only one utterance."""
     if len(unit.batch) == 1:
         return []
     wanted = [cut for cut in unit.batch if cut.id in unit.missing]
@@ -227,6 +227,6 @@ def alone(unit: Unit) -> list[Unit]:
 
 
 def lost(unit: Unit, how: str) -> Measured:
-    """What becomes of ``unit`` when its process died ``TRIES`` times."""
-    error = f"its process died {TRIES} times ({how}); out of memory? Shorter audio takes less"
+    """The result of ``unit`` after its process died ``TRIES`` times."""
+    error = f"its process died {TRIES} times ({how}); out of memory? Shorter audio needs less"
     return Measured(unit, failed=dict.fromkeys(sorted(unit.missing), error))

@@ -1,1 +1,1 @@
-"""What lies between an attacker and the recognizer without being a defense, such as a room."""
+"""Channels between an attacker and the recognizer that are not defenses, such as a room."""

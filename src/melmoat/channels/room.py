@@ -1,6 +1,6 @@
-"""Speech played in a room and recorded there, each time another room: over-the-air attacks.
+"""Speech that is played and recorded in a random room, for over-the-air attacks.
 
-An attack that is to survive the air is one on :class:`melmoat.models.EOT` over this front-end
+For an attack that survives the air, attack :class:`melmoat.models.EOT` over this front-end
 (``--defense room --attack pgd:...,eot=5``), as Qin et al. 2019 made theirs robust.
 """
 
@@ -20,9 +20,9 @@ from melmoat.draws import Draws
 from melmoat.errors import extra
 
 ORDER = 20  # most reflections of a path: 60 m in a room of 3 m, 0.17 s, and most of 0.3 s
-WALL = 0.5  # metres that speaker and microphone keep from the walls
+WALL = 0.5  # least distance of speaker and microphone from the walls, metres
 HEIGHT = (2.4, 3.2)  # metres
-BLOCK = 1024  # FFT sizes are its multiples, or primes would be slow
+BLOCK = 1024  # FFT sizes are multiples of this, because prime sizes are slow
 
 
 @dataclass(frozen=True)
@@ -30,13 +30,13 @@ class Room(FrontEnd):
     """Reverberation of a random room; no defense, but a channel to attack over the air.
 
     The room is a shoebox (image sources, Allen & Berkley 1979). Length, width, height, walls,
-    speaker and microphone are drawn anew each time, an utterance from its own stream. The response
-    has unit energy and its direct sound comes without delay, so speech stays where it is; the tail
+    speaker and microphone are drawn at each call, for each utterance from its own stream. The
+    response has unit energy, and its direct sound has no delay, so speech is not shifted. The tail
     beyond each utterance's length is cut off.
 
     Args:
-        rt60: mean reverberation time in seconds; rooms have 0.5 to 1.5 times that. With walls so
-            absorbent that sound would not come back at all, the time is what such walls give.
+        rt60: mean reverberation time in seconds; rooms have 0.5 to 1.5 times that. The walls absorb
+            at most 99 % of the energy, so very short times are not reached.
         size: mean length and width in metres; rooms have 0.7 to 1.3 times that.
 
     Raises:
@@ -79,14 +79,14 @@ class Room(FrontEnd):
         shoebox.add_source(ends[0])
         shoebox.add_microphone(ends[1])
         shoebox.compute_rir()
-        found = np.asarray(shoebox.rir[0][0], dtype=np.float64)
+        response = np.asarray(shoebox.rir[0][0], dtype=np.float64)
         seconds = float(np.linalg.norm(ends[0] - ends[1])) / simulator.constants.get("c")
         delay = simulator.constants.get("frac_delay_length") // 2 + round(seconds * rate)
-        return torch.from_numpy(found / np.linalg.norm(found)), delay
+        return torch.from_numpy(response / np.linalg.norm(response)), delay
 
 
 def convolve(wav: Tensor, responses: list[tuple[Tensor, int]]) -> Tensor:
-    """Each row with its own response, moved ahead by its delay and cut to the row's length.
+    """Convolve each row with its own response, remove the delay, and cut to the row's length.
 
     Shape: ``[B, T]``.
     """
@@ -97,8 +97,8 @@ def convolve(wav: Tensor, responses: list[tuple[Tensor, int]]) -> Tensor:
     whole = torch.fft.irfft(spectrum, size)
     delays = torch.tensor([delay for _, delay in responses], device=wav.device)
     places = delays[:, None] + torch.arange(length, device=wav.device)
-    heard: Tensor = whole.gather(1, places)
-    return heard
+    convolved: Tensor = whole.gather(1, places)
+    return convolved
 
 
 def _complex(wav: Tensor) -> torch.dtype:

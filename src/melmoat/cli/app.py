@@ -246,7 +246,7 @@ def demo(
     from melmoat.bench.runner import Runner
     from melmoat.bench.store import Store
     from melmoat.errors import MelmoatError
-    from melmoat.report.plots import kept_audio
+    from melmoat.report.plots import saved_spectrograms
 
     if model is not None:
         from melmoat import models
@@ -260,7 +260,7 @@ def demo(
     run = measured(runner, asked)
     typer.echo(story(run.summary, out))
     try:
-        kept_audio(out / "spectrograms.png", audio_store.home(out, asked[-1].key))
+        saved_spectrograms(out / "spectrograms.png", audio_store.home(out, asked[-1].key))
         typer.echo(f"{out / 'spectrograms.png'}: clean, adversarial and defended speech")
     except MelmoatError as error:  # a figure is worth no failure
         typer.echo(f"no figure: {error}")

@@ -1,7 +1,7 @@
-"""The corpora by spec: one cut an utterance, with its text and speaker.
+"""Corpora by spec: one cut per utterance, with its text and speaker.
 
-Manifests hold paths, lengths and texts; audio is read when it is used, by
-:func:`melmoat.data.read`.
+Manifests have paths, lengths and texts. :func:`melmoat.data.read` reads the audio when it is
+needed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from melmoat.spec import Registry, Spec, SpecError
 
 
 class Corpora(Registry[CutSet]):
-    """The table of corpora; a path where a name belongs is answered with specs of it."""
+    """The table of corpora. If a path stands in place of a name, the error suggests specs for
+    it."""
 
     def parse(self, text: str, earlier: bool = False) -> Spec:
         """As :meth:`Registry.parse`."""
@@ -49,7 +50,7 @@ class Corpora(Registry[CutSet]):
 
 
 def _kinds(path: Path) -> list[str]:
-    """Corpora that the one at ``path`` may be."""
+    """The kinds of corpora that ``path`` may be."""
     if path.is_dir():
         return ["tsv"] if listings(path)[0].is_file() else ["folder", "tsv", "librispeech"]
     if not path.is_file():
@@ -88,8 +89,8 @@ def load(spec: str) -> CutSet:
     """Build a corpus from its spec, such as ``an4:PATH``, ``tsv:PATH``, ``demo``.
 
     Raises:
-        CorpusError: not laid out as its spec says, or utterances in it cannot be heard, as far as
-            headers tell; names them all.
+        CorpusError: the layout does not fit the spec, or the headers of some files show that they
+            cannot be read; the message names them all.
     """
     cuts = listed(spec)
     whole(cuts, spec)
@@ -97,36 +98,36 @@ def load(spec: str) -> CutSet:
 
 
 def listed(spec: str) -> CutSet:
-    """As :func:`load`, with the utterances that cannot be heard: see
+    """As :func:`load`, but it includes utterances that cannot be read: see
     :func:`melmoat.data.fault`."""
     return CORPORA.build(spec)
 
 
 def same_speech(spec: str, other: str) -> bool:
-    """Whether two corpora have the same utterances, as far as the first, the middle and the last
-    one tell. One that cannot be read, having moved, may be any."""
+    """Whether two corpora have the same utterances, judged by the first, the middle and the last
+    one. A corpus that cannot be read, because it was moved, counts as the same."""
     if spec == other:
         return True
     try:
-        ours, theirs = (sorted(listed(one), key=lambda cut: cut.id) for one in (spec, other))
+        ours, theirs = (sorted(listed(first), key=lambda cut: cut.id) for first in (spec, other))
         if [cut.id for cut in ours] != [cut.id for cut in theirs]:
             return False
         some = sorted({0, len(ours) // 2, len(ours) - 1})
-        one, two = (read([cuts[i] for i in some]) for cuts in (ours, theirs))
+        first, second = (read([cuts[i] for i in some]) for cuts in (ours, theirs))
     except (MelmoatError, OSError):
         return True
-    return one.wav.shape == two.wav.shape and bool((one.wav == two.wav).all())
+    return first.wav.shape == second.wav.shape and bool((first.wav == second.wav).all())
 
 
 def describe(spec: str | None, cuts: CutSet | None = None) -> str:
-    """The known corpora, or what one holds that can be heard, as text for a terminal."""
+    """A text for the terminal: the known corpora, or a description of one corpus."""
     if spec is None:
         lines = []
         for name in CORPORA.names:
             try:
                 about = inspect.getdoc(CORPORA.factory(name))
                 lines.append(f"{CORPORA.usage(name):32} {about}")
-            except MelmoatError as error:  # of a package that is broken
+            except MelmoatError as error:  # its package is broken
                 lines.append(f"{name:32} {error}")
         return "\n".join(line.splitlines()[0] for line in lines)
     known = [cut for cut in (listed(spec) if cuts is None else cuts) if not fault(cut)]

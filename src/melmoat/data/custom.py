@@ -1,4 +1,4 @@
-"""Somebody's own corpus."""
+"""A user's own corpus."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from melmoat.facts import rests_on
 def python(target: str, **options: str) -> CutSet:
     """Your own corpus: ``python:MODULE:FACTORY,part=test`` calls FACTORY(part="test").
 
-    It returns pairs of an audio file's path and its text, or a CutSet of Lhotse with a recording
-    and a supervision in each cut. Pairs are called by their files, without folder and suffix.
+    The factory returns pairs of an audio file's path and its text, or a CutSet of Lhotse with a
+    recording and a supervision in each cut. The id of a pair is its file's name without folder and
+    suffix.
     """
     made = custom.make(target, options)
     place = Path(target)

@@ -1,4 +1,4 @@
-"""Utterances as a corpus lists them, made into cuts: ids checked, lengths read, faults named."""
+"""Makes cuts from the utterances of a list: checks ids, reads lengths, records faults."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from pathlib import Path
 from lhotse import AudioSource, CutSet, MonoCut, Recording, SupervisionSegment
 
 from melmoat.decoding import AudioError, Channel, Probe, channel_of, probe
-from melmoat.errors import MelmoatError, told
+from melmoat.errors import MelmoatError, one_line
 from melmoat.text import normalise
 
-WRITTEN = "written"  # where a cut keeps its text as the corpus has it
-FAULT = "fault"  # where a cut keeps why it cannot be heard
-CHANNEL = "channel"  # where a cut keeps which channel is heard, if not all
+WRITTEN = "written"  # field of a cut with its text as the corpus writes it
+FAULT = "fault"  # field of a cut with the reason why it cannot be read
+CHANNEL = "channel"  # field of a cut with its channel, if not all are used
 SLACK = 0.1  # seconds by which a list may round the length of a recording
-MOST = 50  # lines of one message
-_STEERS = ("Cc", "Cs", "Zl", "Zp")  # characters that break lines, steer a terminal or are halves
+MOST = 50  # most lines of one message
+_STEERS = ("Cc", "Cs", "Zl", "Zp")  # line breaks, control characters, half characters
 
 
 class CorpusError(MelmoatError):
-    """A corpus that is missing or not laid out as its spec says, or utterances that are no use."""
+    """A corpus that is missing or does not fit its spec, or utterances that cannot be used."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One utterance as it is listed.
+    """One utterance of a list.
 
     Args:
-        id, text, speaker: as they stand there; who speaks may be unknown.
-        path: its file, if it is given.
-        where: what it is called in messages, such as ``line 3``.
-        start, seconds: the part of the file, in seconds; None is to its end.
-        channel: which one of the file; None is the corpus's choice.
-        fault: why it cannot be used, where the list itself says so.
+        id, text, speaker: as in the list; the speaker may be unknown.
+        path: its file, if the list has one.
+        where: its place for messages, such as ``line 3``.
+        start, seconds: the part of the file, in seconds; None means to its end.
+        channel: channel of the file; None uses the corpus's choice.
+        fault: why it cannot be used, if the list itself shows this.
     """
 
     id: str
@@ -58,28 +58,29 @@ def cuts_of(
     longest: float = 0.0,
     channel: str = "mix",
 ) -> CutSet:
-    """Cuts of those that were asked for. One that cannot be heard says why, see :func:`fault`.
+    """The cuts of the selected entries. A cut that cannot be read has its reason, see
+    :func:`fault`.
 
     Args:
         origin: the list, for messages.
-        speakers: only those named, with ``+`` between them.
-        shortest, longest: bounds of an utterance's seconds; 0: no bound. One of unknown length
-            stays.
-        channel: of files with several, where an entry says nothing: ``mix``, or a number.
+        speakers: only these speakers, with ``+`` between them.
+        shortest, longest: limits of an utterance's seconds (0 = no limit). Utterances of unknown
+            length are kept.
+        channel: default channel of files with several: ``mix`` or a number.
 
     Raises:
-        CorpusError: ids that no row or file can have, or that occur twice; no such speaker; no
-            utterance of these lengths; not one that can be heard.
+        CorpusError: ids are invalid or occur twice; there is no such speaker, no utterance of these
+            lengths, or no utterance that can be read.
     """
     chosen = channel_of(channel)
     _check_ids(entries, origin)
     if speakers is not None:
-        kept, known = set(speakers.split("+")), {entry.speaker for entry in entries}
-        if kept - known:
+        wanted_speakers, known = set(speakers.split("+")), {entry.speaker for entry in entries}
+        if wanted_speakers - known:
             raise CorpusError(
-                f"{origin}: no speaker {sorted(kept - known)}; it has {sorted(known)}"
+                f"{origin}: no speaker {sorted(wanted_speakers - known)}; it has {sorted(known)}"
             )
-        entries = [entry for entry in entries if entry.speaker in kept]
+        entries = [entry for entry in entries if entry.speaker in wanted_speakers]
     made = [_cut(entry, chosen) for entry in entries]
     cuts = [c for c in made if fault(c) or shortest <= c.duration <= (longest or c.duration)]
     if not cuts:
@@ -91,23 +92,23 @@ def cuts_of(
 
 
 def written(cut: MonoCut) -> str:
-    """What is said in ``cut`` as its corpus writes it: with case, accents and punctuation, where it
-    has any; ``cut.supervisions[0].text`` is without."""
-    said: str = (cut.supervisions[0].custom or {})[WRITTEN]
-    return said
+    """The text of ``cut`` as its corpus writes it, with its case, accents and punctuation;
+    ``cut.supervisions[0].text`` is without these."""
+    text: str = (cut.supervisions[0].custom or {})[WRITTEN]
+    return text
 
 
 def fault(cut: MonoCut) -> str:
-    """Why ``cut`` cannot be heard; empty if nothing is known against it."""
+    """The reason why ``cut`` cannot be read; empty if there is none."""
     reason: str = (cut.custom or {}).get(FAULT, "")
     return reason
 
 
 def whole(cuts: Iterable[MonoCut], origin: str) -> None:
-    """Check that all ``cuts`` can be heard, as far as their headers tell.
+    """Check that all ``cuts`` can be read, as far as their headers show.
 
     Raises:
-        CorpusError: some cannot; names them all, with the reasons.
+        CorpusError: some cannot be read; the message names them all, with the reasons.
     """
     cuts = list(cuts)
     bad = [f"{cut.id}: {fault(cut)}" for cut in cuts if fault(cut)]
@@ -117,9 +118,9 @@ def whole(cuts: Iterable[MonoCut], origin: str) -> None:
         )
 
 
-def _lines(found: Sequence[str]) -> str:
-    more = [f"and {len(found) - MOST} more"] if len(found) > MOST else []
-    return "\n".join([*found[:MOST], *more])
+def _lines(messages: Sequence[str]) -> str:
+    more = [f"and {len(messages) - MOST} more"] if len(messages) > MOST else []
+    return "\n".join([*messages[:MOST], *more])
 
 
 def _check_ids(entries: Sequence[Entry], origin: Path) -> None:
@@ -140,19 +141,19 @@ def _check_ids(entries: Sequence[Entry], origin: Path) -> None:
 
 
 def _length(path: Path) -> Probe:
-    if not path.is_file():  # a pipe or a device would be waited for
+    if not path.is_file():  # reading a pipe or a device could block
         raise AudioError(f"{path}: {'no regular file' if path.exists() else 'no such file'}")
     return probe(path, str(path))
 
 
 def _cut(entry: Entry, channel: Channel) -> MonoCut:
-    """One cut; only the header of its file is read, if that tells its length."""
+    """One cut. Only the header of its file is read, if it has the length."""
     if entry.fault or entry.path is None:
         return _faulty(entry, entry.fault or "missing or not audio: no path is given")
     try:
         info = _length(entry.path)
-    except Exception as error:  # whatever it is, it is this utterance's
-        return _faulty(entry, f"missing or not audio: {told(error)}")
+    except Exception as error:  # any error belongs to this utterance
+        return _faulty(entry, f"missing or not audio: {one_line(error)}")
     if not info.frames:
         return _faulty(entry, f"{entry.path} holds no samples")
     channel = channel if entry.channel is None else entry.channel
@@ -171,17 +172,17 @@ def _cut(entry: Entry, channel: Channel) -> MonoCut:
         duration=length,
     )
     custom = None if channel == "mix" else {CHANNEL: channel}
-    said = [_said(entry, seconds)]
-    return MonoCut(entry.id, start, seconds, 0, said, recording=recording, custom=custom)
+    supervisions = [_supervision(entry, seconds)]
+    return MonoCut(entry.id, start, seconds, 0, supervisions, recording=recording, custom=custom)
 
 
 def _part(entry: Entry, length: float) -> tuple[float, float]:
-    """Where the utterance starts in its recording, and its seconds."""
+    """The start of the utterance in its recording, and its duration, in seconds."""
     end = length if entry.seconds is None else entry.start + entry.seconds
     if not (math.isfinite(end) and 0 <= entry.start < end):
-        raise ValueError(f"a part from {entry.start:g} to {end:g} s is none")
+        raise ValueError(f"a part from {entry.start:g} to {end:g} s is empty")
     if end > length + SLACK:
-        raise ValueError(f"a part to {end:g} s is asked for and it ends at {length:.3f} s")
+        raise ValueError(f"its part ends at {end:g} s, but the file at {length:.3f} s")
     if not entry.start and abs(end - length) <= SLACK:
         return 0.0, length
     return entry.start, min(end, length) - entry.start
@@ -189,10 +190,10 @@ def _part(entry: Entry, length: float) -> tuple[float, float]:
 
 def _faulty(entry: Entry, reason: str) -> MonoCut:
     custom = {FAULT: f"{entry.where}: {reason}"}
-    return MonoCut(entry.id, 0.0, 0.0, 0, [_said(entry, 0.0)], custom=custom)
+    return MonoCut(entry.id, 0.0, 0.0, 0, [_supervision(entry, 0.0)], custom=custom)
 
 
-def _said(entry: Entry, seconds: float) -> SupervisionSegment:
+def _supervision(entry: Entry, seconds: float) -> SupervisionSegment:
     return SupervisionSegment(
         id=entry.id,
         recording_id=entry.id,

@@ -1,4 +1,4 @@
-"""The audio files of a folder: each file in it is found, passed over with a reason, or a fault."""
+"""The audio files of a folder: each file is audio, skipped with a reason, or an error."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 from melmoat.decoding import SUFFIXES, AudioError, probe
 from melmoat.decoding.engines import Unreadable
 
-MOST = 20  # files passed over that are named
+MOST = 20  # most skipped files that are named
 
 
 @dataclass
-class Found:
-    """What a folder holds.
+class FolderContents:
+    """The contents of a folder.
 
-    A file is audio by its suffix; without one, by what is in it. Links are followed, also to
-    folders, but for those that lead back to where they lie. Hidden files and folders (a leading
-    dot) are passed over.
+    A file is audio by its suffix, or without a suffix by its contents. Links are followed, also to
+    folders, except links back to a folder that contains them. Hidden files and folders (a leading
+    dot) are skipped.
 
     Args:
-        files: audio, sorted; whether it can be read is seen when it is.
-        passed: what is no audio, and why.
-        failed: what should be audio and is none: dead links, folders that cannot be opened.
+        files: audio files, sorted; they may still be unreadable.
+        passed: skipped files, with reasons.
+        failed: errors, with reasons: dead links, folders that cannot be opened.
     """
 
     files: list[Path] = field(default_factory=list)
@@ -32,60 +32,60 @@ class Found:
     failed: dict[Path, str] = field(default_factory=dict)
 
 
-def find(source: Path) -> Found:
-    """The audio files of a folder and those in it; of anything else, itself."""
-    found = Found()
+def find(source: Path) -> FolderContents:
+    """The audio files in a folder and its subfolders; any other path is returned itself."""
+    contents = FolderContents()
     if source.is_dir():
-        _walk(source, (), found)
-        found.files.sort()
+        _walk(source, (), contents)
+        contents.files.sort()
     elif source.exists():
-        found.files.append(source)
+        contents.files.append(source)
     else:
-        found.failed[source] = "a dead link" if source.is_symlink() else "no such file or folder"
-    return found
+        contents.failed[source] = "a dead link" if source.is_symlink() else "no such file or folder"
+    return contents
 
 
-def _walk(folder: Path, above: tuple[Path, ...], found: Found) -> None:
+def _walk(folder: Path, above: tuple[Path, ...], contents: FolderContents) -> None:
     try:
         paths = sorted(folder.iterdir())
         here = (*above, folder.resolve())
     except OSError as error:
-        found.failed[folder] = f"cannot be opened ({error.strerror or error})"
+        contents.failed[folder] = f"cannot be opened ({error.strerror or error})"
         return
     for path in paths:
         try:
-            _sort(path, here, found)
+            _sort(path, here, contents)
         except OSError as error:
-            found.failed[path] = f"cannot be read ({error.strerror or error})"
+            contents.failed[path] = f"cannot be read ({error.strerror or error})"
 
 
-def _sort(path: Path, here: tuple[Path, ...], found: Found) -> None:
-    """Say what ``path`` is, a folder with all in it."""
+def _sort(path: Path, here: tuple[Path, ...], contents: FolderContents) -> None:
+    """Sort ``path`` into one of the lists; a folder with all its contents."""
     audio = path.suffix.lower() in SUFFIXES
     if path.name.startswith("."):
-        found.passed[path] = "hidden"
+        contents.passed[path] = "hidden"
     elif path.is_dir():
         if path.resolve() in here:
-            found.passed[path] = "a link back to a folder that it lies in"
+            contents.passed[path] = "a link back to a folder that it lies in"
         else:
-            _walk(path, here, found)
+            _walk(path, here, contents)
     elif path.is_symlink() and not path.exists():
-        kind = found.failed if audio or not path.suffix else found.passed
+        kind = contents.failed if audio or not path.suffix else contents.passed
         kind[path] = f"a dead link to {path.readlink()}"
     elif not path.is_file():
-        found.passed[path] = "no regular file"
+        contents.passed[path] = "no regular file"
     elif audio:
-        found.files.append(path)
+        contents.files.append(path)
     elif path.suffix:
-        found.passed[path] = "no audio by its suffix"
+        contents.passed[path] = "no audio by its suffix"
     elif _sounds(path):
-        found.files.append(path)
+        contents.files.append(path)
     else:
-        found.passed[path] = "no suffix, and no audio in it"
+        contents.passed[path] = "no suffix, and no audio in it"
 
 
 def _sounds(path: Path) -> bool:
-    """Whether a file without a suffix is audio, be it damaged."""
+    """Whether a file without a suffix is audio, even if damaged."""
     try:
         probe(path, str(path))
     except AudioError as error:
@@ -94,20 +94,22 @@ def _sounds(path: Path) -> bool:
 
 
 def utf8(path: Path | str) -> str:
-    """A path as text that can be written, whatever bytes its name is of."""
+    """A path as valid text, for any bytes in its name."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def shown(path: Path | str) -> str:
-    """The same on one line."""
+    """A path as valid text on one line."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode() for c in utf8(path)
     )
 
 
-def passed_over(found: Sequence[Found]) -> list[str]:
-    """What was passed over, in lines: the first ones by name, and how many they are."""
-    lines = [f"{shown(path)}: {why}" for one in found for path, why in one.passed.items()]
+def passed_over(folders: Sequence[FolderContents]) -> list[str]:
+    """A message about the skipped files, in lines: their number, and the first ones by name."""
+    lines = [
+        f"{shown(path)}: {why}" for contents in folders for path, why in contents.passed.items()
+    ]
     if not lines:
         return []
     more = ["..."] if len(lines) > MOST else []

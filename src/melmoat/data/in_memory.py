@@ -1,6 +1,6 @@
-"""Speech from memory: kept as files, so that what was measured can be heard, read and gone on with.
+"""Speech from memory. It is written to files, so that a run can be read, played and continued.
 
-An utterance's id has a digest of its samples: other sound under the same text is another corpus.
+An utterance's id has a digest of its samples: different sound with the same text is another corpus.
 """
 
 from __future__ import annotations
@@ -21,48 +21,48 @@ from melmoat.audio import RATE, check
 from melmoat.data.entries import CorpusError
 
 
-def is_speech(given: object) -> bool:
-    """Whether ``given`` is a Lhotse CutSet or a list of pairs of a wave and a text."""
-    if isinstance(given, CutSet):
+def is_speech(value: object) -> bool:
+    """Whether ``value`` is a Lhotse CutSet or a list of pairs of a wave and a text."""
+    if isinstance(value, CutSet):
         return True
-    return isinstance(given, Sequence) and not isinstance(given, str) and any(map(_pair, given))
+    return isinstance(value, Sequence) and not isinstance(value, str) and any(map(_pair, value))
 
 
-def _pair(one: object) -> bool:
+def _pair(value: object) -> bool:
     return (
-        isinstance(one, list | tuple)
-        and len(one) == 2
-        and isinstance(one[1], str)
-        and not isinstance(one[0], str)
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and isinstance(value[1], str)
+        and not isinstance(value[0], str)
     )
 
 
-def keep(given: Any, folder: Path) -> tuple[str, str]:
-    """Write speech into a folder of its own under ``folder``, if it is not there yet.
+def keep(speech: Any, folder: Path) -> tuple[str, str]:
+    """Write speech into its own folder under ``folder``, if it is not there yet.
 
     Returns:
-        The spec of the corpus, and what to call it.
+        The spec of the corpus, and its name.
 
     Raises:
-        CorpusError: it is neither a CutSet nor pairs, or holds nothing.
-        AudioError: a wave that cannot be speech.
+        CorpusError: it is neither a CutSet nor pairs, or is empty.
+        AudioError: a wave cannot be speech.
     """
-    if isinstance(given, CutSet):
-        text = "".join(json.dumps(cut.to_dict()) + "\n" for cut in given)
+    if isinstance(speech, CutSet):
+        text = "".join(json.dumps(cut.to_dict()) + "\n" for cut in speech)
         path = folder / f"{_digest(text.encode())}.jsonl"
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         return f"lhotse:({path})", f"{len(text.splitlines())} cuts"
-    if not is_speech(given):
+    if not is_speech(speech):
         raise CorpusError(
-            f"data: got a {type(given).__name__}; expected a corpus's spec, a Lhotse CutSet, or a "
+            f"data: got a {type(speech).__name__}; expected a corpus's spec, a Lhotse CutSet, or a "
             "list of pairs (wave, text)"
         )
-    if odd := [i for i, one in enumerate(given) if not _pair(one)]:
-        raise CorpusError(f"data: item {odd[0]} is no pair (wave, text)")
-    waves = [_wave(wave, f"data, item {i}") for i, (wave, _) in enumerate(given)]
+    if odd := [i for i, pair in enumerate(speech) if not _pair(pair)]:
+        raise CorpusError(f"data: item {odd[0]} is not a pair (wave, text)")
+    waves = [_wave(wave, f"data, item {i}") for i, (wave, _) in enumerate(speech)]
     ids = [f"{i:04}-{_digest(wave.tobytes())[:8]}" for i, wave in enumerate(waves)]
-    texts = [" ".join(text.split()) for _, text in given]
+    texts = [" ".join(text.split()) for _, text in speech]
     rows = [f"{name}\t{text}\t{name}.wav\n" for name, text in zip(ids, texts, strict=True)]
     table = "id\ttext\tpath\n" + "".join(rows)
     home = folder / _digest(table.encode())
@@ -74,8 +74,8 @@ def keep(given: Any, folder: Path) -> tuple[str, str]:
     return f"tsv:({home})", f"{len(waves)} recordings"
 
 
-def _wave(given: Any, name: str) -> NDArray[np.float32]:
-    wave = given.detach().cpu() if isinstance(given, torch.Tensor) else np.asarray(given)
+def _wave(values: Any, name: str) -> NDArray[np.float32]:
+    wave = values.detach().cpu() if isinstance(values, torch.Tensor) else np.asarray(values)
     made = torch.as_tensor(wave)
     if made.dim() != 1 or not made.is_floating_point():
         raise CorpusError(

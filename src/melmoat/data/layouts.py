@@ -1,4 +1,4 @@
-"""Where the files of a corpus lie."""
+"""Paths of the files of a corpus."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from pathlib import Path
 
 
 def listings(path: Path) -> tuple[Path, Path]:
-    """Where the texts of the corpus at ``path`` may stand: as tsv, or as AN4 is published."""
+    """The possible files with the texts of the corpus at ``path``: as tsv, or as in AN4."""
     return path / "transcripts.tsv", path.parent / "etc" / f"an4_{path.name}.transcription"
 
 
 def relative(path: str, folder: Path) -> Path | None:
-    """A file that a list in ``folder`` names: beside it, or else from the current folder."""
+    """A file that a list in ``folder`` names: relative to ``folder``, or else to the current
+    folder."""
     if not path:
         return None
     beside = folder / path

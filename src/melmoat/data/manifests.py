@@ -1,4 +1,4 @@
-"""Corpora as other toolkits list them: manifests of NeMo, cuts of Lhotse."""
+"""Corpora in the formats of other toolkits: manifests of NeMo, cuts of Lhotse."""
 
 from __future__ import annotations
 
@@ -23,35 +23,42 @@ def manifest(
 ) -> CutSet:
     """A NeMo manifest: each line is a JSON object with ``audio_filepath`` and ``text``.
 
-    ``offset`` and ``duration``, in seconds, are the part of the file; ``id`` and ``speaker`` are
-    read where they are there. Paths are relative to the manifest, or to the current folder. An
-    utterance without an id is called as its file, and its part. The rest is as with tsv.
+    ``offset`` and ``duration``, in seconds, select a part of the file. ``id`` and ``speaker`` are
+    optional. Paths are relative to the manifest, or to the current folder. Without an id, an
+    utterance is named after its file and part. Other options are as for tsv.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise CorpusError(f"{path}: not a file of UTF-8 text ({error})") from error
-    found = [(f"line {i}", line) for i, line in enumerate(lines, 1) if line.strip()]
-    objects = [_object(line, path, where) for where, line in found]
+    numbered = [(f"line {i}", line) for i, line in enumerate(lines, 1) if line.strip()]
+    objects = [_object(line, path, where) for where, line in numbered]
     parts: list[tuple[float, float | None]] = []
-    for (where, _), one in zip(found, objects, strict=True):
-        refuse_parts(one, ("offset",), "offset and duration", path)
-        start = number(one.get("offset") or 0, "offset", path, where)
-        told = one.get("duration")
-        seconds = None if told is None else number(told, "duration", path, where)
+    for (where, _), entry in zip(numbered, objects, strict=True):
+        refuse_parts(entry, ("offset",), "offset and duration", path)
+        start = number(entry.get("offset") or 0, "offset", path, where)
+        duration = entry.get("duration")
+        seconds = None if duration is None else number(duration, "duration", path, where)
         parts.append((start, seconds))
-    places = [relative(one["audio_filepath"], path.parent) for one in objects]
+    places = [relative(entry["audio_filepath"], path.parent) for entry in objects]
     entries = [
-        Entry(_told(one, "id", name), one["text"], place, where, _told(one, "speaker", ""), *part)
-        for (where, _), one, place, part, name in zip(
-            found, objects, places, parts, called(places, parts), strict=True
+        Entry(
+            _text(entry, "id", name),
+            entry["text"],
+            place,
+            where,
+            _text(entry, "speaker", ""),
+            *part,
+        )
+        for (where, _), entry, place, part, name in zip(
+            numbered, objects, places, parts, called(places, parts), strict=True
         )
     ]
     return cuts_of(entries, path, speakers, shortest, longest, channel)
 
 
-def _told(one: dict[str, Any], key: str, otherwise: str) -> str:
-    value = one.get(key)
+def _text(entry: dict[str, Any], key: str, otherwise: str) -> str:
+    value = entry.get(key)
     return otherwise if value is None else str(value)
 
 
@@ -74,12 +81,12 @@ def lhotse(
     """Lhotse cuts, such as ``cuts.jsonl.gz``.
 
     Each cut names its part and channel of a recording. Paths are relative to the file, or to the
-    current folder. Cuts that are mixed, padded, without a text or with several are named as
-    unusable. The rest is as with tsv.
+    current folder. Cuts that are mixed, padded, without a text or with several texts are reported
+    as unusable. Other options are as for tsv.
     """
     try:
         cuts = load_manifest(path)
-    except Exception as error:  # what a reader of many formats raises is anything
+    except Exception as error:  # a reader of many formats may raise anything
         raise CorpusError(f"{path}: not cuts of Lhotse ({error})") from error
     if not isinstance(cuts, CutSet):
         raise CorpusError(f"{path}: {type(cuts).__name__}, where cuts of Lhotse are expected")
@@ -87,16 +94,22 @@ def lhotse(
 
 
 def entries_of(cuts: CutSet, path: Path) -> list[Entry]:
-    """Cuts of Lhotse as they are listed at ``path``."""
+    """Entries from the cuts of Lhotse in the file ``path``."""
     return [_entry(cut, f"cut {i}", path) for i, cut in enumerate(cuts, 1)]
 
 
 def _entry(cut: Any, where: str, path: Path) -> Entry:
-    said = cut.supervisions[0] if len(cut.supervisions) == 1 else None
-    text, speaker = ((said.text or ""), (said.speaker or "")) if said else ("", "")
+    supervision = cut.supervisions[0] if len(cut.supervisions) == 1 else None
+    text, speaker = (
+        ((supervision.text or ""), (supervision.speaker or "")) if supervision else ("", "")
+    )
     if reason := _odd(cut):
         return Entry(cut.id, text, None, where, speaker, fault=reason)
-    (source,) = [one for one in cut.recording.sources if cut.channel in one.channels]
+    (source,) = [
+        source_of_channel
+        for source_of_channel in cut.recording.sources
+        if cut.channel in source_of_channel.channels
+    ]
     return Entry(
         cut.id,
         text,
@@ -110,7 +123,7 @@ def _entry(cut: Any, where: str, path: Path) -> Entry:
 
 
 def _odd(cut: Any) -> str:
-    """Why the sound of a cut is more than a part of one file."""
+    """The reason if the sound of a cut is not a part of one file; otherwise empty."""
     if not isinstance(cut, MonoCut):
         return f"a {type(cut).__name__}; only cuts of one recording and one channel are read"
     if len(cut.supervisions) != 1:
@@ -121,10 +134,10 @@ def _odd(cut: Any) -> str:
     if cut.supervisions[0].text is None:
         return "no text"
     if cut.recording is None:
-        return "no recording, features alone"
+        return "features only, no recording"
     if cut.recording.transforms:
-        return "its recording is to be transformed; save it as a file first"
-    sources = [one for one in cut.recording.sources if cut.channel in one.channels]
+        return "its recording has transforms; save it as a file first"
+    sources = [source for source in cut.recording.sources if cut.channel in source.channels]
     if len(sources) != 1 or sources[0].type != "file":
-        return "its recording is no file"
+        return "its recording is not a file"
     return ""

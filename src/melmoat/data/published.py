@@ -1,4 +1,4 @@
-"""Corpora as they are published."""
+"""Corpora in their published form."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def an4(
 ) -> CutSet:
     """AN4 as published: ``an4/train`` or ``an4/test``; or a folder as for tsv.
 
-    The published folder is the one in ``an4_sphere.tar.gz`` of Carnegie Mellon University, with
-    ``etc`` and ``wav`` in it. Utterances come in the order of speakers and ids, as in a folder with
+    The published folder is in ``an4_sphere.tar.gz`` of Carnegie Mellon University, and contains
+    ``etc`` and ``wav``. Utterances are ordered by speaker and id, as in a folder with
     transcripts.tsv.
     """
     _, table = listings(path)
@@ -36,8 +36,8 @@ def an4(
         return tsv(path, speakers, shortest, longest, channel)
     if not etc.is_dir():
         raise CorpusError(
-            f"{path}: no such folder; unpack an4_sphere.tar.gz of Carnegie Mellon University so "
-            "that it lies there, or name a folder with transcripts.tsv"
+            f"{path}: no such folder; unpack an4_sphere.tar.gz of Carnegie Mellon University "
+            "there, or name a folder with transcripts.tsv"
         )
     entries = []
     listed = etc / f"an4_{path.name}.fileids"
@@ -53,7 +53,7 @@ def an4(
             raise CorpusError(f"{table}: no text for {file.stem}")
         where = f"{listed.name}, line {i}"
         entries.append(Entry(file.stem, texts[file.stem], file, where, file.parent.name))
-    entries.sort(key=lambda one: (one.speaker, one.id))
+    entries.sort(key=lambda entry: (entry.speaker, entry.id))
     return cuts_of(entries, table, speakers, shortest, longest, channel)
 
 

@@ -1,4 +1,4 @@
-"""Corpora that are a table: a row an utterance, with columns for its id, text and file."""
+"""Corpora in a table: one row per utterance, with columns for its id, text and file."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from lhotse import CutSet
 from melmoat.data.entries import CorpusError, Entry, cuts_of
 from melmoat.data.layouts import listings, relative
 
-COLUMNS = ("id", "text", "path")  # of transcripts.tsv; speaker is read where it is there
+COLUMNS = ("id", "text", "path")  # of transcripts.tsv; speaker is optional
 CLIPS = ("client_id", "path", "sentence")  # of Common Voice
 STARTS = ("start", "offset")  # columns that make an utterance a part of its file
-# Columns that seem to do so too; passed over, the whole file would be heard.
+# Columns that seem to do this too. If they were ignored, the whole file would be read.
 _PART = re.compile(
     r"((seg|segment|clip|audio|utt|utterance)[_ .-])?(start|begin|beg|offset|onset|end|stop)(ing)?"
     r"([_ .-].*)?",
     re.IGNORECASE,
 )
-MORE = "\0"  # what the fields behind the last column are under
+MORE = "\0"  # key of the fields after the last column
 Row = Mapping[str, str]
 
 
@@ -38,10 +38,10 @@ def tsv(
 
     ``path`` may also be the file itself. Tabs separate the columns, and paths are relative to the
     folder. Columns ``start`` and ``end`` (or ``duration``), in seconds, make an utterance a part of
-    its file. Other columns are ignored. Cuts have their texts in upper case without punctuation and
-    Latin accents; :func:`written` has them as they stand. ``speakers`` keeps only those named, with
-    ``+`` between them; ``shortest`` and ``longest`` bound an utterance's seconds (0: no bound);
-    ``channel`` of files with several is ``mix``, the mean, or a number from 0.
+    its file. Other columns are ignored. The texts of cuts are in upper case, without punctuation
+    and Latin accents; :func:`written` returns the original texts. ``speakers`` selects speakers,
+    with ``+`` between them. ``shortest`` and ``longest`` limit an utterance's seconds (0 = no
+    limit). ``channel`` is ``mix``, the mean of all channels, or a number from 0.
     """
     table = listings(path)[0] if path.is_dir() else path
     if not table.is_file():
@@ -73,9 +73,9 @@ def comma(
 ) -> CutSet:
     """A CSV file with a header (commas, semicolons or tabs).
 
-    Quotes are as spreadsheets write them. ``file``, ``text``, ``id`` and ``speaker`` name its
-    columns. Without ids and without speakers it is read too: an utterance is then called as its
-    file. The rest is as with tsv.
+    Quotes are as in spreadsheets. ``file``, ``text``, ``id`` and ``speaker`` name its columns. Ids
+    and speakers are optional: without an id, an utterance is named after its file. Other options
+    are as for tsv.
     """
     try:
         with path.open(encoding="utf-8-sig") as opened:
@@ -83,13 +83,13 @@ def comma(
     except (OSError, UnicodeDecodeError) as error:
         raise CorpusError(f"{path}: not a table of UTF-8 text ({error})") from error
     delimiter = max(",;\t", key=header.count)
-    found = list(_rows(path, delimiter, csv.QUOTE_MINIMAL, (file, text)))
-    places = [relative(row[file], path.parent) for _, row in found]
-    parts = [bounds(row, path, where) for where, row in found]
+    rows = list(_rows(path, delimiter, csv.QUOTE_MINIMAL, (file, text)))
+    places = [relative(row[file], path.parent) for _, row in rows]
+    parts = [bounds(row, path, where) for where, row in rows]
     made = called(places, parts)
     entries = [
         Entry(row.get(id, name), row[text], place, where, row.get(speaker, ""), *part)
-        for (where, row), place, part, name in zip(found, places, parts, made, strict=True)
+        for (where, row), place, part, name in zip(rows, places, parts, made, strict=True)
     ]
     return cuts_of(entries, path, speakers, shortest, longest, channel)
 
@@ -103,12 +103,12 @@ def commonvoice(
 ) -> CutSet:
     """One part of Common Voice as published, such as ``cv-corpus/en/test.tsv``.
 
-    The options are those of tsv. The clips lie in the folder ``clips`` beside it; a speaker is a
+    The options are those of tsv. The clips are in the folder ``clips`` beside it. A speaker is a
     ``client_id``.
     """
     if not path.is_file():
         beside = sorted((path if path.is_dir() else path.parent).glob("*.tsv"))
-        there = ", ".join(str(one) for one in beside) or "no .tsv file is there"
+        there = ", ".join(str(table) for table in beside) or "no .tsv file is there"
         raise CorpusError(f"{path}: no such file; name a part, such as test.tsv ({there})")
     entries = []
     for where, row in _rows(path, "\t", csv.QUOTE_NONE, CLIPS):
@@ -123,8 +123,8 @@ def commonvoice(
 
 
 def called(paths: list[Path | None], parts: list[tuple[float, float | None]]) -> list[str]:
-    """Ids of utterances that have none: their files under the folder that all lie in, without
-    suffixes, and what part it is. The same wherever that folder is."""
+    """Ids for utterances without one: the file's path below the common folder, without suffix, and
+    the part. They do not depend on where that folder is."""
     known = [path.absolute() for path in paths if path is not None]
     depth = 0
     if known:
@@ -133,17 +133,17 @@ def called(paths: list[Path | None], parts: list[tuple[float, float | None]]) ->
             (i for i, step in enumerate(together) if len(set(step)) > 1),
             min(len(path.parent.parts) for path in known),
         )
-    found = []
+    ids = []
     for path, (start, seconds) in zip(paths, parts, strict=True):
         name = "" if path is None else "/".join(path.absolute().with_suffix("").parts[depth:])
         if start:
             name += f"@{start:.3f}" if seconds is None else f"@{start:.3f}+{seconds:.3f}"
-        found.append(name)
-    return found
+        ids.append(name)
+    return ids
 
 
 def bounds(row: Row, table: Path, where: str) -> tuple[float, float | None]:
-    """Start and seconds of the part that a row is of its file, if it says so."""
+    """Start and duration of a row's part of its file, in seconds; the whole file by default."""
     refuse_parts(row, (*STARTS, "end"), "start or end", table)
     if not any(column in row for column in (*STARTS, "end")):
         return 0.0, None
@@ -157,10 +157,10 @@ def bounds(row: Row, table: Path, where: str) -> tuple[float, float | None]:
 
 
 def refuse_parts(names: Iterable[str], known: Collection[str], wanted: str, table: Path) -> None:
-    """Refuse names that look like a part of a file, and are none that is read.
+    """Refuse unknown columns that seem to describe a part of a file.
 
     Raises:
-        CorpusError: there is one; ``wanted`` says what it should be called.
+        CorpusError: there is one; ``wanted`` is the correct name.
     """
     odd = [name for name in names if name and _PART.fullmatch(name) and name not in known]
     if odd:
@@ -174,21 +174,21 @@ def number(value: object, name: str, table: Path, where: str) -> float:
     """``value`` in seconds.
 
     Raises:
-        CorpusError: it is no number.
+        CorpusError: it is not a number.
     """
     try:
-        found = float(value)  # type: ignore[arg-type]  # what is no number raises
+        seconds = float(value)  # type: ignore[arg-type]  # what is no number raises
     except (TypeError, ValueError):
-        found = math.nan
-    if not math.isfinite(found):
+        seconds = math.nan
+    if not math.isfinite(seconds):
         raise CorpusError(f"{table}, {where}: {name} must be a number of seconds; got {value!r}")
-    return found
+    return seconds
 
 
 def _rows(
     table: Path, delimiter: str, quoting: Literal[0, 3], needed: tuple[str, ...]
 ) -> Iterator[tuple[str, Row]]:
-    """Rows and where they stand."""
+    """Rows and their places."""
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(

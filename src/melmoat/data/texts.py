@@ -1,4 +1,4 @@
-"""Corpora that are a folder: audio files with their texts beside them."""
+"""Corpora in a folder: audio files with their texts beside them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 from lhotse import CutSet
 
 from melmoat.data.entries import CorpusError, Entry, cuts_of
-from melmoat.data.folders import Found, find
+from melmoat.data.folders import FolderContents, find
 from melmoat.facts import Origin, rests_on
 
-TEXTS = (".txt", ".lab")  # suffixes of a text, the first one that is there
+TEXTS = (".txt", ".lab")  # suffixes of a text file; the first existing one is used
 
 
 def origin(args: Mapping[str, Any]) -> Origin:
-    """What such a corpus depends on: its files' names and texts, as a digest."""
+    """The dependencies of such a corpus: a digest of its files' names and texts."""
     path: Path = args["path"]
     digest = hashlib.sha256()
-    for file in (find(path) if path.is_dir() else Found()).files:
+    for file in (find(path) if path.is_dir() else FolderContents()).files:
         entry = _entry(file, path)
         digest.update(repr((file.relative_to(path).as_posix(), entry.text)).encode())
     return Origin(also=digest.hexdigest()[:16], instead="path")
@@ -30,22 +30,22 @@ def origin(args: Mapping[str, Any]) -> Origin:
 def folder(path: Path, shortest: float = 0.0, longest: float = 0.0, channel: str = "mix") -> CutSet:
     """A folder of audio files with a text beside each: ``a.wav``, ``a.txt`` (or ``.lab``).
 
-    Folders in it are read too. An utterance is called as its file, without the suffix; who speaks
-    is not known. Audio without a text is named as unusable. The rest is as with tsv.
+    Subfolders are read too. An utterance is named after its file, without the suffix. Speakers are
+    unknown. Audio without a text is reported as unusable. Other options are as for tsv.
     """
     if not path.is_dir():
         raise CorpusError(f"{path}: no such folder")
-    found = find(path)
-    if not found.files:
+    contents = find(path)
+    if not contents.files:
         raise CorpusError(f"{path}: no audio files in it")
-    entries = [_entry(file, path) for file in found.files]
+    entries = [_entry(file, path) for file in contents.files]
     entries += [
         Entry(_name(file, path), "", None, _place(file, path), fault=why)
-        for file, why in found.failed.items()
+        for file, why in contents.failed.items()
     ]
     if all(entry.fault for entry in entries):
         raise CorpusError(
-            f"{path}: no texts beside its {len(found.files)} audio files; expected a.txt beside "
+            f"{path}: no texts beside its {len(contents.files)} audio files; expected a.txt beside "
             "a.wav (melmoat transcribe needs none)"
         )
     return cuts_of(entries, path, None, shortest, longest, channel)

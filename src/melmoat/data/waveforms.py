@@ -1,4 +1,4 @@
-"""The sound of cuts."""
+"""The audio of cuts."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from melmoat.decoding import Channel, Decoded
 
 
 def recording(cut: MonoCut, rate: int = RATE) -> Recording:
-    """The sound of ``cut`` by :func:`melmoat.audio.read`: its file, or its part of that.
+    """The audio of ``cut``, read by :func:`melmoat.audio.read`: its file, or its part of the file.
 
     Raises:
-        AudioError: as there; names the utterance.
+        AudioError: as there; the message names the utterance.
     """
     if reason := fault(cut):
         raise AudioError(f"{cut.id}: {reason}")
@@ -35,7 +35,7 @@ def recording(cut: MonoCut, rate: int = RATE) -> Recording:
 
 
 def read(cuts: Iterable[MonoCut], rate: int = RATE) -> Audio:
-    """The sound of ``cuts`` as one batch; see :func:`recording`."""
+    """The audio of ``cuts`` as one batch; see :func:`recording`."""
     return Audio.of([recording(cut, rate).audio.wav[0] for cut in cuts], rate)
 
 
@@ -44,12 +44,12 @@ def _part(path: str, start: float, seconds: float, rate: int, channel: Channel) 
         stat = Path(path).stat()
     except OSError as error:
         raise AudioError(f"{path}: cannot be read ({error.strerror or error})") from error
-    found = _decoded(path, channel, stat.st_mtime_ns, stat.st_size)
-    for note in found.notes:
+    decoded = _decoded(path, channel, stat.st_mtime_ns, stat.st_size)
+    for note in decoded.notes:
         warnings.warn(f"{path}: {note}", AudioWarning, stacklevel=2)
-    first, last = round(start * found.rate), round((start + seconds) * found.rate)
+    first, last = round(start * decoded.rate), round((start + seconds) * decoded.rate)
     name = f"{path} from {start:g} to {start + seconds:g} s"
-    return audio.usable(replace(found, samples=found.samples[first:last].copy()), name, rate)
+    return audio.usable(replace(decoded, samples=decoded.samples[first:last].copy()), name, rate)
 
 
 @lru_cache(maxsize=2)  # many utterances are parts of one recording

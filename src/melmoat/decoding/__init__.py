@@ -1,6 +1,6 @@
-"""Files of sound, decoded to their end, and checked against what their headers say.
+"""Decodes audio files to their end, and checks them against their headers.
 
-Needs no PyTorch, so that a process of its own can do it.
+It does not need PyTorch, so a small separate process can do it.
 """
 
 from melmoat.decoding.decode import (

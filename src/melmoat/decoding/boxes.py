@@ -1,8 +1,8 @@
-"""Where files that FFmpeg reads end, by their own headers.
+"""The end of files for FFmpeg, according to their headers.
 
-FFmpeg stops without a word where such a file was cut, and mostly where a second one follows.
-Sources: ISO/IEC 14496-12, 4.2 (MP4); RFC 8794, section 4 (Matroska, WebM); Microsoft, *Advanced
-Systems Format*, 2.1 (WMA); TTA1.
+FFmpeg stops silently where such a file was cut, and usually where a second file follows. Sources:
+ISO/IEC 14496-12, 4.2 (MP4); RFC 8794, section 4 (Matroska, WebM); Microsoft, *Advanced Systems
+Format*, 2.1 (WMA); TTA1.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from __future__ import annotations
 from typing import BinaryIO
 
 _EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
-_HEADS = {  # how a file begins, and how many bytes of that are alike in a second one
+_HEADS = {  # first bytes of a file, and how many of them a second file shares
     b"\x30\x26\xb2\x75": 16,
     b"TTA1": 14,
 }
 
 
 def end(file: BinaryIO) -> int | None:
-    """Where the header of ``file`` says that it ends, in bytes; None where it does not."""
+    """The end of ``file`` in bytes according to its header; None if the header does not say."""
     size = file.seek(0, 2)
     file.seek(0)
     head = file.read(16)
@@ -62,8 +62,8 @@ def _matroska(file: BinaryIO, end: int) -> int | None:
 
 
 def _number(file: BinaryIO, at: int, marked: bool) -> tuple[int | None, int]:
-    """A number of EBML, whose first bits say how long it is, and where it ends; None where all its
-    bits are ones."""
+    """A number in EBML (its first bits give its length) and its end; None if all its bits are
+    ones."""
     file.seek(at)
     first = int.from_bytes(file.read(1), "big")
     length = 9 - first.bit_length()

@@ -1,7 +1,7 @@
-"""What the headers of uncompressed containers say about how much is in the file.
+"""The sizes in the headers of uncompressed containers.
 
-A decoder reads what is there and stops without a word where a file was cut, or where its header
-counts too little. So the sizes are read here, and compared with the file.
+A decoder stops silently where a file was cut, or where its header states too small a size. So the
+sizes are read here and compared with the file.
 
 Sources: Microsoft and IBM, *Multimedia Programming Interface* (RIFF); EBU Tech 3306 (RF64); Sony,
 *Wave64*; Apple, *AIFF-C* and *Core Audio Format*; NIST, *SPHERE*; Sun, *audio file format* (AU);
@@ -15,18 +15,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-SHARE = 2**16  # bytes read at once where padding is looked at
+SHARE = 2**16  # bytes read at once when padding is checked
 
 
 @dataclass(frozen=True)
 class Extent:
-    """Where a container's samples lie. All in bytes.
+    """The place of a container's samples, in bytes.
 
     Args:
-        start: of the samples.
-        size: of the samples by the header; None where it was written before that was known.
-        end: of the file.
-        left: what follows the container's last part, unless it is all zeros.
+        start: start of the samples.
+        size: size of the samples according to the header; None if it was never filled in.
+        end: end of the file.
+        left: bytes after the container's last part; 0 if they are all zeros.
     """
 
     start: int
@@ -36,12 +36,12 @@ class Extent:
 
     @property
     def missing(self) -> int:
-        """What the header promises and the file does not have."""
+        """Bytes that the header promises and the file does not have."""
         return max(0, self.start + (self.size or 0) - self.end)
 
 
 def extent(file: BinaryIO) -> Extent | None:
-    """What the header of ``file`` says; None for a container that is not one of these."""
+    """The extent of ``file`` according to its header; None for other containers."""
     end = file.seek(0, 2)
     file.seek(0)
     head = file.read(16)
@@ -64,7 +64,7 @@ def extent(file: BinaryIO) -> Extent | None:
 
 
 def _unknown(size: int) -> bool:
-    """Whether a 32-bit size is what programs write that do not know it: 2 or 4 GiB, or nearly.
+    """Whether a 32-bit size means unknown: programs then write 2 or 4 GiB, or nearly.
 
     sox 0x7FFFF000 (AIFF: 0x7F000000 and a header), arecord 0x7FFFFF00, others 0x80000000 or
     0xFFFFFFFF, less a header.
@@ -94,7 +94,7 @@ def _walk(file: BinaryIO, at: int, end: int, order: str, wide: bool = False) -> 
 
 
 def _after(file: BinaryIO, chunks: Iterator[Chunk], at: int, end: int, pad: int) -> int:
-    """Bytes that follow the last chunk, and are not padding."""
+    """Bytes after the last chunk that are not padding."""
     for name, start, size in chunks:
         if start + size > end or name == b"data":  # no chunk, or samples that nobody reads
             break
@@ -129,7 +129,7 @@ def _riff(file: BinaryIO, end: int) -> Extent | None:
 
 
 def _closed(file: BinaryIO, start: int, size: int, end: int, order: str) -> Extent:
-    """Samples of ``size`` bytes. A size of 0, before what is no chunk, was never filled in."""
+    """Samples of ``size`` bytes. A size of 0 without a chunk behind it was never filled in."""
     at = start + size + (size & 1)
     left = _after(file, _walk(file, at, end, order), at, end, 1)
     if size & 1 and left:  # some programs do not pad
@@ -162,7 +162,7 @@ def _w64(file: BinaryIO, end: int) -> Extent | None:
 
 
 def _aiff(file: BinaryIO, end: int) -> Extent | None:
-    found: Extent | None = None
+    samples: Extent | None = None
     at = 12
     for name, start, size in _walk(file, 12, end, "big"):
         if name == b"SSND":
@@ -170,11 +170,11 @@ def _aiff(file: BinaryIO, end: int) -> Extent | None:
             first = start + 8 + offset
             if (_unknown(size) and start + size > end) or size == 0:
                 return Extent(first, None, end)
-            found = Extent(first, size - 8 - offset, end)
+            samples = Extent(first, size - 8 - offset, end)
         if start + size > end:
-            return found
+            return samples
         at = start + size + (size & 1)
-    return found and Extent(found.start, found.size, end, _left(file, at, end))
+    return samples and Extent(samples.start, samples.size, end, _left(file, at, end))
 
 
 def _caf(file: BinaryIO, end: int) -> Extent | None:

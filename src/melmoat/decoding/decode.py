@@ -1,4 +1,4 @@
-"""A file of sound to samples: which library reads it, and whether that was all of it."""
+"""Decodes an audio file: chooses the library, and checks that the file was read completely."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from melmoat.decoding.mixing import Channel, Mixer
 from melmoat.decoding.parts import AudioError as AudioError  # also this module's own
 from melmoat.decoding.parts import File, Part, parts
 
-SLOWEST, FASTEST = 2_000, 768_000  # Hz; a file of less or more has a wrong header
+SLOWEST, FASTEST = 2_000, 768_000  # Hz; outside of this range a header is wrong
 LOST = 0.01  # share of packets that may be damaged
-SHORT = 0.1  # seconds by which a header of MP4 or Matroska may be off
+SHORT = 0.1  # seconds of tolerance for a header of MP4 or Matroska
 
 SUFFIXES = frozenset(
     f".{kind}"
@@ -37,7 +37,7 @@ class Decoded:
     Args:
         samples: one channel, full scale 1. Shape: ``[L]``.
         rate: Hz.
-        notes: what is to be known about it, such as channels that cancel.
+        notes: warnings, such as channels that cancel.
     """
 
     samples: Samples
@@ -47,7 +47,7 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Probe:
-    """What a recording holds: its rate in Hz, frames and channels."""
+    """The rate of a recording in Hz, its frames and channels."""
 
     rate: int
     frames: int
@@ -66,16 +66,16 @@ def decode(
     """One channel of a whole file.
 
     Args:
-        source: its path, or an open file that can be sought in.
-        name: what errors call it.
-        channel: which one, 0 is the first; ``mix`` is the mean of all.
-        longest: seconds; more is refused, if possible before it is decoded.
-        fastest: Hz; a higher rate is refused.
-        widest: channels; more are refused.
+        source: its path, or an open seekable file.
+        name: its name for errors.
+        channel: a number (0 is the first), or ``mix``, the mean of all.
+        longest: most seconds; a longer file is refused, if possible before it is decoded.
+        fastest: largest rate, Hz.
+        widest: most channels.
 
     Raises:
-        AudioError: not sound, cut short, followed by what is no part of it, damaged, or over one of
-            these limits.
+        AudioError: the file is not audio, is cut short, is followed by other data, is damaged, or
+            exceeds one of these limits.
     """
     notes: list[str] = []
     with _reading(source, name, notes) as file:
@@ -101,17 +101,17 @@ def decode(
 
 
 def probe(source: Source, name: str) -> Probe:
-    """How much a file holds; it is decoded only where its header does not tell.
+    """The size of a file; it is decoded only if its header does not say.
 
-    A corpus has many FLAC files, so of these the first header is believed; of joined ones it tells
-    of the first part alone.
+    A corpus has many FLAC files, so for these the first header is trusted. For joined FLAC files it
+    covers the first part only.
 
     Raises:
-        AudioError: as :func:`decode`, as far as headers tell.
+        AudioError: as :func:`decode`, as far as headers show.
     """
     with _reading(source, name, []) as file:
-        if (told := _flac(file.file.read(26))) is not None:
-            return told
+        if (from_header := _flac(file.file.read(26))) is not None:
+            return from_header
         rate = frames = channels = 0
         for part in parts(file):
             stream = part.stream
@@ -123,7 +123,7 @@ def probe(source: Source, name: str) -> Probe:
 
 
 def _flac(head: bytes) -> Probe | None:
-    """What the first block of a FLAC file says, if it says how long it is (RFC 9639, 8.2)."""
+    """The first block of a FLAC file, if it has the length (RFC 9639, 8.2)."""
     bits = int.from_bytes(head[18:26], "big")  # rate 20, channels - 1: 3, width 5, frames 36
     rate, frames = bits >> 44, bits & (2**36 - 1)
     if len(head) < 26 or head[:4] != b"fLaC" or not frames or not SLOWEST <= rate <= FASTEST:
@@ -133,7 +133,7 @@ def _flac(head: bytes) -> Probe | None:
 
 @contextmanager
 def _reading(source: Source, name: str, notes: list[str]) -> Iterator[File]:
-    """The open file; what goes wrong is told in our words."""
+    """The open file; errors become AudioErrors."""
     try:
         if isinstance(source, (str, os.PathLike)):
             with Path(source).open("rb") as file:
@@ -165,7 +165,7 @@ def _check(stream: Stream, name: str, channel: Channel, fastest: int, widest: in
 
 
 def _read(stream: Stream, mixer: Mixer, name: str, longest: float) -> None:
-    """Hand all of it to the mixer."""
+    """Pass all samples to the mixer."""
     most = longest * stream.rate
     _bound(mixer.frames + (stream.declared or 0), most, stream.rate, name)
     for block in stream.blocks:
@@ -176,7 +176,7 @@ def _read(stream: Stream, mixer: Mixer, name: str, longest: float) -> None:
 
 
 def _whole(part: Part, got: int, name: str) -> None:
-    """Refuse what has fewer frames than it says."""
+    """Refuse a file with fewer frames than its header states."""
     stream = part.stream
     slack = 0 if part.exact else SHORT * stream.rate
     if stream.declared is not None and got < stream.declared - slack:
@@ -188,7 +188,7 @@ def _whole(part: Part, got: int, name: str) -> None:
 
 
 def _damage(part: Part, name: str) -> list[str]:
-    """Say which packets could not be decoded, if they are few."""
+    """A warning if a few packets could not be decoded; an error if there are more."""
     stream = part.stream
     damaged = f"{stream.lost} of its {stream.packets} packets cannot be decoded"
     if stream.lost > (0 if part.exact else LOST * stream.packets):

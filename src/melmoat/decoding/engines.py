@@ -1,9 +1,9 @@
 """The two libraries that decode: libsndfile (through soundfile) and FFmpeg's (through PyAV).
 
-libsndfile reads uncompressed containers and, part by part, Ogg and counted MP3; FFmpeg reads the
-rest: MP3 without a count, which libsndfile stops early, FLAC of unknown length, which it does not
-read, and AAC, AMR, MP4, WebM and others, which it does not know. PyAV's wheels carry FFmpeg under
-the LGPL 3; miniaudio has no AAC, and torchcodec wants FFmpeg to be installed beside it.
+libsndfile reads uncompressed containers and, part by part, Ogg and MP3 with a frame count. FFmpeg
+reads the rest: MP3 without a count (libsndfile stops too early), FLAC of unknown length (libsndfile
+cannot read it), and AAC, AMR, MP4, WebM and others (libsndfile does not know them). PyAV's wheels
+contain FFmpeg under the LGPL 3. miniaudio has no AAC, and torchcodec needs a separate FFmpeg.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
 Source = str | os.PathLike[str] | BinaryIO
-FORMATS = (  # of FFmpeg's, files of sound that end where they say
+FORMATS = (  # FFmpeg's formats of audio files whose end is known
     *("aac", "ac3", "eac3", "aiff", "amr", "amrnb", "amrwb", "ape", "asf", "au", "caf", "flac"),
     *("matroska", "webm", "mov", "mp3", "nistsphere", "ogg", "tta", "voc", "w64", "wav", "wv"),
 )
@@ -27,22 +27,22 @@ BLOCK = 2**20  # samples that libsndfile decodes at once, all channels together
 
 
 class Unreadable(Exception):
-    """A library cannot read it; says why."""
+    """A library cannot read a file; the message says why."""
 
 
 @dataclass
 class Stream:
-    """Sound as it is decoded.
+    """Audio while it is decoded.
 
     Attributes:
         rate: Hz.
-        channels: at its start.
-        declared: frames by the header, where it tells.
+        channels: number of channels at its start.
+        declared: frames according to the header, if it says.
         blocks: the samples, full scale 1. Shape: ``[n, channels]``.
-        counted: whether it can be relied on that ``declared`` counts every frame.
-        notes: what is to be known about it.
-        lost: packets that could not be decoded, counted as the blocks are read.
-        packets: all of them, likewise.
+        counted: whether ``declared`` reliably counts every frame.
+        notes: warnings.
+        lost: packets that could not be decoded, counted while the blocks are read.
+        packets: all packets, counted in the same way.
     """
 
     rate: int
@@ -84,19 +84,19 @@ def sndfile(source: Source) -> Stream:
 def ffmpeg(file: BinaryIO) -> Stream:
     """The first track of sound in ``file`` by FFmpeg.
 
-    It may open nothing but this file, and take it for nothing but one of :data:`FORMATS`: a
-    playlist or a session description would make it read other files, or listen to the network.
+    FFmpeg may open this file only, and only as one of :data:`FORMATS`. A playlist or a session
+    description would make it read other files, or listen to the network.
 
     Raises:
-        Unreadable: it cannot be read, or has no sound.
+        Unreadable: it cannot be read, or has no audio.
     """
-    import av  # takes a tenth of a second, which most files need not wait for
+    import av  # takes a tenth of a second, and most files do not need it
 
     bounds = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "none"}
     try:
         container: Any = av.open(file, "r", options=bounds, metadata_errors="ignore")
     except (av.error.FFmpegError, ValueError) as error:
-        raise Unreadable(_told(error)) from error
+        raise Unreadable(_reason(error)) from error
     if not container.streams.audio:
         container.close()
         raise Unreadable("there is no sound in it")
@@ -136,13 +136,13 @@ def ffmpeg(file: BinaryIO) -> Stream:
         try:
             yield from blocks()
         except (av.error.FFmpegError, ValueError) as error:  # ValueError: 64-bit integers
-            raise Unreadable(_told(error)) from error
+            raise Unreadable(_reason(error)) from error
 
     stream.blocks = guarded()
     return stream
 
 
-def _told(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)
 
 
@@ -151,7 +151,8 @@ def _channels(frame: Any) -> int:
 
 
 def _declared(container: Any, track: Any) -> int | None:
-    """Frames by the header, for formats whose length is no estimate from the bit rate."""
+    """Frames according to the header, for formats whose length is not estimated from the bit
+    rate."""
     known = container.format.name.split(",")[0]
     if known in ("mov", "flac") and track.duration:
         return round(float(track.duration * track.time_base * track.rate))
@@ -161,7 +162,7 @@ def _declared(container: Any, track: Any) -> int | None:
 
 
 def _floats(samples: NDArray[Any], planar: bool, channels: int) -> Samples:
-    """What FFmpeg decoded, as floats. Shape: ``[channels, n]`` or ``[1, n * channels]``."""
+    """FFmpeg's samples as floats. Shape: ``[channels, n]`` or ``[1, n * channels]``."""
     samples = samples.T if planar else samples.reshape(-1, channels)
     if samples.dtype == np.uint8:
         return ((samples.astype(np.float32) - 128) / 128).astype(np.float32)

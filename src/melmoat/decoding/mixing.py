@@ -1,4 +1,4 @@
-"""Many channels to one."""
+"""Mixes several channels to one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from melmoat.decoding.engines import Samples
 
 Channel = int | Literal["mix"]
-CANCELLED = -20.0  # dB: a mix so far below its loudest channel has lost what is in it
-ALIKE = 0.25  # correlation; channels of one recording are more alike than those of a call
-QUIET = 1e-4  # power beside the loudest: what is under it is silent
+CANCELLED = -20.0  # dB: a mix this far below its loudest channel has lost its content
+ALIKE = 0.25  # correlation; channels of one scene correlate more than the two sides of a call
+QUIET = 1e-4  # power relative to the loudest piece; below it a piece is silent
 SOME = 0.1  # share of a recording that may cancel
-LOOKED = 32  # channels; more are no call
+LOOKED = 32  # channels; a call does not have more
 
 
 def channel_of(text: str) -> Channel:
@@ -34,15 +34,15 @@ def channel_of(text: str) -> Channel:
 
 
 class Mixer:
-    """Takes blocks of channels and keeps one: the mean of all, or one of them (0 is the first).
+    """Reduces blocks of channels to one: the mean of all, or one of them (0 is the first).
 
-    Channels of opposite phase cancel in a mean, and that of a call with a speaker a channel is
-    two voices at once; :meth:`notes` says so. It looks at pieces of half a second, each without its
-    mean.
+    Channels of opposite phase cancel in the mean. In a call with one speaker per channel, the mean
+    has two voices at once. :meth:`notes` warns about both. It compares pieces of half a second,
+    each without its mean.
 
     Args:
-        channel: which one, or the mean.
-        channels: that there are.
+        channel: the channel, or ``mix``.
+        channels: number of channels.
         rate: Hz.
     """
 
@@ -55,8 +55,8 @@ class Mixer:
 
     def add(self, block: Samples) -> None:
         """One more block. Shape: ``[n, channels]``."""
-        one = block.mean(axis=1) if self.channel == "mix" else block[:, self.channel]
-        self._parts.append(np.ascontiguousarray(one, dtype=np.float32))
+        mono = block.mean(axis=1) if self.channel == "mix" else block[:, self.channel]
+        self._parts.append(np.ascontiguousarray(mono, dtype=np.float32))
         self.frames += len(block)
         if self.channel == "mix" and 1 < self.channels <= LOOKED:
             for at in range(0, len(block), self._piece):
@@ -66,13 +66,13 @@ class Mixer:
 
     @property
     def samples(self) -> Samples:
-        """All that came. Shape: ``[n]``."""
+        """All samples so far. Shape: ``[n]``."""
         if len(self._parts) > 1:
             self._parts = [np.concatenate(self._parts)]
         return self._parts[0]
 
     def notes(self) -> list[str]:
-        """What is to be known about the mix."""
+        """Warnings about the mix."""
         if not self._products:
             return []
         pieces = np.stack(self._products)  # [pieces, channels, channels]
@@ -90,8 +90,10 @@ class Mixer:
             ]
         whole = pieces.sum(axis=0)
         powers = whole.diagonal()
-        heard = whole[np.ix_(*2 * [powers > QUIET * powers.max()])]
-        alike = np.abs(heard) / np.sqrt(np.outer(heard.diagonal(), heard.diagonal()))
-        if len(heard) > 1 and alike.min() < ALIKE:
+        correlations = whole[np.ix_(*2 * [powers > QUIET * powers.max()])]
+        alike = np.abs(correlations) / np.sqrt(
+            np.outer(correlations.diagonal(), correlations.diagonal())
+        )
+        if len(correlations) > 1 and alike.min() < ALIKE:
             return [f"its channels differ, as of two speakers, and were mixed; {choose}"]
         return []

@@ -1,8 +1,8 @@
-"""Where the frames of an MPEG audio file lie.
+"""The frames of an MPEG audio file.
 
-A file may have a first frame without sound that counts the others (named Xing, Info or VBRI by its
-mark). Where it has none, decoders guess how long it is by its size and first bit rate, and some
-stop there. Files that were joined have several such frames. So frames are counted here.
+A file may begin with a frame without sound that counts the others (marked Xing, Info or VBRI).
+Without it, decoders guess the length from the size and the first bit rate, and some stop there.
+Joined files have several such frames. So frames are counted here.
 
 Source: ISO/IEC 11172-3 and 13818-3, 2.4.1.3 and 2.4.2.3 (header); Xing's and LAME's tags.
 """
@@ -27,7 +27,7 @@ MARKS = (b"Xing", b"Info", b"VBRI")
 
 @dataclass(frozen=True)
 class Header:
-    """A frame's: its length in bytes, samples (of one channel) and rate in Hz."""
+    """The header of a frame: its length in bytes, samples (of one channel) and rate in Hz."""
 
     size: int
     samples: int
@@ -36,13 +36,13 @@ class Header:
 
 @dataclass
 class Segment:
-    """A run of frames that was encoded at once.
+    """A run of frames from one encoding.
 
     Attributes:
-        start, end: in the file, bytes.
-        declared: frames by its first one, where that counts them.
-        frames: that are there, whole, without the counting one.
-        samples, rate: of each frame.
+        start, end: place in the file, bytes.
+        declared: frames according to its counting frame, if there is one.
+        frames: complete frames, without the counting one.
+        samples, rate: samples and rate of each frame.
     """
 
     start: int
@@ -55,7 +55,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Layout:
-    """Of a file: its runs of frames, bytes of junk, and whether the last frame is cut."""
+    """The runs of frames in a file, its bytes of junk, and whether the last frame is cut."""
 
     segments: list[Segment]
     junk: int
@@ -87,26 +87,28 @@ def layout(data: bytes) -> Layout:
         if skipped := tag(data, at):
             at, fresh = at + skipped, True
             continue
-        found = header(data, at)
+        frame = header(data, at)
         follows = bool(segments) and segments[-1].end == at  # else it may be junk by chance
-        if found is None or not (follows or _goes_on(data, at + found.size)):
+        if frame is None or not (follows or _goes_on(data, at + frame.size)):
             following = _NEXT.search(data, at + 1)
             end = following.start() if following else len(data)
             at, junk = end, junk + end - at
             continue
-        if at + found.size > len(data):
+        if at + frame.size > len(data):
             torn = True
             break
-        counting = _declared(data[at : at + min(found.size, 200)])
+        counting = _declared(data[at : at + min(frame.size, 200)])
         last = segments[-1] if segments else None
         full = last is not None and last.declared == last.frames
-        if last is None or fresh or counting is not None or full or last.rate != found.rate:
+        if last is None or fresh or counting is not None or full or last.rate != frame.rate:
             declared = counting or None
-            last = Segment(at, at, declared, -(counting is not None), found.samples, found.rate)
+            last = Segment(at, at, declared, -(counting is not None), frame.samples, frame.rate)
             segments.append(last)
-        at += found.size
+        at += frame.size
         last.frames, last.end, fresh = last.frames + 1, at, False
-    return Layout([one for one in segments if one.frames > 0 or one.declared], junk, torn)
+    return Layout(
+        [segment for segment in segments if segment.frames > 0 or segment.declared], junk, torn
+    )
 
 
 def _goes_on(data: bytes, at: int) -> bool:
@@ -115,7 +117,7 @@ def _goes_on(data: bytes, at: int) -> bool:
 
 
 def tag(data: bytes, at: int) -> int:
-    """Bytes of the ID3 or APE tag that begins at ``at``; 0 where there is none."""
+    """Bytes of the ID3 or APE tag at ``at``; 0 if there is none."""
     mark = data[at : at + 8]
     if mark[:3] == b"ID3" and len(data) >= at + 10:
         size = 0
@@ -130,7 +132,8 @@ def tag(data: bytes, at: int) -> int:
 
 
 def _declared(frame: bytes) -> int | None:
-    """Frames that a counting frame counts, 0 where it leaves that out; None if it is another."""
+    """The count in a counting frame, 0 if it is left out; None if the frame is not a counting
+    one."""
     places = [(n, mark) for mark in MARKS if (n := frame.find(mark, 4)) >= 0]
     if not places:
         return None

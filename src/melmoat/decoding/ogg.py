@@ -1,8 +1,7 @@
-"""Where the links of an Ogg file lie, and whether its pages are all there.
+"""The links of an Ogg file, and a check of its pages.
 
-Ogg files can be joined; each part is a *link* with a header of its own, and decoders may stop at
-the end of the first one. They also pass over pages that are missing or damaged. Source: RFC 3533,
-section 6.
+Ogg files can be joined. Each part is a *link* with its own header, and decoders may stop at the end
+of the first one. They also skip missing or damaged pages. Source: RFC 3533, section 6.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ _MIRROR = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 @dataclass(frozen=True)
 class Layout:
-    """Of a file.
+    """The layout of a file.
 
     Args:
-        links: where each begins and ends, bytes.
-        junk: bytes that are no page.
+        links: start and end of each link, bytes.
+        junk: bytes outside of pages.
         torn: whether the last page is cut.
         broken: pages that are missing or changed.
         open: whether the last page of a link is not marked as the last.
@@ -40,23 +39,23 @@ def layout(data: bytes) -> Layout:
     heads = False  # whether the page before was the first one of its stream
     numbers: dict[bytes, int] = {}  # of the next page of each stream, by its serial number
     going: set[bytes] = set()  # streams whose last page has not come
-    while (found := data.find(b"OggS", at)) >= 0:
-        junk += found - at
-        size = _size(data, found)
-        if size is None or found + size > len(data):
+    while (start := data.find(b"OggS", at)) >= 0:
+        junk += start - at
+        size = _size(data, start)
+        if size is None or start + size > len(data):
             return Layout([(a, b) for a, b in links], junk, True)
-        page = data[found : found + size]
+        page = data[start : start + size]
         flags, stream = page[5], page[14:18]
         number = int.from_bytes(page[18:22], "little")
         first = bool(flags & _FIRST)
         if not links or (first and not heads):
-            links.append([found, found])
+            links.append([start, start])
         broken += int.from_bytes(page[22:26], "little") != checksum(page)
         if not first and number > numbers.get(stream, number):
             broken += number - numbers[stream]
         numbers[stream] = number + 1
         (going.discard if flags & _LAST else going.add)(stream)
-        heads, at = first, found + size
+        heads, at = first, start + size
         links[-1][1] = at
     left = junk + len(data) - at
     return Layout([(a, b) for a, b in links], left, False, broken, bool(going))
@@ -72,7 +71,7 @@ def checksum(page: bytes) -> int:
 
 
 def _size(data: bytes, at: int) -> int | None:
-    """Bytes of the page at ``at``; None where its head is cut."""
+    """Bytes of the page at ``at``; None if its head is cut."""
     if at + 27 > len(data):
         return None
     count = data[at + 26]

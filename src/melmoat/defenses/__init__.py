@@ -52,7 +52,7 @@ def front_end(spec: str) -> FrontEnd:
 
 
 def function_of_audio(made: Defense) -> FrontEnd | None:
-    """``made`` as one; None where it changes how the recognizer is used instead."""
+    """``made`` if it is a function of audio; None if it changes how the recognizer is used."""
     if isinstance(made, Own):
         made = made.made
     return made if isinstance(made, FrontEnd) else None

@@ -1,4 +1,4 @@
-"""What a defense is."""
+"""The interfaces of defenses."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class FrontEnd:
 
     @property
     def dilutes(self) -> bool:
-        """Whether silence around the speech weakens what is done to the speech: such a defense's
-        strength is up to whoever sends the recording."""
+        """Whether silence around the speech weakens the defense. The sender of a recording then
+        controls its strength."""
         return False
 
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
@@ -43,12 +43,12 @@ class FrontEnd:
         raise NotImplementedError
 
     def wrap(self, model: Recognizer) -> Recognizer:
-        """The recognizer that hears through this front-end."""
+        """The recognizer behind this front-end."""
         return Defended(model, self)
 
 
 def apply(front_end: FrontEnd, audio: Audio, draws: Draws | None = None) -> Audio:
-    """What a front-end makes of audio, without a gradient, checked before it is given away.
+    """Apply a front-end without a gradient, and check the result.
 
     Args:
         draws: its random numbers; if None, from a fresh secret seed.
@@ -62,7 +62,7 @@ def apply(front_end: FrontEnd, audio: Audio, draws: Draws | None = None) -> Audi
             out = checked_output(front_end, audio, front_end(audio, draws))
     except MelmoatError:
         raise
-    except Exception as error:  # somebody's own, or no memory for audio this long
+    except Exception as error:  # a user's front-end, or not enough memory
         name = type(front_end).__name__
         raise MelmoatError(f"{name} failed, {type(error).__name__}: {error}") from error
     if not torch.isfinite(out.wav).all():
@@ -83,7 +83,7 @@ class NoDefense(FrontEnd):
 class StraightThrough(FrontEnd):
     """Backward-pass differentiable approximation (BPDA, Athalye et al. 2018).
 
-    The forward pass is the inner front-end's; the backward pass takes it for the identity.
+    The forward pass is that of the inner front-end. The backward pass treats it as the identity.
     """
 
     def __init__(self, inner: FrontEnd) -> None:
@@ -96,15 +96,15 @@ class StraightThrough(FrontEnd):
 
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
         with torch.no_grad():
-            heard = checked_output(self.inner, audio, self.inner(audio, draws)).wav
-        return audio.with_wav(audio.wav + (heard - audio.wav).detach())
+            output = checked_output(self.inner, audio, self.inner(audio, draws)).wav
+        return audio.with_wav(audio.wav + (output - audio.wav).detach())
 
 
 class Resampled(FrontEnd):
-    """The backward pass of some toolkits: through a front-end with noise drawn anew.
+    """The backward pass of some toolkits: through a front-end with freshly drawn noise.
 
-    The audio is that of one draw, the Jacobian that of another. It weakens the attacker and
-    flatters the defense; it is here to show by how much.
+    The audio comes from one draw, the Jacobian from another. This weakens the attacker, so the
+    defense looks better than it is. It exists to show by how much.
     """
 
     def __init__(self, inner: FrontEnd) -> None:
@@ -117,18 +117,18 @@ class Resampled(FrontEnd):
 
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
         with torch.no_grad():
-            heard = checked_output(self.inner, audio, self.inner(audio, draws.fork("forward"))).wav
+            output = checked_output(self.inner, audio, self.inner(audio, draws.fork("forward"))).wav
         if not torch.is_grad_enabled():
-            return audio.with_wav(heard)
+            return audio.with_wav(output)
         other = checked_output(self.inner, audio, self.inner(audio, draws.fork("backward"))).wav
-        return audio.with_wav(other + (heard - other).detach())
+        return audio.with_wav(other + (output - other).detach())
 
 
 Gradient = Literal["exact", "resampled", "bpda"]
 
 
 def with_gradient(front_end: FrontEnd, gradient: Gradient) -> FrontEnd:
-    """``front_end`` with the gradient that an attacker is to be given."""
+    """``front_end`` with this gradient for attackers."""
     if gradient == "resampled":
         return Resampled(front_end)
     return StraightThrough(front_end) if gradient == "bpda" else front_end

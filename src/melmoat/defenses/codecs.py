@@ -1,7 +1,7 @@
-"""Lossy coding: what a codec takes for inaudible does not reach the recognizer.
+"""Lossy coding: sounds that a codec drops as inaudible do not reach the recognizer.
 
-Compression as a defense is of Das et al. 2018 (ADAGIO). libsndfile codes and decodes, so no
-gradient flows; an attacker takes it for the identity (BPDA).
+Compression as a defense comes from Das et al. 2018 (ADAGIO). libsndfile codes and decodes, so no
+gradient flows. An attacker treats it as the identity (BPDA).
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from melmoat.errors import MelmoatError
 Kind = Literal["mp3", "opus", "vorbis"]
 FORMATS = {"mp3": ("MP3", "MPEG_LAYER_III"), "opus": ("OGG", "OPUS"), "vorbis": ("OGG", "VORBIS")}
 BLOCK = 1 << 16  # samples
-SHORTEST = 0.1  # seconds that a codec gets at least; what is shorter is followed by silence
+SHORTEST = 0.1  # shortest audio for a codec in seconds; shorter audio is followed by silence
 
 
 @dataclass(frozen=True)
 class Codec(FrontEnd):
-    """Each recording coded and decoded, of the same length. Its gradient is zero."""
+    """Codes and decodes each recording and keeps its length. Its gradient is zero."""
 
     kind: Kind
     quality: float
@@ -44,10 +44,12 @@ class Codec(FrontEnd):
             )
 
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
-        heard = torch.zeros_like(audio.wav)
-        for row, wave in zip(heard, audio, strict=True):
+        output = torch.zeros_like(audio.wav)
+        for row, wave in zip(output, audio, strict=True):
             row[: len(wave)] = self._through(wave.detach(), audio.rate).to(row)
-        return audio.with_wav(heard + 0 * audio.wav)  # a graph, so that the zero is seen as one
+        return audio.with_wav(
+            output + 0 * audio.wav
+        )  # with a graph, so that the gradient is zero and not missing
 
     def _through(self, wave: Tensor, rate: int) -> Tensor:
         file, coding = FORMATS[self.kind]
@@ -59,7 +61,9 @@ class Codec(FrontEnd):
             with soundfile.SoundFile(
                 coded, "w", rate, 1, coding, format=file, compression_level=level
             ) as writer:
-                for start in range(0, len(long), BLOCK):  # vorbis dies of minutes at once
+                for start in range(
+                    0, len(long), BLOCK
+                ):  # vorbis crashes on minutes of audio at once
                     writer.write(long[start : start + BLOCK])
         except soundfile.LibsndfileError as error:
             raise MelmoatError(f"{self.kind} cannot code {rate} Hz audio ({error})") from error

@@ -1,4 +1,4 @@
-"""Somebody's own defense."""
+"""A user's own defense."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ class Own:
 
     Args:
         target: ``MODULE:FACTORY``.
-        gradient: that attackers are given; another than the exact one is for functions of audio.
-        options: FACTORY's own.
+        gradient: the gradient for attackers; only functions of audio can have one that is not
+            exact.
+        options: options of FACTORY.
     """
 
     def __init__(self, target: str, gradient: Gradient = "exact", **options: str) -> None:
@@ -29,10 +30,10 @@ class Own:
 
     @cached_property
     def made(self) -> Defense:
-        """What the factory makes.
+        """The defense that the factory makes.
 
         Raises:
-            MelmoatError: as :func:`melmoat.custom.make`, or it is no defense.
+            MelmoatError: as :func:`melmoat.custom.make`, or it is not a defense.
         """
         made = custom.make(self.target, self.options)
         if isinstance(made, FrontEnd):

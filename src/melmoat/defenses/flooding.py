@@ -2,10 +2,10 @@
 
 The paper's formulas, from its authors' preprocessor. Both scale shaped Gaussian noise ``n``:
 
-* ``norm=frame``:      ``x_t + level * ||x_t|| * n_t / ||n_t||`` in every frame ``t``;
-* ``norm=utterance``:  ``x + level * n / ||n||`` over the whole utterance, so that its strength in
-  each frame falls with the utterance's length, silence included: whoever sends the recording sets
-  it. A frame's own norm nobody sets from outside that frame.
+* ``norm=frame``: ``x_t + level * ||x_t|| * n_t / ||n_t||`` in every frame ``t``; *
+``norm=utterance``: ``x + level * n / ||n||`` over the whole utterance, so its strength in each
+frame falls with the utterance's length, including silence. The sender of a recording controls this
+length. With ``norm=frame`` nothing outside a frame can change the strength in it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Flooding:
             (``utterance``).
         shaping: strength of each band relative to the others; None for equal strength.
         norm: what the noise is scaled to.
-        shape: whether the shaping is that of the noise's amplitude (the authors' code) or of its
-            variance (the paper's text).
+        shape: whether the curve shapes the noise's amplitude (the authors' code) or its variance
+            (the paper's text).
     """
 
     level: float
@@ -44,7 +44,7 @@ class Flooding:
             raise ValueError(f"level must be a finite number, at least 0; got {self.level}")
 
     def __call__(self, x: Tensor, frames: Tensor, draws: Draws) -> Tensor:
-        """``x`` with noise; the gradient flows through the noise's scale too.
+        """``x`` with noise; the gradient also flows through the scale of the noise.
 
         Args:
             x: a real representation. Shape: ``[B, bands, F]``.
@@ -56,7 +56,7 @@ class Flooding:
             curve = x.new_tensor(self.shaping)
             noise = noise * (curve if self.shape == "amplitude" else curve.sqrt())[:, None]
         if self.norm == "frame":
-            # The norm of a silent frame is 0 in STFT coefficients: no noise, and no NaN gradient.
+            # A silent frame of STFT coefficients has norm 0: no noise, and no NaN gradient.
             size = x.square().sum(1, keepdim=True).clamp(min=1e-30).sqrt()
             drawn = torch.linalg.vector_norm(noise, dim=1, keepdim=True)
             flooded: Tensor = x + self.level * size * noise / drawn

@@ -1,4 +1,4 @@
-"""The paper's defense: speech to log-mel, noise on it, and back by a vocoder."""
+"""The paper's defense: speech to log-mel, noise on it, and back with a vocoder."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ VocoderSpec = Annotated[str, Part("vocoder", keyed=False)]
 
 
 class Resynthesis(FrontEnd):
-    """Speech through a vocoder, its log-mel spectrogram flooded on the way or not.
+    """Resynthesis by a vocoder, with or without noise on the log-mel spectrogram.
 
-    One graph runs through all of it: rate conversion, spectrogram, the very noise that was drawn,
-    generator, and rate conversion back. Lengths and rate are kept to the sample.
+    One graph runs through every step: rate conversion, spectrogram, the noise that was drawn,
+    generator, and rate conversion back. Length and rate are kept exactly.
 
     Args:
         vocoder: the generator.
         flooding: noise on the log-mel spectrogram, before the vocoder's own normalisation.
-        noise: whether the noise input of a vocoder that takes one is drawn anew each time or is
-            always the same.
+        noise: for a vocoder with a noise input: whether this input is drawn afresh at each call or
+            fixed.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Resynthesis(FrontEnd):
 
     @property
     def dilutes(self) -> bool:
-        """Whether the noise is shared out over the utterance, silence included."""
+        """Whether the noise is spread over the utterance, including silence."""
         return self.flooding is not None and self.flooding.norm == "utterance"
 
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
@@ -51,15 +51,15 @@ class Resynthesis(FrontEnd):
         mel, frames = self.vocoder.mel(speech)
         if self.flooding is not None:
             mel = self.flooding(mel, frames, draws.fork("flooding"))
-        own = Draws([0] * len(audio)) if self.noise == "fixed" else draws.fork("vocoder")
-        wav = synthesise(self.vocoder, mel, frames, own)
+        vocoder_draws = Draws([0] * len(audio)) if self.noise == "fixed" else draws.fork("vocoder")
+        wav = synthesise(self.vocoder, mel, frames, vocoder_draws)
         back = resample(_fitted(speech, wav), audio.rate)
         return _fitted(audio, back.wav)
 
 
 def _fitted(audio: Audio, wav: Tensor) -> Audio:
-    """``audio`` with the samples of ``wav``, which covers every utterance but may be longer, or
-    shorter than the batch's padding."""
+    """``audio`` with the samples of ``wav``. ``wav`` covers every utterance, but may be longer or
+    shorter than the padded batch."""
     excess = wav.shape[1] - audio.wav.shape[1]
     return audio.with_wav(F.pad(wav, (0, -excess)))
 
@@ -82,9 +82,10 @@ def mdnf(
 ) -> FrontEnd:
     """Noise on the log-mel spectrogram, then resynthesis by a vocoder.
 
-    ``shaping`` is ``flat``, a curve that ships, or the file of a curve. By default ``level`` is
-    0.05 per frame or 20 per utterance, as its authors had it. ``norm=utterance`` is their earlier
-    definition, for comparison. Silence around the speech weakens its noise: do not deploy it.
+    ``shaping`` is ``flat``, a shipped curve, or the file of a curve. By default ``level`` is 0.05
+    per frame or 20 per utterance, as in its authors' configurations. ``norm=utterance`` is their
+    earlier definition, for comparison. Silence around the speech weakens its noise, so do not
+    deploy it.
     """
     if level is None:
         level = {"frame": 0.05, "utterance": 20.0}[norm]

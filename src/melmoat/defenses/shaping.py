@@ -1,4 +1,4 @@
-"""Shaping curves: how strong the noise is in each mel band, relative to the others."""
+"""Shaping curves: the strength of the noise in each mel band, relative to the others."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Curve:
     """Relative strength over frequency.
 
     Args:
-        hz: centres of the bands it was measured in, rising.
-        values: strength in each, at least 0, the largest 1.
-        card: where it comes from.
+        hz: centres of the measured bands, rising.
+        values: strength in each band, at least 0; the largest is 1.
+        card: its origin.
     """
 
     hz: tuple[float, ...]
@@ -44,13 +44,13 @@ class Curve:
         Raises:
             ValueError: it is 0 in all of them.
         """
-        found = np.interp(centres(mel), self.hz, self.values)
-        if not found.any():
+        strengths = np.interp(centres(mel), self.hz, self.values)
+        if not strengths.any():
             raise ValueError(f"the curve is 0 in every band of {mel.fmin:g} to {mel.fmax:g} Hz")
-        return tuple(found.tolist())
+        return tuple(strengths.tolist())
 
     def save(self, path: Path) -> None:
-        """Write it as JSON, its folder too.
+        """Write it as JSON; the folder is made if needed.
 
         Raises:
             MelmoatError: the disk is full or the folder read-only.
@@ -73,7 +73,7 @@ def shaping_file(name: str) -> Path | None:
     """The file that ``name`` stands for: a shipped curve or a path; None for ``flat``.
 
     Raises:
-        MelmoatError: there is no such curve; lists the shipped ones.
+        MelmoatError: there is no such curve; the message lists the shipped ones.
     """
     if name == "flat":
         return None
@@ -86,13 +86,13 @@ def shaping_file(name: str) -> Path | None:
 
 
 def load_curve(path: Path) -> Curve:
-    """Read what :meth:`Curve.save` wrote.
+    """Read a file of :meth:`Curve.save`.
 
     Raises:
-        MelmoatError: not such a file.
+        MelmoatError: it is not such a file.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return Curve(tuple(found["hz"]), tuple(found["values"]), found.get("card", {}))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Curve(tuple(content["hz"]), tuple(content["values"]), content.get("card", {}))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MelmoatError(f"{path}: not a shaping curve ({error})") from error

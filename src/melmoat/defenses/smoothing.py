@@ -20,15 +20,15 @@ Level = Annotated[Literal["loudest", "file"], Before("file")]
 class GaussianNoise(FrontEnd):
     """White noise at an SNR, one pass.
 
-    Its level follows the utterance that comes in, and so does its gradient. Silence gets none, and
-    a mean (DC) is kept and counts for nothing.
+    Its level follows the level of the utterance, and the gradient runs through this, too. Silence
+    gets no noise. A mean (DC) is kept, but does not count as signal.
 
     Args:
         snr: expected SNR in dB.
-        level: what the SNR is relative to. ``loudest``: the loudest 0.4 s, which nothing that
-            somebody puts around the speech can lower (:mod:`melmoat.levels`). ``file``: the whole
-            recording, the definition of the paper and of every SNR that is reported here; silence
-            around the speech weakens it, so it is for comparison, not for deployment.
+        level: the level that the SNR refers to. ``loudest``: the loudest 0.4 s; nothing around the
+            speech can lower it (:mod:`melmoat.levels`). ``file``: the whole recording, as in the
+            paper and in every reported SNR. Silence around the speech weakens it, so it is for
+            comparison, not for deployment.
     """
 
     snr: float = 15.0
@@ -53,14 +53,14 @@ class GaussianNoise(FrontEnd):
 class RandomizedSmoothing:
     """Randomized smoothing: several passes with white noise, then a vote.
 
-    This is the paper's baseline. The paper's own has ``level=file``.
+    This is the paper's baseline. The paper uses ``level=file``.
 
     Args:
         snr: expected SNR in dB of each vote.
         votes: passes that are averaged.
         vote: ``mean`` of probabilities, or ``rover`` over the words of the passes, for any
             recognizer (its loss is the mean loss of the passes).
-        level: what the SNR is relative to, as in :class:`GaussianNoise`.
+        level: the level that the SNR refers to, as in :class:`GaussianNoise`.
     """
 
     snr: float = 15.0

@@ -1,4 +1,4 @@
-"""The same without a mel scale or a vocoder: noise on short-time Fourier coefficients."""
+"""Flooding without a mel scale or a vocoder: noise on short-time Fourier coefficients."""
 
 from __future__ import annotations
 
@@ -30,9 +30,8 @@ class STFT(FrontEnd):
         self.stochastic = flooding is not None and flooding.level > 0
 
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
-        # A window's length of silence after every utterance, so that each of its samples lies in
-        # as many frames alone as in a batch. Its mean goes around it: it is no part of a frame's
-        # strength.
+        # One window of silence after every utterance, so that each sample lies in as many frames
+        # alone as in a batch. The mean bypasses the transform: it is no part of a frame's strength.
         sound = audio.centred
         wav = F.pad(reflect_pad(audio.with_wav(sound), self.n_fft // 2), (0, self.n_fft))
         window = torch.hann_window(self.n_fft, dtype=wav.dtype, device=wav.device)

@@ -1,8 +1,8 @@
-"""Plain transformations of the waveform, the baselines that other defenses are held against.
+"""Simple transformations of the waveform: baselines for other defenses.
 
-All three are of Yang et al. 2019 (Characterizing audio adversarial examples using temporal
-dependency), who found what Athalye et al. 2018 did for images: an attacker who knows them breaks
-them.
+All three come from Yang et al. 2019 (Characterizing audio adversarial examples using temporal
+dependency). They found the same as Athalye et al. 2018 for images: an attacker who knows the
+transformations breaks them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from melmoat.resampling import resample
 
 @dataclass(frozen=True)
 class Downsample(FrontEnd):
-    """To a lower sampling rate and back: nothing above half of it passes."""
+    """Resamples to a lower rate and back: frequencies above half of it are lost."""
 
     rate: int
 
@@ -38,7 +38,7 @@ class Downsample(FrontEnd):
 
 @dataclass(frozen=True)
 class Median(FrontEnd):
-    """The median of the samples around each; silence lies around the recording."""
+    """Replaces each sample by the median around it; outside of the recording there is silence."""
 
     width: int
 
@@ -54,7 +54,7 @@ class Median(FrontEnd):
 
 @dataclass(frozen=True)
 class Quantize(FrontEnd):
-    """Each sample to the nearest multiple of a step. Its gradient is zero."""
+    """Rounds each sample to the nearest multiple of a step. Its gradient is zero."""
 
     step: int
     differentiable = False

@@ -1,4 +1,4 @@
-"""What is measured: errors, distortion, and how sure a rate is."""
+"""Metrics: errors, distortion, and confidence intervals of rates."""
 
 from melmoat.metrics.distortion import l2, linf, snr_db
 from melmoat.metrics.errors import char_edits, unit_of, word_edits

@@ -1,4 +1,4 @@
-"""How large a perturbation is."""
+"""The size of perturbations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def snr_db(clean: Audio, other: Audio) -> Tensor:
     """``10 log10(sum (x - mean(x))^2 / sum (y - x)^2)`` over the true length, in dB: the signal
     without its mean, the change with it. Shape: ``[B]``.
 
-    ``inf`` where nothing was changed, ``-inf`` where silence was.
+    ``inf`` if nothing was changed, ``-inf`` if silence was changed.
     """
     signal = clean.with_wav(clean.wav.double()).centred.square().sum(1)
     noise = (other.wav.double() - clean.wav.double()).square().sum(1)

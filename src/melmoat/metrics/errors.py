@@ -1,4 +1,4 @@
-"""Word and character errors as counts, so that corpus rates are exact however work is split."""
+"""Word and character errors as counts, so that corpus rates are exact for any split of the work."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def char_edits(reference: str, hypothesis: str) -> tuple[int, int]:
 
 
 def unit_of(counts: Iterable[tuple[int, int]]) -> str:
-    """The unit that errors are counted in: characters where most letters of the references are of
-    scripts without spaces between words (:func:`melmoat.writing_systems.letters`), else words."""
+    """The unit of errors: characters if most letters of the references belong to scripts without
+    spaces between words (:func:`melmoat.writing_systems.letters`), else words."""
     return "chars" if mostly(counts) else "words"
 
 

@@ -1,8 +1,8 @@
 """Confidence intervals by the bootstrap over utterances (Efron 1979; Bisani & Ney 2004 for WER).
 
-Utterances of one speaker resemble one another. Given each utterance's speaker as ``groups``, whole
-speakers are resampled instead (cluster bootstrap; Field & Welsh 2007), which says what a number is
-worth for speakers that were not in the corpus. With ten speakers or fewer it is too short.
+Utterances of one speaker resemble each other. With each utterance's speaker as ``groups``, whole
+speakers are resampled instead (cluster bootstrap; Field & Welsh 2007). This interval also holds for
+speakers outside of the corpus. With ten speakers or fewer it is too short.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 RESAMPLES = 5000
 FLIPS = 10_000
-KEPT = 2_000_000  # numbers that a part of the resamples takes: 16 MB
+KEPT = 2_000_000  # numbers in one part of the resamples: 16 MB
 
 
 def rate(edits: Sequence[float], totals: Sequence[float]) -> float | None:
-    """``100 * sum(edits) / sum(totals)`` in percent; None where there is nothing to count."""
+    """``100 * sum(edits) / sum(totals)`` in percent; None if there is nothing to count."""
     total = sum(totals)
     return 100.0 * sum(edits) / total if total else None
 
@@ -37,9 +37,8 @@ def bootstrap(
 ) -> tuple[float, float] | None:
     """Percentile interval of :func:`rate` under resampling of whole utterances, in percent.
 
-    Words of one utterance are wrong together, so utterances and not words are what is resampled;
-    given ``groups``, whole groups of utterances. None for fewer than two of them or nothing to
-    count.
+    Errors within one utterance are correlated, so utterances are resampled, not words; with
+    ``groups``, whole groups of utterances. None if there are fewer than two, or nothing to count.
 
     >>> bootstrap([1, 1, 1], [4, 4, 4])
     (25.0, 25.0)
@@ -59,9 +58,9 @@ class Difference:
     Attributes:
         points: the difference.
         low, high: its percentile interval.
-        p: two-sided p-value of the paired sign-flip test (Fisher 1935): how often a difference at
-            least as large comes about where each utterance's two systems change places at random;
-            never below ``1 / (flips + 1)``. Unlike the bootstrap it holds for a few utterances too.
+        p: two-sided p-value of the paired sign-flip test (Fisher 1935): how often a difference is
+            at least as large if the two systems are swapped at random in each utterance. Never
+            below ``1 / (flips + 1)``. Unlike the bootstrap it is also valid for few utterances.
     """
 
     points: float
@@ -82,14 +81,14 @@ def paired(
 ) -> Difference | None:
     """Paired bootstrap of the difference of two rates (Bisani & Ney 2004, section 4).
 
-    Both systems are resampled together, so what makes an utterance hard for both cancels. None for
-    fewer than two utterances, or groups of them, or nothing to count.
+    Both systems are resampled together, so the difficulty of an utterance for both cancels. None if
+    there are fewer than two utterances or groups, or nothing to count.
 
     Args:
         edits, others: errors of the two systems in each utterance.
-        totals: what they are counted against.
-        groups: each utterance's speaker, to resample and to flip whole speakers.
-        flips: random sign flips that ``p`` rests on.
+        totals: words or characters of each utterance's text.
+        groups: each utterance's speaker, to resample and flip whole speakers.
+        flips: number of random sign flips for ``p``.
 
     >>> paired([4, 2, 4], [2, 0, 2], [4, 4, 4]).points
     50.0
@@ -112,8 +111,8 @@ def _flipped(gaps: NDArray[np.float64], flips: int, seed: int) -> float:
     rng, total = np.random.default_rng(seed), float(gaps.sum())
     part, hits = max(1, KEPT // len(gaps)), 0
     for start in range(0, flips, part):
-        kept = rng.integers(0, 2, (min(part, flips - start), len(gaps)), dtype=np.int8)
-        sums = 2 * (kept @ gaps) - total
+        signs = rng.integers(0, 2, (min(part, flips - start), len(gaps)), dtype=np.int8)
+        sums = 2 * (signs @ gaps) - total
         hits += int((np.abs(sums) >= abs(total) * (1 - 1e-12)).sum())
     return (1 + hits) / (1 + flips)
 
@@ -126,7 +125,7 @@ def needed(
     level: float = 0.95,
     power: float = 0.8,
 ) -> int | None:
-    """Utterances like these that a paired difference of ``points`` needs to be told from none.
+    """Number of such utterances that would show a paired difference of ``points``.
 
     The difference of two rates over ``n`` utterances is normal for large ``n``, with variance
     ``var(d) / (n * mean(totals)^2)`` where ``d_i = edits_i - others_i - D * totals_i`` and ``D`` is
@@ -138,7 +137,7 @@ def needed(
         points: the difference in percentage points; the observed one if None.
 
     Returns:
-        At least 2; None where there is no difference to find or nothing to estimate from.
+        At least 2; None if the difference is zero or there is no data for an estimate.
 
     >>> needed([2, 0, 2, 0], [1, 0, 1, 0], [4, 4, 4, 4])
     11
@@ -159,10 +158,10 @@ def needed(
 def _units(
     columns: Sequence[Sequence[float]], groups: Sequence[Hashable] | None
 ) -> NDArray[np.float64]:
-    """What is resampled: utterances, or sums over each group. Shape: ``[n, k]``.
+    """The units to resample: utterances, or sums over each group. Shape: ``[n, k]``.
 
-    A rate is a ratio of sums, so a resample of groups is a resample of their sums. They stand in an
-    order of their own: the one in which utterances were measured changes no interval.
+    A rate is a ratio of sums, so a resample of groups is a resample of their sums. The units are
+    sorted, so the order of measurement does not change an interval.
     """
     table = (
         np.stack(columns, axis=1).astype(float) if len(columns[0]) else np.zeros((0, len(columns)))
@@ -190,7 +189,7 @@ def _resampled(table: NDArray[np.float64], resamples: int, seed: int) -> NDArray
 
 
 def _counts(n: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """How often each of ``n`` units is in each resample, in parts of bounded size. ``[r, n]``."""
+    """Counts of each of ``n`` units in each resample, in parts of limited size. ``[r, n]``."""
     if n * resamples <= KEPT:
         yield _few(n, resamples, seed)
         return
@@ -203,6 +202,6 @@ def _counts(n: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64]]:
 
 @lru_cache(maxsize=8)
 def _few(n: int, resamples: int, seed: int) -> NDArray[np.float64]:
-    """The same at once, kept: tables of one size are resampled alike, and often."""
+    """The same in one part, cached: tables of one size use the same resamples, and often."""
     counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
     return counts.astype(float)

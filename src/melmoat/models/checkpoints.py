@@ -1,6 +1,6 @@
 """Reading and writing recognizer weights.
 
-Foreign ones are deepspeech.pytorch checkpoints, V2 dictionaries and V3 Lightning files.
+Foreign weights are deepspeech.pytorch checkpoints: V2 dictionaries and V3 Lightning files.
 """
 
 from __future__ import annotations
@@ -48,10 +48,11 @@ def load_deepspeech_pytorch(
     """Read a deepspeech.pytorch checkpoint (V2 dictionary or V3 Lightning file).
 
     Sizes are read from the weights; labels and the spectrogram from the file's own settings. The
-    blank is the label ``_``, wherever it stands; here it comes first.
+    blank is the label ``_``, at any index; here it comes first.
 
     Raises:
-        WeightsError: missing, not a checkpoint, needs code to unpickle, or another network.
+        WeightsError: the file is missing, is not a checkpoint, needs code to unpickle, or has
+            another network.
     """
     package = weights.read_pickle(Path(path))
     state = package.get("state_dict")
@@ -85,21 +86,21 @@ def load_deepspeech_pytorch(
 def _current(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The network's weights by the names that V2 and V3 give them.
 
-    What holds the network (DataParallel, another module) goes in front of each name. Before V2 the
-    convolutions had no module around them, and the recurrent layers no biases.
+    A module around the network (DataParallel, for example) adds a prefix to each name. Before V2
+    the convolutions had no module around them, and the recurrent layers had no biases.
     """
     first = "rnns.0.rnn.weight_hh_l0"
     outer = next((str(k).removesuffix(first) for k in state if str(k).endswith(first)), "")
-    found = {str(k).removeprefix(outer): v for k, v in state.items() if str(k).startswith(outer)}
-    found = {re.sub(r"^conv\.(?=\d)", "conv.seq_module.", k): v for k, v in found.items()}
-    if not any(".rnn.bias_" in key for key in found):
-        matrices = [(k, v) for k, v in found.items() if ".rnn.weight_" in k]
-        found |= {k.replace("weight_", "bias_"): v.new_zeros(len(v)) for k, v in matrices}
-    return found
+    weights = {str(k).removeprefix(outer): v for k, v in state.items() if str(k).startswith(outer)}
+    weights = {re.sub(r"^conv\.(?=\d)", "conv.seq_module.", k): v for k, v in weights.items()}
+    if not any(".rnn.bias_" in key for key in weights):
+        matrices = [(k, v) for k, v in weights.items() if ".rnn.weight_" in k]
+        weights |= {k.replace("weight_", "bias_"): v.new_zeros(len(v)) for k, v in matrices}
+    return weights
 
 
 def _labels(settings: Mapping[str, Any], outputs: int) -> str:
-    """The labels as published: one character an output, the blank anywhere among them."""
+    """The labels as published: one character per output, with the blank at any index."""
     labels = settings.get("labels", LABELS)
     if not isinstance(labels, str | list) or not all(isinstance(label, str) for label in labels):
         raise TypeError(f"labels must be characters, got {labels!r:.60}")
@@ -147,18 +148,18 @@ def _config_of(state: Mapping[str, Tensor], settings: Mapping[str, Any]) -> Deep
     return config
 
 
-def _check_inputs(config: DeepSpeech2Config, given: int) -> None:
-    """Whether the recurrent layers take what the convolutions make of the spectrogram."""
+def _check_inputs(config: DeepSpeech2Config, inputs: int) -> None:
+    """Check that the sizes of the spectrogram, convolutions and recurrent layers fit."""
     bare = config.channels * (((config.bins - 41) // 2 - 20) // 2 + 1)
-    if given == bare != config.inputs:
+    if inputs == bare != config.inputs:
         raise ValueError(
             "a network of release 1, whose convolutions are not padded, which is not built here; "
             "release 2 of deepspeech.pytorch has files for the same corpora, which load"
         )
-    if given != config.inputs:
+    if inputs != config.inputs:
         raise ValueError(
             f"a spectrogram of {config.bins} bins makes {config.inputs} inputs of the recurrent "
-            f"layers, its weights take {given}; its sample_rate or window_size is not what it was "
+            f"layers, its weights take {inputs}; its sample_rate or window_size is not what it was "
             "trained with"
         )
 

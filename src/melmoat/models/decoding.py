@@ -14,7 +14,7 @@ Decoder = Callable[[Tensor, Tensor, str], list[str]]
 
 
 def greedy(log_probs: Tensor, frames: Tensor, labels: str) -> list[str]:
-    """Best label of each frame, repeats merged, blanks (index 0) dropped.
+    """The best label of each frame, with repeats merged and blanks (index 0) dropped.
 
     Shape: ``[B, F, V]``, ``[B]`` -> B texts, spaces collapsed.
     """
@@ -26,14 +26,14 @@ def greedy(log_probs: Tensor, frames: Tensor, labels: str) -> list[str]:
 
 
 def is_greedy(decoder: Decoder) -> bool:
-    """Whether ``decoder`` is :func:`greedy`, kept from some labels or not."""
+    """Whether ``decoder`` is :func:`greedy`, with or without excluded labels."""
     return decoder is greedy or (isinstance(decoder, partial) and decoder.args == (greedy,))
 
 
 def beam(width: int) -> Decoder:
-    """Prefix beam search without a language model (Hannun et al. 2014), ``width`` prefixes kept.
+    """Prefix beam search without a language model (Hannun et al. 2014), with ``width`` prefixes.
 
-    Where greedy takes the best path, this sums over the paths of each prefix.
+    Greedy decoding takes the best path; this sums over all paths of each prefix.
     """
     if width < 1:
         raise ValueError(f"beam width must be at least 1, got {width}")

@@ -1,10 +1,10 @@
 """DeepSpeech2 (Amodei et al. 2016) as published in SeanNaren/deepspeech.pytorch.
 
 Spectrogram -> two strided convolutions over time and frequency -> recurrent layers, the directions
-summed -> one linear layer -> CTC. Every size is a field of :class:`DeepSpeech2Config`. The widths
-of the weights are the published ones; how they are applied is ours: recurrent layers run on padded
-batches (each utterance reversed within its own length for the backward direction), which a CPU does
-faster than packed sequences (``benchmarks/speed.py``) and gives the same numbers.
+summed -> one linear layer -> CTC. Every size is a field of :class:`DeepSpeech2Config`. The shapes
+of the weights are the published ones. Recurrent layers run on padded batches here: for the backward
+direction each utterance is reversed within its own length. On a CPU this is faster than packed
+sequences (``benchmarks/speed.py``) and gives the same numbers.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class DeepSpeech2Config:
     window: int = 320  # samples
     hop: int = 160  # samples
     pad: Literal["zeros", "reflect"] = "zeros"  # beyond both ends; older librosa reflected
-    symmetric: bool = False  # the window, as in V2, which calls SciPy's; V3 names a periodic one
+    symmetric: bool = False  # the window, as in V2 (SciPy's); V3 uses a periodic one
 
     @property
     def bins(self) -> int:
@@ -53,12 +53,12 @@ class DeepSpeech2Config:
 
     @property
     def inputs(self) -> int:
-        """Inputs of the first recurrent layer: what the convolutions leave of the bins."""
+        """Number of inputs of the first recurrent layer: channels times remaining bins."""
         return self.channels * (((self.bins + 1) // 2 + 1) // 2)
 
 
 class MaskedConv(nn.Module):
-    """Conv2d, batch norm, Hardtanh(0, 20), with frames beyond each utterance held at zero.
+    """Conv2d, batch norm, Hardtanh(0, 20); frames beyond each utterance stay zero.
 
     Shape: ``[B, C, bins, F]``, mask ``[B, F']`` -> ``[B, C', bins', F']``.
     """
@@ -75,7 +75,7 @@ class MaskedConv(nn.Module):
         return F.hardtanh(x, 0.0, 20.0) * mask[:, None, None]
 
     def convolve(self, x: Tensor) -> Tensor:
-        """The convolution, in the form that a CPU does fastest."""
+        """The convolution, in the fastest form for a CPU."""
         conv = self.conv
         if conv.in_channels > 1:
             return self.conv.forward(x.contiguous(memory_format=torch.channels_last))
@@ -95,8 +95,8 @@ class MaskedConv(nn.Module):
 class SumRNN(nn.Module):
     """One recurrent layer whose two directions are summed, on a padded batch.
 
-    The backward direction sees each utterance reversed within its own length, so padding stays at
-    the end of either direction and never enters a state that is used.
+    For the backward direction each utterance is reversed within its own length. So padding is at
+    the end in both directions and never enters a state that is used.
 
     Shape: ``[B, F, I]``, frames ``[B]`` -> ``[B, F, H]``.
     """
@@ -156,8 +156,8 @@ class DeepSpeech2(CTC, nn.Module):
         super().__init__()
         self.config = config = config or DeepSpeech2Config()
         self.labels, self.rate = config.labels, config.rate
-        self.card: Mapping[str, Any] = {}  # where the weights come from, as far as is known
-        self.domain: Domain | None = None  # what speech they know
+        self.card: Mapping[str, Any] = {}  # origin of the weights, as far as known
+        self.domain: Domain | None = None  # the speech that they know
         c, h = config.channels, config.hidden
         self.convs = nn.ModuleList(
             [
@@ -179,8 +179,8 @@ class DeepSpeech2(CTC, nn.Module):
     def train(self, mode: bool = True) -> DeepSpeech2:
         """As ``nn.Module.train``, but recurrent layers stay in training mode.
 
-        They hold no dropout, so their numbers are the same, and cuDNN refuses their backward pass
-        in eval mode, which every attack needs.
+        They have no dropout, so their numbers are the same. In eval mode cuDNN refuses their
+        backward pass, which every attack needs.
         """
         super().train(mode)
         for module in self.modules():

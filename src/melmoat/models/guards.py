@@ -1,8 +1,8 @@
-"""When a text that was written token after token is not believed: nobody spoke, or it is a loop.
+"""Rejects texts of token recognizers when nobody spoke or the text is a loop.
 
-Such a recognizer writes something for every sound, silence too. The three thresholds are those of
-openai/whisper's ``transcribe``, by the same names. Its answer to a loop, to draw the text again at
-random until one passes, is not: here a loop is cut behind its first round.
+Such a recognizer writes some text for every sound, also for silence. The three thresholds have the
+names and meanings of openai/whisper's ``transcribe``. For a loop, that function samples the text
+again until one passes. Here a loop is cut after its first round.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Guards:
-    """Thresholds, each off where it is None.
+    """Thresholds; None turns one off.
 
     Args:
-        silence: the token that says right behind the start that nobody speaks, if there is one.
-        no_speech_threshold: more than this probability of it, and the text is empty; the reference
-            has 0.6.
-        logprob_threshold: unless the text's mean log probability a token is above this; the
-            reference has -1.
-        compression_ratio_threshold: a text whose bytes zlib makes smaller by more than this factor
-            is a loop; the reference has 2.4.
+        silence: the token which says, right after the start, that nobody speaks, if there is one.
+        no_speech_threshold: if the probability of this token is higher, the text is empty; 0.6 in
+            the reference.
+        logprob_threshold: ... unless the mean log probability per token is above this; -1 in the
+            reference.
+        compression_ratio_threshold: a text that zlib compresses by more than this factor is a loop;
+            2.4 in the reference.
 
     Raises:
-        ValueError: values that no text can have, or the second without the first.
+        ValueError: a value is out of range, or the second threshold is set without the first.
     """
 
     silence: int | None
@@ -58,7 +58,7 @@ class Guards:
     def kept(
         self, encoded: Encoded, written: Sequence[list[int]], vocabulary: Vocabulary
     ) -> list[list[int]]:
-        """What is believed of the tokens that were written of a batch.
+        """The accepted tokens of a batch.
 
         Args:
             encoded: the batch, with nothing read yet.
@@ -94,9 +94,9 @@ class Guards:
 def mean_log_prob(
     encoded: Encoded, tokens: Sequence[int], vocabulary: Vocabulary, device: torch.device
 ) -> float:
-    """Mean log probability of one text's tokens and its end, among those that may be chosen.
+    """Mean log probability of one text's tokens and its end, among the allowed tokens.
 
-    As the reference counts: a text that was broken off has no end, and is divided by one more.
+    As in the reference, an unfinished text has no end, but is divided by one more.
     """
     logs = encoded.read(torch.tensor([tokens], dtype=torch.long, device=device))[0]
     logs = torch.cat(
@@ -108,7 +108,7 @@ def mean_log_prob(
 
 
 def compression_ratio(text: str) -> float:
-    """How much smaller zlib makes a text's bytes; 0 for none.
+    """The factor by which zlib compresses a text's bytes; 0 for an empty text.
 
     >>> compression_ratio("thank you. " * 20) > 2.4 > compression_ratio("How old are you, and I?")
     True
@@ -118,8 +118,7 @@ def compression_ratio(text: str) -> float:
 
 
 def first_round(tokens: Sequence[int]) -> list[int]:
-    """``tokens`` without the end of them that only says again, perhaps not to its own end, what
-    stands right before it.
+    """``tokens`` without an end that only repeats the part right before it, perhaps incompletely.
 
     >>> first_round([7, 1, 2, 3, 1, 2, 3, 1, 2])
     [7, 1, 2, 3]

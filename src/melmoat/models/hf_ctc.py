@@ -1,10 +1,10 @@
-"""CTC recognizers of Hugging Face transformers that hear the waveform.
+"""CTC recognizers of Hugging Face transformers that take the waveform.
 
-wav2vec 2.0, HuBERT, WavLM, UniSpeech, MMS, Data2Vec, SEW and what else ``AutoModelForCTC`` makes of
-raw samples by convolutions like theirs. The network is theirs, as it is. Ours is what stands before
-and after it: its feature extractor's normalisation as a differentiable function of true lengths,
-attention masks or equal lengths so that padding never leaks, and its vocabulary as this project's
-labels (blank first).
+These are wav2vec 2.0, HuBERT, WavLM, UniSpeech, MMS, Data2Vec, SEW and other models of
+``AutoModelForCTC`` with similar convolutions on raw samples. The network is unchanged. This module
+adds the normalisation of the feature extractor as a differentiable function of true lengths,
+attention masks or equal lengths (so that padding never leaks), and the vocabulary as labels (blank
+first).
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ from melmoat.normalisers import Normaliser
 from melmoat.text import single
 from melmoat.weights import WeightsError, unwritable
 
-LONGEST_SECONDS = 120  # attention needs memory of the square of it
-CARD = "melmoat.json"  # in an exported folder: where the weights come from
-OTHER = "\ufffd"  # label of all tokens that are no text together, such as <s> and <unk>
-# Convolutions of one layer over frames that the network itself holds at zero beyond each utterance.
+LONGEST_SECONDS = 120  # the memory of attention grows with its square
+CARD = "melmoat.json"  # in an exported folder: the origin of the weights
+OTHER = "\ufffd"  # one label for all tokens that are not text, such as <s> and <unk>
+# Single-layer convolutions over frames; the network itself sets frames beyond each utterance to
+# zero.
 MASKED = ("hubert", "unispeech", "unispeech-sat", "wav2vec2", "wavlm")
 
 
@@ -40,12 +41,12 @@ class HFCTC(CTC, nn.Module):
     """A recognizer around an ``AutoModelForCTC``.
 
     Args:
-        network: the model; its ``config`` says how it was built.
-        extractor: its feature extractor, which says rate and normalisation.
-        tokenizer: its tokenizer, which says the vocabulary.
+        network: the model, with its ``config``.
+        extractor: its feature extractor, which has the rate and the normalisation.
+        tokenizer: its tokenizer, which has the vocabulary.
 
     Raises:
-        WeightsError: the network does not hear waveforms, is of another build, or does not write
+        WeightsError: the network does not take waveforms, is built differently, or does not write
             characters.
     """
 
@@ -82,8 +83,8 @@ class HFCTC(CTC, nn.Module):
     def masks(self) -> bool:
         """Whether a ragged batch is exact with an attention mask.
 
-        A group norm takes its statistics over the padding; so does whatever else spreads frames
-        before a mask. Those networks run on utterances of one length at a time.
+        A group norm includes padding in its statistics, and some layers spread frames before a
+        mask. Such networks run on utterances of one length at a time.
         """
         config = self.config
         return (
@@ -95,7 +96,7 @@ class HFCTC(CTC, nn.Module):
 
     @property
     def shortest(self) -> int:
-        """Samples of the fewest frames: anything shorter is heard with silence after it."""
+        """Samples of the fewest frames; silence is appended to shorter audio."""
         samples = getattr(self.config, "squeeze_factor", 1)  # SEW joins frames
         for kernel, stride in self._convolutions():
             samples = (samples - 1) * stride + kernel
@@ -118,7 +119,7 @@ class HFCTC(CTC, nn.Module):
         return lengths
 
     def waveforms(self, audio: Audio) -> Tensor:
-        """The network's input: samples, normalised over each utterance where it wants that.
+        """The network's input: samples, normalised over each utterance if the network needs this.
 
         ``(x - mean) / sqrt(var + 1e-7)`` with the biased variance over the true length, zero beyond
         it, and at least :attr:`shortest` samples. Shape: ``[B, T]``.
@@ -135,21 +136,22 @@ class HFCTC(CTC, nn.Module):
     def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
         """Log probabilities ``[B, F, V]`` and frames ``[B]``; nothing is drawn.
 
-        Tokens that are no text (``<s>``, ``<unk>``) share the last column. Without it the rows
-        would not sum to one, which the gradient of PyTorch's CTC loss takes for granted.
+        Tokens that are not text (``<s>``, ``<unk>``) share the last column. Without it the rows
+        would not sum to one, but the gradient of PyTorch's CTC loss assumes this.
         """
         wav, lengths = self.waveforms(audio), audio.lengths.clamp(min=self.shortest)
         if self.masks:
             steps = torch.arange(wav.shape[1], device=wav.device)
             mask = (steps < lengths[:, None]).long()
-            with warnings.catch_warnings():  # WavLM's masks are of two kinds, which torch dislikes
+            with warnings.catch_warnings():  # torch warns about WavLM's two kinds of masks
                 warnings.filterwarnings("ignore", "Support for mismatched key_padding_mask")
                 logits = self._logits(wav, attention_mask=mask)
             return self._labelled(logits), self.frames(audio.lengths)
         return of_one_length(wav, lengths, lambda some: self._labelled(self._logits(some)))
 
     def _logits(self, wav: Tensor, **options: Tensor) -> Tensor:
-        # transformers 5.20 draws for a layer drop from PyTorch's own stream in eval mode too.
+        # transformers 5.20 draws for a layer drop from PyTorch's global generator, also in eval
+        # mode.
         with torch.random.fork_rng([], enabled=not self.network.training):
             logits: Tensor = beside(self.network, wav)(wav, **options).logits
         return logits
@@ -213,20 +215,20 @@ def of_one_length(
 
 
 def written(decoder: Decoder) -> Decoder:
-    """``decoder`` kept from writing :data:`OTHER`."""
+    """``decoder`` that never writes :data:`OTHER`."""
     return partial(_write, decoder)
 
 
 def _write(decoder: Decoder, log_probs: Tensor, frames: Tensor, labels: str) -> list[str]:
-    kept = labels.rstrip(OTHER)
-    return decoder(log_probs[..., : len(kept)], frames, kept)
+    writable = labels.rstrip(OTHER)
+    return decoder(log_probs[..., : len(writable)], frames, writable)
 
 
 def alphabet(tokenizer: Any, size: int, blank: int) -> tuple[str, list[int]]:
     """The labels of a CTC vocabulary, blank first, and the network's output of each.
 
-    The word delimiter (``|``) is the space. A vocabulary without capitals is written in capitals,
-    as this project's texts are. Special tokens are left out.
+    The word delimiter (``|``) becomes the space. A vocabulary without capitals is put in capitals,
+    like this project's texts. Special tokens are left out.
 
     Raises:
         WeightsError: a token of several characters (phonemes, word pieces).
@@ -245,9 +247,9 @@ def alphabet(tokenizer: Any, size: int, blank: int) -> tuple[str, list[int]]:
         else:
             long.append(token)
     if long or not written:
-        found = ", ".join(long[:6]) or "none"
+        examples = ", ".join(long[:6]) or "none"
         raise WeightsError(
-            f"hf-ctc takes models that write single characters; this one's tokens are: {found}"
+            f"hf-ctc takes models that write single characters; this one's tokens are: {examples}"
         )
     if not any(c.isupper() for c in written):
         capitals = {c.upper() if len(c.upper()) == 1 else c: i for c, i in written.items()}

@@ -19,15 +19,16 @@ from melmoat.weights import WeightsError
 
 
 def load(name: str, language: str | None = None) -> HFCTC | HFPieces:
-    """Read a folder that ``save_pretrained`` wrote, or a model of the hub; weights are frozen.
+    """Read a folder of ``save_pretrained``, or a model of the hub; the weights are frozen.
 
     Args:
         name: a folder or a hub name such as ``facebook/wav2vec2-base-960h``.
-        language: which adapter of a multilingual MMS model, such as ``fra``.
+        language: adapter of a multilingual MMS model, such as ``fra``.
 
     Raises:
         MelmoatError: transformers is not installed.
-        WeightsError: no such folder, no network, not a CTC model, or weights or files missing.
+        WeightsError: the folder or a file is missing, the hub cannot be reached, or it is not a
+            complete CTC model.
     """
     hf = _transformers()
     source = _folder(name)
@@ -46,23 +47,23 @@ def load(name: str, language: str | None = None) -> HFCTC | HFPieces:
             )
         extractor = _read(hf.AutoFeatureExtractor, where, source, "a preprocessor_config.json")
         tokenizer = _read(hf.AutoTokenizer, where, source, "a vocab.json", **chosen)
-        kept = {"dtype": torch.float32, "output_loading_info": True}
+        options = {"dtype": torch.float32, "output_loading_info": True}
         if chosen:  # the head has the size of the language's alphabet
             chosen["ignore_mismatched_sizes"] = True
-        network, found = _read(
-            hf.AutoModelForCTC, where, source, "weights", config=config, **kept, **chosen
+        network, report = _read(
+            hf.AutoModelForCTC, where, source, "weights", config=config, **options, **chosen
         )
 
     def given(key: str) -> bool:  # by the language's adapter, which is read after the weights
         return bool(chosen) and (key.startswith("lm_head.") or ".adapter_layer." in key)
 
-    other = sorted(key for key, *_ in found["mismatched_keys"] if not given(key))
+    other = sorted(key for key, *_ in report["mismatched_keys"] if not given(key))
     if other:
         raise WeightsError(
             f"{name}: the weights of {', '.join(other[:4])} have other sizes than its config.json "
             "says; the two are of different models"
         )
-    absent = (k for k in found["missing_keys"] if not k.endswith("masked_spec_embed"))
+    absent = (k for k in report["missing_keys"] if not k.endswith("masked_spec_embed"))
     missing = sorted(key for key in absent if not given(key))
     if missing:
         raise WeightsError(
@@ -88,7 +89,7 @@ def load(name: str, language: str | None = None) -> HFCTC | HFPieces:
 
 
 def origin(name: str) -> tuple[list[Path], str]:
-    """What a recognizer's transcripts depend on: a folder's files, or the hub name."""
+    """The files of a folder, or the hub name: the transcripts depend on these."""
     source = _folder(name)
     if source is None:
         return [], name
@@ -104,10 +105,10 @@ def _transformers() -> ModuleType:
 
 
 def _folder(name: str) -> Path | None:
-    """The folder that ``name`` is; None for what can only be a hub name.
+    """The folder ``name``; None if it can only be a hub name.
 
     Raises:
-        WeightsError: a path where no folder is.
+        WeightsError: it is a path without a folder.
     """
     path = Path(name).expanduser()
     if path.is_dir():
@@ -121,7 +122,7 @@ def _folder(name: str) -> Path | None:
 
 
 def _read(kind: Any, where: Path | str, source: Path | None, needs: str, **options: Any) -> Any:
-    """``kind.from_pretrained``, its failure in one sentence with the remedy."""
+    """``kind.from_pretrained``; a failure becomes one sentence with the remedy."""
     try:
         return kind.from_pretrained(where, trust_remote_code=False, **options)
     except Exception as error:  # transformers answers with OSError, ValueError, KeyError and more
@@ -148,7 +149,7 @@ def _read(kind: Any, where: Path | str, source: Path | None, needs: str, **optio
 
 @contextmanager
 def _quiet(hf: ModuleType, bars: bool) -> Iterator[None]:
-    """Without transformers' reports of what it loads, which is checked here; ``bars`` stay."""
+    """Turn off transformers' loading reports, because loading is checked here; ``bars`` stay."""
     logging = hf.utils.logging
     verbosity, shown = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

@@ -106,7 +106,7 @@ def deepspeech_pytorch(
 ) -> Recognizer:
     """A checkpoint of deepspeech.pytorch, release 2 or 3.
 
-    ``pad`` is how its spectrograms were padded: with zeros by librosa 0.10 and later, by reflection
+    ``pad`` is the padding of its spectrograms: zeros with librosa 0.10 and later, reflection
     before. ``beam`` is the width of a prefix beam search; 0 decodes greedily. ``decoder=lexicon``
     writes English words (``docs/recognizers.md``).
     """
@@ -179,7 +179,7 @@ def hf_ctc(
 def python(target: str, normaliser: Choice = "auto", **options: str) -> Recognizer:
     """Your own recognizer: ``python:MODULE:FACTORY`` imports MODULE and calls FACTORY.
 
-    ``normaliser`` takes the place of its own. Other options are FACTORY's.
+    ``normaliser`` replaces its own. Other options go to FACTORY.
     """
     model = own_recognizer.load(target, options)
     if normaliser != "auto":
@@ -235,13 +235,13 @@ def whisper(
 
     ``name`` is a name on the hub, a folder, or ``ct2:`` and a folder or package of CTranslate2.
 
-    ``language`` such as ``de`` or ``german``; where none is given it is the checkpoint's own (of
-    ``generation_config.json``), or found out in each utterance. ``beam`` is the width of a beam
-    search; 0 decodes greedily. Windows are rounded up to multiples of ``pad`` seconds; 30 is the
-    reference's. ``normaliser`` is what texts are compared by: ``whisper``'s own in English, else
-    ``basic``, which keeps vowel signs and accents. The thresholds say when a text is not believed
-    (``docs/recognizers.md``): none by default;
-    ``no_speech_threshold=0.6,compression_ratio_threshold=2.4`` leaves silence empty.
+    ``language`` is, for example, ``de`` or ``german``. By default it is the checkpoint's own
+    (``generation_config.json``), or it is detected in each utterance. ``beam`` is the width of a
+    beam search; 0 decodes greedily. Windows are rounded up to multiples of ``pad`` seconds; the
+    reference has 30. ``normaliser`` is applied before texts are compared: by default Whisper's own
+    in English, else ``basic``, which keeps vowel signs and accents. The thresholds say when a text
+    is rejected (``docs/recognizers.md``); none are set by default.
+    ``no_speech_threshold=0.6,compression_ratio_threshold=2.4`` gives silence an empty text.
     """
     thresholds = (no_speech_threshold, logprob_threshold, compression_ratio_threshold)
     return whisper_files.load(name, language, task, beam, pad, normaliser, thresholds)
@@ -269,6 +269,6 @@ MODELS: Registry[Recognizer] = Registry(
 def load(spec: str) -> Recognizer:
     """Build a recognizer from its spec, in eval mode with frozen weights.
 
-    One of ``python:`` is as its factory made it.
+    A recognizer of ``python:`` is used as its factory made it.
     """
     return MODELS.build(spec)

@@ -1,8 +1,8 @@
 """ROVER: one transcript from several, by vote over aligned words (Fiscus 1997).
 
-The hypotheses are joined into a word transition network: a row of slots, each holding one word or
-no word a hypothesis. The first makes the row; each next one is aligned to it by dynamic
-programming. Then every slot is decided by majority.
+The hypotheses are joined into a word transition network: a row of slots. Each slot has one word, or
+no word, per hypothesis. The first hypothesis makes the row. Each further one is aligned to it by
+dynamic programming. Then each slot is decided by majority.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PUNCTUATION = '.,;:!?"\u2026'
 def vote(hypotheses: Sequence[str]) -> str:
     """The transcript that most hypotheses agree on, word by word; ties go to the earliest.
 
-    Case and punctuation around a word are no difference; it is written as first heard.
+    Case and punctuation around a word do not matter; the first spelling is used.
 
     >>> vote(["THE CAT SAT", "THE CAT", "A CAT SAT DOWN"])
     'THE CAT SAT'
@@ -37,17 +37,17 @@ def vote(hypotheses: Sequence[str]) -> str:
 
 def _winner(slot: Sequence[str]) -> str:
     keys = [_key(word) for word in slot]
-    # Counter keeps the order of first sight, which is that of the hypotheses.
+    # Counter keeps the order of first appearance, which is that of the hypotheses.
     return slot[keys.index(Counter(keys).most_common(1)[0][0])]
 
 
 def _key(word: str) -> str:
-    """What two spellings of a word have in common."""
+    """The form of a word that is compared: without case and punctuation around it."""
     return word.strip(PUNCTUATION).casefold() or word
 
 
 def _join(slots: list[list[str]], words: Sequence[str], number: int) -> list[list[str]]:
-    """The network with one more hypothesis; slots gain its word, or ``""`` for none.
+    """Add one more hypothesis to the network; each slot gets its word, or ``""`` for none.
 
     ``number`` hypotheses are in ``slots`` already.
     """

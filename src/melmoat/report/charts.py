@@ -16,7 +16,7 @@ COLORS = 6
 
 @dataclass(frozen=True)
 class Point:
-    """``up`` and ``across`` are intervals of ``y`` and ``x``; ``label`` shows when pointed at."""
+    """A point. ``up`` and ``across`` are intervals of ``y`` and ``x``; ``label`` is its tooltip."""
 
     x: float
     y: float
@@ -27,7 +27,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """Points of one name, joined by a line or not."""
+    """Points of one name, with or without a line between them."""
 
     name: str
     points: Sequence[Point]
@@ -44,7 +44,7 @@ class Axis:
     ticks: Sequence[tuple[float, str]] = field(default_factory=tuple)
 
     def at(self, value: float, length: float) -> float:
-        """Where ``value`` lies, of ``length``."""
+        """The position of ``value`` on an axis of this ``length``."""
         return (value - self.start) / (self.end - self.start) * length
 
 
@@ -57,7 +57,7 @@ def rates(title: str, values: Sequence[float]) -> Axis:
 
 
 def chart(title: str, about: str, series: Sequence[Series], x: Axis, y: Axis) -> Markup:
-    """Draw ``series``; ``title`` and ``about`` are read to those who do not see it."""
+    """Draw ``series``; ``title`` and ``about`` are for screen readers."""
     wide, high = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
     def px(value: float) -> float:
@@ -84,19 +84,19 @@ def chart(title: str, about: str, series: Sequence[Series], x: Axis, y: Axis) ->
         f'<text transform="translate(14 {TOP + high / 2}) rotate(-90)" class="middle">'
         f"{escape(y.title)}</text>"
     )
-    for i, one in enumerate(series):
+    for i, line in enumerate(series):
         out.append(f'<g class="series c{i % COLORS}">')
-        if one.joined and len(one.points) > 1:
-            path = "L".join(f"{px(p.x)} {py(p.y)}" for p in one.points)
+        if line.joined and len(line.points) > 1:
+            path = "L".join(f"{px(p.x)} {py(p.y)}" for p in line.points)
             out.append(f'<path class="line d{i // COLORS % 3}" d="M{path}"/>')
-        for p in one.points:
+        for p in line.points:
             if p.up:
                 low, high_end = map(py, p.up)
                 out.append(f'<path class="whisker" d="M{px(p.x)} {low}V{high_end}"/>')
             if p.across:
                 left, right = map(px, p.across)
                 out.append(f'<path class="whisker" d="M{left} {py(p.y)}H{right}"/>')
-            tip = f"<title>{escape(f'{one.name}: {p.label}')}</title>"
+            tip = f"<title>{escape(f'{line.name}: {p.label}')}</title>"
             out.append(f'<path class="mark" d="{_mark(i, px(p.x), py(p.y))}">{tip}</path>')
         out.append("</g>")
     out.append("</svg>")

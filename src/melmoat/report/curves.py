@@ -1,4 +1,4 @@
-"""What a page draws: WER against SNR, and clean speech against the worst case."""
+"""The charts of a page: WER against SNR, and clean speech against the worst case."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from markupsafe import Markup
 from melmoat.analysis.results import Result
 from melmoat.analysis.variants import setting
 from melmoat.report.charts import Axis, Point, Series, chart, rates
-from melmoat.report.digest import System, metrics, wer_text
+from melmoat.report.digest import SystemSummary, metrics, wer_text
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class Drawn:
     names: tuple[str, ...]
 
 
-def drawings(systems: Sequence[System]) -> tuple[Drawn, ...]:
+def drawings(systems: Sequence[SystemSummary]) -> tuple[Drawn, ...]:
     """The charts of one corpus and seed."""
     scatter = trade_off(systems)
     return (*([scatter] if scatter else []), *curves(systems))
 
 
-def trade_off(systems: Sequence[System]) -> Drawn | None:
-    """Clean speech against the worst case; None where no system has both."""
+def trade_off(systems: Sequence[SystemSummary]) -> Drawn | None:
+    """Clean speech against the worst case; None if no system has both."""
     series = []
     for s in systems:
         if s.benign is None or s.worst is None:
@@ -47,7 +47,7 @@ def trade_off(systems: Sequence[System]) -> Drawn | None:
         series.append(Series(s.name, [point], joined=False))
     if not series:
         return None
-    points = [p for one in series for p in one.points]
+    points = [p for line in series for p in line.points]
     metric = metrics([s.worst for s in systems if s.worst])
     x = rates(
         f"{metric} % on clean speech",
@@ -59,10 +59,10 @@ def trade_off(systems: Sequence[System]) -> Drawn | None:
     title = "Clean speech against the worst case"
     about = f"Each system's {metric} without an attack and under the attack that hurts it most, "
     about += "with 95 % intervals. Low and left is better. The numbers are in the table of systems."
-    return Drawn(title, chart(title, about, series, x, y), tuple(one.name for one in series))
+    return Drawn(title, chart(title, about, series, x, y), tuple(line.name for line in series))
 
 
-def curves(systems: Sequence[System]) -> list[Drawn]:
+def curves(systems: Sequence[SystemSummary]) -> list[Drawn]:
     """WER against SNR, one chart for each attack that was measured at two budgets or more."""
     families: dict[Any, dict[int, list[Result]]] = {}
     for i, s in enumerate(systems):
@@ -79,7 +79,7 @@ def curves(systems: Sequence[System]) -> list[Drawn]:
     return drawn
 
 
-def _curve(systems: Sequence[System], family: dict[int, list[Result]]) -> Drawn:
+def _curve(systems: Sequence[SystemSummary], family: dict[int, list[Result]]) -> Drawn:
     measured = [r for results in family.values() for r in results]
     levels, metric = [r.snr_db or 0.0 for r in measured], metrics(measured)
     quiet, loud = max(levels), min(levels)
@@ -100,12 +100,12 @@ def _curve(systems: Sequence[System], family: dict[int, list[Result]]) -> Drawn:
     x = Axis("SNR of the perturbation; louder to the right", clean + 2, loud - 2, ticks)
     y = rates(
         f"{metric} %",
-        [v for one in series for p in one.points for v in (p.y, p.up[1] if p.up else 0)],
+        [v for line in series for p in line.points for v in (p.y, p.up[1] if p.up else 0)],
     )
-    title = f"{metric} against SNR: {_spelled(measured[0].cell.attack)}"
+    title = f"{metric} against SNR: {_without_budget(measured[0].cell.attack)}"
     about = f"{metric} of each system with 95 % intervals, from no attack on the left to the "
     about += "loudest one on the right. The numbers are in the table of attacks."
-    return Drawn(title, chart(title, about, series, x, y), tuple(one.name for one in series))
+    return Drawn(title, chart(title, about, series, x, y), tuple(line.name for line in series))
 
 
 def _point(result: Result, x: float) -> Point:
@@ -113,7 +113,7 @@ def _point(result: Result, x: float) -> Point:
     return Point(x, result.error_rate or 0.0, result.interval, label=label)
 
 
-def _spelled(attack: str) -> str:
+def _without_budget(attack: str) -> str:
     """An attack's spec without its budget."""
     head, _, rest = attack.partition(":")
     parts = [p for p in rest.split(",") if p.partition("=")[0] not in ("db", "eps", "ratio", "")]

@@ -1,4 +1,4 @@
-"""What was heard instead of what was said, word by word."""
+"""Differences between the reference and the transcript, word by word."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from melmoat.writing_systems import unspaced
 
 
 class Piece(NamedTuple):
-    """Words that agree (``said == heard``), were left out, put in, or replaced."""
+    """Words that agree (``said == heard``), were deleted, inserted, or replaced."""
 
     said: str
     heard: str
@@ -38,19 +38,19 @@ def text_diff(reference: str, hypothesis: str) -> list[Piece]:
 
 
 def word_diff(reference: str, hypothesis: str) -> list[Piece]:
-    """An alignment with the fewest edits, in the order of the words.
+    """The alignment with the fewest edits, in the order of the words.
 
     >>> [tuple(p) for p in word_diff("GO TO ENTER SIX", "GO SIX")]
     [('GO', 'GO'), ('TO ENTER', ''), ('SIX', 'SIX')]
     """
-    said, heard = reference.split(), hypothesis.split()
-    if not said or not heard:  # jiwer refuses an empty reference
-        return [Piece(" ".join(said), " ".join(heard))] if said or heard else []
-    (chunks,) = jiwer.process_words(" ".join(said), " ".join(heard)).alignments
+    words, transcribed = reference.split(), hypothesis.split()
+    if not words or not transcribed:  # jiwer refuses an empty reference
+        return [Piece(" ".join(words), " ".join(transcribed))] if words or transcribed else []
+    (chunks,) = jiwer.process_words(" ".join(words), " ".join(transcribed)).alignments
     return [
         Piece(
-            " ".join(said[c.ref_start_idx : c.ref_end_idx]),
-            " ".join(heard[c.hyp_start_idx : c.hyp_end_idx]),
+            " ".join(words[c.ref_start_idx : c.ref_end_idx]),
+            " ".join(transcribed[c.hyp_start_idx : c.hyp_end_idx]),
         )
         for c in chunks
     ]

@@ -1,4 +1,4 @@
-"""A run in one line for each system: clean speech, worst case, place, verdict."""
+"""A run in one line per system: clean speech, worst case, place, verdict."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class System:
+class SystemSummary:
     """One recognizer behind one defense on one corpus.
 
     Attributes:
-        benign: without an attack; None where nothing was measured.
+        benign: the result without an attack; None if it was not measured.
         attacked: every other untargeted result that has rows.
-        targeted: the results of targeted attacks, whose WER says little of a system's worst case.
-        audited: what the audit found, of recognizers without a defense too.
+        targeted: the results of targeted attacks, whose WER says little about the worst case.
+        audited: the findings of the audit, also for recognizers without a defense.
     """
 
     model: str
@@ -37,7 +37,7 @@ class System:
 
     @property
     def name(self) -> str:
-        """What the model and the defense are called."""
+        """The name of the model and the defense."""
         return system(self.model, self.defense, self.audited.labels)
 
     @property
@@ -47,17 +47,17 @@ class System:
 
     @property
     def data_name(self) -> str:
-        """What the corpus is called."""
+        """The name of the corpus."""
         return self.audited.data_name
 
     @property
     def tried(self) -> list[Result]:
-        """The results of attacks. Noise is a control: who met nothing else was not attacked."""
+        """The results of attacks. Noise is only a control and does not count as an attack."""
         return [r for r in self.attacked if setting(r.cell.attack).access != "control"]
 
     @property
     def worst(self) -> Result | None:
-        """The strongest attack; None where nothing was attacked."""
+        """The result of the strongest attack; None if there was no attack."""
         return strongest(self.tried)
 
     @property
@@ -66,24 +66,26 @@ class System:
         return self.audited.verdict == "suspect"
 
 
-def systems(results: Sequence[Result], audited: Sequence[Audited]) -> list[System]:
-    """The systems of a run, in its order, each of which was ``audited``."""
+def systems(results: Sequence[Result], audited: Sequence[Audited]) -> list[SystemSummary]:
+    """The systems of a run, in its order. Each one has an entry in ``audited``."""
     verdicts = {(a.model, a.defense, a.data, a.seed): a for a in audited}
-    found = []
+    summaries = []
     for place in dict.fromkeys(r.system for r in results):
-        own = [r for r in results if r.system == place and r.rows and r.error_rate is not None]
-        benign = next((r for r in own if r.cell.attack == "none"), None) or _unattacked(own)
-        attacked = tuple(r for r in own if r.cell.attack != "none" and not r.targeted)
-        targeted = tuple(r for r in own if r.targeted)
-        found.append(System(*place, benign, attacked, verdicts[place], targeted))
-    return found
+        measured = [r for r in results if r.system == place and r.rows and r.error_rate is not None]
+        benign = next((r for r in measured if r.cell.attack == "none"), None) or _unattacked(
+            measured
+        )
+        attacked = tuple(r for r in measured if r.cell.attack != "none" and not r.targeted)
+        targeted = tuple(r for r in measured if r.targeted)
+        summaries.append(SystemSummary(*place, benign, attacked, verdicts[place], targeted))
+    return summaries
 
 
-def _unattacked(own: Sequence[Result]) -> Result | None:
-    """What attacked rows say of the speech before their attack."""
-    if not own:
+def _unattacked(measured: Sequence[Result]) -> Result | None:
+    """The benign result, from the benign transcripts in attacked rows."""
+    if not measured:
         return None
-    most = max(own, key=lambda r: len(r.rows))
+    most = max(measured, key=lambda r: len(r.rows))
     rows = {
         name: {
             **row,
@@ -97,20 +99,21 @@ def _unattacked(own: Sequence[Result]) -> Result | None:
 
 
 def strongest(pool: Sequence[Result], most: int = 0) -> Result | None:
-    """The result of the highest error rate, among those that have most utterances (at least
-    ``most``, if any do): what few utterances show cannot be compared."""
+    """The result with the highest error rate among those with the most utterances (at least
+    ``most``, if there are any): results on few utterances cannot be compared."""
     full = max([most, *(len(r.rows) for r in pool)])
     whole = [r for r in pool if len(r.rows) == full] or pool
     return max(whole, key=lambda r: r.error_rate or 0.0, default=None)
 
 
 def ranked(
-    pools: Sequence[tuple[System, Sequence[Result]]], most: int
+    pools: Sequence[tuple[SystemSummary, Sequence[Result]]], most: int
 ) -> list[tuple[int, int] | None]:
-    """The places of systems by the strongest of the attacks that all of them met.
+    """The places of systems by the strongest of the attacks that all of them have.
 
-    Of the same attack through several gradients the one that breaks most counts.
-    Those that are suspect, or have no attack on ``most`` utterances, have none and ask for none.
+    If the same attack was run with several gradients, the strongest one counts. Systems that are
+    suspect, or have no attack on ``most`` utterances, have no place and do not limit the common
+    attacks.
     """
     whole = []
     for s, pool in pools:
@@ -123,28 +126,28 @@ def ranked(
 
 
 def places(intervals: Sequence[Interval | None]) -> list[tuple[int, int] | None]:
-    """Best and worst place that each row may have, given its interval; lower is better.
+    """Best and worst possible place of each row, given its interval; lower is better.
 
-    Rows whose intervals overlap are not told apart: only a row that lies wholly below counts as
-    better. None where there is no interval.
+    Rows whose intervals overlap are not told apart. A row is better only if its interval lies
+    completely below. None if there is no interval.
 
     >>> places([(1, 2), (3, 5), (4, 6), None])
     [(1, 1), (2, 3), (2, 3), None]
     """
     known = [i for i in intervals if i is not None]
-    found: list[tuple[int, int] | None] = []
+    result: list[tuple[int, int] | None] = []
     for interval in intervals:
         if interval is None:
-            found.append(None)
+            result.append(None)
             continue
         better = sum(other[1] < interval[0] for other in known)
         worse = sum(other[0] > interval[1] for other in known)
-        found.append((1 + better, len(known) - worse))
-    return found
+        result.append((1 + better, len(known) - worse))
+    return result
 
 
 def place_text(place: tuple[int, int] | None) -> str:
-    """A place as it is printed.
+    """A place for printing.
 
     >>> place_text((2, 3)), place_text((1, 1)), place_text(None)
     ('2 to 3', '1', '-')
@@ -155,13 +158,13 @@ def place_text(place: tuple[int, int] | None) -> str:
 
 
 def metrics(results: Iterable[Result]) -> str:
-    """What the rates of ``results`` are: WER, CER, or both."""
+    """The names of the rates in ``results``: WER, CER, or both."""
     return " / ".join(dict.fromkeys(r.metric for r in results)) or "WER"
 
 
 def wer_text(result: Result | None, most: int = 0) -> str:
-    """Error rate with its interval over utterances, that of a targeted attack against its
-    target, and the number of utterances where it is below ``most``."""
+    """Error rate with its interval over utterances. A targeted attack also has the rate against its
+    target. The number of utterances is added if it is below ``most``."""
     if result is None:
         return "-"
     more = ""
@@ -190,11 +193,11 @@ def cost_text(result: Result | None) -> str:
 
 
 def by_speaker(result: Result | None) -> tuple[Interval, int] | None:
-    """The interval of a WER over speakers and their number; None where they are few or unknown."""
+    """The interval of a WER over speakers, and their number; None if they are few or unknown."""
     if result is None:
         return None
     known = speakers_of(result.cell.data, result.rows)
     if known is None or len(set(known.values())) < MIN_SPEAKERS:
         return None
-    found = bootstrap(*result.errors(), groups=[known[i] for i in result.rows])
-    return (found, len(set(known.values()))) if found else None
+    interval = bootstrap(*result.errors(), groups=[known[i] for i in result.rows])
+    return (interval, len(set(known.values()))) if interval else None

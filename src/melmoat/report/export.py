@@ -1,4 +1,4 @@
-"""A run's figures and audio for other programs: CSV, LaTeX, Markdown, a manifest of audio."""
+"""Exports the rates and audio of a run: CSV, LaTeX, Markdown, a manifest of audio."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _LATEX = {c: rf"\{c}" for c in "&%$#_{}"} | {
 
 
 def flat(summary: Summary) -> list[dict[str, Any]]:
-    """One object a cell without anything nested: what it is called, then its specs and figures."""
+    """One flat object per cell: its names, then its specs and rates."""
     return [_names(cell) | {k: v for k, v in cell.items() if k != "labels"} for cell in summary]
 
 
 def _names(cell: Mapping[str, Any]) -> dict[str, Any]:
-    own = cell.get("labels")
-    named = {"system_name": system(cell["model"], cell["defense"], own)}
-    return named | {f"{part}_name": shown(part, cell[part], own) for part in PARTS[2:]}
+    labels = cell.get("labels")
+    names = {"system_name": system(cell["model"], cell["defense"], labels)}
+    return names | {f"{part}_name": shown(part, cell[part], labels) for part in PARTS[2:]}
 
 
 def csv_text(lines: Sequence[Mapping[str, Any]]) -> str:
-    """Objects as CSV; columns in the order in which they are first met, nothing for None."""
+    """Objects as CSV; columns in the order of first appearance, None as an empty field."""
     out = io.StringIO()
     fields = list(dict.fromkeys(name for line in lines for name in line))
     writer = csv.DictWriter(out, fields, restval="", lineterminator="\n")
@@ -45,7 +45,7 @@ def csv_text(lines: Sequence[Mapping[str, Any]]) -> str:
 
 
 def markdown(summary: Summary) -> str:
-    """One table for each corpus and seed: systems down, attacks across, error rates with their 95 %
+    """One table per corpus and seed: systems down, attacks across, error rates with their 95 %
     intervals."""
     parts = []
     for heading, heads, lines in _grids(summary):
@@ -61,8 +61,8 @@ def latex(summary: Summary) -> str:
     parts = []
     for heading, heads, lines in _grids(summary):
         rows = [" & ".join(map(_tex, line)) + r" \\" for line in [heads, *lines]]
-        named = sum(head in ("system", "model", "defense") for head in heads[:2])
-        columns = "l" * named + "r" * (len(heads) - named)
+        name_columns = sum(head in ("system", "model", "defense") for head in heads[:2])
+        columns = "l" * name_columns + "r" * (len(heads) - name_columns)
         parts.append(
             "\n".join(
                 [
@@ -81,13 +81,13 @@ def latex(summary: Summary) -> str:
 
 
 def _grids(summary: Summary) -> Iterable[tuple[str, list[str], list[list[str]]]]:
-    """Title, heads and lines of each table, as text."""
+    """Title, column heads and lines of each table, as text."""
     for group in dict.fromkeys((c["data"], c["seed"]) for c in summary):
         cells = [c for c in summary if (c["data"], c["seed"]) == group]
         attacks = list(dict.fromkeys(c["attack"] for c in cells))
         most = max(c["n"] for c in cells)
-        heads, found = grid(cells)
-        lines = [[*names, *(_rate(own.get(a), most) for a in attacks)] for names, own in found]
+        heads, rows = grid(cells)
+        lines = [[*names, *(_rate(row.get(a), most) for a in attacks)] for names, row in rows]
         yield title(cells), [*heads, *(attack_name(cells, a) for a in attacks)], lines
 
 
@@ -109,17 +109,17 @@ def _tex(text: str) -> str:
 
 
 def write_audio(folder: Path, results: Iterable[Result], out: Path) -> tuple[Path, int]:
-    """Copy a run's adversarial audio, with a manifest of a JSON object a line.
+    """Copy a run's adversarial audio, with a manifest of one JSON object per line.
 
-    Each line has ``audio_filepath``, relative to the manifest, and ``text``, what was said: what
-    NeMo's manifests have, which ``manifest:PATH`` and other tools read. ``id`` is the cell's and
-    the utterance's; the row's other fields and the cell's specs follow.
+    Each line has ``audio_filepath``, relative to the manifest, and ``text``, the reference. This is
+    the format of NeMo, which ``manifest:PATH`` and other tools read. ``id`` names the cell and the
+    utterance. The row's other fields and the cell's specs follow.
 
     Returns:
-        The manifest, and how many recordings it lists.
+        The manifest, and the number of recordings in it.
 
     Raises:
-        StoreError: the run kept no audio, or nothing can be written.
+        StoreError: the run has no audio, or the files cannot be written.
     """
     lines = []
     for result in results:
@@ -133,7 +133,7 @@ def write_audio(folder: Path, results: Iterable[Result], out: Path) -> tuple[Pat
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, target)
             cell = result.cell
-            told = {k: v for k, v in row.items() if k not in ("id", "reference")}
+            fields = {k: v for k, v in row.items() if k not in ("id", "reference")}
             lines.append(
                 {
                     "audio_filepath": f"{result.key}/{path.name}",
@@ -143,12 +143,13 @@ def write_audio(folder: Path, results: Iterable[Result], out: Path) -> tuple[Pat
                     "model": cell.model,
                     "defense": cell.defense,
                     "attack": cell.attack,
-                    **told,
+                    **fields,
                 }
             )
     if not lines:
         raise StoreError(
-            f"{folder}: no audio was kept; `melmoat bench --save-audio` keeps it, in another folder"
+            f"{folder}: the run has no audio; `melmoat bench --save-audio` with another folder "
+            "keeps it"
         )
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     write_text(out / "manifest.jsonl", text)

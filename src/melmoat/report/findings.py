@@ -26,7 +26,7 @@ STYLES = {
 
 
 def findings(audited: Iterable[Audited]) -> list[Group]:
-    """One table for each defended row: what was looked for, what was found, on what numbers."""
+    """One table per defended row: the checks, their findings and the numbers behind them."""
     return [_row(row) for row in audited]
 
 
@@ -47,24 +47,24 @@ def _row(row: Audited) -> Group:
 
 
 def figure_text(figure: Comparison) -> str:
-    """A comparison with the number of utterances that would settle it, where it does not."""
+    """A comparison; if it is open, with the number of utterances that would settle it."""
     d = figure.difference
     if d is None or figure.needed is None or not (d.low <= 0 <= d.high):
         return str(figure)
     return f"{figure}; {max(figure.needed, ENOUGH)} utterances would settle it"
 
 
-def comparisons(found: Sequence[Comparison]) -> Group:
-    """Differences with their intervals over utterances and over speakers, a table for each attack.
+def comparisons(compared: Sequence[Comparison]) -> Group:
+    """Differences with their intervals over utterances and over speakers, one table per attack.
 
-    Names are longer than a terminal is wide, so each stands once, above, behind a letter. What all
-    rows share, the recognizer or the attack, stands in a title alone.
+    Names are too long for a terminal, so each name is listed once above the table, with a letter. A
+    recognizer or an attack that all rows share is named in the title only.
     """
-    sides = [(c.ours.split(SEP), c.other.split(SEP)) for c in found]
+    sides = [(c.ours.split(SEP), c.other.split(SEP)) for c in compared]
     models = {side[0] for pair in sides for side in pair}
     letters: dict[str, str] = {}
     tables: dict[str, list[tuple[str, Comparison]]] = {}
-    for c, pair in zip(found, sides, strict=True):
+    for c, pair in zip(compared, sides, strict=True):
         attacks = {side[-1] for side in pair}
         keep = slice(len(models) == 1, -1 if len(attacks) == 1 else None)
         names = [SEP.join(side[keep]) for side in pair]
@@ -106,27 +106,27 @@ def _differences(model: str, attack: str, rows: Sequence[tuple[str, Comparison]]
 
 
 def _agreed(c: Comparison) -> list[str]:
-    """:func:`comparison_cells` without what contradicts the verdict, and the verdict.
+    """:func:`comparison_cells` without the parts that contradict the verdict, and the verdict.
 
-    Of a few utterances the bootstrap's interval is too short, and ``needed``, which takes the
-    difference for normal, too small; the sign-flip test holds for any number.
+    For few utterances the bootstrap interval is too short, and ``needed``, which assumes a normal
+    distribution, is too small. The sign-flip test is valid for any number.
     """
     points, speakers, p, n, enough = comparison_cells(c)
     d = c.difference
     if d is None:
         return [points, speakers, p, n, enough, "-"]
-    told = d.p < 0.05 and (c.n < ENOUGH or not d.low <= 0 <= d.high)
+    told_apart = d.p < 0.05 and (c.n < ENOUGH or not d.low <= 0 <= d.high)
     if c.n < ENOUGH:
         points, speakers = f"{d.points:+.1f}", "-"
-    if c.needed is not None and not told:
+    if c.needed is not None and not told_apart:
         enough = f"> {c.n}" if c.needed <= c.n else str(max(c.needed, ENOUGH))
-    return [points, speakers, p, n, enough, "yes" if told else "no"]
+    return [points, speakers, p, n, enough, "yes" if told_apart else "no"]
 
 
 def comparison_cells(c: Comparison) -> list[str]:
-    """Difference, interval over speakers and how many, p, utterances in common, and needed.
+    """Difference, interval over speakers and their number, p, common utterances, and needed.
 
-    A star at p marks what stands among all the comparisons that were made.
+    A star at p marks a difference that stands among all comparisons.
     """
     d = c.difference
     if d is None:
@@ -139,5 +139,5 @@ def comparison_cells(c: Comparison) -> list[str]:
 
 
 def star(among: int) -> str:
-    """What the star at a p-value says."""
-    return f"*: p below 0.05 / {among}, a difference even as one of {among} (Bonferroni)"
+    """The meaning of the star at a p-value."""
+    return f"*: p below 0.05 / {among}, so it stands among {among} comparisons (Bonferroni)"

@@ -1,8 +1,8 @@
 """Many runs as one table: each system's worst case over the attacks at some levels.
 
-In the manner of RobustBench (Croce et al. 2021): a row is a system, its number is what the
-strongest attack of those tried makes of it, and the page is rendered from the runs' files alone.
-The audit's verdict stands beside the number; a suspect or unfinished row has no place.
+In the style of RobustBench (Croce et al. 2021): a row is a system, and its number is its error rate
+under the strongest attack that was tried. The page is rendered from the files of the runs only. The
+audit's verdict is beside the number. A suspect or unfinished row has no place.
 """
 
 from __future__ import annotations
@@ -18,26 +18,34 @@ from melmoat.attacks.budgets import SNR, LinfSNR
 from melmoat.bench.cell import Cell
 from melmoat.bench.store import write_text
 from melmoat.errors import MelmoatError
-from melmoat.report.digest import System, metrics, place_text, ranked, strongest, systems, wer_text
+from melmoat.report.digest import (
+    SystemSummary,
+    metrics,
+    place_text,
+    ranked,
+    strongest,
+    systems,
+    wer_text,
+)
 from melmoat.report.page import shell, templates
 
 LEVELS = (20.0, 30.0)  # dB of SNR
-NEAR = 5.0  # a column stands for a level that is no further from it, in dB
-SAME = 0.75  # attacks this close in dB stand in one column
+NEAR = 5.0  # largest distance of a column from its level, in dB
+SAME = 0.75  # attacks this close in dB share a column
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One line: ``worst`` has the strongest result of each column, or None."""
+    """One line. ``worst`` has the strongest result of each column, or None."""
 
-    system: System
+    system: SystemSummary
     worst: tuple[Result | None, ...]
     attacks: tuple[int, ...]
     place: str
 
     @property
     def verdict(self) -> str:
-        """The audit's, with what it rests on."""
+        """The verdict of the audit, with its reasons."""
         audited = self.system.audited
         signs = [f.check for f in audited.findings if f.status == "sign"]
         lacking = sum(f.status in ("missing", "open") for f in audited.findings)
@@ -51,8 +59,8 @@ class Board:
     """The systems measured on one corpus with one seed.
 
     Attributes:
-        metric: of its rates: WER, or CER where the texts have no spaces between words.
-        columns: for each of ``LEVELS``, the level that stands for it; None where there is none.
+        metric: the rate: WER, or CER if the texts have no spaces between words.
+        columns: for each of ``LEVELS``, the measured level nearest to it; None if there is none.
     """
 
     data: str
@@ -64,75 +72,75 @@ class Board:
 
     @property
     def data_name(self) -> str:
-        """What the corpus is called."""
+        """The name of the corpus."""
         return self.entries[0].system.data_name
 
 
 def boards(results: Sequence[Result]) -> list[Board]:
-    """One board for each corpus and seed, the largest first."""
-    found = merged(systems(results, audit(results, bare=True)))
+    """One board per corpus and seed, the largest first."""
+    summaries = merged(systems(results, audit(results, bare=True)))
     made = [
-        _board([s for s in found if (s.data, s.seed) == place])
-        for place in dict.fromkeys((s.data, s.seed) for s in found)
+        _board([s for s in summaries if (s.data, s.seed) == place])
+        for place in dict.fromkeys((s.data, s.seed) for s in summaries)
     ]
     return sorted(made, key=lambda board: -board.utterances)
 
 
-def merged(found: Sequence[System]) -> list[System]:
-    """Systems that differ only in the gradient that attackers were given, as one.
+def merged(summaries: Sequence[SystemSummary]) -> list[SystemSummary]:
+    """Merge systems that differ only in the attacker's gradient.
 
-    Whoever attacks a defense through another gradient attacks the same defense. The verdict is that
-    of the row with the exact gradient.
+    An attack with another gradient is still an attack on the same defense. The verdict is that of
+    the row with the exact gradient.
     """
-    groups: dict[tuple[str, str, str, int], list[System]] = {}
-    for s in found:
+    groups: dict[tuple[str, str, str, int], list[SystemSummary]] = {}
+    for s in summaries:
         groups.setdefault((s.model, siblings(s.defense)[1], s.data, s.seed), []).append(s)
     made = []
     for (model, defense, data, seed), several in groups.items():
         first = next((s for s in several if s.defense == defense), several[0])
         benign = first.benign or next((s.benign for s in several if s.benign), None)
         attacked = tuple(r for s in several for r in s.attacked)
-        made.append(System(model, defense, data, seed, benign, attacked, first.audited))
+        made.append(SystemSummary(model, defense, data, seed, benign, attacked, first.audited))
     return made
 
 
 def level(result: Result) -> float | None:
-    """The SNR in dB that an attack was allowed, or else the mean of what it used."""
+    """The SNR in dB of an attack's budget, or else its mean measured SNR."""
     budget = setting(result.cell.attack).budget
     return budget.db if isinstance(budget, SNR | LinfSNR) else result.snr_db
 
 
-def _board(found: Sequence[System]) -> Board:
-    results = [r for s in found for r in (*s.attacked, *([s.benign] if s.benign else []))]
+def _board(summaries: Sequence[SystemSummary]) -> Board:
+    results = [r for s in summaries for r in (*s.attacked, *([s.benign] if s.benign else []))]
     most = max((len(r.rows) for r in results), default=0)
     levels = {
-        v for s in found for r in s.tried if len(r.rows) == most and (v := level(r)) is not None
+        v for s in summaries for r in s.tried if len(r.rows) == most and (v := level(r)) is not None
     }
     columns = []
     for wanted in LEVELS:
         nearest = min(levels, key=lambda v: (abs(v - wanted), v), default=None)
         near = nearest is not None and abs(nearest - wanted) <= NEAR
         columns.append(nearest if near else None)
-    pools = [[_near(s.tried, column) for column in columns] for s in found]
-    ranks = ranked([(s, pool[0]) for s, pool in zip(found, pools, strict=True)], most)
+    pools = [[_near(s.tried, column) for column in columns] for s in summaries]
+    ranks = ranked([(s, pool[0]) for s, pool in zip(summaries, pools, strict=True)], most)
     entries = [
         Entry(s, tuple(strongest(p, most) for p in pool), tuple(map(len, pool)), place_text(place))
-        for s, pool, place in zip(found, pools, ranks, strict=True)
+        for s, pool, place in zip(summaries, pools, ranks, strict=True)
     ]
     entries.sort(key=_order)
-    place = found[0].data, found[0].seed
+    place = summaries[0].data, summaries[0].seed
     return Board(*place, most, tuple(columns), tuple(entries), metrics(results))
 
 
 def _near(tried: Sequence[Result], column: float | None) -> list[Result]:
-    """The attacks that stand in a column."""
+    """The attacks in a column."""
     if column is None:
         return []
     return [r for r in tried if (v := level(r)) is not None and abs(v - column) <= SAME]
 
 
 def _order(entry: Entry) -> tuple[bool, bool, float]:
-    """Ranked ones first, then the others, then what was not attacked."""
+    """Ranked systems first, then the others, then systems without an attack."""
     worst = entry.worst[0]
     return worst is None, entry.system.suspect, (worst.error_rate if worst else None) or 0.0
 
@@ -164,15 +172,15 @@ def write_leaderboard(
         source: what it says that it was rendered from, in Markdown.
 
     Raises:
-        MelmoatError: no runs there.
+        MelmoatError: there are no runs.
     """
     runs = runs_in(paths)
-    found: dict[Cell, Result] = {}
+    largest: dict[Cell, Result] = {}
     for result in (result for run in runs for result in read_results(run) if result.rows):
-        known = found.get(result.cell, result)  # where several runs have it, the largest counts
-        found[result.cell] = max(known, result, key=lambda one: len(one.rows))
+        known = largest.get(result.cell, result)  # where several runs have it, the largest counts
+        largest[result.cell] = max(known, result, key=lambda r: len(r.rows))
     content = {
-        "boards": boards(list(found.values())),
+        "boards": boards(list(largest.values())),
         "levels": LEVELS,
         "text": wer_text,
         "made_by": made_by,

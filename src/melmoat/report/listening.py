@@ -1,4 +1,4 @@
-"""Audio that a run kept, as it is embedded in a page: players and spectrograms."""
+"""Embeds the saved audio of a run in a page: players and spectrograms."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from melmoat.bench import audio_store
 from melmoat.errors import MelmoatError
 from melmoat.vocoders.mel import LAB_MEL, MelSpec
 
-DECADES = 4.0  # of magnitude that a spectrogram shows
-# Dark violet to pale yellow, evenly lighter throughout.
+DECADES = 4.0  # range of magnitude in a spectrogram
+# Dark violet to pale yellow, with evenly rising lightness.
 _COLORS = (
     (0, 0, 4),
     (59, 15, 112),
@@ -34,7 +34,7 @@ _COLORS = (
 
 @dataclass(frozen=True)
 class Clip:
-    """One player: what it plays and its picture, as data URIs."""
+    """One player: its sound and its picture, as data URIs."""
 
     kind: str
     audio: str
@@ -43,9 +43,9 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Heard:
-    """The players of one utterance of one cell; ``gain_db`` is how much louder its perturbation
-    alone is played."""
+class Players:
+    """The players of one utterance of one cell. ``gain_db`` is the gain of the player that plays
+    the perturbation alone."""
 
     result: Result
     utterance: str
@@ -53,46 +53,48 @@ class Heard:
     gain_db: float | None
 
 
-def kept(folder: Path, results: Sequence[Result]) -> list[tuple[Result, str, dict[str, Path]]]:
+def saved_audio(
+    folder: Path, results: Sequence[Result]
+) -> list[tuple[Result, str, dict[str, Path]]]:
     """Audio files of a run: the first utterance of each cell, then the second ones, and so on."""
-    found = []
+    clips = []
     for order, result in enumerate(results):
         home = audio_store.home(folder, result.key)
         for number, name in enumerate(sorted(result.rows)):
-            found_there = {kind: audio_store.find(home, name, kind) for kind in audio_store.KINDS}
-            files = {kind: path for kind, path in found_there.items() if path is not None}
+            paths = {kind: audio_store.find(home, name, kind) for kind in audio_store.KINDS}
+            files = {kind: path for kind, path in paths.items() if path is not None}
             if files:
-                found.append((number, order, (result, name, files)))
-    return [what for *_, what in sorted(found, key=lambda item: item[:2])]
+                clips.append((number, order, (result, name, files)))
+    return [what for *_, what in sorted(clips, key=lambda item: item[:2])]
 
 
-def listen(folder: Path, results: Sequence[Result], megabytes: float) -> tuple[list[Heard], int]:
+def listen(folder: Path, results: Sequence[Result], megabytes: float) -> tuple[list[Players], int]:
     """Embed what fits.
 
     Args:
-        megabytes: most that the data URIs take together.
+        megabytes: total size limit of the data URIs.
 
     Returns:
-        What is embedded, cell by cell, and how many utterances with audio were left out.
+        The players, cell by cell, and the number of utterances with audio that were left out.
     """
-    files = kept(folder, results)
-    taken: list[Heard] = []
+    files = saved_audio(folder, results)
+    taken: list[Players] = []
     room = megabytes * 1e6
     for result, name, paths in files:
-        heard = _heard(result, name, paths)
-        if heard is None:
+        players = _players(result, name, paths)
+        if players is None:
             continue
-        size = sum(len(clip.audio) + len(clip.picture) for clip in heard.clips)
+        size = sum(len(clip.audio) + len(clip.picture) for clip in players.clips)
         if size > room:
             break
         room -= size
-        taken.append(heard)
+        taken.append(players)
     order = {result.key: i for i, result in enumerate(results)}
     taken.sort(key=lambda h: order[h.result.key])
     return taken, len(files) - len(taken)
 
 
-def _heard(result: Result, name: str, paths: dict[str, Path]) -> Heard | None:
+def _players(result: Result, name: str, paths: dict[str, Path]) -> Players | None:
     try:
         audio = {kind: load(path) for kind, path in paths.items()}
     except MelmoatError:  # half-written by a killed run
@@ -106,31 +108,31 @@ def _heard(result: Result, name: str, paths: dict[str, Path]) -> Heard | None:
             gain = float(20 * (0.5 / change.abs().max()).log10())
         elif clean.shape == bad.shape:
             del audio["adversarial"]  # nothing was changed
-    heard = audio.get("adversarial", audio.get("clean"))
-    if heard is not None and "defended" in audio and heard.wav.equal(audio["defended"].wav):
+    reference = audio.get("adversarial", audio.get("clean"))
+    if reference is not None and "defended" in audio and reference.wav.equal(audio["defended"].wav):
         del audio["defended"]  # nothing was defended
     top = max(float(_mel(a).max()) for a in audio.values())
     clips = []
-    for kind, one in audio.items():
+    for kind, wave in audio.items():
         if kind == "perturbation":
             assert gain is not None
-            data = _flac((one.wav[0] * 10 ** (gain / 20)).numpy(), one.rate)
+            data = _flac((wave.wav[0] * 10 ** (gain / 20)).numpy(), wave.rate)
         else:
             data = paths[kind].read_bytes()
         clips.append(
             Clip(
                 kind,
                 "data:audio/flac;base64," + base64.b64encode(data).decode(),
-                "data:image/png;base64," + base64.b64encode(spectrogram(one, top)).decode(),
-                one.wav.shape[1] / one.rate,
+                "data:image/png;base64," + base64.b64encode(spectrogram(wave, top)).decode(),
+                wave.wav.shape[1] / wave.rate,
             )
         )
-    return Heard(result, name, tuple(clips), gain)
+    return Players(result, name, tuple(clips), gain)
 
 
 def _mel(audio: Audio, mel: MelSpec = LAB_MEL) -> NDArray[np.float32]:
-    found, frames = mel(audio)
-    image: NDArray[np.float32] = found[0, :, : int(frames[0])].numpy()
+    spectrogram, frames = mel(audio)
+    image: NDArray[np.float32] = spectrogram[0, :, : int(frames[0])].numpy()
     return image
 
 
@@ -152,7 +154,8 @@ def spectrogram(audio: Audio, top: float) -> bytes:
 
 
 def png(image: NDArray[np.uint8]) -> bytes:
-    """A picture of one byte a pixel, coloured from dark to light. Shape: ``[rows, columns]``."""
+    """A picture with one byte per pixel, coloured from dark to light. Shape: ``[rows,
+    columns]``."""
     rows, columns = image.shape
     scale = np.linspace(0, 1, len(_COLORS))
     palette = [

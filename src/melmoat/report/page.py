@@ -1,8 +1,8 @@
 """A run as one self-contained HTML page, and as Markdown.
 
-The page asks the network for nothing, and its content security policy forbids it to: pictures and
-sound are in it, and of scripts only its own one runs. Everything from a run (names, transcripts,
-errors) is text that somebody else may have written, and is escaped.
+The page loads nothing from the network, and its content security policy forbids it. Pictures and
+sound are embedded, and only the page's own script may run. Everything from a run (names,
+transcripts, errors) may come from anyone, so it is escaped.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from melmoat.report import charts
 from melmoat.report.curves import Drawn, drawings
 from melmoat.report.diffs import text_diff
 from melmoat.report.digest import (
-    System,
+    SystemSummary,
     by_speaker,
     cost_text,
     metrics,
@@ -50,11 +50,11 @@ MARKS |= {"suspect": "✗", "incomplete": "?", "no sign found": "✓"}
 
 @dataclass(frozen=True)
 class Options:
-    """What a page may hold.
+    """Limits of a page.
 
     Args:
-        megabytes: most that embedded audio and spectrograms take.
-        rows: most rows in the table of utterances, as many of each cell.
+        megabytes: size limit of embedded audio and spectrograms.
+        rows: most rows in the table of utterances, equally many for each cell.
     """
 
     megabytes: float = 12.0
@@ -63,9 +63,9 @@ class Options:
 
 @dataclass(frozen=True)
 class Line:
-    """One system in a table: all text."""
+    """One system in a table, as text."""
 
-    system: System
+    system: SystemSummary
     benign: str
     worst: str
     worst_attack: str
@@ -89,13 +89,13 @@ class Table:
 
 
 def write_report(folder: Path, options: Options = Options()) -> tuple[Path, Path, int]:
-    """Render ``report.html`` and ``report.md`` from a run's folder, into it.
+    """Render ``report.html`` and ``report.md`` into a run's folder.
 
     Returns:
-        The two files, and how many utterances with audio did not fit.
+        The two files, and the number of utterances with audio that did not fit.
 
     Raises:
-        StoreError: no run, or nowhere to write.
+        StoreError: there is no run, or the files cannot be written.
     """
     page, text, left_out = render(folder, options)
     paths = folder / "report.html", folder / "report.md"
@@ -105,13 +105,13 @@ def write_report(folder: Path, options: Options = Options()) -> tuple[Path, Path
 
 
 def render(folder: Path, options: Options = Options()) -> tuple[str, str, int]:
-    """HTML, Markdown, and how many utterances with audio were left out."""
+    """HTML, Markdown, and the number of utterances with audio that were left out."""
     results = read_results(folder)
     everything = audit(results, bare=True)
     audited = [row for row in everything if row.defense != "none"]
     measured = [r for r in results if r.rows]
-    heard, left_out = listen(folder, measured, options.megabytes)
-    kept = {h.result.key for h in heard}
+    players, left_out = listen(folder, measured, options.megabytes)
+    with_audio = {h.result.key for h in players}
     total = sum(len(r.rows) for r in measured)
     share = total if total <= options.rows else max(1, options.rows // len(measured))
     rows = [(r, row) for r in measured for row in islice(r.rows.values(), share)]
@@ -124,7 +124,9 @@ def render(folder: Path, options: Options = Options()) -> tuple[str, str, int]:
         "tables": tables(systems(results, everything)),
         "measures": metrics(measured),
         "audited": audited,
-        "heard": [(r, [h for h in heard if h.result is r]) for r in measured if r.key in kept],
+        "heard": [
+            (r, [h for h in players if h.result is r]) for r in measured if r.key in with_audio
+        ],
         "left_out": left_out,
         "megabytes": options.megabytes,
         "rows": rows,
@@ -143,7 +145,7 @@ def render(folder: Path, options: Options = Options()) -> tuple[str, str, int]:
 
 
 def shell() -> dict[str, object]:
-    """What every page has: its style, its script, and the hash by which that may run."""
+    """The frame of every page: its style, its script, and the hash that allows the script."""
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     return {
         "style": Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
@@ -152,11 +154,11 @@ def shell() -> dict[str, object]:
     }
 
 
-def tables(found: Sequence[System]) -> list[Table]:
-    """One table for each corpus and seed."""
+def tables(summaries: Sequence[SystemSummary]) -> list[Table]:
+    """One table per corpus and seed."""
     made = []
-    for data, seed in dict.fromkeys((s.data, s.seed) for s in found):
-        here = [s for s in found if (s.data, s.seed) == (data, seed)]
+    for data, seed in dict.fromkeys((s.data, s.seed) for s in summaries):
+        here = [s for s in summaries if (s.data, s.seed) == (data, seed)]
         untargeted = [r for s in here for r in (*([s.benign] if s.benign else []), *s.attacked)]
         results = untargeted + [r for s in here for r in s.targeted]
         attacks = list(dict.fromkeys(r.cell.attack for r in results))
@@ -170,10 +172,10 @@ def tables(found: Sequence[System]) -> list[Table]:
     return made
 
 
-def _line(system: System, attacks: Sequence[str], most: int, place: str) -> Line:
-    own = {r.cell.attack: r for r in (*system.attacked, *system.targeted)}
+def _line(system: SystemSummary, attacks: Sequence[str], most: int, place: str) -> Line:
+    by_attack = {r.cell.attack: r for r in (*system.attacked, *system.targeted)}
     if system.benign:
-        own["none"] = system.benign
+        by_attack["none"] = system.benign
     worst = system.worst
     speakers = by_speaker(worst)
     return Line(
@@ -183,8 +185,8 @@ def _line(system: System, attacks: Sequence[str], most: int, place: str) -> Line
         worst.attack_name if worst else "",
         f"{interval_text(speakers[0])}, {speakers[1]} speakers" if speakers else "",
         place,
-        tuple(wer_text(own.get(attack), most) for attack in attacks),
-        tuple(cost_text(own.get(attack)) for attack in attacks),
+        tuple(wer_text(by_attack.get(attack), most) for attack in attacks),
+        tuple(cost_text(by_attack.get(attack)) for attack in attacks),
     )
 
 
@@ -194,48 +196,49 @@ def commands(
     limits: Mapping[Cell, int],
     folder: Path,
 ) -> list[str]:
-    """Commands that measure the same cells again, one for each system and limit.
+    """Commands that measure the same cells again, one per system and limit.
 
-    Other options are those of the last call into the folder. Where a run of an earlier version does
-    not say a cell's limit, it is the largest number of rows that its system has.
+    Other options are those of the last call into the folder. Runs of earlier versions do not state
+    a cell's limit. For these it is the largest number of rows of the system.
     """
-    kept = [
+    options = [
         f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}")
         for name in ("batch", "seconds", "save_audio")
         if type(value := asked.get(name)) in (bool, int, float) and value
     ]
-    spread = asked.get("choose", "spread") == "spread"  # which earlier versions always did
+    spread = asked.get("choose", "spread") == "spread"  # earlier versions always did this
     if (device := asked.get("device", CPU)) != CPU:
-        kept.append(f"--device {shlex.quote(str(device))}")
+        options.append(f"--device {shlex.quote(str(device))}")
     groups: dict[tuple[Any, ...], list[Result]] = {}
     for result in results:
         most = max(len(other.rows) for other in results if other.system == result.system)
         limit = limits.get(result.cell, (most or asked["limit"]) if asked.get("limit") else 0)
         groups.setdefault((*result.system, limit), []).append(result)
-    found = []
-    for (model, defense, data, seed, limit), own in groups.items():
+    lines = []
+    for (model, defense, data, seed, limit), results_of_group in groups.items():
         words = ["melmoat bench", f"--out {called(folder)}"]
-        words += [f"--data {shlex.quote(data)}", *([f"--seed {seed}"] if seed else []), *kept]
+        words += [f"--data {shlex.quote(data)}", *([f"--seed {seed}"] if seed else []), *options]
         words += [f"--limit {limit}"] if limit else []
         words += ["--choose spread"] if limit and spread else []
         words += [f"--model {shlex.quote(model)}", f"--defense {shlex.quote(defense)}"]
-        words += [f"--attack {shlex.quote(r.cell.attack)}" for r in own]
-        found.append(" ".join(words))
-    return found
+        words += [f"--attack {shlex.quote(r.cell.attack)}" for r in results_of_group]
+        lines.append(" ".join(words))
+    return lines
 
 
 def called(folder: Path) -> str:
-    """A run's folder for a command: as it was given, but not where on this machine it lies."""
+    """A run's folder for a command: a relative path as it is, an absolute one without its
+    parents."""
     return shlex.quote(str(folder) if not folder.is_absolute() else folder.name or str(folder))
 
 
 def name(result: Result) -> str:
-    """A system as the page names it."""
+    """The name of a system on the page."""
     return result.system_name
 
 
 def md(text: object) -> str:
-    """Text that Markdown shows as it is, in one line of a table too.
+    """Text that Markdown shows unchanged, also in a table.
 
     >>> md("a|b <script> [x](y)")
     'a\\\\|b &lt;script&gt; \\\\[x\\\\](y)'
@@ -251,8 +254,8 @@ def number(value: float | None, digits: int = 1) -> str:
 
 @lru_cache(maxsize=1)
 def templates() -> tuple[Environment, Environment]:
-    """Where templates come from: for HTML, which escapes everything, and for Markdown."""
-    found = []
+    """The template environments: for HTML, which escapes everything, and for Markdown."""
+    environments = []
     for escaped in (True, False):
         made = Environment(
             loader=FileSystemLoader(TEMPLATES),
@@ -263,5 +266,5 @@ def templates() -> tuple[Environment, Environment]:
         )
         made.filters |= {"md": md, "number": number, "figure": figure_text, "system": name}
         made.globals |= {"diff": text_diff, "key": charts.key, "marks": MARKS}
-        found.append(made)
-    return found[0], found[1]
+        environments.append(made)
+    return environments[0], environments[1]

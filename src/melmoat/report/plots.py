@@ -20,7 +20,7 @@ COLORS = ("#0b6e99", "#c4421a", "#4b8b3b", "#7a5195", "#8a6d00", "#555555")
 
 @contextmanager
 def figure(path: Path, width: float, height: float, columns: int = 1) -> Iterator[Sequence[Axes]]:
-    """Axes to draw on, in a row; written to ``path`` (its suffix is the format) at the end.
+    """Axes in a row to draw on. At the end they are written to ``path``; its suffix is the format.
 
     Raises:
         MelmoatError: matplotlib is not installed.
@@ -41,17 +41,17 @@ def figure(path: Path, width: float, height: float, columns: int = 1) -> Iterato
         raise MelmoatError(f"cannot write {path}: {error}") from error
 
 
-def spectrograms(path: Path, named: Mapping[str, Audio], mel: MelSpec = LAB_MEL) -> None:
+def spectrograms(path: Path, audio_by_title: Mapping[str, Audio], mel: MelSpec = LAB_MEL) -> None:
     """Log-mel spectrograms of the first utterance of each, side by side on one scale.
 
     Args:
         path: where to write.
-        named: audio by title, at ``mel.rate``.
+        audio_by_title: audio by title, at ``mel.rate``.
     """
     images = {}
-    for name, audio in named.items():
-        found, frames = mel(audio)
-        images[name] = found[0, :, : int(frames[0])].numpy()
+    for name, audio in audio_by_title.items():
+        spectrogram, frames = mel(audio)
+        images[name] = spectrogram[0, :, : int(frames[0])].numpy()
     top = max(image.max() for image in images.values())
     with figure(path, 3.2 * len(images) + 0.6, 2.6, len(images)) as axes:
         for ax, (name, image) in zip(axes, images.items(), strict=True):
@@ -72,28 +72,28 @@ def spectrograms(path: Path, named: Mapping[str, Audio], mel: MelSpec = LAB_MEL)
         axes[-1].figure.colorbar(drawn, ax=list(axes), label="log10 magnitude", pad=0.01)
 
 
-def kept_audio(path: Path, folder: Path) -> None:
-    """Spectrograms of the first utterance whose clean, adversarial and defended audio a run kept.
+def saved_spectrograms(path: Path, folder: Path) -> None:
+    """Spectrograms of the first utterance with saved clean, adversarial and defended audio.
 
     Args:
         path: where to write.
         folder: the cell's folder of audio.
 
     Raises:
-        MelmoatError: there is none, or matplotlib is not installed.
+        MelmoatError: there is no such utterance, or matplotlib is not installed.
     """
     files = sorted(folder.glob("*.clean.flac"))
     if not files:
-        raise MelmoatError(f"{folder}: the run kept no audio")
+        raise MelmoatError(f"{folder}: the run has no audio")
     name = files[0].name.removesuffix(".clean.flac")
     kinds = ("clean", "adversarial", "defended")
     spectrograms(path, {kind: load(folder / f"{name}.{kind}.flac") for kind in kinds})
 
 
-def curves(path: Path, named: Mapping[str, Curve]) -> None:
+def curves(path: Path, curves_by_title: Mapping[str, Curve]) -> None:
     """Shaping curves over frequency (the paper's Figure 2)."""
     with figure(path, 6.0, 3.2) as (ax,):
-        for color, (name, curve) in zip(COLORS, named.items(), strict=False):
+        for color, (name, curve) in zip(COLORS, curves_by_title.items(), strict=False):
             ax.plot(curve.hz, curve.values, label=name, color=color)
         ax.set_xlabel("Hz")
         ax.set_ylabel("mean absolute mel difference,\nstrongest band = 1")
@@ -102,7 +102,7 @@ def curves(path: Path, named: Mapping[str, Curve]) -> None:
 
 
 def trade_off(path: Path, series: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Benign against adversarial WER with their intervals, a line for each series.
+    """Benign against adversarial WER with their intervals, one line per series.
 
     Args:
         path: where to write.

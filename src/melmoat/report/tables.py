@@ -19,24 +19,26 @@ Summary = Sequence[Mapping[str, Any]]
 
 
 def robustness(summary: Summary) -> list[Group]:
-    """One table for each corpus and seed: defended models down, attacks across, WER with its
+    """One table per corpus and seed: defended models down, attacks across, WER with its
     interval."""
     groups = dict.fromkeys(_group(cell) for cell in summary)
     return [_table([c for c in summary if _group(c) == group]) for group in groups]
 
 
 def costs(estimates: Sequence[Estimate], labels: Mapping[Cell, tuple[str, str]]) -> Group:
-    """What is left of a run and how long it may take, a line for each unfinished cell.
+    """The remaining work of a run and its estimated time, one line per unfinished cell.
 
     Args:
-        labels: row and column of a suite's cells; others are named by their specs.
+        labels: row and column of a suite's cells; other cells are named by their specs.
     """
-    left = [one for one in estimates if one.missing]
-    several = len({one.cell.data for one in estimates}) > 1
-    timed = [one for one in left if not one.failed]
-    total = f": about {span(sum(one.seconds for one in timed))} on one worker of this machine"
+    left = [estimate for estimate in estimates if estimate.missing]
+    several = len({estimate.cell.data for estimate in estimates}) > 1
+    timed = [estimate for estimate in left if not estimate.failed]
+    total = (
+        f": about {span(sum(estimate.seconds for estimate in timed))} on one worker of this machine"
+    )
     unknown = f", without {len(left) - len(timed)} that could not be timed"
-    said = f"{len(estimates)} cells, {len(left)} unfinished"
+    summary = f"{len(estimates)} cells, {len(left)} unfinished"
     parts: list[Table | Text] = []
     if left:
         table = Table()
@@ -45,15 +47,15 @@ def costs(estimates: Sequence[Estimate], labels: Mapping[Cell, tuple[str, str]])
             table.add_column(head, overflow="fold")
         table.add_column("utterances", justify="right")
         table.add_column("time", justify="right")
-        for one in left:
-            cell = one.cell
+        for estimate in left:
+            cell = estimate.cell
             names = labels.get(cell) or (cell.model, cell.defense, cell.attack)
             where = [shown("data", cell.data)] if several else []
-            time = one.failed or span(one.seconds)
-            table.add_row(*map(Text, [*names, *where, str(one.missing), time]))
+            time = estimate.failed or span(estimate.seconds)
+            table.add_row(*map(Text, [*names, *where, str(estimate.missing), time]))
         parts.append(table)
-        said += (total if timed else "") + (unknown if len(timed) < len(left) else "")
-    return Group(*parts, Text(said, style="bold"))
+        summary += (total if timed else "") + (unknown if len(timed) < len(left) else "")
+    return Group(*parts, Text(summary, style="bold"))
 
 
 def _group(cell: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -69,8 +71,8 @@ def _table(cells: Summary) -> Group:
     columns = list(dict.fromkeys(c["attack"] for c in cells))
     for attack in columns:
         table.add_column(Text(attack_name(cells, attack)), justify="right", overflow="fold")
-    for names, found in lines:
-        row = [_cell(found.get(attack), most) for attack in columns]
+    for names, cells_of_row in lines:
+        row = [_cell(cells_of_row.get(attack), most) for attack in columns]
         table.add_row(*map(Text, names), *row)
     notes = ["[low, high]: 95 % bootstrap interval over utterances"]
     notes += [
@@ -83,7 +85,7 @@ def _table(cells: Summary) -> Group:
 
 
 def title(cells: Summary) -> str:
-    """What a table of one corpus and seed is headed with."""
+    """The title of a table of one corpus and seed."""
     counted = sorted({c["n"] for c in cells})
     count = " to ".join(str(n) for n in dict.fromkeys([counted[0], counted[-1]]))
     first = cells[0]
@@ -101,39 +103,39 @@ def grid(cells: Summary) -> tuple[list[str], list[Line]]:
 
     Returns:
         The heads of the columns that name a row; and for each row its names and its cells by
-        attack. Where all rows have labels these are the names; a single model stands in the title.
+        attack. If all rows have labels, these are the names. A single model is named in the title.
     """
-    found: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
+    rows: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
     for cell in cells:
-        found.setdefault((cell["model"], cell["defense"]), {})[cell["attack"]] = cell
+        rows.setdefault((cell["model"], cell["defense"]), {})[cell["attack"]] = cell
     if all("system" in (c.get("labels") or {}) for c in cells):
-        return ["system"], [([_first(own)["labels"]["system"]], own) for own in found.values()]
-    single = len({model for model, _ in found}) == 1
+        return ["system"], [([_first(row)["labels"]["system"]], row) for row in rows.values()]
+    single = len({model for model, _ in rows}) == 1
     heads = ["defense"] if single else ["model", "defense"]
     lines = []
-    for own in found.values():
-        cell = _first(own)
-        lines.append(([shown(head, cell[head], cell.get("labels")) for head in heads], own))
+    for row in rows.values():
+        cell = _first(row)
+        lines.append(([shown(head, cell[head], cell.get("labels")) for head in heads], row))
     return heads, lines
 
 
 def attack_name(cells: Summary, attack: str) -> str:
-    """What an attack is called in these cells."""
-    named = (shown("attack", attack, c.get("labels")) for c in cells if c["attack"] == attack)
-    return next(named, attack)
+    """The name of an attack in these cells."""
+    names = (shown("attack", attack, c.get("labels")) for c in cells if c["attack"] == attack)
+    return next(names, attack)
 
 
-def _first(own: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
-    return next(iter(own.values()))
+def _first(row: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+    return next(iter(row.values()))
 
 
 def headline(cell: Mapping[str, Any]) -> str:
-    """The key of a summary's main rate: ``wer``, or ``cer`` where that is said."""
+    """The key of a summary's main rate: ``wer``, or ``cer`` if the summary says so."""
     return str(cell.get("headline", "wer"))
 
 
 def metric_of(cells: Iterable[Mapping[str, Any]]) -> str:
-    """What the rates of a table are: WER, CER, or both where its texts are of several scripts.
+    """The rate of a table: WER, CER, or both if its texts have several scripts.
 
     >>> metric_of([{}, {"headline": "cer"}]), metric_of([])
     ('WER / CER', 'WER')
@@ -143,8 +145,8 @@ def metric_of(cells: Iterable[Mapping[str, Any]]) -> str:
 
 def _rate(cell: Mapping[str, Any], which: str) -> float | None:
     """The main rate of a summary against another text."""
-    found: float | None = cell.get(f"{which}_{headline(cell)}")
-    return found
+    value: float | None = cell.get(f"{which}_{headline(cell)}")
+    return value
 
 
 def _cell(cell: Mapping[str, Any] | None, most: int) -> Text:
@@ -160,12 +162,12 @@ def _cell(cell: Mapping[str, Any] | None, most: int) -> Text:
 
 
 def markdown(suite: Suite, measured: Mapping[tuple[str, str], Mapping[str, Any]]) -> str:
-    """WER in percent with 95 % bootstrap intervals over utterances; the paper's in italics.
-    CER where the texts are written without spaces between words.
+    """WER in percent with 95 % bootstrap intervals over utterances; the paper's in italics. CER if
+    the texts are written without spaces between words.
 
-    Behind a targeted attack's WER stands that against its target, which a defense wants high, and
-    how many transcripts are the target itself: a few that repeat it many times have a high WER. A
-    cell with fewer utterances than others of the table says so.
+    After a targeted attack's WER comes the WER against its target, which is high for a good
+    defense, and the share of transcripts that equal the target (a transcript that repeats it many
+    times has a high WER). A cell with fewer utterances than others of the table says so.
     """
     most = max((cell["n"] for cell in measured.values()), default=0)
     columns = list(suite.columns)
@@ -192,9 +194,9 @@ def _paper(wer: float | None, target: float | None) -> str:
 
 
 def wer(cell: Mapping[str, Any] | None, most: int = 0) -> str:
-    """A cell's WER (or CER) with its interval; of a targeted attack that against the target and
-    the share of transcripts that are the target; its n below ``most``; "-" where it is not
-    measured.
+    """A cell's WER (or CER) with its interval; "-" if it is not measured. A targeted attack also
+    has the rate against the target and the share of transcripts that equal it. ``n`` is added if it
+    is below ``most``.
 
     >>> low_high = {"wer_low": 3.04, "wer_high": 9.2}
     >>> wer({"wer": 5.91, **low_high, "n": 20}, 40), wer(None)
@@ -216,7 +218,7 @@ def _target(cell: Mapping[str, Any]) -> str:
 
 
 def target_text(wer: float, share: float) -> str:
-    """Error rate against the target, and how many percent of transcripts are the target itself."""
+    """Error rate against the target, and the percentage of transcripts that equal it."""
     return f"target {wer:.1f} (reached: {share:.0f} %)"
 
 
@@ -227,7 +229,7 @@ def rate_text(
     most: int = 0,
     more: str = "",
 ) -> str:
-    """A rate with its interval, what else is to be said, and ``n`` where it is below ``most``."""
+    """A rate with its interval, further text, and ``n`` if it is below ``most``."""
     if rate is None:
         return "-"
     text = f"{rate:.1f}" if interval is None else f"{rate:.1f} {interval_text(interval)}"
@@ -235,5 +237,5 @@ def rate_text(
 
 
 def interval_text(interval: tuple[float, float] | None) -> str:
-    """An interval as it is printed; nothing for none."""
+    """An interval for printing; an empty text if there is none."""
     return f"[{interval[0]:.1f}, {interval[1]:.1f}]" if interval else ""

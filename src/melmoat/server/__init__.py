@@ -1,10 +1,10 @@
-"""The production front-end: a defense, and if wanted the recognizer behind it, over HTTP.
+"""The production front-end: a defense, and optionally the recognizer behind it, over HTTP.
 
-``melmoat serve`` runs it. The parts: what is served (:mod:`melmoat.server.service`) and gathers
-requests into batches (:mod:`melmoat.server.batching`), the routes (:mod:`melmoat.server.app`), how
-a request is read (:mod:`melmoat.server.intake`, :mod:`melmoat.server.fields`) and decoded
-(:mod:`melmoat.server.decoding`), and what stands around it all: :mod:`melmoat.server.middleware`,
-:mod:`melmoat.server.log` and :mod:`melmoat.server.connections`.
+``melmoat serve`` runs it. Its modules: :mod:`melmoat.server.service` is what is served,
+:mod:`melmoat.server.batching` gathers requests into batches, and :mod:`melmoat.server.app` has the
+routes. :mod:`melmoat.server.intake` and :mod:`melmoat.server.fields` read a request,
+:mod:`melmoat.server.decoding` decodes its recording. :mod:`melmoat.server.middleware`,
+:mod:`melmoat.server.log` and :mod:`melmoat.server.connections` surround all of these.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Limits", "create_app", "run"]
 
 
-def __getattr__(name: str) -> Any:  # the process that decodes is in here, and needs no torch
+def __getattr__(name: str) -> Any:  # the decoding process is in this package and needs no torch
     if name == "create_app":
         from melmoat.server.app import create_app
 

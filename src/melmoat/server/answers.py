@@ -1,4 +1,4 @@
-"""The form of what is answered: errors as OpenAI's interface has them, and its events."""
+"""The form of answers: errors and events as in OpenAI's interface."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 LEFT = 499  # as nginx counts clients that did not wait for their answer
-LONGEST = 600  # seconds; nobody is told to stay away longer
+LONGEST = 600  # seconds; largest Retry-After
 
 
 class Refusal(HTTPException):
     """A request that is not served.
 
     Args:
-        status: of the answer.
+        status: status of the answer.
         message: what was expected, what came, what to do.
-        param: the field at fault.
+        param: the faulty field.
         code: a word for programs, such as ``model_not_found``.
     """
 
@@ -35,8 +35,8 @@ class Refusal(HTTPException):
         self.param, self.code = param, code
 
     def answer(self) -> Response:
-        """What the client gets."""
-        return told(
+        """The answer to the client."""
+        return error_answer(
             str(self.detail), self.status_code, dict(self.headers or {}), self.param, self.code
         )
 
@@ -49,7 +49,7 @@ def busy(message: str, wait: float) -> Refusal:
     )
 
 
-def told(
+def error_answer(
     message: str,
     status: int,
     headers: Mapping[str, str] | None = None,
@@ -63,11 +63,11 @@ def told(
 
 
 def events(text: str, headers: Mapping[str, str]) -> Response:
-    """The transcript as server-sent events: all of it in one delta, then the end."""
+    """The transcript as server-sent events: one delta with the whole text, then the end."""
     sent = [
         {"type": "transcript.text.delta", "delta": text},
         {"type": "transcript.text.done", "text": text},
     ]
-    body = "".join(f"data: {json.dumps(one)}\n\n" for one in sent)
+    body = "".join(f"data: {json.dumps(event)}\n\n" for event in sent)
     headers = {"Cache-Control": "no-cache", **headers}
     return Response(body, media_type="text/event-stream", headers=headers)

@@ -1,9 +1,9 @@
 """The routes.
 
-- ``POST /defend``: a recording in, the same through the defense out.
-- ``POST /v1/audio/transcriptions``: a recording in, its transcript out. It is OpenAI's interface,
-  so that a client of that one needs only another address.
-- ``GET /v1/models``, ``GET /health``: what is served. ``GET /metrics``: figures for Prometheus.
+- ``POST /defend``: a recording in, the defended recording out.
+- ``POST /v1/audio/transcriptions``: a recording in, its transcript out. It follows OpenAI's
+interface, so an OpenAI client only needs another address.
+- ``GET /v1/models``, ``GET /health``: what is served. ``GET /metrics``: metrics for Prometheus.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from melmoat import audio as files
 from melmoat.audio import AudioError
 from melmoat.devices import CPU
 from melmoat.models.load import MODELS
-from melmoat.server.answers import Refusal, events, told
+from melmoat.server.answers import Refusal, error_answer, events
 from melmoat.server.decoding import Decoder
 from melmoat.server.fields import Served, channel_asked, kind_asked, recording, transcript_asked
 from melmoat.server.intake import Intake
@@ -37,7 +37,7 @@ from melmoat.server.service import Service
 TYPES = {"wav": "audio/wav", "flac": "audio/flac"}
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
 ROUTES = {"/defend", TRANSCRIPTIONS, "/v1/models", "/health", "/metrics"}
-NOTE = "X-Melmoat-Note"  # what is odd about the recording
+NOTE = "X-Melmoat-Note"  # notes about the recording
 
 
 def create_app(
@@ -48,18 +48,18 @@ def create_app(
     hosts: Collection[str] = (),
     language: str | None = None,
 ) -> FastAPI:
-    """The application, with everything loaded, and run once on noise.
+    """Make the application: everything is loaded, and has run once on noise.
 
     Args:
         defense: spec of the defense.
         model: spec of the recognizer behind it; without one, only ``/defend`` is served.
-        device: where it is computed, such as ``cuda``.
-        hosts: names of the server that requests may call it by; none: any.
-        language: that clients may name; by default that of ``model``'s spec, or English.
+        device: device to compute on, such as ``cuda``.
+        hosts: host names that requests may use; empty allows any.
+        language: language that clients may name; by default that of ``model``'s spec, or English.
 
     Raises:
-        MelmoatError: an unknown spec or device, missing weights; without a model, a defense that is
-            no function of audio (such as ``rs``).
+        MelmoatError: a spec or device is unknown, weights are missing, or there is no model and the
+            defense is not a function of audio (such as ``rs``).
     """
     limits, figures = limits or Limits(), Figures()
     service = Service(defense, model, limits, figures, device)
@@ -88,10 +88,10 @@ def create_app(
 
     async def read(form: FormData) -> tuple[files.Recording, tuple[str, ...]]:
         file, channel = recording(form), channel_asked(form)
-        found, notes = await decoder(file.file, file.filename or "file", channel)
-        if refusal := places.refusal(float(found.audio.seconds), placed=True):
+        decoded, notes = await decoder(file.file, file.filename or "file", channel)
+        if refusal := places.refusal(float(decoded.audio.seconds), placed=True):
             raise refusal
-        return found, notes
+        return decoded, notes
 
     @app.api_route("/health", methods=["GET", "HEAD"])
     async def health() -> dict[str, object]:
@@ -100,46 +100,46 @@ def create_app(
 
     @app.get("/metrics")
     async def metrics() -> Response:
-        """Figures for Prometheus."""
+        """Metrics for Prometheus."""
         return PlainTextResponse(figures.text())
 
     if defending := service.defend:
 
         @app.post("/defend")
         async def defend(request: Request) -> Response:
-            """The recording through the defense: mono, 16 bits, of the same duration."""
+            """The defended recording: mono, 16 bits, of the same duration."""
             async with intake.form(request) as form:
                 kind = kind_asked(form)
                 with places.one():
-                    found, notes = await read(form)
-                    out = await while_there(request, defending(found.audio.wav[0]))
-                    body = await run_in_threadpool(files.encode, out, kind, found.gain)
-            if (left := files.kept_gain(kind, found.gain)) != 1:
+                    decoded, notes = await read(form)
+                    out = await while_there(request, defending(decoded.audio.wav[0]))
+                    body = await run_in_threadpool(files.encode, out, kind, decoded.gain)
+            if (left := files.kept_gain(kind, decoded.gain)) != 1:
                 notes += (f"{20 * math.log10(left):+.0f} dB, since {kind} cannot hold its level",)
             return Response(body, media_type=TYPES[kind], headers=_noting(notes))
 
     else:
-        _absent(app, "/defend", f"{defense} is no function of audio; ask for transcripts")
+        _absent(app, "/defend", f"{defense} is not a function of audio; ask for transcripts")
 
     if (transcribing := service.transcribe) and model:
-        own = MODELS.parse(model).args.get("language")
-        served = Served(model, language or own or (None if service.chooses else "en"))
+        model_language = MODELS.parse(model).args.get("language")
+        served = Served(model, language or model_language or (None if service.chooses else "en"))
         began = int(time.time())
 
         @app.get("/v1/models")
         async def served_models() -> dict[str, object]:
             """The recognizer that is served."""
-            one = {"id": model, "object": "model", "created": began, "owned_by": "melmoat"}
-            return {"object": "list", "data": [one]}
+            entry = {"id": model, "object": "model", "created": began, "owned_by": "melmoat"}
+            return {"object": "list", "data": [entry]}
 
         @app.post(TRANSCRIPTIONS)
         async def transcribe(request: Request) -> Response:
-            """What the defended recognizer hears."""
+            """The transcript of the defended recognizer."""
             async with intake.form(request) as form:
                 asked = transcript_asked(form, served)
                 with places.one():
-                    found, notes = await read(form)
-                    text = await while_there(request, transcribing(found.audio.wav[0]))
+                    decoded, notes = await read(form)
+                    text = await while_there(request, transcribing(decoded.audio.wav[0]))
             if asked.stream:
                 return events(text, _noting(notes))
             if asked.plain:
@@ -158,13 +158,13 @@ def _noting(notes: Sequence[str]) -> dict[str, str]:
 def _absent(app: FastAPI, route: str, why: str) -> None:
     @app.post(route)
     async def absent() -> Response:
-        return told(why, 404)
+        return error_answer(why, 404)
 
 
 async def _refused(_: Request, error: Exception) -> Response:
-    """422 is the recording's fault."""
+    """422: the recording is at fault."""
     if isinstance(error, Refusal):
         return error.answer()
     if isinstance(error, HTTPException):
-        return told(str(error.detail), error.status_code, dict(error.headers or {}))
-    return told(str(error), 422, param="file")
+        return error_answer(str(error.detail), error.status_code, dict(error.headers or {}))
+    return error_answer(str(error), 422, param="file")

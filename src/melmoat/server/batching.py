@@ -1,11 +1,12 @@
-"""Requests that wait are computed together.
+"""Computes waiting requests together.
 
-While one batch is computed, others come in; the next batch is made of those that wait, so a lone
-request waits for nobody and many share their passes. An utterance's result is the same alone and in
-any batch, up to its own noise, so nobody's answer depends on who else asks.
+While one batch is computed, others arrive. The next batch is made of the waiting ones. So a single
+request does not wait, and many requests share their passes. Up to its own noise, an utterance has
+the same result alone and in any batch. So no answer depends on other requests.
 
-A recording's turn is its arrival plus its own length, the least first. So a short one passes a long
-one that came a little earlier, and none is passed for longer than it lasts itself.
+A recording's rank is its arrival time plus its own length, and the lowest rank goes first. So a
+short recording can pass a long one that came a little earlier. No recording is passed for longer
+than its own duration.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from torch import Tensor
 from melmoat.audio import Audio
 from melmoat.draws import Draws, secret
 
-PADDED = 1.25  # most seconds that a batch computes for a second of audio
-FADE = 0.8  # what a batch weighs in the pace, against the next one
+PADDED = 1.25  # most seconds of padded audio in a batch per second of audio
+FADE = 0.8  # weight of a batch in the pace, relative to the next batch
 T = TypeVar("T")
 
 
@@ -40,31 +41,31 @@ class _Request:
 
 @dataclass
 class Pace:
-    """Seconds of work for a second of audio, of late: the real-time factor."""
+    """Recent seconds of work per second of audio: the real-time factor."""
 
     audio: float = 0.0
     work: float = 0.0
 
     def note(self, audio: float, work: float) -> None:
-        """A batch was computed."""
+        """Record a batch that was computed."""
         self.audio, self.work = FADE * self.audio + audio, FADE * self.work + work
 
     def of(self, audio: float) -> float:
-        """The work that so much audio will be; 0 where nothing is known yet."""
+        """The predicted work for ``audio`` seconds; 0 before the first batch."""
         return audio * self.work / self.audio if self.audio else 0.0
 
 
 class Batcher(Generic[T]):
-    """One thread that works off what waits, from :meth:`start` to :meth:`close`.
+    """One thread that computes waiting recordings, from :meth:`start` to :meth:`close`.
 
     Args:
-        work: what is done with a batch; one answer a recording.
-        rate: of every recording, Hz.
-        batch: most recordings of a batch.
-        seconds: most audio of a batch, padding included; a longer recording goes alone.
-        watch: told of each batch: recordings, seconds of audio, seconds of work.
-        pace: what is known of the work.
-        clock: seconds.
+        work: computes a batch; one answer per recording.
+        rate: rate of every recording, Hz.
+        batch: most recordings in a batch.
+        seconds: most audio in a batch, with padding; a longer recording goes alone.
+        watch: called for each batch with recordings, seconds of audio, seconds of work.
+        pace: the recent speed of the work.
+        clock: returns seconds.
     """
 
     def __init__(
@@ -91,18 +92,18 @@ class Batcher(Generic[T]):
         self._thread.start()
 
     async def __call__(self, wave: Tensor) -> T:
-        """The answer for ``wave``; drawn from noise that nobody knows. Shape: ``[L]``.
+        """The answer for ``wave``, with fresh secret noise. Shape: ``[L]``.
 
         A caller that is cancelled before its batch begins costs nothing.
 
         Raises:
-            RuntimeError: nobody answers (any more).
+            RuntimeError: the batcher is not running.
         """
         seconds = len(wave) / self._rate
         request = _Request(wave, Future(), seconds, self._clock() + seconds)
         with self._changed:
             if not self._open:
-                raise RuntimeError("a batcher that is not open gives no answers")
+                raise RuntimeError("the batcher is not running")
             self._waiting.append(request)
             self._changed.notify()
         try:
@@ -116,18 +117,18 @@ class Batcher(Generic[T]):
 
     @property
     def waiting(self) -> int:
-        """Recordings that wait."""
+        """Number of waiting recordings."""
         return len(self._waiting)
 
     def ahead(self, seconds: float) -> float:
-        """Seconds of work, predicted, before a recording of so many seconds that comes now."""
+        """Predicted seconds of work before a new recording of this many seconds."""
         turn = self._clock() + seconds
-        audio = sum(one.seconds for one in list(self._waiting) if one.turn <= turn)
+        audio = sum(request.seconds for request in list(self._waiting) if request.turn <= turn)
         running = self._pace.of(self._running) - (self._clock() - self._since)
         return self._pace.of(audio) + (max(0.0, running) if self._running else 0.0)
 
     def close(self) -> None:
-        """Answer what waits, then end."""
+        """Answer waiting requests, then stop."""
         with self._changed:
             self._open = False
             self._changed.notify()
@@ -135,57 +136,61 @@ class Batcher(Generic[T]):
 
     def _run(self) -> None:
         while batch := self._gathered():
-            if running := [one for one in batch if one.answer.set_running_or_notify_cancel()]:
+            if running := [
+                request for request in batch if request.answer.set_running_or_notify_cancel()
+            ]:
                 self._since = self._clock()
-                self._running = sum(one.seconds for one in running)
+                self._running = sum(request.seconds for request in running)
                 self._answer(running)
                 self._running = 0.0
 
     def _gathered(self) -> list[_Request]:
-        """The one whose turn it is and, while they fit, those nearest to it in length. Waits for
-        the first; empty at the end."""
+        """The request with the lowest rank and, as long as they fit, those nearest to it in length.
+        Blocks until there is one; empty at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or not self._open)
             if not self._waiting:
                 return []
-            first, *others = sorted(self._waiting, key=lambda one: one.turn)
-            found, longest, total = [first], len(first.wave), len(first.wave)
-            for one in sorted(others, key=lambda one: abs(len(one.wave) - len(first.wave))):
-                longest, total = max(longest, len(one.wave)), total + len(one.wave)
-                padded = longest * (len(found) + 1)
-                if len(found) == self._batch or padded > min(
+            first, *others = sorted(self._waiting, key=lambda request: request.turn)
+            gathered, longest, total = [first], len(first.wave), len(first.wave)
+            for request in sorted(
+                others, key=lambda request: abs(len(request.wave) - len(first.wave))
+            ):
+                longest, total = max(longest, len(request.wave)), total + len(request.wave)
+                padded = longest * (len(gathered) + 1)
+                if len(gathered) == self._batch or padded > min(
                     self._seconds * self._rate, PADDED * total
                 ):
                     break
-                found.append(one)
-            self._waiting = [one for one in self._waiting if one not in found]
-            return found
+                gathered.append(request)
+            self._waiting = [request for request in self._waiting if request not in gathered]
+            return gathered
 
     def _answer(self, requests: list[_Request]) -> None:
-        """Whatever happens, each has an answer and the thread goes on."""
+        """Answer all requests: on any error, each still gets an answer and the thread continues."""
         answers: list[T] | None = None
         try:
-            audio = Audio.of([one.wave for one in requests], self._rate)
+            audio = Audio.of([request.wave for request in requests], self._rate)
             began = time.perf_counter()
             with torch.no_grad():
-                found = list(self._work(audio, Draws(secret() for _ in requests)))
+                results = list(self._work(audio, Draws(secret() for _ in requests)))
             spent = time.perf_counter() - began
-            if len(found) != len(requests):
-                raise ValueError(f"{len(found)} answers for {len(requests)} recordings")
-            answers = found
-        except BaseException as error:  # somebody's own defense may raise anything
+            if len(results) != len(requests):
+                raise ValueError(f"{len(results)} answers for {len(requests)} recordings")
+            answers = results
+        except BaseException as error:  # a user's defense may raise anything
             if len(requests) == 1:
                 known = isinstance(error, Exception)
-                traceback.clear_frames(error.__traceback__)  # which hold what the work computed
+                traceback.clear_frames(error.__traceback__)  # they hold the memory of the work
                 failure = error if known else RuntimeError(f"the work raised {error!r}")
                 requests[0].answer.set_exception(failure)
                 return
         if answers is None:  # one of them may be at fault, the others are not; and the handler's
-            for one in requests:  # traceback, which held the memory of all, is gone
-                self._answer([one])
+            for request in requests:  # traceback, which held the memory of all, is gone
+                self._answer([request])
             return
-        seconds = sum(one.seconds for one in requests)
+        seconds = sum(request.seconds for request in requests)
         self._pace.note(seconds, spent)
         self._watch(len(requests), seconds, spent)
-        for one, answer in zip(requests, answers, strict=True):
-            one.answer.set_result(answer)
+        for request, answer in zip(requests, answers, strict=True):
+            request.answer.set_result(answer)

@@ -1,9 +1,9 @@
-"""The process that decodes: a recording in, samples out, one after another.
+"""The decoding process: a recording in, samples out, one after another.
 
-Files come from anybody, and a decoder is a large C library. Here it may hang, crash or eat memory
-and nobody else notices: this process has nothing but numpy and the decoder, no output but its
-answers, and limits on its time and memory. :mod:`melmoat.server.decoding` starts it and speaks
-with it: a line of JSON and the file's bytes in, a line of JSON and float32 samples out.
+Files come from anyone, and a decoder is a large C library. In this process it may hang, crash or
+use up memory without harm to others. The process has only numpy and the decoder, no output except
+its answers, and limits on its time and memory. :mod:`melmoat.server.decoding` starts it and talks
+to it: a line of JSON and the file's bytes in, a line of JSON and float32 samples out.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ CHANNELS = 8  # most
 
 
 def main() -> None:
-    """Answer until nobody asks any more."""
+    """Answer until there are no more requests."""
     memory, niceness = int(sys.argv[1]), int(sys.argv[2])
     questions, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints goes nowhere, and not between the answers
+    os.dup2(2, 1)  # output of libraries must not mix with the answers
     with contextlib.suppress(ImportError, OSError, ValueError):  # not on every system
         import resource
 
@@ -46,9 +46,9 @@ def main() -> None:
 
 
 def answer(file: BinaryIO, asked: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """What the parent gets: the samples, or why there are none."""
+    """The answer to the parent: the samples, or the reason why there are none."""
     try:
-        found = decode(
+        decoded = decode(
             file,
             asked["name"],
             channel=asked["channel"],
@@ -60,14 +60,14 @@ def answer(file: BinaryIO, asked: dict[str, Any]) -> tuple[dict[str, Any], bytes
         return {"refused": str(error), "bytes": 0}, b""
     except MemoryError:
         return {"refused": f"{asked['name']}: decoding it takes too much memory", "bytes": 0}, b""
-    except Exception as error:  # of the decoder, at a file that nobody foresaw
+    except Exception as error:  # an unexpected error of the decoder
         return {"failed": repr(error), "bytes": 0}, b""
-    samples = found.samples.astype("<f4").tobytes()
-    return {"rate": found.rate, "notes": list(found.notes), "bytes": len(samples)}, samples
+    samples = decoded.samples.astype("<f4").tobytes()
+    return {"rate": decoded.rate, "notes": list(decoded.notes), "bytes": len(samples)}, samples
 
 
 def _time(seconds: float) -> None:
-    """So many seconds of CPU from now on, then the system ends this process; 0: no limit."""
+    """Let the system end this process after this many more seconds of CPU time (0 = no limit)."""
     with contextlib.suppress(AttributeError):  # not on every system
         signal.setitimer(signal.ITIMER_PROF, seconds)
 

@@ -1,10 +1,10 @@
-"""Connections: how many there are, and how long each may wait for its client.
+"""Limits on connections: their number, and how long each may wait for its client.
 
-uvicorn closes a connection that is idle between two requests, and that is its only deadline. Here a
-connection waits for its client in three ways, each with a deadline: for the head of a request, for
-its body, and for the client to read the answer. Where there is no room for a new connection, the
-one that has waited longest gives way, of the address that has most. So sockets that send nothing
-keep nobody out, and a request that is being worked on is never cut off.
+uvicorn closes a connection that is idle between two requests; it has no other deadline. Here a
+connection has three deadlines: for the head of a request, for its body, and for the client to read
+the answer. If there is no room for a new connection, the server closes the connection that has
+waited longest, from the address that has most. So sockets that send nothing keep nobody out, and a
+request in work is never cut off.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from melmoat.server.limits import Limits
 
-LATER = 5.0  # seconds after which a body is given up here; the application tells its client before
+LATER = 5.0  # seconds after the application's own deadline for a body, which informs the client
 OFTEN = 60.0  # seconds between two lines of the log about the same trouble
 log = logging.getLogger("melmoat.server")
 
@@ -29,11 +29,11 @@ class Room:
     """The connections of one server.
 
     Args:
-        limits: of the server.
-        most: connections that the system's limit of open files allows.
+        limits: limits of the server.
+        most: most connections that the system's limit of open files allows.
 
     Attributes:
-        cut: how many were closed, by the reason.
+        cut: number of closed connections, by reason.
     """
 
     def __init__(self, limits: Limits, most: int) -> None:
@@ -52,37 +52,38 @@ class Room:
     def __len__(self) -> int:
         return len(self._all)
 
-    def enter(self, one: Watched) -> None:
-        """Take ``one`` in, in another's place if need be."""
-        self._all[one] = None
-        self._addresses[one.address] += 1
+    def enter(self, connection: Watched) -> None:
+        """Accept ``connection``; if there is no room, close another connection."""
+        self._all[connection] = None
+        self._addresses[connection.address] += 1
         crowd = ""
-        if self._addresses[one.address] > self.each:
-            crowd = one.address
+        if self._addresses[connection.address] > self.each:
+            crowd = connection.address
         elif len(self._all) > self.most:
             crowd = self._addresses.most_common(1)[0][0]
         if crowd:
-            found = [other for other in self._all if other.address == crowd and other.waits]
-            self.cut_off(min(found, key=lambda other: other.since, default=one), "room")
+            candidates = [other for other in self._all if other.address == crowd and other.waits]
+            self.cut_off(min(candidates, key=lambda other: other.since, default=connection), "room")
 
-    def leave(self, one: Watched) -> None:
-        """``one`` is closed."""
-        if one in self._all:
-            del self._all[one]
-            self._addresses[one.address] -= 1
+    def leave(self, connection: Watched) -> None:
+        """Forget ``connection``, which is closed."""
+        if connection in self._all:
+            del self._all[connection]
+            self._addresses[connection.address] -= 1
             self._addresses += Counter()  # without those of none
 
-    def cut_off(self, one: Watched, why: str) -> None:
-        """Close ``one`` at once. The log has one line a minute of it, the figures have each."""
-        self.leave(one)
+    def cut_off(self, connection: Watched, why: str) -> None:
+        """Close ``connection`` at once. The log has at most one line per minute; the metrics count
+        each."""
+        self.leave(connection)
         self.cut[why] += 1
-        one.transport.abort()
+        connection.transport.abort()
         now = asyncio.get_running_loop().time()
         if now >= self._told + OFTEN:
             self._told = now
             log.warning(
                 "closed a connection of %s: %s; %d closed so far, %d open",
-                one.address,
+                connection.address,
                 REASONS[why],
                 sum(self.cut.values()),
                 len(self._all),
@@ -108,7 +109,7 @@ class Watched(H11Protocol):
     def __init__(self, *args: Any, room: Room, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.room, self.address = room, ""
-        self.waits, self.since = "", 0.0  # for what, and since when
+        self.waits, self.since = "", 0.0  # what it waits for, and since when
         self._unread = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -144,7 +145,7 @@ class Watched(H11Protocol):
         self._look()
 
     def _look(self) -> None:
-        """Start the clock anew where the connection waits for something else than before."""
+        """Restart the clock when the connection begins to wait for something else."""
         waits = ""
         if self._unread or self.transport.is_closing():
             waits = "reading"

@@ -1,9 +1,9 @@
-"""Uploads are decoded in processes of their own (:mod:`melmoat.server.child`).
+"""Decodes uploads in separate processes (:mod:`melmoat.server.child`).
 
-A file that crashes the decoder, or keeps it busy, costs its own request alone. A few children wait,
-warm; most files take one of them some hundredths of a second. One that takes more than
-:data:`QUICK` seconds of CPU loses its child, and is tried once more in another with more time,
-where such files wait for each other and for nobody else.
+A file that crashes the decoder, or keeps it busy, fails only its own request. A few child processes
+are ready; most files need one of them for some hundredths of a second. If a file takes more than
+:data:`QUICK` seconds of CPU time, its child is ended. The file is tried once more in another child
+with more time. Such files wait only for each other.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from melmoat.server.answers import busy
 from melmoat.server.child import RATES
 from melmoat.server.limits import Limits
 
-QUICK, PATIENT = 1.0, 8.0  # seconds of CPU for a file
-SLOW = 4  # files at once that take long, at most
-MOST = 4  # children that have little time
-GIB = 2**30  # bytes of address space that a child has before any audio
+QUICK, PATIENT = 1.0, 8.0  # seconds of CPU time for a file
+SLOW = 4  # most slow files at once
+MOST = 4  # children for quick files
+GIB = 2**30  # bytes of address space of a child before any audio
 log = logging.getLogger("melmoat.server")
 
 
@@ -43,8 +43,8 @@ class Decoder:
     """Decodes uploads, from :meth:`start` to :meth:`close`.
 
     Args:
-        rate: of what it gives, Hz.
-        limits: of the server.
+        rate: rate of the decoded audio, Hz.
+        limits: limits of the server.
     """
 
     def __init__(self, rate: int, limits: Limits) -> None:
@@ -61,30 +61,30 @@ class Decoder:
         self._patient.open(warm=0)
 
     def close(self) -> None:
-        """End all children, whatever they do."""
+        """End all children at once."""
         self._quick.close()
         self._patient.close()
 
     async def __call__(
         self, file: BinaryIO, name: str, channel: Channel = "mix"
     ) -> tuple[Recording, tuple[str, ...]]:
-        """The recording at the rate of the service, and what is to be known about the file.
+        """The recording at the rate of the service, and notes about the file.
 
         Raises:
             AudioError: it cannot be used.
-            Refusal: too many files wait that take long to decode.
+            Refusal: too many slow files are waiting.
         """
         asked = {"name": name, "longest": self._longest, "channel": channel}
         try:
-            found = await self._quick(file, asked)
+            decoded = await self._quick(file, asked)
         except Overrun:
-            found = await self._patiently(file, asked)
-        made = await anyio.to_thread.run_sync(usable, found, name, self._rate)
-        return made, found.notes
+            decoded = await self._patiently(file, asked)
+        made = await anyio.to_thread.run_sync(usable, decoded, name, self._rate)
+        return made, decoded.notes
 
     async def _patiently(self, file: BinaryIO, asked: dict[str, Any]) -> Decoded:
         if self._slow >= SLOW:
-            raise busy(f"{SLOW} files wait already that take long to decode", SLOW * PATIENT)
+            raise busy(f"{SLOW} files that are slow to decode are already waiting", SLOW * PATIENT)
         self._slow += 1
         try:
             return await self._patient(file, asked)
@@ -96,7 +96,7 @@ class Decoder:
 
 
 class _Pool:
-    """At most ``most`` children, each with ``cpu`` seconds of CPU for a file."""
+    """At most ``most`` children, each with ``cpu`` seconds of CPU time per file."""
 
     def __init__(self, most: int, cpu: float, memory: int, niceness: int) -> None:
         self._limits = cpu, memory, niceness
@@ -106,7 +106,7 @@ class _Pool:
         self._all: list[_Child] = []
 
     def open(self, warm: int) -> None:
-        """Start, with so many children; the others when they are needed."""
+        """Start this many children; others are started when they are needed."""
         with self._lock:
             self._open = True
             self._idle = [self._new() for _ in range(warm)]
@@ -137,11 +137,11 @@ class _Pool:
     def _taken(self) -> _Child:
         with self._lock:
             if not self._open:
-                raise RuntimeError("a decoder that is not open decodes nothing")
+                raise RuntimeError("the decoder is not running")
             while self._idle:
                 if (child := self._idle.pop()).alive:
                     return child
-                self._lost(child)  # as the system does that needs memory
+                self._lost(child)  # the system may end it to get memory
             return self._new()
 
     def _back(self, child: _Child) -> None:
@@ -159,11 +159,11 @@ class _Pool:
 
 
 class _Child:
-    """A process, warm as soon as it may be."""
+    """A child process; it loads its libraries at once."""
 
     def __init__(self, cpu: float, memory: int, niceness: int) -> None:
-        self._cpu, self._wall = cpu, 5 + 4 * cpu  # others want the machine too
-        path = os.pathsep.join(one for one in sys.path if one)
+        self._cpu, self._wall = cpu, 5 + 4 * cpu  # other processes use the machine too
+        path = os.pathsep.join(folder for folder in sys.path if folder)
         alone = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "melmoat.server.child", str(memory), str(niceness)],
@@ -171,7 +171,7 @@ class _Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={**os.environ, **alone},
-            start_new_session=True,  # Ctrl+C is for the server, which answers what it has
+            start_new_session=True,  # Ctrl+C is for the server, which answers its open requests
         )
         self._whole = True  # nothing is left in its pipes
 
@@ -186,15 +186,15 @@ class _Child:
             try:
                 if pipe:
                     pipe.close()
-            except OSError:  # what could not be written
+            except OSError:  # unwritten data
                 pass
         self._process.wait()
 
     def ask(self, file: BinaryIO, asked: dict[str, Any]) -> Decoded:
-        """What it decodes; ``asked`` has its name, channel and longest seconds.
+        """Decode ``file``; ``asked`` has its name, channel and longest seconds.
 
         Raises:
-            AudioError: the file cannot be decoded, or the child ended of it.
+            AudioError: the file cannot be decoded, or it ended the child.
             Overrun: it took too long.
         """
         self._whole, name = False, asked["name"]
@@ -202,8 +202,8 @@ class _Child:
         timer = threading.Timer(self._wall, self._stop, [late])
         timer.start()
         try:
-            found = self._asked(file, asked)
-        except (OSError, EOFError, ValueError) as error:  # ValueError: what came is no answer
+            decoded = self._asked(file, asked)
+        except (OSError, EOFError, ValueError) as error:  # ValueError: not an answer
             self._process.kill()
             status = self._process.wait()
             if late.is_set() or status == -getattr(signal, "SIGPROF", 0):
@@ -214,7 +214,7 @@ class _Child:
             ) from error
         finally:
             timer.cancel()
-        return found
+        return decoded
 
     def _stop(self, late: threading.Event) -> None:
         late.set()
@@ -233,16 +233,16 @@ class _Child:
         line = answers.readline()
         if not line.endswith(b"\n"):
             raise EOFError
-        told = json.loads(line)
-        content = answers.read(told["bytes"])
-        if len(content) < told["bytes"]:
+        reply = json.loads(line)
+        content = answers.read(reply["bytes"])
+        if len(content) < reply["bytes"]:
             raise EOFError
         self._whole = True
-        if "failed" in told:
-            log.error("decoding %s failed: %s", ascii(asked["name"]), told["failed"])
+        if "failed" in reply:
+            log.error("decoding %s failed: %s", ascii(asked["name"]), reply["failed"])
             raise AudioError(f"{asked['name']}: not readable as audio; convert it to wav or flac")
-        if "refused" in told:
-            raise AudioError(told["refused"])
+        if "refused" in reply:
+            raise AudioError(reply["refused"])
         return Decoded(
-            np.frombuffer(content, np.float32).copy(), told["rate"], tuple(told["notes"])
+            np.frombuffer(content, np.float32).copy(), reply["rate"], tuple(reply["notes"])
         )

@@ -1,4 +1,4 @@
-"""The fields of a form. What cannot be honoured is refused, not passed over."""
+"""The fields of a form. A field that cannot be honoured is refused, not ignored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TRUTHS = {"true": True, "1": True, "false": False, "0": False, "": False}
 
 @dataclass(frozen=True)
 class Served:
-    """What a client may ask for: the spec of the recognizer, and the language that it hears."""
+    """What a client may request: the spec of the recognizer, and its language."""
 
     model: str
     language: str | None
@@ -26,7 +26,7 @@ class Served:
 
 @dataclass(frozen=True)
 class Asked:
-    """How a transcript is wanted."""
+    """The requested form of a transcript."""
 
     plain: bool = False
     stream: bool = False
@@ -53,7 +53,7 @@ def kind_asked(form: FormData) -> str:
 
 
 def channel_asked(form: FormData) -> Channel:
-    """The field ``channel``: which of the recording is heard."""
+    """The field ``channel``: the channel of the recording to use."""
     try:
         return channel_of(str(form.get("channel", "mix")))
     except ValueError as error:
@@ -61,32 +61,32 @@ def channel_asked(form: FormData) -> Channel:
 
 
 def transcript_asked(form: FormData, served: Served) -> Asked:
-    """What the fields of OpenAI's interface ask for.
+    """The request in the fields of OpenAI's interface.
 
     Raises:
-        Refusal: something that is not served.
+        Refusal: a field asks for something that is not served.
     """
     known = ("channel", "model", "language", "prompt", "response_format", "stream", "temperature")
-    given = _texts(form, (*known, "timestamp_granularities[]"))
-    if (model := given.get("model", served.model)) not in (served.model, *ALIASES):
+    texts = _texts(form, (*known, "timestamp_granularities[]"))
+    if (model := texts.get("model", served.model)) not in (served.model, *ALIASES):
         message = f"model: {model[:100]!r} is not served; {served.model} is, also as {ALIASES[0]}"
         raise Refusal(404, message, "model", "model_not_found")
-    if language := given.get("language"):
+    if language := texts.get("language"):
         _check_language(language, served.language)
-    if given.get("prompt", "").strip():
+    if texts.get("prompt", "").strip():
         raise _not("prompt", "the recognizer takes no prompt; leave it out")
     try:
-        if float(given.get("temperature") or 0) != 0:
+        if float(texts.get("temperature") or 0) != 0:
             raise ValueError
     except ValueError:
         raise _not(
             "temperature",
-            f"{given['temperature'][:100]!r} is not possible; only 0 is, the likeliest transcript",
+            f"{texts['temperature'][:100]!r} is not possible; only 0 is, the likeliest transcript",
         ) from None
-    if given.get("timestamp_granularities[]"):
+    if texts.get("timestamp_granularities[]"):
         raise _not("timestamp_granularities[]", "there are no timestamps; leave it out")
-    form_of_it = _one_of("response_format", given.get("response_format", "json"), ("json", "text"))
-    stream = given.get("stream", "").lower()
+    form_of_it = _one_of("response_format", texts.get("response_format", "json"), ("json", "text"))
+    stream = texts.get("stream", "").lower()
     if stream not in TRUTHS:
         raise _not("stream", f"expected true or false, got {stream[:100]!r}")
     asked = Asked(form_of_it == "text", TRUTHS[stream])
@@ -108,20 +108,20 @@ def _check_language(language: str, served: str | None) -> None:
 
 def _texts(form: FormData, known: Collection[str]) -> dict[str, str]:
     """The other fields: each known, text, and sent once."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for name, value in form.multi_items():
         if name not in ("file", *known):
             names = ", ".join(("file", *known))
             raise Refusal(
                 400, f"{name[:100]!r} is no field here; known: {names}", name, "unknown_parameter"
             )
-        if name in found or (name == "file" and len(form.getlist("file")) > 1):
+        if name in texts or (name == "file" and len(form.getlist("file")) > 1):
             raise _not(name, "sent more than once; which one is meant?")
         if name != "file":
             if not isinstance(value, str):
                 raise _not(name, "sent as a file; send it as text")
-            found[name] = value
-    return found
+            texts[name] = value
+    return texts
 
 
 def _one_of(name: str, value: str, known: Collection[str]) -> str:

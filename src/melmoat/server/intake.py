@@ -1,4 +1,4 @@
-"""A request's form: read whole, within its time, before anything else is spent on it."""
+"""Reads the form of a request completely and in time, before any other work on it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from melmoat.server.answers import LEFT, Refusal
 from melmoat.server.limits import Limits
 
-FILES, FIELDS = 4, 64  # most that a form has
+FILES, FIELDS = 4, 64  # most parts of a form
 MISSING = "send the recording as a multipart field: curl -F file=@call.wav"
 
 
@@ -22,7 +22,7 @@ class Intake:
     """Reads forms.
 
     Attributes:
-        uploads: how many are being read.
+        uploads: number of forms that are being read.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -30,10 +30,10 @@ class Intake:
 
     @asynccontextmanager
     async def form(self, request: Request) -> AsyncIterator[FormData]:
-        """The form, whose files are closed at the end.
+        """The form; its files are closed at the end.
 
         Raises:
-            Refusal: no form, too slow a client, no room to keep it.
+            Refusal: it is not a form, the client is too slow, or there is no room to store it.
         """
         kind, _ = parse_options_header(request.headers.get("content-type", ""))
         if kind != b"multipart/form-data":
@@ -71,7 +71,7 @@ class Intake:
 
 
 async def _steady(request: Request, idle: float) -> AsyncGenerator[bytes, None]:
-    """The body. TimeoutError where nothing of it comes for ``idle`` seconds."""
+    """The body. Raises TimeoutError if no part of it arrives for ``idle`` seconds."""
     stream = request.stream()
     while True:
         with anyio.fail_after(idle):
@@ -83,8 +83,8 @@ async def _steady(request: Request, idle: float) -> AsyncGenerator[bytes, None]:
 
 
 class _Parser(MultiPartParser):
-    """Takes the part ``file`` as a file also where it has no file name, or one in the longer
-    spelling alone (``filename*``); else it would be taken for text."""
+    """Reads the part ``file`` as a file even without a file name, or with one in the longer
+    spelling only (``filename*``). Otherwise it would be read as text."""
 
     def on_headers_finished(self) -> None:
         part = self._current_part

@@ -1,4 +1,4 @@
-"""What the server takes."""
+"""The limits of the server."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """What the server takes.
+    """The limits of the server.
 
     Args:
-        batch: recordings transcribed together, at most. Defended they are one by one, since a batch
-            takes a CPU no less time (``benchmarks/serving.py``).
-        seconds: audio of a batch, padding included.
-        longest: seconds of one recording.
-        megabytes: of one request.
-        waiting: requests at once whose body has arrived; the next is told to come again.
-        queue: seconds of work, predicted, that may stand before a recording; where there is more,
-            it is told to come again.
-        upload: seconds that a request's body may take to arrive.
-        idle: seconds that a client may send nothing, in the head of a request or in its body.
-        connections: at once, from everywhere.
-        each: connections at once from one address.
+        batch: most recordings that are transcribed together. They are defended one by one, because
+            a batch is no faster on a CPU (``benchmarks/serving.py``).
+        seconds: most audio in a batch, with padding.
+        longest: most seconds of one recording.
+        megabytes: most megabytes of one request.
+        waiting: most requests whose body has arrived; further ones are refused with 503.
+        queue: most predicted seconds of work before a recording; otherwise it is refused with 503.
+        upload: seconds in which a request's body must arrive.
+        idle: seconds for which a client may send nothing, in the head of a request or in its body.
+        connections: most connections.
+        each: most connections from one address.
     """
 
     batch: int = 8

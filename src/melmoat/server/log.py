@@ -1,4 +1,4 @@
-"""Each request has an id, a line in the log and a place in the figures."""
+"""Gives each request an id and a line in the log, and counts it in the metrics."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from collections.abc import Callable, Container
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from melmoat.server.answers import busy, told
+from melmoat.server.answers import busy, error_answer
 
 HEADER = "X-Request-ID"
 SANE = re.compile(r"[A-Za-z0-9._:-]{1,100}")
-REASON = 500  # characters of a reason that the log keeps
+REASON = 500  # most characters of a reason in the log
 log = logging.getLogger("melmoat.server")
 
 
 class Logged:
-    """Gives each request an id, its client's own (``X-Request-ID``) if that is a plain word; the
-    answer bears it. The log has a line for each answer, with the reason of an error as the client
-    was told it. What fails is answered 500 here, with its traceback in the log.
+    """Gives each request an id: the client's own (``X-Request-ID``) if it is a plain word. The
+    answer has this id. The log has a line for each answer, with the reason of an error as the
+    client got it. An unexpected error is answered with 500, and its traceback is in the log.
 
     Args:
-        count: is told the route, the status and the seconds of each answer.
-        known: routes; any other is counted as "none".
+        count: called with the route, the status and the seconds of each answer.
+        known: known routes; any other is counted as "none".
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Logged:
 
         try:
             await self.app(scope, receive, noted)
-        except asyncio.CancelledError:  # the time that the server gives to what is open is over
+        except asyncio.CancelledError:  # the grace period for open requests is over
             if status:
                 raise
             await busy("the server is closing", 1).answer()(scope, receive, noted)
@@ -61,7 +61,7 @@ class Logged:
             log.exception("%s failed", name)
             if status:
                 raise
-            await told("the server failed; its log says why", 500)(scope, receive, noted)
+            await error_answer("the server failed; its log says why", 500)(scope, receive, noted)
         finally:
             spent = time.perf_counter() - began
             route = scope["path"] if scope["path"] in self.known else "none"
@@ -86,12 +86,12 @@ def _name(scope: Scope) -> str:
 
 
 def _reason(body: bytes) -> str:
-    """In one line, whatever a client may have written into it."""
+    """The reason in one line, whatever a client may have put into it."""
     if not body:
         return ""
     try:
         reason = str(json.loads(body)["error"]["message"])
     except (ValueError, KeyError, TypeError):
         reason = body.decode(errors="replace")
-    plain = "".join(one if one.isprintable() else " " for one in reason)
+    plain = "".join(letter if letter.isprintable() else " " for letter in reason)
     return f": {plain[:REASON]}"

@@ -1,4 +1,4 @@
-"""What ``GET /metrics`` shows."""
+"""The metrics of ``GET /metrics``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from prometheus_client import (
 
 
 class Figures:
-    """Of one application. Seconds of work for a second of audio is the real-time factor."""
+    """The metrics of one application. Seconds of work per second of audio is the real-time
+    factor."""
 
     def __init__(self) -> None:
         self._all = CollectorRegistry()
@@ -42,24 +43,24 @@ class Figures:
         )
 
     def shows(self, name: str, meaning: str, value: Callable[[], float]) -> None:
-        """A figure that is to be asked."""
+        """Add a metric whose value is read on demand."""
         Gauge(f"melmoat_{name}", meaning, registry=self._all).set_function(value)
 
     def count(self, route: str, status: int, seconds: float) -> None:
-        """A request was answered, after so long."""
+        """Count an answered request and its duration."""
         self._requests.labels(route, status).inc()
         self._seconds.labels(route).observe(seconds)
 
     def batch(self, work: str, recordings: int, audio: float, spent: float) -> None:
-        """A batch was computed; seconds of audio and of work."""
+        """Count a computed batch with its seconds of audio and of work."""
         self._batches.labels(work).observe(recordings)
         self._audio.labels(work).inc(audio)
         self._spent.labels(work).inc(spent)
 
     def waits(self, work: str, waiting: Callable[[], float]) -> None:
-        """Where the length of a queue is to be asked."""
+        """Add the length of a queue, which is read on demand."""
         self._waiting.labels(work).set_function(waiting)
 
     def text(self) -> bytes:
-        """All of it, in Prometheus's format."""
+        """All metrics in Prometheus's format."""
         return generate_latest(self._all)

@@ -1,4 +1,5 @@
-"""What stands around the routes: what is refused before a body is read, and who has left."""
+"""Middleware around the routes: refuses requests before their body is read, and notices clients
+that have left."""
 
 from __future__ import annotations
 
@@ -13,36 +14,36 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from melmoat.server.answers import LEFT, Refusal, busy, told
+from melmoat.server.answers import LEFT, Refusal, busy, error_answer
 
 T = TypeVar("T")
 PORT = re.compile(r":\d*$")
 
 
 class Places:
-    """So many requests at once, from the arrival of their body to their answer.
+    """Limits the requests between the arrival of their body and their answer.
 
     Args:
-        most: requests.
-        queue: seconds of work that may stand before one.
-        wait: how many there are before a recording of so many seconds.
+        most: most requests at once.
+        queue: most seconds of work before one.
+        wait: returns the seconds of work before a recording of so many seconds.
     """
 
     def __init__(self, most: int, queue: float, wait: Callable[[float], float]) -> None:
         self.most, self.queue, self.wait, self.taken = most, queue, wait, 0
 
     def refusal(self, seconds: float = 0, placed: bool = False) -> Refusal | None:
-        """Why there is no place for a recording of so many seconds, if there is none; of one that
-        is ``placed``, why it may not wait for its turn."""
+        """The refusal if there is no place for a recording of so many seconds, else None. A
+        recording that is ``placed`` is only checked against the queue."""
         if self.taken >= self.most and not placed:
-            return busy(f"{self.taken} requests wait already", self.wait(float("inf")))
+            return busy(f"{self.taken} requests are already waiting", self.wait(float("inf")))
         if (wait := self.wait(seconds)) > self.queue:
-            return busy(f"about {wait:.0f} s of work wait already", wait)
+            return busy(f"about {wait:.0f} s of work are already waiting", wait)
         return None
 
     @contextmanager
     def one(self) -> Iterator[None]:
-        """A place.
+        """Hold one place.
 
         Raises:
             Refusal: there is none.
@@ -57,10 +58,9 @@ class Places:
 
 
 class Bounded:
-    """Takes so many bytes of a request, and none where there is no place for it.
+    """Limits the bytes of a request, and reads none if there is no place for it.
 
-    What is refused is refused as early as it can be told: before its body is read, if its length is
-    declared.
+    A request is refused as early as possible: before its body is read, if its length is declared.
     """
 
     def __init__(self, app: ASGIApp, size: int, places: Places) -> None:
@@ -73,7 +73,7 @@ class Bounded:
         message = f"the request has more than {self.size / 1e6:g} MB; send less audio, or as FLAC"
         declared = dict(scope["headers"]).get(b"content-length", b"")
         if declared.isdigit() and int(declared) > self.size:
-            await told(message, 413)(scope, receive, send)
+            await error_answer(message, 413)(scope, receive, send)
             return
         if refusal := self.places.refusal():
             await refusal.answer()(scope, receive, send)
@@ -92,8 +92,9 @@ class Bounded:
 
 
 class Hosts:
-    """Answers only requests to hosts of these names; a page of another site, whose name was made to
-    point here, gets nothing. Those that name no host (HTTP/1.0) come from no browser."""
+    """Answers only requests to these host names. So a web page of another site cannot reach the
+    server through a name that points here (DNS rebinding). Requests without a host (HTTP/1.0) are
+    answered, because browsers do not send them."""
 
     def __init__(self, app: ASGIApp, names: Collection[str]) -> None:
         self.app, self.names = app, {name.lower() for name in names}
@@ -106,13 +107,13 @@ class Hosts:
                     f"this server does not answer to the host {host[:100]!r}; start it with "
                     "--allowed-host NAME"
                 )
-                await told(message, 400)(scope, receive, send)
+                await error_answer(message, 400)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 
 
 async def while_there(request: Request, answer: Awaitable[T]) -> T:
-    """``answer``, which is given up where the client does not wait for it.
+    """``answer``; it is cancelled if the client leaves.
 
     Raises:
         HTTPException: the client has left.

@@ -18,27 +18,28 @@ from uvicorn.config import LOGGING_CONFIG
 from melmoat.server.connections import OFTEN, Room
 from melmoat.server.limits import Limits
 
-GRACE = 30  # seconds that open requests have when the server is told to end
-BACKLOG = 128  # connections that are accepted at once, at most
+GRACE = 30  # seconds for open requests when the server stops
+BACKLOG = 128  # most connections that are accepted at once
 QUEUE = 2048  # connections that wait to be accepted
-SPARE = 64  # files that are open beside the connections: pipes, weights, the log
+SPARE = 64  # open files other than connections: pipes, weights, the log
 log = logging.getLogger("melmoat.server")
 
 
 def run(app: FastAPI, host: str, port: int, limits: Limits, grace: int = GRACE) -> None:
-    """Serve until told to end."""
+    """Serve until stopped."""
     Server(configured(app, host, port, limits, grace)).run()
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, with a long queue of those that the system has let in. asyncio's ``backlog`` is
-    also how many it accepts before it reads from any, so that is short (:func:`configured`)."""
+    """uvicorn's server, with a long queue in the system. asyncio's ``backlog`` is also the number
+    of connections that it accepts before it reads from any, so that one is short
+    (:func:`configured`)."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for server in self.servers:
-            for one in server.sockets:
-                with socket.socket(fileno=os.dup(one.fileno())) as same:
+            for listener in server.sockets:
+                with socket.socket(fileno=os.dup(listener.fileno())) as same:
                     same.listen(QUEUE)
 
 
@@ -69,7 +70,7 @@ def configured(
 
 
 def _open_files() -> int:
-    """How many files this process may have open, after asking for all that it may ask for."""
+    """The largest number of open files that this process can get; the limit is raised to it."""
     try:
         import resource
     except ModuleNotFoundError:  # Windows

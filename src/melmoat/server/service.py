@@ -1,4 +1,4 @@
-"""What is served: a defense and the recognizer behind it, loaded, each with its batches."""
+"""The service: a loaded defense and the recognizer behind it, each with its batches."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ T = TypeVar("T")
 
 
 class Service:
-    """Everything is loaded, and run once on noise, when this is made.
+    """A defense and a recognizer. The constructor loads everything and runs it once on noise.
 
     Args:
-        defense, model, device: as for :func:`melmoat.server.create_app`, which see for errors.
+        defense, model, device: as for :func:`melmoat.server.create_app`, which lists the errors.
 
     Attributes:
-        rate: of what it takes and gives, Hz.
-        chooses: whether the recognizer itself finds out the language.
-        defend: audio through the defense; None where that is no function of audio.
-        transcribe: what the defended recognizer hears; None without one.
+        rate: rate of its input and output, Hz.
+        chooses: whether the recognizer itself detects the language.
+        defend: passes audio through the defense; None if the defense is not a function of audio.
+        transcribe: transcribes with the defended recognizer; None without one.
     """
 
     def __init__(
@@ -49,14 +49,14 @@ class Service:
         front = defenses.function_of_audio(made)
         if not (front or model):
             raise MelmoatError(
-                f"{defense} is no function of audio: serve it with a --model behind it"
+                f"{defense} is not a function of audio: serve it with a --model behind it"
             )
         recognizer = models.load(model) if model else None
         self.chooses = bool(getattr(recognizer, "languages", ()))
         system = made.wrap(recognizer) if recognizer else None
         self.rate = system.rate if system else RATE
         self._limits, self._figures, self._device = limits, figures, usable(device)
-        self._turn = threading.Lock()  # both kinds of work at once would each be half as fast
+        self._turn = threading.Lock()  # at the same time, each kind of work would be half as fast
         self._batchers: list[Batcher[Any]] = []
         self.defend = self._batcher("defend", partial(_defend, front), 1) if front else None
         self.transcribe = (
@@ -86,18 +86,18 @@ class Service:
         return made
 
     def wait(self, seconds: float) -> float:
-        """Seconds of work, predicted, before a recording of so many seconds that comes now."""
-        return sum(one.ahead(seconds) for one in self._batchers)
+        """Predicted seconds of work before a new recording of so many seconds."""
+        return sum(batcher.ahead(seconds) for batcher in self._batchers)
 
     def start(self) -> None:
         """Begin to answer."""
-        for one in self._batchers:
-            one.start()
+        for batcher in self._batchers:
+            batcher.start()
 
     def close(self) -> None:
-        """Answer what waits, then end."""
-        for one in self._batchers:
-            one.close()
+        """Answer waiting requests, then stop."""
+        for batcher in self._batchers:
+            batcher.close()
 
 
 def _defend(front: FrontEnd, audio: Audio, draws: Draws) -> list[Audio]:

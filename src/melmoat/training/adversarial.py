@@ -1,7 +1,7 @@
-"""Adversarial training (Madry et al. 2018): utterances are attacked as they are learnt from.
+"""Adversarial training (Madry et al. 2018): training examples are attacked at each step.
 
-The attack is crafted on the recognizer as it is at that step and moves away from the truth. It sees
-the network in eval mode, so begin with a trained one: the statistics of batch norm lag behind
+The attack is crafted on the recognizer in its current state and moves away from the reference. It
+uses the network in eval mode, so begin with a trained one: the statistics of batch norm lag behind
 weights that change fast.
 """
 
@@ -26,9 +26,9 @@ class Adversary:
     """Attacks a share of the examples of each batch.
 
     Args:
-        attack: what is crafted.
-        share: of the examples, drawn for each. One whose text does not fit into its frames has no
-            loss and is left as it is.
+        attack: the attack.
+        share: probability that an example is attacked. An example whose text does not fit into its
+            frames has no loss and is not attacked.
     """
 
     attack: Attack
@@ -38,8 +38,8 @@ class Adversary:
         """``audio`` with the chosen examples attacked on ``model``.
 
         Args:
-            texts: what is said.
-            seed: of the choice and of the attack's draws, which are each example's own.
+            texts: the reference of each example.
+            seed: seed of the choice and of the attack's draws; each example has its own stream.
 
         Raises:
             AttackError: no finite gradient reaches the audio.
@@ -54,14 +54,16 @@ class Adversary:
         ]
         if not rows:
             return audio
-        some, said = audio.pick(rows), [texts[row] for row in rows]
+        some, references = audio.pick(rows), [texts[row] for row in rows]
         with _still(model):
             try:
-                out = self.attack(model, some, self.attack.goal(said, said), draws.pick(rows))
+                out = self.attack(
+                    model, some, self.attack.goal(references, references), draws.pick(rows)
+                )
             except AttackError as error:
                 raise AttackError(
-                    f"the attack to train against found no way ({error}); a run that comes this "
-                    "far wants a lower --lr, or a trained recognizer to --start from"
+                    f"the attack to train against failed ({error}); use a lower --lr, or a "
+                    "trained recognizer to --start from"
                 ) from error
         wav: Tensor = audio.wav.clone()
         wav[rows, : out.wav.shape[1]] = out.wav
@@ -69,23 +71,23 @@ class Adversary:
 
 
 def adversary(spec: str, share: float) -> Adversary:
-    """The one that attacks by ``spec``.
+    """The adversary with the attack ``spec``.
 
     Raises:
-        AttackError: no attack, or one with a target: what is learnt from moves off the truth.
+        AttackError: the spec changes nothing or has a target; training attacks are untargeted.
     """
     made = ATTACKS.build(spec)
     if made.budget is None or getattr(made, "target", None) is not None:
         raise AttackError(
             f"{spec}: to train against, give an attack that changes audio within a budget, and "
-            "without target=, since it moves away from what is said"
+            "without target=, because it moves away from the reference"
         )
     return Adversary(made, share)
 
 
 @contextmanager
 def _still(model: Trainable) -> Iterator[None]:
-    """In eval mode and without gradients of the weights, which the attack does not need."""
+    """Put the model in eval mode, without gradients of the weights, for the attack."""
     learnt = [weight for weight in model.parameters() if weight.requires_grad]
     training = model.training
     model.eval().requires_grad_(False)

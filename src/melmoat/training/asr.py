@@ -1,9 +1,10 @@
 """Training with CTC: a DeepSpeech2 from scratch, or a recognizer from its weights.
 
-The recipe is the AN4 one of deepspeech.pytorch (AdamW, SortaGrad's sorted first epoch) with a
-shorter cosine schedule, stronger augmentation, and an exponential moving average of the weights,
-which is what is validated and exported. Fine-tuning for a defense hears a share of the utterances
-through it, as the paper does for its vocoders; adversarial training hears a share under attack.
+The recipe is that of deepspeech.pytorch for AN4 (AdamW, SortaGrad's sorted first epoch) with a
+shorter cosine schedule, stronger augmentation, and an exponential moving average of the weights.
+This average is validated and exported. Fine-tuning for a defense passes a share of the utterances
+through it, as the paper does for its vocoders. Adversarial training attacks a share of the
+examples.
 """
 
 from __future__ import annotations
@@ -45,9 +46,9 @@ from melmoat.training.trainable import Trainable, method_of
 
 @dataclass(frozen=True)
 class Utterance:
-    """One training example: 16 kHz samples ``[L]``, their text, and the same through a defense.
+    """One training example: 16 kHz samples ``[L]``, their text, and the defended samples.
 
-    Samples are floats, or 16-bit integers as a corpus in memory has them: half the size.
+    Samples are floats, or 16-bit integers for a corpus in memory: half the size.
     """
 
     wave: Tensor
@@ -65,9 +66,9 @@ class Recipe:
     weight_decay: float = 1e-2
     clip: float = 100.0  # norm of the gradient of the mean loss
     join: float = 0.2  # share of the utterances that are joined in pairs
-    extra: float = 0.5  # extra utterances drawn an epoch, as a share of the main ones
+    extra: float = 0.5  # extra utterances per epoch, as a share of the main ones
     noise: float = 0.5  # probability of added noise
-    defended: float = 0.7  # share heard through the defense, where there is one
+    defended: float = 0.7  # share that passes through the defense, if there is one
     average: float = 0.997  # decay of the moving average of the weights
     seed: int = 0
 
@@ -136,7 +137,7 @@ class ASRTask:
         rng = np.random.default_rng([self.recipe.seed, 2, number])
         waves, texts = [], []
         for example in self._planned[1][index]:
-            waves.append(torch.cat([self._heard(u, rng) for u in example]))
+            waves.append(torch.cat([self._samples(u, rng) for u in example]))
             texts.append(" ".join(u.text for u in example if u.text))
         rate = self.recipe.lr * loop.cosine((number + 1) / (self.steps + 1))
         for group in self.optimizer.param_groups:
@@ -153,7 +154,7 @@ class ASRTask:
         follow(self.average, self.model, number, self.recipe.average)
         return {"epoch": epoch, "loss": loss.item(), "norm": norm.item(), "lr": rate}
 
-    def _heard(self, utterance: Utterance, rng: np.random.Generator) -> Tensor:
+    def _samples(self, utterance: Utterance, rng: np.random.Generator) -> Tensor:
         wave = utterance.wave
         if utterance.defended is not None and rng.random() < self.recipe.defended:
             wave = utterance.defended
@@ -162,18 +163,18 @@ class ASRTask:
     def validate(self) -> dict[str, float]:
         """Greedy WER in percent of the averaged weights on the held-out utterances.
 
-        With a defense they are heard through it, and ``clean_wer`` is without it. With an adversary
-        ``attacked_wer`` is that of all of them under its attack.
+        With a defense, they pass through it, and ``clean_wer`` is the WER without it. With an
+        adversary, ``attacked_wer`` is the WER with all of them attacked.
         """
         waves = [u.wave for u in self.held_out]
         defended = [u.defended for u in self.held_out if u.defended is not None]
         if defended:
             return self._wer(defended, "wer") | self._wer(waves, "clean_wer")
-        found = self._wer(waves, "wer")
+        scores = self._wer(waves, "wer")
         if self.adversary is not None:
             everyone = replace(self.adversary, share=1.0)
-            found |= self._wer(waves, "attacked_wer", everyone)
-        return found
+            scores |= self._wer(waves, "attacked_wer", everyone)
+        return scores
 
     def _wer(
         self, waves: Sequence[Tensor], name: str, adversary: Adversary | None = None
@@ -217,10 +218,10 @@ def _floats(wave: Tensor) -> Tensor:
 def check(cuts: Sequence[MonoCut], model: Trainable) -> None:
     """Refuse texts that ``model`` cannot write, and audio that is too long for it.
 
-    A run would otherwise end where it first meets one, after hours perhaps.
+    Otherwise a run could stop at the first of these, perhaps after hours.
 
     Raises:
-        TextError, AudioError: names the first of them.
+        TextError, AudioError: the message names the first ones.
     """
     method = method_of(model)
     most = math.floor(method.longest * SLOWEST / (2 if method.joined else 1))
@@ -249,7 +250,7 @@ def _writable(text: str, model: Trainable) -> bool:
 
 
 def _fits(utterance: Utterance, model: Trainable) -> bool:
-    """Whether the text fits the frames even at the fastest speed."""
+    """Whether the text fits into the frames, even at the fastest speed."""
     available = method_of(model).frames(model, int(len(utterance.wave) / FASTEST))
     return frames_needed(model.targets([utterance.text])[0].tolist()) < available
 
@@ -262,19 +263,21 @@ def utterances(
 ) -> list[Utterance]:
     """Read a corpus into memory, as 16-bit integers, and each utterance through ``front_end`` (one
     draw). Texts are as ``model`` writes."""
-    found = []
+    examples = []
     shown = track(cuts, "reading speech", console=Console(stderr=True), transient=True)
     for cut in shown:
         audio = data.read([cut])
         defended = None
         if front_end is not None:
             try:
-                heard = apply(front_end, audio.to(device), Draws([derive(cut.id)]))
-                defended = heard.to(CPU).int16[0]
+                through_front_end = apply(front_end, audio.to(device), Draws([derive(cut.id)]))
+                defended = through_front_end.to(CPU).int16[0]
             except MelmoatError as error:
                 raise AudioError(f"{cut.id}: {error}") from error
-        found.append(Utterance(audio.int16[0], as_written_by(model, data.written(cut)), defended))
-    return found
+        examples.append(
+            Utterance(audio.int16[0], as_written_by(model, data.written(cut)), defended)
+        )
+    return examples
 
 
 def train_asr(
@@ -291,38 +294,38 @@ def train_asr(
     attack: str | None = None,
     attacked: float = 1.0,
 ) -> tuple[Path, dict[str, Any]]:
-    """Train from corpora in ``out``, going on where an earlier run stopped, and export.
+    """Train on corpora in the folder ``out``, continue an earlier run there, and export.
 
     Args:
         main, extra: corpus specs.
-        held_out: speakers held out, chosen among those of ``main``; with ``start``, those of
-            them that its card says were held out from it, if there are any.
-        config: sizes; with ``start`` they are those of the weights.
-        half: export 16-bit weights (of a DeepSpeech2).
+        held_out: number of held-out speakers of ``main``. With ``start``, its own held-out speakers
+            are held out again if ``main`` has any of them.
+        config: sizes; with ``start`` those of the weights are used.
+        half: export 16-bit weights (DeepSpeech2 only).
         start: spec of the DeepSpeech2 or hf-ctc model to start from; None for the random weights
             of a DeepSpeech2.
         defense: spec of the front-end to fine-tune for.
-        device: where it is computed, such as ``cuda``; a run may go on on another.
-        attack: spec of the attack to train against; no defense can be given then.
+        device: device to compute on, such as ``cuda``; a run may continue on another device.
+        attack: spec of the attack to train against; not together with a defense.
         attacked: share of the examples that are attacked.
 
     Returns:
-        ``out/model.safetensors``, or the folder ``out/model`` of an hf-ctc model, and its card:
-        what data and settings it is of, how many utterances were left out because their texts do
-        not fit into their frames, and ``held_out_wer``, the greedy WER in percent of that very file
-        on the held-out speakers (None without any words of theirs).
+        ``out/model.safetensors``, or the folder ``out/model`` of an hf-ctc model, and its card. The
+        card has the data, the settings, the number of utterances that were left out because their
+        texts do not fit into their frames, and ``held_out_wer``: the greedy WER in percent of the
+        exported weights on the held-out speakers (None if these have no words).
     """
     if attack and defense:
         raise MelmoatError(
             "--attack and --defense do not go together: utterances are defended once, before "
-            "training, and attacked anew at every step"
+            "training, but attacked again at every step"
         )
     usable(device)
     model = trainable.take(start, half) if start else _random(config, recipe.seed)
     method = method_of(model)
     names = model.card.get("held_out_speakers") if start else None
     everything = combine([data.load(s) for s in main])
-    kept, held = split_speakers(everything, held_out, recipe.seed, names)
+    training, held = split_speakers(everything, held_out, recipe.seed, names)
     unseen = {cut.supervisions[0].speaker for cut in held}
     added = [c for s in extra for c in data.load(s) if c.supervisions[0].speaker not in unseen]
     check([*everything, *added], model)
@@ -343,17 +346,17 @@ def train_asr(
         **origin,
     }
     loop.begun(out, settings)
-    own, more, unheard = (
-        utterances(list(cuts), model, front, device) for cuts in (kept, added, held)
+    main_utterances, more, unheard = (
+        utterances(list(cuts), model, front, device) for cuts in (training, added, held)
     )
-    task = ASRTask(model, own, more, unheard, recipe, device, against)
+    task = ASRTask(model, main_utterances, more, unheard, recipe, device, against)
     loop.run(task, task.steps, out, task.steps_an_epoch, settings)
     card = {
         "trained_on": settings["trained_on"],
         "held_out_speakers": settings["held_out_speakers"],
         "recipe": asdict(recipe),
         **origin,
-        "left_out": len(own) + len(more) - len(task.main) - len(task.extra),
+        "left_out": len(main_utterances) + len(more) - len(task.main) - len(task.extra),
         "melmoat": __version__,
     }
     path = method.export(task.average, out, card, half)

@@ -1,4 +1,4 @@
-"""Exponential moving average of weights: what is validated and exported."""
+"""Exponential moving average of weights; the average is validated and exported."""
 
 from __future__ import annotations
 

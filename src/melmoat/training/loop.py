@@ -1,8 +1,8 @@
 """A training loop that can be killed at any moment.
 
-The state is written every few minutes, to a new file that then replaces the old one. A task draws
-the randomness of step ``n`` from ``n`` itself, so a resumed run takes the very steps that the
-undisturbed one would have taken.
+The state is written every few minutes, to a new file that then replaces the old one. The random
+numbers of step ``n`` depend only on ``n``, so a resumed run takes the same steps as an
+uninterrupted one.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ LAST = "last.pt"  # a run's state in its folder
 
 
 class Task(Protocol):
-    """What is trained."""
+    """A training task."""
 
     def step(self, number: int) -> dict[str, float]:
-        """Take step ``number`` and return figures to show."""
+        """Take step ``number`` and return numbers to show."""
         ...
 
     def validate(self) -> dict[str, float]:
-        """Figures on held-out data."""
+        """Scores on held-out data."""
         ...
 
     def state(self) -> dict[str, Any]:
-        """Everything a resumed run needs; tensors, numbers and strings only."""
+        """Everything that a resumed run needs: tensors, numbers and strings only."""
         ...
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -61,13 +61,13 @@ def run(
     settings: Mapping[str, Any],
     save_seconds: float = 120,
 ) -> None:
-    """Train ``task`` for ``steps`` steps in ``folder``, going on where an earlier run stopped.
+    """Train ``task`` for ``steps`` steps in ``folder``, or continue an earlier run there.
 
-    Writes ``last.pt`` (the state, after whole steps only) and ``log.jsonl`` (a line a validation).
-    An interrupted run loses what came after the last save, at most ``save_seconds``.
+    Writes ``last.pt`` (the state, after complete steps only) and ``log.jsonl`` (one line per
+    validation). An interrupted run loses the work since the last save, at most ``save_seconds``.
 
     Raises:
-        MelmoatError: the folder holds a run with other ``settings``, or cannot be read or written.
+        MelmoatError: the folder has a run with other ``settings``, or cannot be read or written.
     """
     keep_freed_memory()
     saved = begun(folder, settings)
@@ -115,9 +115,9 @@ def run(
 
 
 def begun(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Make ``folder``, and return the saved state that is in it, if there is one.
+    """Make ``folder``, and return the saved state in it, if there is one.
 
-    :func:`run` does this first; before it, for what takes long to prepare.
+    :func:`run` does this first. Call it earlier if the preparation takes long.
 
     Raises:
         MelmoatError: as :func:`run`.
@@ -138,7 +138,7 @@ def begun(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as they are after a file: tuples are lists."""
+    """Settings as they are after saving and loading: tuples become lists."""
     plain: dict[str, Any] = json.loads(json.dumps(settings))
     return plain
 
@@ -156,8 +156,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
-    """A file to write, which then takes the place of ``path``; where that fails, nothing is left of
-    it and ``path`` is as it was."""
+    """A file to write, which then replaces ``path``. If that fails, the file is removed and
+    ``path`` is unchanged."""
     partial = path.with_suffix(".tmp")
     try:
         yield partial
@@ -188,7 +188,7 @@ def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
 
 
 def _keep_until(log: Path, step: int) -> None:
-    """Drop a line torn by a kill, and validations after the resumed state: they come again."""
+    """Drop an incomplete last line, and validations after the resumed state, which are repeated."""
     if not log.exists():
         return
     try:
@@ -200,7 +200,7 @@ def _keep_until(log: Path, step: int) -> None:
             f"{log}: not the log of a training run ({error}); move it away: the run needs only the "
             "state beside it"
         ) from error
-    kept = "".join(f"{line}\n" for line in lines)
-    if kept != text:
+    content = "".join(f"{line}\n" for line in lines)
+    if content != text:
         with _replacing(log) as partial:
-            partial.write_text(kept)
+            partial.write_text(content)

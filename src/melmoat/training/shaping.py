@@ -1,4 +1,4 @@
-"""Measuring where in frequency an attack puts its perturbation (the paper's Figure 2)."""
+"""Measures at which frequencies an attack puts its perturbation (the paper's Figure 2)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def measure_shaping(
     tick: Callable[[float], None] = lambda _: None,
     device: str = CPU,
 ) -> Curve:
-    """Attack ``limit`` utterances and average what changed in each mel band.
+    """Attack ``limit`` utterances and average the change in each mel band.
 
     The value of a band is the mean absolute difference of the mel spectrograms of adversarial and
     benign audio, over all frames of all pairs, divided by that of the strongest band.
@@ -50,13 +50,14 @@ def measure_shaping(
     Args:
         model, attack, corpus: specs; the utterances are spread evenly over the corpus.
         mel: the bands.
-        scale: whether the magnitudes are compared, or their logarithms. A perturbation shows most
-            in logarithms where speech is weak, in magnitudes where both are strong.
-        tick: called with the number of utterances that were just done.
-        device: where it is computed, such as ``cuda``.
+        scale: whether to compare the magnitudes or their logarithms. In logarithms a perturbation
+            is largest where speech is weak, in magnitudes where both are strong.
+        tick: called with the number of utterances that were just finished.
+        device: device to compute on, such as ``cuda``.
 
     Raises:
-        AudioError: an utterance too short for the spectrogram, named before any is attacked.
+        AudioError: an utterance is too short for the spectrogram; this is checked before any
+            attack.
     """
     usable(device)
     recognizer, made = models.load(model), attacks.build(attack)

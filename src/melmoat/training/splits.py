@@ -1,4 +1,4 @@
-"""What speech a training run learns from, and what it keeps for validation."""
+"""Splits speech into training and validation."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ def split_speakers(
     """Training cuts, and the cuts of the speakers held out.
 
     Args:
-        held_out: how many speakers, chosen by ``seed``. Who is not known is none of them.
-        names: speakers to hold out instead, as far as they are there; if none is, as above.
+        held_out: number of held-out speakers, chosen by ``seed`` among the known ones.
+        names: speakers to hold out instead, if the corpus has any of them.
 
     Raises:
-        MelmoatError: no speaker would be left to train on, or none is known.
+        MelmoatError: no speaker would be left for training, or no speaker is known.
     """
     speakers = sorted({cut.supervisions[0].speaker for cut in cuts} - {"", None})
     if held_out and not speakers:
         raise MelmoatError(
-            "cannot hold out speakers where nobody knows who speaks: --held-out 0, or a column "
-            "speaker in transcripts.tsv"
+            "cannot hold out speakers, because the speakers are unknown: use --held-out 0, or add "
+            "a column speaker to transcripts.tsv"
         )
     chosen = set(names or ()) & set(speakers)
     if not chosen:
         chosen = set(np.random.default_rng([seed, 3]).permutation(speakers)[:held_out].tolist())
-    kept = [cut for cut in cuts if cut.supervisions[0].speaker not in chosen]
-    if not kept:
+    training = [cut for cut in cuts if cut.supervisions[0].speaker not in chosen]
+    if not training:
         raise MelmoatError(
             f"cannot hold out {len(chosen)} of {len(speakers)} speakers; choose fewer to hold out"
         )
     held = [cut for cut in cuts if cut.supervisions[0].speaker in chosen]
-    return CutSet.from_cuts(kept), CutSet.from_cuts(held)
+    return CutSet.from_cuts(training), CutSet.from_cuts(held)
 
 
 def combine(corpora: Sequence[CutSet]) -> CutSet:
@@ -50,7 +50,7 @@ def combine(corpora: Sequence[CutSet]) -> CutSet:
 
 
 def provenance(spec: str) -> dict[str, object]:
-    """A corpus by what it is; where it lay on this machine is nobody's business."""
+    """A description of a corpus, without paths of this machine."""
     cuts = list(data.load(spec))
     hours = sum(cut.duration for cut in cuts) / 3600
     kind, _, path = spec.partition(":")

@@ -1,4 +1,4 @@
-"""What ``melmoat train asr`` can train, and how each kind of network is trained and stored.
+"""The networks that ``melmoat train asr`` can train, and how each kind is trained and stored.
 
 To train another kind of recognizer takes a subclass of :class:`Method` and a line in
 :data:`METHODS`.
@@ -221,7 +221,7 @@ def method_of(model: object) -> Method[Any]:
 
 
 def peak_rate(start: str | None) -> float:
-    """The learning rate of a run that gives none. Errors as for :func:`method_of`."""
+    """The default learning rate of a run. Errors as for :func:`method_of`."""
     return method_of(load(start)).peak_rate if start else DeepSpeech2Method.peak_rate
 
 

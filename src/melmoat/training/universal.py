@@ -24,7 +24,7 @@ from melmoat.models.base import as_written_by
 from melmoat.training.splits import provenance
 
 START = 0.1  # largest sample of the random pattern that training begins with
-STEP = 0.1  # first step; the steps fall to nothing along a line
+STEP = 0.1  # first step; the steps fall linearly to zero
 MOMENTUM = 0.9
 
 
@@ -41,25 +41,26 @@ def train_universal(
     tick: Callable[[float], None] = lambda _: None,
     device: str = CPU,
 ) -> tuple[Pattern, dict[str, Any], dict[str, Any]]:
-    """Signed gradient steps on a pattern, one a batch of utterances, with momentum.
+    """Train a pattern by signed gradient steps with momentum, one step per batch of utterances.
 
-    The source walks to each utterance's own success in turn; here every utterance of a batch weighs
-    the same, whatever the size of its gradient, so that one that is lost already does not decide.
+    The source moves to the success of each utterance in turn. Here every utterance of a batch has
+    the same weight, whatever the size of its gradient, so an utterance that is already
+    misrecognized does not dominate.
 
     Args:
         model, corpus, defense: specs; the utterances are spread evenly over the corpus.
-        budget: a ball and an aim as in an attack's spec, such as ``norm=snr,db=20``.
-        seconds: length of the pattern, which is repeated over longer utterances.
+        budget: the budget and the goal as in an attack's spec, such as ``norm=snr,db=20``.
+        seconds: length of the pattern; it is repeated over longer utterances.
         epochs: passes over the corpus.
-        limit: utterances; 0 for all.
-        tick: called with the number of utterances that were just done.
-        device: where it is computed, such as ``cuda``.
+        limit: utterances (0 = all).
+        tick: called with the number of utterances that were just finished.
+        device: device to compute on, such as ``cuda``.
 
     Returns:
-        the pattern, the keys of its budget and aim, and its card.
+        the pattern, the keys of its budget and goal, and its card.
 
     Raises:
-        AttackError: a target of each utterance's own.
+        AttackError: each utterance would have its own target.
     """
     usable(device)
     ball = ATTACKS.build(f"noise:{budget}")
@@ -85,10 +86,9 @@ def train_universal(
         audio = data.read(group, system.rate).to(device).quantized()
         draws = Draws(derive(seed, epoch, cut.id) for cut in group)
         references = [as_written_by(system, data.written(cut)) for cut in group]
-        own = ball.target is None and ball.against == "benign"
-        goal: Goal = ball.goal(
-            system.transcribe(audio, draws.fork("benign")) if own else references, references
-        )
+        from_benign = ball.target is None and ball.against == "benign"
+        benign = system.transcribe(audio, draws.fork("benign")) if from_benign else references
+        goal: Goal = ball.goal(benign, references)
         goal = adapt_goal(goal, system)
         loud = (ball.budget.radius(audio) > 0).nonzero().flatten().tolist()
         if loud:  # silence has no room for a perturbation
@@ -132,5 +132,5 @@ def _keys(budget: str) -> dict[str, Any]:
     """The options that ``budget`` gives, defaults left out."""
     spec = ATTACKS.parse(f"noise:{budget}")
     plain = ATTACKS.parse("noise:")
-    found = {k: v for k, v in spec.args.items() if v != plain.args[k]}
-    return found | {"norm": spec.args["norm"]}
+    keys = {k: v for k, v in spec.args.items() if v != plain.args[k]}
+    return keys | {"norm": spec.args["norm"]}

@@ -1,8 +1,8 @@
-"""Training a vocoder: spectral losses first, then a discriminator as well.
+"""Trains a vocoder: first with spectral losses, then also with a discriminator.
 
-The generator learns from random crops of speech. Until ``warmup`` it lowers a multi-resolution
-STFT loss and the difference of log-mel spectrograms; from then on a discriminator is trained
-beside it and adds its adversarial loss and, for MelGAN, the matching of its features.
+The generator is trained on random crops of speech. Until ``warmup`` it minimises a multi-resolution
+STFT loss and the difference of log-mel spectrograms. After that a discriminator is trained, too. It
+adds its adversarial loss and, for MelGAN, feature matching.
 """
 
 from __future__ import annotations
@@ -193,15 +193,15 @@ class VocoderTask:
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """Spectral losses of the averaged weights on held-out speech."""
-        found = []
+        losses = []
         rng = np.random.default_rng([self.recipe.seed, 2])
         for wave in self.held_out[:: max(1, len(self.held_out) // 32)]:
             mel, real = self._conditioned(self._piece(wave, rng)[None])
             made = self._generate(self.average, mel, rng)
-            found.append([x.item() for x in self._spectral(made, real)])
-        if not found:
+            losses.append([x.item() for x in self._spectral(made, real)])
+        if not losses:
             return {}
-        stft, mels = np.mean(found, axis=0).tolist()
+        stft, mels = np.mean(losses, axis=0).tolist()
         return {"held_out_stft": stft, "held_out_mel": mels}
 
     def state(self) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def train_vocoder(
     lab, begun = SETUPS[architecture], vocoders.load(start) if start else None
     names = begun.card.get("held_out_speakers") if begun else None
     everything = combine([data.load(s) for s in corpora])
-    kept, held = split_speakers(everything, held_out, recipe.seed, names)
+    training, held = split_speakers(everything, held_out, recipe.seed, names)
     settings = {
         "trained_on": [provenance(spec) for spec in corpora],
         "held_out_speakers": sorted({cut.supervisions[0].speaker for cut in held}),
@@ -97,7 +97,7 @@ def train_vocoder(
         **({"start": identity(VOCODERS.parse(start))} if start else {}),
     }
     loop.begun(out, settings)
-    speech = waves(kept, LAB_MEL.rate)
+    speech = waves(training, LAB_MEL.rate)
     mel = with_statistics(LAB_MEL, speech) if lab.normalised else LAB_MEL
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -113,15 +113,15 @@ def train_vocoder(
     return path, scores
 
 
-def _same_network(found: Vocoder, wanted: Vocoder) -> Vocoder:
+def _same_network(start: Vocoder, wanted: Vocoder) -> Vocoder:
     """The weights to go on from; they must be of the network that is trained."""
-    same = replace(found.mel, mean=None, scale=None) == replace(wanted.mel, mean=None, scale=None)
-    if type(found) is not type(wanted) or found.config != wanted.config or not same:
+    same = replace(start.mel, mean=None, scale=None) == replace(wanted.mel, mean=None, scale=None)
+    if type(start) is not type(wanted) or start.config != wanted.config or not same:
         raise MelmoatError(
             "--start is another network than the one to train, or hears another mel spectrogram; "
             "name the architecture that it was trained as"
         )
-    return found.requires_grad_(True)
+    return start.requires_grad_(True)
 
 
 def with_statistics(mel: MelSpec, waves: Sequence[Tensor]) -> MelSpec:

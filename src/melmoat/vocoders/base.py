@@ -76,8 +76,8 @@ def synthesise(vocoder: Vocoder, mel: Tensor, frames: Tensor, draws: Draws) -> T
         waves = []
         for i, count in enumerate(frames.tolist()):
             samples = count * vocoder.hop
-            own = None if noise is None else noise[i : i + 1, :, :samples]
-            wave = vocoder(mel[i : i + 1, :, :count], own)[0]
+            own_noise = None if noise is None else noise[i : i + 1, :, :samples]
+            wave = vocoder(mel[i : i + 1, :, :count], own_noise)[0]
             waves.append(F.pad(wave, (0, total - samples)))
         return torch.stack(waves)
     mel = extend(mel, frames, vocoder.reach)
@@ -102,8 +102,8 @@ def _chunks(vocoder: Vocoder, mel: Tensor, noise: Tensor | None, reach: int) -> 
     hop, end = vocoder.hop, mel.shape[-1]
     for begin in range(0, end, CHUNK):
         first, last = max(0, begin - reach), min(end, begin + CHUNK + reach)
-        own = None if noise is None else noise[..., first * hop : last * hop]
-        wave: Tensor = vocoder(mel[..., first:last], own)
+        part_noise = None if noise is None else noise[..., first * hop : last * hop]
+        wave: Tensor = vocoder(mel[..., first:last], part_noise)
         yield wave[:, (begin - first) * hop : (begin - first + CHUNK) * hop]
 
 

@@ -37,12 +37,12 @@ class MelGANDiscriminator(nn.Module):
 
     def forward(self, wave: Tensor) -> Features:
         x = wave[:, None]
-        found = []
+        features = []
         for scale in self.scales:
             assert isinstance(scale, nn.ModuleList)
-            found.append(_through(scale, x))
+            features.append(_through(scale, x))
             x = self.pool(x)
-        return found
+        return features
 
 
 def _scale(config: MelGANDiscriminatorConfig) -> nn.ModuleList:

@@ -71,9 +71,9 @@ class GriffinLim(Vocoder):
         first = 0 if through is None else count - through  # that a gradient runs through
         for number in range(count):
             with torch.set_grad_enabled(torch.is_grad_enabled() and number >= first):
-                found = self._analyse(self._overlap(_scaled(phasor, amplitude), weight))
-                ahead = torch.add(found, found - before, alpha=self.config.momentum)
-                phasor, before = _unit(ahead), found
+                spectrum = self._analyse(self._overlap(_scaled(phasor, amplitude), weight))
+                ahead = torch.add(spectrum, spectrum - before, alpha=self.config.momentum)
+                phasor, before = _unit(ahead), spectrum
         wave = self._overlap(_scaled(phasor, amplitude), weight)
         # Undo MelSpec's framing: what lies before the first frame's own samples.
         n_fft, hop = self.mel.n_fft, self.hop

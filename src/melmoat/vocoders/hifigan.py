@@ -157,17 +157,17 @@ def from_published(
         KeyError, ValueError, WeightsError: not such a generator, or other settings than its own.
     """
     state = fold_weight_norm(state)
-    found = sizes(state)
-    kernels, kind = found["upsample_kernel_sizes"], found["resblock"]
+    shown = sizes(state)
+    kernels, kind = shown["upsample_kernel_sizes"], shown["resblock"]
     config = HiFiGANConfig(
-        channels=found["upsample_initial_channel"],
+        channels=shown["upsample_initial_channel"],
         rates=tuple(rates or (k // 2 for k in kernels)),
         kernels=tuple(kernels),
-        block_kernels=tuple(found["resblock_kernel_sizes"]),
+        block_kernels=tuple(shown["resblock_kernel_sizes"]),
         dilations=tuple(tuple(d) for d in dilations or DILATIONS[kind]),
         block=kind,
     )
-    mel = mel or replace(PUBLISHED, bands=found["num_mels"], hop=prod(config.rates))
+    mel = mel or replace(PUBLISHED, bands=shown["num_mels"], hop=prod(config.rates))
     generator = HiFiGAN(config, mel)
     fill(generator, state, name)
     return generator

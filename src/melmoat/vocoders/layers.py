@@ -45,8 +45,8 @@ class _Frozen(torch.autograd.Function):
             memory_format=torch.channels_last,
         )
         backward = torch.ops.aten.convolution_backward
-        found = backward(gradient, x, weight, None, *ctx.how, (True, False, False))
-        return found[0], None, None, *(None for _ in ctx.how)
+        gradients = backward(gradient, x, weight, None, *ctx.how, (True, False, False))
+        return gradients[0], None, None, *(None for _ in ctx.how)
 
 
 def _convolve(

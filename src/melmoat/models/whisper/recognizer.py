@@ -1,10 +1,10 @@
 """Whisper (Radford et al. 2022): any size, English or multilingual.
 
 The layers are those of transformers' ``WhisperForConditionalGeneration``; how they are run is ours.
-The reference hears every utterance in a window of 30 s. Here each has a window of its own length
-rounded up; the rest of the 30 s is the network's own keys, values and states of silence, computed
-once. (Without them, a short window makes Whisper say everything several times.) So an utterance
-costs what its length asks for, and is heard the same alone and in any batch.
+The reference puts every utterance into a window of 30 s. Here the window is the utterance's own
+length, rounded up. The rest of the 30 s is the network's own keys, values and states of silence,
+which are computed once. (Without them, Whisper repeats itself in a short window.) So the cost
+depends on the utterance's length, and its result is the same alone and in any batch.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _goes_on(pair: Pair, beyond: Pair, ends: Sequence[int]) -> Pair:
 def run_encoder(
     network: Any, mel: Tensor, ends: Sequence[int], silence: Silence | None, keep: bool = False
 ) -> tuple[list[Pair], list[Pair]]:
-    """What the encoder makes of each utterance's window; what lies beyond counts as silence.
+    """Run the encoder on each utterance's window; the rest of the 30 s counts as silence.
 
     The positions of a window attend to each other and to those of ``silence`` behind them, which
     are not computed again. So the decoder finds as much silence as it learned to expect.
@@ -133,7 +133,7 @@ class WhisperEncoded(TransformerEncoded):
 
 
 class Whisper(nn.Module, Seq2Seq):
-    """The recognizer. Its weights are frozen; gradients reach the waveform alone.
+    """The recognizer. Its weights are frozen; gradients reach only the waveform.
 
     Args:
         network: transformers' ``WhisperForConditionalGeneration``.
@@ -141,9 +141,9 @@ class Whisper(nn.Module, Seq2Seq):
         prompt: what its texts begin with. Shape: ``[P]``. In a multilingual network whose language
             is to be found out, the second token stands for that.
         languages: tokens of the languages to choose from; empty where it is given.
-        normaliser: what transcripts are compared by.
-        beam: texts kept by a beam search; 0 decodes greedily.
-        pad: seconds to round an utterance's window up to a multiple of; 30 is the reference's.
+        normaliser: applied before transcripts are compared.
+        beam: width of a beam search; 0 decodes greedily.
+        pad: windows are rounded up to a multiple of this many seconds; the reference has 30.
         origin: where the weights come from, in words.
         guards: when its texts are not believed.
     """

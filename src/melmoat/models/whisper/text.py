@@ -1,4 +1,4 @@
-"""Text as Whisper writes it, and what is left of it when transcripts are compared."""
+"""Text in Whisper's spelling, and its normalisers."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def normaliser(
     language: str | None = None,
     asked: WhisperChoice = "auto",
 ) -> Normaliser:
-    """What Whisper's transcripts are compared by.
+    """The normaliser for Whisper's transcripts.
 
     Args:
-        english: whether they are in English, for which its published normaliser is the default.
-            For other languages that one takes words apart at their vowel signs, so the default is
-            ``basic``, the same with these kept, or ``turkish``.
-        spelling: American for British spellings, which a model's ``normalizer.json`` holds; none
-            where it has no such file.
-        language: what is spoken, where that is known.
-        asked: another one by name; ``whisper`` is the published one of the language.
+        english: whether they are in English. Then Whisper's published normaliser is the default.
+            For other languages the published one splits words at their vowel signs. So the default
+            is ``basic``, which keeps these signs, or ``turkish``.
+        spelling: American for British spellings, from a model's ``normalizer.json``; empty if there
+            is no such file.
+        language: the spoken language, if known.
+        asked: another normaliser by name; ``whisper`` is the published one of the language.
 
     Raises:
         MelmoatError: transformers is not installed.
@@ -55,9 +55,9 @@ def _chosen(english: bool, language: str | None, asked: str) -> str:
 
 
 def written(text: str) -> str:
-    """A text in capitals alone, as corpora have it, as a sentence; any other as it is.
+    """A text in capitals only, as in many corpora, becomes a sentence; any other is unchanged.
 
-    A loss is meant for text as the recognizer writes it: capitals alone are strange to Whisper.
+    A loss needs text in the recognizer's spelling, and Whisper does not write capitals only.
 
     >>> written("HOW OLD AM I"), written("It's me."), written("")
     ('How old am I', "It's me.", '')

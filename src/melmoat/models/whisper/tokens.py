@@ -1,4 +1,5 @@
-"""Whisper's tokenizer, from whichever files hold it, and what the recognizer needs of it."""
+"""Reads Whisper's tokenizer from any of its file formats, and makes the vocabulary and the
+prompt."""
 
 from __future__ import annotations
 
@@ -22,10 +23,10 @@ SLOW = (
 
 
 def load(hf: ModuleType, folder: Path) -> Any:
-    """The tokenizer of a folder, as ``tokenizers`` has it.
+    """The tokenizer of a folder, as an object of ``tokenizers``.
 
     Raises:
-        WeightsError: files that are missing or no tokenizer's.
+        WeightsError: its files are missing or are not a tokenizer.
     """
     from tokenizers import AddedToken, Tokenizer
 
@@ -49,20 +50,21 @@ def load(hf: ModuleType, folder: Path) -> Any:
 
 
 def _id(tokenizer: Any, token: str) -> int:
-    found: int | None = tokenizer.token_to_id(token)
-    if found is None:
+    number: int | None = tokenizer.token_to_id(token)
+    if number is None:
         raise WeightsError(f"its tokenizer has no {token}; is it Whisper's?")
-    return found
+    return number
 
 
 def silence(tokenizer: Any) -> int:
-    """The token that says that nobody speaks, which transformers used to call otherwise."""
-    found: int | None = tokenizer.token_to_id("<|nospeech|>")
-    return _id(tokenizer, "<|nocaptions|>") if found is None else found
+    """The token which says that nobody speaks; older versions of transformers name it
+    differently."""
+    number: int | None = tokenizer.token_to_id("<|nospeech|>")
+    return _id(tokenizer, "<|nocaptions|>") if number is None else number
 
 
 def vocabulary(tokenizer: Any, network: Any, settings: Mapping[str, Any]) -> Vocabulary:
-    """How the network writes text as tokens."""
+    """The vocabulary with which the network writes text."""
 
     def encode(text: str) -> list[int]:
         text = written(text)
@@ -93,7 +95,7 @@ def vocabulary(tokenizer: Any, network: Any, settings: Mapping[str, Any]) -> Voc
 def prompt(
     tokenizer: Any, multilingual: bool, language: str | None, task: str
 ) -> tuple[list[int], list[int]]:
-    """What texts begin with, and the languages to choose from where none is given."""
+    """The tokens that texts begin with, and the languages to choose from if none is given."""
     start, plain = _id(tokenizer, "<|startoftranscript|>"), _id(tokenizer, "<|notimestamps|>")
     if not multilingual:
         if language not in (None, "en") or task != "transcribe":
