@@ -1,6 +1,7 @@
-"""Fine-tuning networks of transformers, as tiny random ones."""
+"""Fine-tuning networks of transformers, as tiny random ones, and hama's."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from melmoat import models
+from melmoat import data, models
 from melmoat.audio import Audio
 from melmoat.bench.cell import identity
 from melmoat.cli.app import app
@@ -18,7 +19,8 @@ from melmoat.models import MODELS, DeepSpeech2
 from melmoat.models.base import frames_needed
 from melmoat.models.hf_ctc import HFCTC
 from melmoat.training import trainable
-from melmoat.training.asr import ASRTask, Recipe, Utterance
+from melmoat.training.asr import ASRTask, Recipe, Utterance, utterances
+from melmoat.weights import WeightsError
 from tests.models.tiny_hf import tiny_hf
 
 pytest.importorskip("transformers", reason="needs the extra hf")
@@ -120,3 +122,31 @@ def test_half_precision_and_another_rate_are_refused(folder: Path) -> None:
     )
     with pytest.raises(MelmoatError, match="takes 8000 Hz audio; training reads 16000 Hz"):
         trainable.take(f"hf-ctc:{folder}")
+
+
+def test_a_recognizer_of_phonemes_learns_and_is_stored(tmp_path: Path) -> None:
+    pytest.importorskip("hama", reason="needs the extra hama")
+    pytest.importorskip("pocketsphinx", reason="needs the extra hama")
+    cuts = list(data.load("demo"))[:2]
+    model = trainable.take("hama:conformer,decoder=phonemes", half=True)
+    examples = utterances(cuts, model)
+    task = ASRTask(model, examples, [], examples, Recipe(epochs=2, batch=2, lr=1e-4))
+    assert (task.pairs, task.steps) == (0, 2)
+    before = [weight.clone() for weight in task.learnt]
+    assert all(math.isfinite(task.step(number)["loss"]) for number in range(task.steps))
+    assert any(not torch.equal(a, b) for a, b in zip(before, task.learnt, strict=True))
+    method = trainable.method_of(model)
+    path = method.export(task.model, tmp_path, {"held_out_speakers": ["x"]}, half=True)
+    spec = trainable.spec_of(path)
+    assert spec == f"hama:conformer,weights={path}"
+    stored = models.load(f"{spec},decoder=phonemes")
+    assert stored.card == {"held_out_speakers": ["x"]}  # type: ignore[attr-defined]
+    audio = data.read(cuts)
+    logs, frames = model.log_probs(audio, Draws([0, 1]))
+    again, _ = stored.log_probs(audio, Draws([0, 1]))  # type: ignore[attr-defined]
+    assert int(frames[0]) == method.frames(model, int(audio.lengths[0]))
+    assert torch.allclose(logs.exp(), again.exp(), atol=0.05)  # 16-bit weights
+    with pytest.raises(WeightsError, match="expected hama se"):
+        models.load(f"hama:se,weights={path}")
+    with pytest.raises(MelmoatError, match="leave out wheel"):
+        models.load(f"{spec},wheel={path}")

@@ -66,7 +66,6 @@ __all__ = [
     "NoDefense",
     "Own",
     "RandomizedSmoothing",
-    "Room",
     "StraightThrough",
     "apply",
     "build",
