@@ -38,14 +38,18 @@ class Lines:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.say, self.every, self.clock = say, every, clock
-        self.began = self.last = clock()
+        self.last = clock()
+        self.total, self.began, self.first = 0.0, self.last, 0.0
 
     def __call__(self, done: float, total: float, what: str) -> None:
         now = self.clock()
+        if total != self.total:  # other work, or work that goes on: its pace is its own
+            self.total, self.began, self.first = total, now, done
         if now - self.last < self.every:
             return
         self.last = now
-        rest = (now - self.began) * (total - done) / done if done > 0 else None
+        new = done - self.first
+        rest = (now - self.began) * (total - done) / new if new > 0 else None
         eta = "" if rest is None else f", about {span(rest)} to go"
         self.say(f"{done:.0f} of {total:.0f} done, {total - done:.0f} left{eta}: {what}")
 

@@ -78,6 +78,7 @@ def asr(
 
     The same command continues a run that was stopped.
     """
+    from melmoat.cli.progress import reported
     from melmoat.models.deepspeech2 import DeepSpeech2Config
     from melmoat.training.asr import Recipe, train_asr
     from melmoat.training.trainable import peak_rate, spec_of
@@ -100,7 +101,7 @@ def asr(
         defended=defended,
         seed=seed,
     )
-    with resumable("the state is", out):
+    with resumable("the state is", out), reported("train") as progress:
         path, card = train_asr(
             out,
             data,
@@ -114,6 +115,7 @@ def asr(
             device=device,
             attack=attack,
             attacked=attacked,
+            progress=progress,
         )
     wer, left = card["held_out_wer"], card["left_out"]
     score = "" if wer is None else f"; greedy WER on held-out speakers {wer:.2f} %"
@@ -160,6 +162,7 @@ def vocoder(
     """
     from dataclasses import replace
 
+    from melmoat.cli.progress import reported
     from melmoat.errors import MelmoatError
     from melmoat.training.vocoder_setups import SETUPS, train_vocoder
 
@@ -176,8 +179,10 @@ def vocoder(
         "seed": seed,
     }
     recipe = replace(recipe, **{k: v for k, v in given.items() if v is not None})
-    with resumable("the state is", out):
-        path, scores = train_vocoder(out, data, held_out, architecture, recipe, start, device)
+    with resumable("the state is", out), reported("train") as progress:
+        path, scores = train_vocoder(
+            out, data, held_out, architecture, recipe, start, device, progress
+        )
     found = "".join(f"; {name} {value:.3f}" for name, value in scores.items())
     typer.echo(f"wrote {path}{found}. Use it as trained:{path}")
 

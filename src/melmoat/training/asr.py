@@ -19,8 +19,6 @@ from typing import Any
 import numpy as np
 import torch
 from lhotse import MonoCut
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from melmoat import __version__, data, defenses
@@ -35,6 +33,7 @@ from melmoat.metrics.errors import word_edits
 from melmoat.models import MODELS
 from melmoat.models.base import as_written_by, comparison_of, frames_needed
 from melmoat.models.deepspeech2 import DeepSpeech2, DeepSpeech2Config
+from melmoat.progress import Progress, silent
 from melmoat.text import TextError
 from melmoat.training import loop, trainable
 from melmoat.training.adversarial import Adversary, adversary
@@ -260,12 +259,13 @@ def utterances(
     model: Trainable,
     front_end: FrontEnd | None = None,
     device: str = CPU,
+    progress: Progress = silent,
 ) -> list[Utterance]:
     """Read a corpus into memory, as 16-bit integers, and each utterance through ``front_end`` (one
     draw). Texts are as ``model`` writes."""
     examples = []
-    shown = track(cuts, "reading speech", console=Console(stderr=True), transient=True)
-    for cut in shown:
+    for number, cut in enumerate(cuts):
+        progress(number, len(cuts), "reading speech")
         audio = data.read([cut])
         defended = None
         if front_end is not None:
@@ -293,6 +293,7 @@ def train_asr(
     device: str = CPU,
     attack: str | None = None,
     attacked: float = 1.0,
+    progress: Progress = silent,
 ) -> tuple[Path, dict[str, Any]]:
     """Train on corpora in the folder ``out``, continue an earlier run there, and export.
 
@@ -308,6 +309,7 @@ def train_asr(
         device: device to compute on, such as ``cuda``; a run may continue on another device.
         attack: spec of the attack to train against; not together with a defense.
         attacked: share of the examples that are attacked.
+        progress: is called while speech is read, and after each step.
 
     Returns:
         ``out/model.safetensors``, or the folder ``out/model`` of an hf-ctc model, and its card. The
@@ -347,10 +349,10 @@ def train_asr(
     }
     loop.begun(out, settings)
     main_utterances, more, unheard = (
-        utterances(list(cuts), model, front, device) for cuts in (training, added, held)
+        utterances(list(cuts), model, front, device, progress) for cuts in (training, added, held)
     )
     task = ASRTask(model, main_utterances, more, unheard, recipe, device, against)
-    loop.run(task, task.steps, out, task.steps_an_epoch, settings)
+    loop.run(task, task.steps, out, task.steps_an_epoch, settings, progress=progress)
     card = {
         "trained_on": settings["trained_on"],
         "held_out_speakers": settings["held_out_speakers"],

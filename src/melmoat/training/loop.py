@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from melmoat.errors import MelmoatError
 from melmoat.memory import keep_freed_memory
+from melmoat.progress import Progress, silent
 
 LAST = "last.pt"  # a run's state in its folder
 
@@ -60,11 +59,14 @@ def run(
     validate_every: int,
     settings: Mapping[str, Any],
     save_seconds: float = 120,
+    progress: Progress = silent,
 ) -> None:
     """Train ``task`` for ``steps`` steps in ``folder``, or continue an earlier run there.
 
     Writes ``last.pt`` (the state, after complete steps only) and ``log.jsonl`` (one line per
     validation). An interrupted run loses the work since the last save, at most ``save_seconds``.
+
+    ``progress`` is called with the steps that are done, all steps, and the last figures.
 
     Raises:
         MelmoatError: the folder has a run with other ``settings``, or cannot be read or written.
@@ -88,30 +90,20 @@ def run(
     def seconds() -> float:
         return spent + time.monotonic() - began
 
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
-    with bar:
-        shown = bar.add_task("train", total=steps, completed=start)
-        figures: dict[str, float] = {}
-        for number in range(start, steps):
-            figures.update(task.step(number))
-            step = number + 1
-            if step % validate_every == 0 or step == steps:
-                figures.update(task.validate())
-                _note(log, {"step": step, "seconds": seconds(), **figures})
-            text = " ".join(f"{k} {v:.4g}" for k, v in figures.items())
-            bar.update(shown, completed=step, description=text)
-            if step == steps or time.monotonic() - saved_at > save_seconds:
-                state = {"task": task.state(), "step": step, "seconds": seconds()}
-                with _replacing(last) as partial:
-                    torch.save({**state, "settings": _plain(settings)}, partial)
-                saved_at = time.monotonic()
+    progress(start, steps, "train")
+    figures: dict[str, float] = {}
+    for number in range(start, steps):
+        figures.update(task.step(number))
+        step = number + 1
+        if step % validate_every == 0 or step == steps:
+            figures.update(task.validate())
+            _note(log, {"step": step, "seconds": seconds(), **figures})
+        progress(step, steps, " ".join(f"{k} {v:.4g}" for k, v in figures.items()))
+        if step == steps or time.monotonic() - saved_at > save_seconds:
+            state = {"task": task.state(), "step": step, "seconds": seconds()}
+            with _replacing(last) as partial:
+                torch.save({**state, "settings": _plain(settings)}, partial)
+            saved_at = time.monotonic()
 
 
 def begun(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -15,6 +15,7 @@ from melmoat.audio import PCM16, Audio
 from melmoat.bench.cell import identity
 from melmoat.devices import CPU, usable
 from melmoat.errors import MelmoatError
+from melmoat.progress import Progress, silent
 from melmoat.training import loop
 from melmoat.training.splits import combine, provenance, split_speakers
 from melmoat.training.vocoder import VocoderRecipe, VocoderTask, plain
@@ -70,6 +71,7 @@ def train_vocoder(
     recipe: VocoderRecipe,
     start: str | None = None,
     device: str = CPU,
+    progress: Progress = silent,
 ) -> tuple[Path, dict[str, float]]:
     """Train from corpora in ``out``, going on where an earlier run stopped, and export.
 
@@ -106,7 +108,7 @@ def train_vocoder(
     if begun:
         vocoder = _same_network(begun, vocoder)
     task = VocoderTask(vocoder, discriminator, speech, waves(held, mel.rate), recipe, device)
-    loop.run(task, recipe.steps, out, validate_every=500, settings=settings)
+    loop.run(task, recipe.steps, out, validate_every=500, settings=settings, progress=progress)
     scores = task.validate()
     path = out / "model.safetensors"
     checkpoints.save(path, plain(task.average), {**settings, **scores, "melmoat": __version__})
