@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import char_edits, word_edits
 from melmoat.models.whisper.text import normaliser, normaliser_name
-from melmoat.normalisers import RULES, Normaliser, basic, named, of, plain
+from melmoat.normalisers import RULES, Normaliser, basic, by_name, of, plain
 from melmoat.text import capitals
 from tests.languages import APART, SAID
 
@@ -20,7 +20,7 @@ TEXT = st.text(st.characters(categories=["L", "M", "N", "Zs"]), max_size=12)
 @pytest.mark.parametrize("name", sorted(RULES))
 @pytest.mark.parametrize("language", SAID)
 def test_a_text_is_itself_however_unicode_writes_it(name: str, language: str) -> None:
-    same, said = named(name), SAID[language]
+    same, said = by_name(name), SAID[language]
     assert same(said)
     if name == "none":
         return
@@ -36,46 +36,49 @@ def test_two_words_are_two(language: str) -> None:
     one, two = APART[language]
     turkic = language == "turkish"
     for name in ("plain", "turkish" if turkic else "basic", "none"):
-        assert word_edits(named(name)(one), named(name)(two)) == (1, 1)
+        assert word_edits(by_name(name)(one), by_name(name)(two)) == (1, 1)
     own = normaliser(False, {}, "tr" if turkic else None)
     assert word_edits(own(one), own(two)) == (1, 1)
 
 
 @pytest.mark.parametrize("language", sorted(SAID))
 def test_case_and_punctuation_are_no_errors_of_capitals(language: str) -> None:
-    plain = named("plain")
+    plain = by_name("plain")
     assert plain(capitals(SAID[language])) == plain(SAID[language])
 
 
 @given(TEXT)
 def test_capitals_lose_nothing_that_plain_keeps(text: str) -> None:
-    plain = named("plain")
+    plain = by_name("plain")
     assert plain(capitals(text)) == plain(unicodedata.normalize("NFC", text))
 
 
 @given(TEXT)
 def test_normalising_twice_changes_nothing(text: str) -> None:
     for name in ("plain", "basic"):
-        once = named(name)(text)
-        assert named(name)(once) == once
+        once = by_name(name)(text)
+        assert by_name(name)(once) == once
 
 
 def test_the_i_of_turkish() -> None:
-    same = named("turkish")
+    same = by_name("turkish")
     assert same("ISPARTA \u0130L\u0130") == same("\u0131sparta ili") != same("isparta ili")
-    assert named("basic")("\u0130stanbul") == "istanbul"
+    assert by_name("basic")("\u0130stanbul") == "istanbul"
 
 
 def test_points_are_a_choice() -> None:
     for language in ("arabic", "hebrew"):
         bare, pointed = SAID[language], SAID[f"{language}, pointed"]
-        assert word_edits(named("basic")(bare), named("basic")(pointed)) == (2, 2)
-        assert named("unpointed")(bare) == named("unpointed")(pointed)
+        assert word_edits(by_name("basic")(bare), by_name("basic")(pointed)) == (
+            2,
+            2,
+        )
+        assert by_name("unpointed")(bare) == by_name("unpointed")(pointed)
 
 
 def test_spaces_are_no_errors_where_a_script_has_none() -> None:
     one, two = "\u6253\u5f00\u95e8\uff0c\u8c22\u8c22", "\u6253\u5f00 \u95e8 \u8c22\u8c22\u3002"
-    assert named("basic")(one) == named("basic")(two) == "\u6253\u5f00\u95e8\u8c22\u8c22"
+    assert by_name("basic")(one) == by_name("basic")(two) == "\u6253\u5f00\u95e8\u8c22\u8c22"
 
 
 def test_the_default_of_whisper_is_by_language() -> None:
@@ -89,9 +92,9 @@ def test_the_default_of_whisper_is_by_language() -> None:
 
 def test_basic_is_whispers_where_no_mark_stands_alone() -> None:
     pytest.importorskip("transformers", reason="needs the extra hf")
-    published = named("whisper-basic")
+    published = by_name("whisper-basic")
     for language in ("english", "german", "russian", "vietnamese", "arabic", "hebrew", "korean"):
-        assert named("basic")(SAID[language]) == published(SAID[language])
+        assert by_name("basic")(SAID[language]) == published(SAID[language])
     assert len(published(SAID["hindi"]).split()) > len(SAID["hindi"].split())
 
 

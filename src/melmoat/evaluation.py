@@ -23,7 +23,7 @@ from melmoat.bench.store import Store, StoreError
 from melmoat.bench.worker import Choose
 from melmoat.checking import check_at_first
 from melmoat.data import CORPORA
-from melmoat.data.in_memory import is_speech, keep
+from melmoat.data.in_memory import is_speech, write_corpus
 from melmoat.defenses import DEFENSES, Defense
 from melmoat.devices import CPU
 from melmoat.errors import MelmoatError
@@ -190,7 +190,9 @@ def _corpora(corpora: Any, folder: Path) -> dict[str, str]:
     """The same for corpora; speech from memory is written into the run's folder."""
     specs: dict[str, str] = {}
     for label, corpus in [("", corpora)] if is_speech(corpora) else _listed(corpora):
-        spec, name = (corpus, "") if isinstance(corpus, str) else keep(corpus, folder / "data")
+        spec, name = (
+            (corpus, "") if isinstance(corpus, str) else write_corpus(corpus, folder / "data")
+        )
         specs[str(CORPORA.parse(spec))] = label or name
     return specs
 

@@ -19,7 +19,7 @@ from melmoat.decoding import Channel
 from melmoat.devices import CPU
 from melmoat.draws import Draws, derive
 from melmoat.errors import spared
-from melmoat.file_jobs import Job, named
+from melmoat.file_jobs import Job, failure_line
 from melmoat.metrics.distortion import snr_db
 from melmoat.models.base import Recognizer, as_written_by
 from melmoat.models.domain import unlike
@@ -143,7 +143,7 @@ def attack_files(
             written.append(one)
             lines = [json.dumps(_line(w, folder, told), ensure_ascii=False) for w in written]
             write_text(folder / MANIFEST, "".join(f"{line}\n" for line in lines))
-        failed += [named(job.source, reason) for reason in why]
+        failed += [failure_line(job.source, reason) for reason in why]
     return written, failed
 
 

@@ -61,7 +61,7 @@ def jobs(
     folders = [find(source) for source in sources] if folders is None else folders
     if not any(contents.files for contents in folders):
         reasons = [
-            named(path, why) for contents in folders for path, why in contents.failed.items()
+            failure_line(path, why) for contents in folders for path, why in contents.failed.items()
         ]
         reasons += [f"{source}: no audio files in it" for source in sources if source.is_dir()]
         raise AudioError("\n".join([*reasons, *passed_over(folders)]))
@@ -100,7 +100,7 @@ def _into(target: Path, sources: Sequence[Path], folders: Sequence[FolderContent
     ]
 
 
-def named(source: Path, error: Exception | str) -> str:
+def failure_line(source: Path, error: Exception | str) -> str:
     """An error message that names the file."""
     reason = str(error)
     return reason if str(source) in reason else f"{shown(source)}: {reason}"
@@ -147,6 +147,6 @@ def defend_files(
             audio.save(job.target, defended, recording.gain)
             passed.seconds += float(clean.seconds)
             passed.files += 1
-        passed.failed += [named(job.source, reason) for reason in why]
+        passed.failed += [failure_line(job.source, reason) for reason in why]
         tick()
     return passed

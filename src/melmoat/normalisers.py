@@ -106,14 +106,14 @@ PUBLISHED = ("whisper-basic", "whisper-english")
 
 
 def full_name(name: str, spelling: Mapping[str, str]) -> str:
-    """The full name of a normaliser of :func:`named`: it includes a digest of its spellings."""
+    """The full name of a normaliser of :func:`by_name`: it includes a digest of its spellings."""
     if name != "whisper-english" or not spelling:
         return name
     text = json.dumps(dict(spelling), sort_keys=True)
     return f"{name}+spelling-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def named(name: str, spelling: Mapping[str, str] | None = None) -> Normaliser:
+def by_name(name: str, spelling: Mapping[str, str] | None = None) -> Normaliser:
     """The normaliser of this name.
 
     Whisper's normalisers are those of transformers (Radford et al. 2022, appendix C).
@@ -148,7 +148,7 @@ def of(choice: Any) -> Normaliser:
     if isinstance(choice, Normaliser):
         return choice
     if isinstance(choice, str):
-        return named(choice)
+        return by_name(choice)
     if not callable(choice):
         raise MelmoatError(
             f"a normaliser is a name or a function of a text, got a {type(choice).__name__} "

@@ -78,9 +78,9 @@ def test_a_loop_is_cut_behind_its_first_round() -> None:
     guards = Guards(SILENCE, compression_ratio_threshold=2.4)
     speech, loop, never_ending = [1, 2, 3], [4, 2, *([3, 1] * 20)], [1, 2, 3, 4] * 12 + [2]
     heard = Toy([0.9] * 3)
-    assert guards.kept(heard, [speech, loop], WORDS) == [speech, [4, 2, 3, 1]]
+    assert guards.apply(heard, [speech, loop], WORDS) == [speech, [4, 2, 3, 1]]
     assert compression_ratio(WORDS.decode(never_ending)) > 2.4
-    assert guards.kept(heard, [never_ending], WORDS) == [[]]  # no part to cut at
+    assert guards.apply(heard, [never_ending], WORDS) == [[]]  # no part to cut at
 
 
 def test_the_ratio_is_of_bytes() -> None:

@@ -47,7 +47,7 @@ def transcribe(
     from melmoat.devices import usable
     from melmoat.draws import Draws, derive, secret
     from melmoat.errors import spared
-    from melmoat.file_jobs import named
+    from melmoat.file_jobs import failure_line
     from melmoat.models.base import transcribe
     from melmoat.models.domain import unlike
 
@@ -56,7 +56,7 @@ def transcribe(
     system = defenses.build(defense).wrap(recognizer)
     usable(device)
     found = [find(path) for path in paths]
-    failed = [named(path, why) for one in found for path, why in one.failed.items()]
+    failed = [failure_line(path, why) for one in found for path, why in one.failed.items()]
     sources = [file for one in found for file in one.files]
     for line in failed:
         typer.echo(f"error: {line}", err=True)
@@ -75,7 +75,7 @@ def transcribe(
         for text in texts:
             typer.echo(text if len(sources) == 1 else f"{shown(file)}\t{text}")
         for reason in why:
-            failed.append(named(file, reason))
+            failed.append(failure_line(file, reason))
             typer.echo(f"error: {failed[-1]}", err=True)
     _warn_of(strange, len(sources), model, recognizer)
     for line in passed_over(found):
@@ -132,7 +132,7 @@ def attack(
     from melmoat.devices import usable
     from melmoat.errors import MelmoatError
     from melmoat.file_attacks import attack_file, attack_files
-    from melmoat.file_jobs import jobs, named
+    from melmoat.file_jobs import failure_line, jobs
 
     *sources, target = paths
     if not sources:
@@ -166,7 +166,9 @@ def attack(
         else:
             typer.echo(f"{shown(one.target)}\t{one.size}\t{one.before}\t{one.after}")
     _warn_of([shown(w.source) for w in written if w.unlike], len(todo), model, recognizer)
-    failed = [named(path, why) for one in found for path, why in one.failed.items()] + problems
+    failed = [
+        failure_line(path, why) for one in found for path, why in one.failed.items()
+    ] + problems
     for line in [*(f"error: {line}" for line in failed), *passed_over(found)]:
         typer.echo(line, err=True)
     if not single and written:
@@ -206,7 +208,7 @@ def defend(
     from melmoat.data.folders import find, passed_over
     from melmoat.devices import usable
     from melmoat.errors import MelmoatError
-    from melmoat.file_jobs import defend_files, jobs, named
+    from melmoat.file_jobs import defend_files, failure_line, jobs
     from melmoat.memory import keep_freed_memory
 
     *sources, target = paths
@@ -220,7 +222,7 @@ def defend(
     keep_freed_memory()
     with bar("defend", len(todo)) as tick:
         passed = defend_files(front, todo, seed, lambda: tick(1), device, chosen)
-    failed = [named(path, why) for one in found for path, why in one.failed.items()]
+    failed = [failure_line(path, why) for one in found for path, why in one.failed.items()]
     failed += passed.failed
     for line in [*failed, *passed_over(found)]:
         typer.echo(line, err=True)

@@ -37,7 +37,7 @@ def _pair(value: object) -> bool:
     )
 
 
-def keep(speech: Any, folder: Path) -> tuple[str, str]:
+def write_corpus(speech: Any, folder: Path) -> tuple[str, str]:
     """Write speech into its own folder under ``folder``, if it is not there yet.
 
     Returns:

@@ -13,7 +13,7 @@ from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.models.decoding import Decoder, greedy, is_greedy
-from melmoat.normalisers import Normaliser, named, of
+from melmoat.normalisers import Normaliser, by_name, of
 from melmoat.text import TextError, canonical, capitals, encode, listed, spell
 
 Kind = Literal["ctc", "tokens", "text"]
@@ -92,7 +92,7 @@ def normaliser_of(model: Recognizer) -> Normaliser | None:
     given: Any = getattr(model, "normaliser", None)
     if given is not None:
         return of(given)
-    return None if labels_of(model) is not None else named("plain")
+    return None if labels_of(model) is not None else by_name("plain")
 
 
 def comparison_of(model: Recognizer) -> Callable[[str], str]:

@@ -55,7 +55,7 @@ class Guards:
         if ratio is not None and not ratio > 0:
             raise ValueError(f"compression_ratio_threshold must be above 0; got {ratio}")
 
-    def kept(
+    def apply(
         self, encoded: Encoded, written: Sequence[list[int]], vocabulary: Vocabulary
     ) -> list[list[int]]:
         """The accepted tokens of a batch.

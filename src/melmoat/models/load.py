@@ -24,7 +24,7 @@ from melmoat.models.moonshine import loading as moonshine_files
 from melmoat.models.whisper import loading as whisper_files
 from melmoat.models.words.english import letters
 from melmoat.models.words.lm import files
-from melmoat.normalisers import Choice, WhisperChoice, named
+from melmoat.normalisers import Choice, WhisperChoice, by_name
 from melmoat.spec import Registry
 from melmoat.weights import WeightsError
 
@@ -163,7 +163,7 @@ def hf_ctc(
     """
     model = hf_load.load(name, language)
     if normaliser != "auto":
-        model.normaliser = named(normaliser)
+        model.normaliser = by_name(normaliser)
     if not isinstance(model, HFCTC):
         if beam or decoder != "auto":
             raise WeightsError(
@@ -183,7 +183,7 @@ def python(target: str, normaliser: Choice = "auto", **options: str) -> Recogniz
     """
     model = own_recognizer.load(target, options)
     if normaliser != "auto":
-        vars(model)["normaliser"] = named(normaliser)
+        vars(model)["normaliser"] = by_name(normaliser)
     return model
 
 

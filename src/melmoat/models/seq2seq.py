@@ -159,7 +159,7 @@ class Seq2Seq:
                     found = _beam(encoded, len(some), v, self.beam, device)
                 else:
                     found = _greedy(encoded, len(some), v, device)
-                written += self.guards.kept(unread, found, v) if self.guards else found
+                written += self.guards.apply(unread, found, v) if self.guards else found
         texts: list[list[str]] = [[] for _ in parts]
         for owner, tokens in zip(owners, written, strict=True):
             texts[owner].append(v.decode(tokens).strip())

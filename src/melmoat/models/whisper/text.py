@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from melmoat.normalisers import Normaliser, WhisperChoice, full_name, named
+from melmoat.normalisers import Normaliser, WhisperChoice, by_name, full_name
 from melmoat.text import capitals
 
 TURKIC = ("az", "tr")  # of Whisper's languages, those with a dotless i
@@ -41,7 +41,7 @@ def normaliser(
     Raises:
         MelmoatError: transformers is not installed.
     """
-    return named(_chosen(english, language, asked), spelling)
+    return by_name(_chosen(english, language, asked), spelling)
 
 
 def _chosen(english: bool, language: str | None, asked: str) -> str:
