@@ -120,7 +120,7 @@ def test_files_of_one_name_draw_for_themselves(
         drawn.extend(draws.seeds)
         return [""]
 
-    monkeypatch.setattr(base, "heard", listen)
+    monkeypatch.setattr(base, "transcribe", listen)
     other = tmp_path / "other" / speech.name
     other.parent.mkdir()
     other.write_bytes(speech.read_bytes())
@@ -224,7 +224,12 @@ def test_ctrl_c_keeps_finished_rows_and_says_how_to_go_on(tmp_path: Path) -> Non
     run_folder = tmp_path / "run"
     command = [sys.executable, "-m", "melmoat", "bench", "--out", str(run_folder), "--batch", "1",
                "--attack", "none", "--attack", "pgd:norm=snr,db=20,steps=400"]  # fmt: skip
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # if these tests ignore it
+    )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         rows = sum(len(p.read_bytes().splitlines()) for p in run_folder.glob("cells/*.jsonl"))

@@ -196,14 +196,14 @@ def test_what_waits_at_the_end_is_still_answered(work: Work) -> None:
 
 def test_nobody_waits_for_a_batcher_that_is_not_open(work: Work) -> None:
     batcher = Batcher(work, RATE, batch=1, seconds=100)
-    with pytest.raises(RuntimeError, match="not open"):
+    with pytest.raises(RuntimeError, match="not running"):
         asyncio.run(batcher(torch.ones(5)))
     work.gate.set()
     for _ in range(2):  # it may be opened again
         batcher.start()
         assert asyncio.run(batcher(torch.ones(5))) == 5
         batcher.close()
-        with pytest.raises(RuntimeError, match="not open"):
+        with pytest.raises(RuntimeError, match="not running"):
             asyncio.run(batcher(torch.ones(5)))
 
 

@@ -148,5 +148,5 @@ def test_the_children_end_with_the_decoder() -> None:
     made.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
-    with pytest.raises(RuntimeError, match="not open"):
+    with pytest.raises(RuntimeError, match="not running"):
         asyncio.run(made(wav(), "a.wav"))

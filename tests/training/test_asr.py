@@ -12,7 +12,7 @@ from melmoat.assets import asset
 from melmoat.audio import AudioError
 from melmoat.bench.cell import fingerprint
 from melmoat.errors import MelmoatError
-from melmoat.models import DeepSpeech2, DeepSpeech2Config, deepspeech2
+from melmoat.models import DeepSpeech2, DeepSpeech2Config
 from melmoat.text import TextError
 from melmoat.training import asr, trainable
 from melmoat.training.asr import ASRTask, Recipe, Utterance, train_asr, utterances
@@ -137,7 +137,7 @@ def test_a_share_of_the_utterances_is_heard_through_the_defense(share: float, he
     quiet, loud = torch.full((400,), 1e-3), torch.full((400,), 1.0)
     made = task(defended=share, noise=0.0)
     rng = np.random.default_rng(0)
-    pairs = [made._heard(Utterance(quiet, "A", loud), rng) for _ in range(200)]
+    pairs = [made._samples(Utterance(quiet, "A", loud), rng) for _ in range(200)]
     assert sum(float(w.abs().max()) > 0.1 for w in pairs) == pytest.approx(heard, abs=20)
 
 
@@ -227,11 +227,13 @@ def test_held_out_speakers_without_words_have_no_score(tmp_path: Path) -> None:
 def test_utterances_that_are_too_long_are_named_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deepspeech2, "LONGEST_SECONDS", 4.5)
+    monkeypatch.setattr(trainable.DeepSpeech2Method, "longest", 4.5)
     corpus = short(tmp_path, 2.0, ["GO", "NO"])
     with pytest.raises(AudioError, match=r"2 utterance\(s\) .*longest=1\): u0 \(2 s\)"):
         train_asr(tmp_path / "a", [corpus], [], 0, tiny_config(layers=1), Recipe(epochs=1))
-    monkeypatch.setattr(deepspeech2, "LONGEST_SECONDS", 4.6)  # joined and slowed it just fits
+    monkeypatch.setattr(
+        trainable.DeepSpeech2Method, "longest", 4.6
+    )  # joined and slowed it just fits
     recipe = Recipe(epochs=1, join=1.0)
     assert train_asr(tmp_path / "b", [corpus], [], 0, tiny_config(layers=1), recipe)
 

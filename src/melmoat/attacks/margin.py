@@ -30,7 +30,7 @@ class Margin(Wrapper):
         super().__init__(require_ctc(model))
         self.confidence = confidence
 
-    def criterion(self, log_probs: Tensor, frames: Tensor, texts: Sequence[str]) -> Tensor:
+    def loss_of(self, log_probs: Tensor, frames: Tensor, texts: Sequence[str]) -> Tensor:
         """Sum over frames of what the best other label is ahead, in nats. Shape: ``[B]``.
 
         Raises:
@@ -46,8 +46,8 @@ class Margin(Wrapper):
         return ((other - own + self.confidence).relu() * inside).sum(1)
 
     def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
-        """The criterion of each text. Shape: ``[B]``."""
-        return self.criterion(*self.log_probs(audio, draws), texts)
+        """The loss of each text. Shape: ``[B]``."""
+        return self.loss_of(*self.log_probs(audio, draws), texts)
 
 
 def alignment(log_probs: Tensor, frames: Tensor, targets: Sequence[Tensor]) -> Tensor:

@@ -199,7 +199,7 @@ class _Listener:
             return self.model.loss(audio, texts, draws)
         log_probs, frames = self.ctc.log_probs(audio, draws)
         self._texts += self.ctc.decode(log_probs.detach(), frames)
-        return self.ctc.criterion(log_probs, frames, texts)
+        return self.ctc.loss_of(log_probs, frames, texts)
 
     def drain(self) -> list[str]:
         """The transcripts since the last call, draw after draw."""

@@ -115,12 +115,12 @@ class _Subject:
         model = require_ctc(self.model)
         with torch.no_grad():
             own = self.model.loss(self.audio, self.texts, draws())
-            wanted = model.criterion(*model.log_probs(self.audio, draws()), self.texts)
+            wanted = model.loss_of(*model.log_probs(self.audio, draws()), self.texts)
         if apart(own, wanted) > CLOSE:
             raise WrongError(
                 f"its loss is {_few(own)}, and that of its log probabilities {_few(wanted)}: "
                 "attacks take the second for the first. Subclass melmoat.models.base.CTC (and "
-                "override criterion for another loss); sum over frames, do not average"
+                "override loss_of for another loss); sum over frames, do not average"
             )
         return "that of its log probabilities"
 

@@ -122,7 +122,7 @@ class CTCRecognizer(Recognizer, Protocol):
         """The transcripts of such probabilities, one an utterance."""
         ...
 
-    def criterion(self, log_probs: Tensor, frames: Tensor, texts: Sequence[str]) -> Tensor:
+    def loss_of(self, log_probs: Tensor, frames: Tensor, texts: Sequence[str]) -> Tensor:
         """The loss of each text, given such probabilities. Shape: ``[B]``."""
         ...
 
@@ -179,7 +179,7 @@ class CTC:
         """Whether :meth:`decode` takes the best path."""
         return is_greedy(self.decoder)
 
-    def criterion(self, log_probs: Tensor, frames: Tensor, texts: Sequence[str]) -> Tensor:
+    def loss_of(self, log_probs: Tensor, frames: Tensor, texts: Sequence[str]) -> Tensor:
         """CTC loss of each text in nats. Shape: ``[B]``.
 
         Raises:
@@ -196,8 +196,8 @@ class CTC:
         return self.decode(log_probs, frames)
 
     def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
-        """The criterion of each text. Shape: ``[B]``. Errors as for :meth:`criterion`."""
-        return self.criterion(*self.log_probs(audio, draws), texts)
+        """The loss of each text. Shape: ``[B]``. Errors as for :meth:`loss_of`."""
+        return self.loss_of(*self.log_probs(audio, draws), texts)
 
 
 class Lettered(CTC):

@@ -71,9 +71,9 @@ class Wrapper:
         """The inner recognizer's transcripts of such probabilities."""
         return require_ctc(self.model).decode(log_probs, frames)
 
-    def criterion(self, log_probs: Tensor, frames: Tensor, texts: Sequence[str]) -> Tensor:
+    def loss_of(self, log_probs: Tensor, frames: Tensor, texts: Sequence[str]) -> Tensor:
         """The inner recognizer's loss, given such probabilities. Shape: ``[B]``."""
-        return require_ctc(self.model).criterion(log_probs, frames, texts)
+        return require_ctc(self.model).loss_of(log_probs, frames, texts)
 
     @property
     def greedy(self) -> bool:
@@ -173,8 +173,8 @@ class Smoothed(Wrapper):
         return self.decode(log_probs, frames)
 
     def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
-        """The inner criterion of the mean. Shape: ``[B]``."""
-        return self.criterion(*self.log_probs(audio, draws), texts)
+        """The inner loss of the mean. Shape: ``[B]``."""
+        return self.loss_of(*self.log_probs(audio, draws), texts)
 
 
 class SmoothedTokens(Seq2Seq):

@@ -93,7 +93,7 @@ class DeepSpeech2Method(Method[DeepSpeech2]):
         model.train()
         features, frames = model.features(audio)
         features = spec_augment(features, frames, rng)
-        return model.criterion(*model.encode(features, frames), texts).mean()
+        return model.loss_of(*model.encode(features, frames), texts).mean()
 
     def frames(self, model: DeepSpeech2, samples: int) -> int:
         """One frame each second hop."""

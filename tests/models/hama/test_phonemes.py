@@ -69,5 +69,5 @@ def test_what_is_not_spelled_in_english_letters_is_refused(spoken: Phonemes, tex
 
 
 def test_a_single_text_is_no_list(spoken: Phonemes) -> None:
-    with pytest.raises(TextError, match="list of one text an utterance"):
+    with pytest.raises(TextError, match="list of one text per utterance"):
         spoken.of_words("GO")
