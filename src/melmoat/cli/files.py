@@ -118,7 +118,7 @@ def attack(
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
 ) -> None:
-    """Attack audio files and write what comes of it.
+    """Attack audio files and write the adversarial ones.
 
     One file becomes a .wav or .flac file. Several files, or folders, go into a folder, with
     manifest.jsonl: an object a line of what was written. With --defense, the attack is aimed at the
