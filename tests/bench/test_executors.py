@@ -84,6 +84,7 @@ def test_a_killed_process_costs_no_row(tmp_path: Path, cells: list[Cell]) -> Non
     assert sum(total) == pytest.approx(20)
 
 
+@pytest.mark.slow
 def test_a_unit_that_always_dies_is_noted(
     tmp_path: Path, cells: list[Cell], monkeypatch: pytest.MonkeyPatch
 ) -> None:

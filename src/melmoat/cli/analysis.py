@@ -102,7 +102,7 @@ def compare(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Compare two runs, or the rows of one run, utterance by utterance.
+    """Compare runs, or rows of one run, by utterance.
 
     Prints the difference in WER, its 95 % intervals (over utterances and over speakers, if they are
     known) and its p-value. A star marks a difference that is significant among all comparisons.

@@ -193,7 +193,7 @@ def defend(
     seed: SecretOption = None,
     device: DeviceOption = "cpu",
 ) -> None:
-    """Pass audio through a defense and write the result (16 kHz mono).
+    """Pass audio through a defense (writes 16 kHz mono).
 
     One file becomes a .wav or .flac file. Several files, or folders, go into a folder.
 

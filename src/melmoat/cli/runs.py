@@ -27,7 +27,7 @@ def export(
         typer.Option(help="Copy the adversarial audio into this folder, with manifest.jsonl."),
     ] = None,
 ) -> None:
-    """Print a run's figures for other programs, or copy its adversarial audio.
+    """Print a run's figures, or copy its adversarial audio.
 
     The manifest has a JSON object a line: audio_filepath, text, and the row's fields.
     """
@@ -60,7 +60,10 @@ def leaderboard(
         Path, typer.Option(help="Files to write, with the suffixes .md and .html.")
     ] = Path("leaderboard"),
 ) -> None:
-    """Rank the systems of many runs by their worst case, as Markdown and as a page."""
+    """Rank the systems of many runs by their worst case.
+
+    It writes Markdown and a page.
+    """
     import shlex
 
     from melmoat.report.leaderboard import write_leaderboard
@@ -75,9 +78,9 @@ def merge(
     run: RunArgument,
     other: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs to add to it.")],
 ) -> None:
-    """Add the rows and audio of other runs to the first one, which may be a new folder.
+    """Add the rows and audio of other runs to the first one.
 
-    Runs that measured the same utterance differently are not merged.
+    The first one may be a new folder.     Runs that measured the same utterance differently are not merged.
     """
     from melmoat.bench.merging import merge as put_together
 

@@ -11,7 +11,7 @@ from melmoat.cli.errors import refuse_idle, resumable
 from melmoat.cli.options import DeviceOption
 
 train = typer.Typer(
-    help="Train recognizers, vocoders, shaping curves and perturbations.", no_args_is_help=True
+    help="Train recognizers, vocoders, curves and perturbations.", no_args_is_help=True
 )
 
 
@@ -23,7 +23,7 @@ SeedOption = Annotated[int, typer.Option(min=0, help="Seed of all random draws."
 
 @train.callback()
 def _group() -> None:
-    """Train recognizers, vocoders, shaping curves and perturbations."""
+    """Train recognizers, vocoders, curves and perturbations."""
 
 
 @train.command()
