@@ -80,7 +80,8 @@ def merge(
 ) -> None:
     """Add the rows and audio of other runs to the first one.
 
-    The first one may be a new folder.     Runs that measured the same utterance differently are not merged.
+    The first one may be a new folder. Runs that measured the same utterance differently are not
+    merged.
     """
     from melmoat.bench.merging import merge as put_together
 
