@@ -27,5 +27,6 @@ def faults(how: str) -> int:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
+@pytest.mark.slow
 def test_a_freed_block_is_kept() -> None:
     assert faults("keep") * 20 < faults("leave")

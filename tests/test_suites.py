@@ -50,6 +50,7 @@ def lines(*words: str) -> list[list[str]]:
     return [[cell.strip() for cell in x.strip("|").split("|")] for x in kept[1:]]
 
 
+@pytest.mark.slow
 def test_a_run_measures_what_is_asked_and_shows_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "small.py").write_text(SMALL)
     out = tmp_path / "run"

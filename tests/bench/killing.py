@@ -1,4 +1,4 @@
-"""Run by test_killed.py: kills a run 20 times at random moments, then compares its rows.
+"""Run by test_killed.py: kills a run some times at random moments, then compares its rows.
 
 The recognizer is a fake that is cheap and whose transcripts tell every bit of what it heard.
 """
@@ -71,7 +71,7 @@ def main(home: Path) -> None:
     took = time.monotonic() - began
     chance = random.Random(0)
     killed = finished = 0
-    while killed < 20:
+    while killed < int(sys.argv[2]):
         child = started(Store(home / f"killed{finished}"), cells)
         time.sleep(chance.uniform(0, took / 2))
         os.kill(child, signal.SIGKILL)

@@ -142,6 +142,7 @@ def test_audio_comes_back_to_the_driver(tmp_path: Path, cells: list[Cell]) -> No
         assert (attacked - clean).norm().item() == pytest.approx(row["l2"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_system_that_cannot_be_built_ends_the_run(tmp_path: Path, cells: list[Cell]) -> None:
     (tmp_path / "tiny.safetensors").write_bytes(b"no weights")
     with pytest.raises(MelmoatError, match=r"tiny\.safetensors"):
@@ -199,6 +200,7 @@ def test_a_ray_cluster_gives_the_same_rows_though_a_worker_dies(
 
 
 @pytest.mark.usefixtures("one_thread", "cluster")
+@pytest.mark.slow
 def test_more_workers_than_a_cluster_has_room_for_take_turns(
     tmp_path: Path, cells: list[Cell]
 ) -> None:

@@ -178,7 +178,7 @@ def test_a_universal_perturbation_is_trained_and_used(speech: Path, tmp_path: Pa
 
 
 def test_a_targeted_attack_says_the_target(speech: Path, tmp_path: Path) -> None:
-    spec = "pgd:norm=snr,db=0,steps=150,step=0.05,target=no"
+    spec = "pgd:norm=snr,db=0,steps=150,step=0.05,target=no,stop=true"
     text = run("attack", speech, tmp_path / "t.wav", "--attack", spec)
     assert "after:  NO\ngoal reached" in text
 

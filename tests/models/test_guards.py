@@ -62,12 +62,12 @@ def test_silence_is_what_the_reference_takes_for_it() -> None:
     written = [[2, 3], [2, 3], [2, 3]]
     heard = Toy([0.7, 0.6, 0.2])
     alone = Guards(SILENCE, no_speech_threshold=0.6)
-    assert alone.kept(heard, written, WORDS) == [[], [2, 3], [2, 3]]
+    assert alone.apply(heard, written, WORDS) == [[], [2, 3], [2, 3]]
     mean = mean_log_prob(heard, [2, 3], WORDS, torch.device("cpu"))
     for logprob, empty in ((mean - 0.01, False), (mean + 0.01, True)):
         both = Guards(SILENCE, 0.6, logprob)
-        assert (both.kept(heard, written, WORDS)[0] == []) == empty
-    assert Guards(SILENCE).kept(heard, written, WORDS) == written
+        assert (both.apply(heard, written, WORDS)[0] == []) == empty
+    assert Guards(SILENCE).apply(heard, written, WORDS) == written
 
 
 def test_a_loop_is_cut_behind_its_first_round() -> None:

@@ -61,6 +61,7 @@ def test_it_moves_away_from_the_truth_and_leaves_the_weights_as_they_were(
     assert (losses[1] > losses[0]).all()
 
 
+@pytest.mark.slow
 def test_what_learns_under_attack_withstands_it() -> None:
     foe = Adversary(ATTACK)
     plain, hardened = task(None), task(foe)
