@@ -72,6 +72,9 @@ if __name__ == "__main__":
     asked = parser.parse_args()
     store, worker = Store(asked.run), Worker()
     chosen = list(kinds(store).items())
+    results: dict[Cell, str] = {}
     for kind, cell in chosen[: asked.cells or None]:
         print(f"{kind}: {cell.model} / {cell.defense} / {cell.attack}", flush=True)
-        print(f"    {again(store, cell, asked.batch, worker)}", flush=True)
+        if cell not in results:
+            results[cell] = again(store, cell, asked.batch, worker)
+        print(f"    {results[cell]}", flush=True)
