@@ -8,8 +8,8 @@ sentence of its docstring.
 """
 
 import inspect
-import re
-from pathlib import Path
+
+import documents
 
 from melmoat.attacks import ATTACKS
 from melmoat.data import CORPORA
@@ -17,8 +17,7 @@ from melmoat.defenses import DEFENSES
 from melmoat.models import MODELS
 from melmoat.vocoders import VOCODERS
 
-HOME = Path(__file__).parents[1]
-PLACE = re.compile(r"(<!-- parts: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+PLACE = documents.place(r"parts: (\w+)")
 FAMILIES = {family.kind: family for family in (MODELS, VOCODERS, DEFENSES, ATTACKS, CORPORA)}
 
 
@@ -41,12 +40,8 @@ def table(kind: str) -> str:
 
 def filled(text: str) -> str:
     """``text`` with every table as the registry has it now."""
-    return PLACE.sub(lambda m: m[1] + table(m[2]) + m[3], text)
+    return documents.filled(text, PLACE, table)
 
 
 if __name__ == "__main__":
-    for document in [HOME / "README.md", *sorted((HOME / "docs").glob("*.md"))]:
-        before = document.read_text("utf-8")
-        if (after := filled(before)) != before:
-            document.write_text(after, "utf-8")
-            print(document.relative_to(HOME))
+    documents.rewrite(filled)

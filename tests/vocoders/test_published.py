@@ -16,7 +16,7 @@ import torch.nn.functional as F
 import yaml
 from torch import Tensor, nn
 
-from melmoat import vocoders
+from melmoat import vocoders, weights
 from melmoat.errors import MelmoatError
 from melmoat.vocoders import (
     HiFiGAN,
@@ -584,7 +584,7 @@ def test_universal_hifigan_is_found_without_importing_its_package(
 
 
 def test_missing_universal_hifigan_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(published, "find_spec", lambda name: None)
+    monkeypatch.setattr(weights, "find_spec", lambda name: None)
     with pytest.raises(MelmoatError, match=r'pip install "melmoat\[hifigan\]"'):
         vocoders.load("hifigan-universal")
 

@@ -117,6 +117,12 @@ class Targeted:
         return Targeted([self.targets[i] for i in rows], self.same, asked)
 
 
+def lacking(attack: object) -> list[str]:
+    """What keeps an object from being an attack; empty if nothing does."""
+    lacks = [name for name in ("budget", "evaluations", "goal") if not hasattr(attack, name)]
+    return lacks if lacks or callable(attack) else ["__call__"]
+
+
 def access_of(attack: object) -> Access:
     """The access that an attack declares.
 

@@ -8,13 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from melmoat.audio import Audio
-from melmoat.draws import Draws
-from melmoat.models.base import Recognizer, check_frames, require_ctc
+from melmoat.models.base import FromFrames, Recognizer, check_frames, require_ctc
 from melmoat.models.wrappers import Wrapper
 
 
-class Margin(Wrapper):
+class Margin(FromFrames, Wrapper):
     """The same recognizer; its loss asks each frame for its label and then for nothing more.
 
     CTC's loss goes on making a frame surer after its label has won, and spends perturbation on it.
@@ -44,10 +42,6 @@ class Margin(Wrapper):
         other = log_probs.scatter(2, wanted, -torch.inf).amax(2)
         inside = torch.arange(path.shape[1], device=path.device) < frames[:, None]
         return ((other - own + self.confidence).relu() * inside).sum(1)
-
-    def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
-        """The loss of each text. Shape: ``[B]``."""
-        return self.loss_of(*self.log_probs(audio, draws), texts)
 
 
 def alignment(log_probs: Tensor, frames: Tensor, targets: Sequence[Tensor]) -> Tensor:

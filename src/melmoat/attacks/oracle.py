@@ -44,7 +44,7 @@ class Evaluation:
     Attributes:
         loss: the goal's loss. Shape: ``[B]``.
         gradient: of each utterance's loss, zero in the padding. Shape: ``[B, T]``.
-        reached: whether the goal was reached in every draw; False for a oracle that does not
+        reached: whether the goal was reached in every draw; False for an oracle that does not
             listen. Shape: ``[B]``, bool.
     """
 

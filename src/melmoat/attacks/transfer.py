@@ -75,9 +75,8 @@ class Transfer:
             )
         if isinstance(goal, Untargeted) and _phonemic(model) and not _phonemic(system):
             raise AttackError(
-                f"the judged system writes phonemes, and {self.model} writes words: a text of the "
-                "one "
-                "is no text for the other; let both write phonemes, or both words"
+                f"the judged system writes phonemes, and {self.model} writes words: a text of "
+                "the one is no text for the other; let both write phonemes, or both words"
             )
         if isinstance(model, Monitored):  # progress is that of the crafting
             system = Monitored(system, model.tick)

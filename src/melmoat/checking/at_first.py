@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import torch
 
-from melmoat.audio import RATE, Audio
+from melmoat.audio import RATE
 from melmoat.defenses import DEFENSES, apply, function_of_audio
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
@@ -52,9 +52,7 @@ def _check_defense(spec: str, rate: int) -> None:
     front = function_of_audio(DEFENSES.build(spec))
     if front is None:
         return
-    noise = torch.Generator().manual_seed(0)
-    waves = [0.01 * torch.randn(rate // part, generator=noise) for part in (1, 2)]
-    audio = Audio.of(waves, rate)
+    audio = custom.faint_noise(rate)
     out = apply(front, audio, Draws([0, 1]))
     if out.wav.shape != audio.wav.shape:
         raise MelmoatError(

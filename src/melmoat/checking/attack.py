@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from melmoat.attacks.base import Attack, Goal, access_of, adapt_goal
+from melmoat.attacks.base import Attack, Goal, access_of, adapt_goal, lacking
 from melmoat.attacks.budgets import to_pcm16
 from melmoat.audio import Audio
 from melmoat.checking.lines import (
@@ -18,7 +18,9 @@ from melmoat.checking.lines import (
     WrongError,
     apart,
     draws,
+    ended,
     lines,
+    repeated,
     silence,
     speech,
 )
@@ -33,12 +35,11 @@ FEW = 10  # evaluations over which rounding cannot grow into another result
 
 def check_attack(attack: Any, model: Recognizer) -> Iterator[Line]:
     """What is right and what is wrong with an attack on ``model``, line by line."""
-    lacks = [name for name in ("budget", "evaluations", "goal") if not hasattr(attack, name)]
-    if lacks or not callable(attack):
+    if lacks := lacking(attack):
         yield Line(
             "interface",
             "wrong",
-            f"a {type(attack).__name__} has no {', '.join(lacks) or '__call__'}: subclass "
+            f"a {type(attack).__name__} has no {', '.join(lacks)}: subclass "
             "melmoat.attacks.ThreatModel and write __call__(model, audio, goal, draws)",
         )
         return
@@ -91,16 +92,15 @@ class _Subject:
         goal = self.attack.goal(benign, self.truth, lambda: [*self.truth, "STOP", "GO ON"])
         return adapt_goal(goal, self.model)
 
-    def run(self, clean: Audio) -> Audio:
-        """What the attack makes of these."""
-        return self.attack(_Watched(self.model), clean, self.goal(clean), draws())
+    def run(self, clean: Audio, on: Recognizer | None = None) -> Audio:
+        """What the attack makes of these, on the recognizer or a watched one."""
+        return self.attack(on or _Watched(self.model), clean, self.goal(clean), draws())
 
     @property
     def first(self) -> Audio:
         """What it makes of the two utterances, while it is watched."""
         if self._first is None:
-            goal = self.goal(self.clean)
-            self._first = self.attack(self.watched, self.clean, goal, draws())
+            self._first = self.run(self.clean, self.watched)
         return self._first
 
     def lengths(self) -> str:
@@ -111,13 +111,7 @@ class _Subject:
             raise WrongError("its audio still carries a graph: return it detached")
         if not torch.isfinite(out.wav).all():
             raise WrongError("its audio holds NaN or Inf")
-        beyond = float((out.wav * ~out.mask).abs().max())
-        if beyond:
-            raise WrongError(
-                f"samples behind an utterance's end are up to {beyond:.2g}, not zero: return "
-                "audio.with_wav(...), which clears them"
-            )
-        return "kept; samples are finite, and zero behind each utterance's end"
+        return ended(out)
 
     def budget(self) -> str:
         budget, delta = self.attack.budget, self.first.wav - self.clean.wav
@@ -187,12 +181,7 @@ class _Subject:
         return "what it makes of digital silence is finite"
 
     def same(self) -> str:
-        if not torch.equal(self.run(self.clean).wav, self.first.wav):
-            raise WrongError(
-                "two runs with the same draws differ: it draws from a global generator. Take all "
-                "random numbers from the draws that it is given"
-            )
-        return "two runs with the same draws agree to the bit"
+        return repeated("runs", self.first, self.run(self.clean))
 
     def effect(self) -> str:
         said = access_of(self.attack)

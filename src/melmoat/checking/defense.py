@@ -17,7 +17,9 @@ from melmoat.checking.lines import (
     WrongError,
     apart,
     draws,
+    ended,
     lines,
+    repeated,
     silence,
     speech,
 )
@@ -83,13 +85,7 @@ class _Subject:
             raise WrongError(
                 f"{list(self.audio.wav.shape)} samples went in and {list(out.wav.shape)} came out"
             )
-        beyond = float((out.wav * ~out.mask).abs().max())
-        if beyond:
-            raise WrongError(
-                f"samples behind an utterance's end are up to {beyond:.2g}, not zero: return "
-                "audio.with_wav(...), which clears them"
-            )
-        return "kept; samples are finite, and zero behind each utterance's end"
+        return ended(out)
 
     def padding(self) -> str:
         together = apply(self.front, self.audio, draws())
@@ -130,13 +126,7 @@ class _Subject:
         return "finite, and not zero, at the waveform"
 
     def same(self) -> str:
-        first, second = (apply(self.front, self.audio, draws()) for _ in range(2))
-        if not torch.equal(first.wav, second.wav):
-            raise WrongError(
-                "two passes with the same draws differ: it draws from a global generator. Take "
-                "all random numbers from the draws that it is given"
-            )
-        return "two passes with the same draws agree to the bit"
+        return repeated("passes", *(apply(self.front, self.audio, draws()) for _ in range(2)))
 
     def other(self) -> str:
         first, second = (apply(self.front, self.audio, Draws(s)) for s in ((1, 2), (3, 4)))

@@ -64,6 +64,27 @@ def lines(checks: dict[str, Check]) -> Iterator[Line]:
             yield Line(name, "note" if note else "ok", text)
 
 
+def ended(out: Audio) -> str:
+    """Whether nothing stands behind the utterances' ends."""
+    beyond = float((out.wav * ~out.mask).abs().max())
+    if beyond:
+        raise WrongError(
+            f"samples behind an utterance's end are up to {beyond:.2g}, not zero: return "
+            "audio.with_wav(...), which clears them"
+        )
+    return "kept; samples are finite, and zero behind each utterance's end"
+
+
+def repeated(what: str, first: Audio, second: Audio) -> str:
+    """Whether what came of the same draws twice is the same."""
+    if not torch.equal(first.wav, second.wav):
+        raise WrongError(
+            f"two {what} with the same draws differ: it draws from a global generator. Take all "
+            "random numbers from the draws that it is given"
+        )
+    return f"two {what} with the same draws agree to the bit"
+
+
 def speech(rate: int) -> tuple[Audio, list[str]]:
     """Two utterances of different length as one batch, and what is said in them."""
     cuts = {cut.id: cut for cut in data.load("demo")}

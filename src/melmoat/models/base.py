@@ -146,7 +146,21 @@ def require_ctc(model: Recognizer) -> CTCRecognizer:
     return model if isinstance(model, CTCRecognizer) else Lettered(model)
 
 
-class CTC:
+class FromFrames:
+    """Transcripts and loss from what a CTC recognizer has of its frames."""
+
+    def transcribe(self: CTCRecognizer, audio: Audio, draws: Draws) -> list[str]:
+        """One transcript an utterance."""
+        with torch.no_grad():
+            log_probs, frames = self.log_probs(audio, draws)
+        return self.decode(log_probs, frames)
+
+    def loss(self: CTCRecognizer, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
+        """The loss of each text. Shape: ``[B]``. Errors as for :meth:`loss_of`."""
+        return self.loss_of(*self.log_probs(audio, draws), texts)
+
+
+class CTC(FromFrames):
     """Loss and decoding from ``log_probs``; the base of every CTC recognizer here.
 
     What is here is for labels that are characters. A recognizer of other symbols, such as phonemes,
@@ -188,16 +202,6 @@ class CTC:
         targets = self.targets(texts)
         check_frames(frames, targets, texts)
         return ctc_loss(log_probs, frames, targets)
-
-    def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
-        """One transcript an utterance."""
-        with torch.no_grad():
-            log_probs, frames = self.log_probs(audio, draws)
-        return self.decode(log_probs, frames)
-
-    def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
-        """The loss of each text. Shape: ``[B]``. Errors as for :meth:`loss_of`."""
-        return self.loss_of(*self.log_probs(audio, draws), texts)
 
 
 class Lettered(CTC):

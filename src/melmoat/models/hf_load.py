@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from melmoat import files
-from melmoat.errors import extra
+from melmoat.models import hub
 from melmoat.models.hf_ctc import CARD, HFCTC
 from melmoat.models.hf_pieces import FEATURES, HFPieces
 from melmoat.weights import WeightsError
@@ -30,7 +30,7 @@ def load(name: str, language: str | None = None) -> HFCTC | HFPieces:
         WeightsError: the folder or a file is missing, the hub cannot be reached, or it is not a
             complete CTC model.
     """
-    hf = _transformers()
+    hf = hub.transformers("a Hugging Face model")
     source = _folder(name)
     where = source or name
     chosen: dict[str, Any] = {} if language is None else {"target_lang": language}
@@ -95,13 +95,6 @@ def origin(name: str) -> tuple[list[Path], str]:
         return [], name
     kinds = (".json", ".safetensors", ".bin")
     return sorted(p for p in source.iterdir() if p.suffix in kinds and p.name != CARD), "folder"
-
-
-def _transformers() -> ModuleType:
-    with extra("hf", "a Hugging Face model"):
-        import transformers
-    module: ModuleType = transformers
-    return module
 
 
 def _folder(name: str) -> Path | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -79,15 +78,6 @@ def snapshot(name: str, family: str, patterns: Sequence[str]) -> Path:
             f"without a network, run `hf download {name} --local-dir FOLDER` where there is one "
             f"and give {family}:FOLDER"
         ) from error
-
-
-def place(module: str) -> Path | None:
-    """The folder of an installed package, which is not imported."""
-    try:
-        spec = find_spec(module) if module.isidentifier() else None
-    except (ImportError, ValueError):
-        return None
-    return Path(spec.origin).parent if spec is not None and spec.origin else None
 
 
 def tensors(path: Path) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
-from melmoat.models.base import Kind, Recognizer, kind_of, labels_of, require_ctc
+from melmoat.models.base import FromFrames, Kind, Recognizer, kind_of, labels_of, require_ctc
 from melmoat.models.guards import Guards
 from melmoat.models.rover import vote
 from melmoat.models.seq2seq import (
@@ -147,7 +147,7 @@ def _repeat(audio: Audio, draws: Draws, numbers: Sequence[int]) -> tuple[Audio, 
     return audio.repeat(len(numbers)), Draws.cat(draws.fork(i) for i in numbers)
 
 
-class Smoothed(Wrapper):
+class Smoothed(FromFrames, Wrapper):
     """Mean frame-wise probabilities of ``votes`` passes of a stochastic recognizer.
 
     Randomized smoothing as the paper runs it is this around a recognizer defended by white noise.
@@ -165,16 +165,6 @@ class Smoothed(Wrapper):
         logs, frames = require_ctc(self.model).log_probs(*_repeat(audio, draws, range(self.votes)))
         logs = logs.view(self.votes, len(audio), *logs.shape[1:])
         return torch.logsumexp(logs, dim=0) - math.log(self.votes), frames[: len(audio)]
-
-    def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
-        """One transcript of the mean an utterance."""
-        with torch.no_grad():
-            log_probs, frames = self.log_probs(audio, draws)
-        return self.decode(log_probs, frames)
-
-    def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
-        """The inner loss of the mean. Shape: ``[B]``."""
-        return self.loss_of(*self.log_probs(audio, draws), texts)
 
 
 class SmoothedTokens(Seq2Seq):

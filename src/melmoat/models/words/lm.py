@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from melmoat.errors import MelmoatError, extra
 from melmoat.models.words.lexicon import Floats
+from melmoat.weights import package_folder
 
 START, END = -1, -2  # of a sentence, where a word's index is asked for
 INSTALL = 'pip install "melmoat[words]"'
@@ -89,11 +89,11 @@ def trigrams() -> Trigrams:
 
 def files() -> list[Path]:
     """The language model and the dictionary of pocketsphinx; none where it is not installed."""
-    found = find_spec("pocketsphinx")
-    if found is None or not found.origin:
+    package = package_folder("pocketsphinx")
+    if package is None:
         return []
-    folder = Path(found.origin).parent / "model" / "en-us"
-    return [folder / "en-us.lm.bin", folder / "cmudict-en-us.dict"]
+    names = ("en-us.lm.bin", "cmudict-en-us.dict")
+    return [package / "model" / "en-us" / name for name in names]
 
 
 def entries(text: str) -> dict[str, list[tuple[str, ...]]]:
