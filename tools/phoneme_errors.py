@@ -15,7 +15,7 @@ from melmoat import data, models
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.metrics.errors import word_edits
-from melmoat.models.base import as_written_by, comparison_of
+from melmoat.models.base import as_written_by, comparison_of, phonemes_of
 from melmoat.models.hama.recognizer import LONGEST_SECONDS, Hama
 
 BATCH = 8
@@ -34,10 +34,12 @@ def measure(model: Hama, corpus: str, every: int) -> None:
         began = time.process_time()
         written = model.transcribe(audio, draws)
         spent += time.process_time() - began
-        for cut, text, heard in zip(batch, written, model.phonemes(audio, draws), strict=True):
+        for cut, text, heard in zip(
+            batch, written, phonemes_of(model, model.inventory, audio, draws), strict=True
+        ):
             said = data.written(cut)
             pairs = {
-                "PER": (model.inventory.compared(said.upper()), model.inventory.compared(heard)),
+                "PER": (model.inventory.compared(said.upper()), heard),
                 "WER": (same(as_written_by(model, said)), same(text)),
             }
             for name, pair in pairs.items():

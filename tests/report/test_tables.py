@@ -3,7 +3,8 @@ from typing import Any
 
 from rich.console import Console
 
-from melmoat.report.tables import robustness
+from melmoat.bench.suite import Suite, TableRow
+from melmoat.report.tables import markdown, robustness
 
 
 def cell(defense: str, attack: str, **changes: Any) -> dict[str, Any]:
@@ -44,6 +45,20 @@ def test_intervals_gaps_and_targets_are_shown() -> None:
     assert "95 % bootstrap interval" in text
     assert "/ rs / pgd:db=20: target 80.0 (reached: 5 %)" in text
     assert text.count(" - ") == 2
+
+
+def test_phonemes_have_a_table_of_their_own() -> None:
+    suite = Suite("s", [TableRow("None", "m", "none", paper={"clean": 1.0})], {"clean": "none"})
+    per = {"per": 7.16, "per_low": 5.0, "per_high": 9.0}
+    measured = {("None", "clean"): cell("none", "none")}
+    assert "PER" not in markdown(suite, measured)
+    measured = {("None", "clean"): cell("none", "none", **per)}
+    words, phonemes = markdown(suite, measured).split("\n\n")
+    assert words.startswith("| WER % | clean |")
+    assert "| None | 12.3 [10.0, 15.0] |" in words
+    assert phonemes.startswith("| PER % | clean |")
+    assert phonemes.endswith("| None | 7.2 [5.0, 9.0] |")
+    assert "PER 7.2" in show(list(measured.values()))
 
 
 def test_one_table_a_corpus() -> None:

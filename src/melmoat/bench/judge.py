@@ -23,7 +23,14 @@ from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.metrics import distortion
 from melmoat.metrics.errors import char_edits, word_edits
-from melmoat.models.base import Recognizer, normaliser_of, transcribe
+from melmoat.models.base import (
+    Recognizer,
+    inventory_of,
+    normaliser_of,
+    phonemes_of,
+    require_ctc,
+    transcribe,
+)
 from melmoat.models.wrappers import Monitored
 from melmoat.normalisers import Normaliser
 from melmoat.text import canonical, listed
@@ -39,6 +46,8 @@ class Outcome:
 
     ``first`` and ``queries`` are the attack's own figures (:class:`Crafted`); None where it has
     none, or never saw its goal reached.
+    ``phonemes`` are those of the adversarial audio and ``phoneme_errors`` their edits against those
+    of the references, and the number of these; None where the recognizer has none.
     ``normaliser`` is what the recognizer wants texts compared by; None compares what it writes.
     """
 
@@ -52,6 +61,8 @@ class Outcome:
     queries: list[int | None]
     seconds: float
     normaliser: Normaliser | None = None
+    phonemes: list[str] | None = None
+    phoneme_errors: list[tuple[int, int]] | None = None
 
 
 def judge(
@@ -97,6 +108,7 @@ def judge(
             raise JudgeError(f"the attack used {float(used.max()):.4f} times its budget")
     transcripts = transcribe(model, adversarial, draws.fork("judge"))
     reached = goal.reached(transcripts)
+    phonemes, phoneme_errors = _phonemes(model, adversarial, references, draws.fork("judge"))
     first, queries = _figures(proposed, attack)
     return Outcome(
         clean,
@@ -109,7 +121,22 @@ def judge(
         queries,
         seconds,
         normaliser_of(model),
+        phonemes,
+        phoneme_errors,
     )
+
+
+def _phonemes(
+    model: Recognizer, audio: Audio, references: Sequence[str], draws: Draws
+) -> tuple[list[str] | None, list[tuple[int, int]] | None]:
+    """The phonemes of ``audio`` and their errors, of a recognizer that hears some but writes words
+    (where it writes phonemes, these errors are the row's words)."""
+    inventory = inventory_of(model)
+    if inventory is None or require_ctc(model).greedy:
+        return None, None
+    heard = phonemes_of(model, inventory, audio, draws)
+    said = map(inventory.compared, references)
+    return heard, [word_edits(one, other) for one, other in zip(said, heard, strict=True)]
 
 
 def _figures(proposed: Audio, attack: Attack) -> tuple[list[int | None], list[int | None]]:
@@ -169,6 +196,8 @@ def rows_of(
         }
         if out.normaliser is not None:
             row["normaliser"] = out.normaliser.name
+        if out.phonemes is not None and out.phoneme_errors is not None:
+            row["phonemes"], row["phoneme_errors"] = out.phonemes[i], out.phoneme_errors[i]
         if gains is not None and gains[i] != 1:
             row["gain_db"] = gain_db(gains[i])
         rows.append(row)

@@ -61,6 +61,9 @@ class Row(_NeededOfRow, total=False):
         steps: losses that the attack evaluates, from its settings.
         seconds: wall time of crafting, a share of the batch's.
         normaliser: what transcripts were compared by, if not letter for letter.
+        phonemes: what the judge heard in the adversarial audio, of a recognizer that hears phonemes
+            and writes words.
+        phoneme_errors: their edits against the phonemes of ``reference``, and the number of these.
         gain_db: what the recording was multiplied by when read, if it was.
         revision, device: what code measured it, and on what, where that is not the CPU.
     """
@@ -70,6 +73,8 @@ class Row(_NeededOfRow, total=False):
     first: int | None
     queries: int | None
     normaliser: str
+    phonemes: str
+    phoneme_errors: tuple[int, int]
     gain_db: float
     revision: str | None
     device: str
@@ -107,6 +112,9 @@ class Summary(_NeededOfSummary, total=False):
     cer_high: float | None
     benign_cer: float | None
     target_cer: float | None
+    per: float | None
+    per_low: float | None
+    per_high: float | None
     labels: dict[str, str]
 
 

@@ -75,13 +75,17 @@ def summary_of(cell: Cell, rows: Iterable[Mapping[str, Any]], key: str = "") -> 
         summary["cer_low"], summary["cer_high"] = low, high
         summary["benign_cer"] = rate(*counts("benign", unit))
         summary["target_cer"] = rate(*counts("target", unit))
+    phonemes = column("phonemes"), column("phonemes of")
+    if phonemes[0]:
+        summary["per"] = rate(*phonemes)
+        summary["per_low"], summary["per_high"] = bootstrap(*phonemes) or (None, None)
     return summary
 
 
 def _numbers(rows: Iterable[Mapping[str, Any]]) -> tuple[dict[str, NDArray[np.float64]], str]:
     """The numbers of all rows by name, NaN for what is missing, and the unit of errors."""
     letter_counts = array("q"), array("q")
-    columns = {name: array("d") for name in FIGURES}
+    columns = {name: array("d") for name in (*FIGURES, "phonemes", "phonemes of")}
     for which in ("benign", "adversarial", "target"):
         for unit in ("words", "chars"):
             columns |= {f"{which} {unit}": array("d"), f"{which} {unit} of": array("d")}
@@ -93,6 +97,10 @@ def _numbers(rows: Iterable[Mapping[str, Any]]) -> tuple[dict[str, NDArray[np.fl
         for name in FIGURES:
             value = row.get(name)  # rows of an earlier version lack some
             columns[name].append(math.nan if value is None else value)
+        for name, number in zip(
+            ("phonemes", "phonemes of"), row.get("phoneme_errors") or (math.nan,) * 2, strict=True
+        ):
+            columns[name].append(number)
         for which, units in row["counts"].items():
             for unit in ("words", "chars"):
                 edits, total = units[unit] if units else (math.nan, math.nan)

@@ -100,6 +100,32 @@ def comparison_of(model: Recognizer) -> Callable[[str], str]:
     return normaliser_of(model) or canonical
 
 
+class Inventory(Protocol):
+    """The phonemes of a recognizer that writes words, and what texts are in them."""
+
+    def likeliest(self, log_probs: Tensor, frames: Tensor) -> list[str]:
+        """The best path of log probabilities ``[B, F, V]`` of ``[B]`` frames."""
+        ...
+
+    def compared(self, text: str) -> str:
+        """The phonemes of a text, English or in phonemes, with spaces between them."""
+        ...
+
+
+def inventory_of(model: Recognizer) -> Inventory | None:
+    """The phonemes of a CTC recognizer that hears some; None of any other."""
+    inventory: Inventory | None = getattr(model, "inventory", None)
+    return inventory if kind_of(model) == "ctc" else None
+
+
+def phonemes_of(model: Recognizer, inventory: Inventory, audio: Audio, draws: Draws) -> list[str]:
+    """The likeliest phonemes of each utterance, without the boundaries between words. With the same
+    draws they are those that its transcripts were made of."""
+    with torch.no_grad():
+        best = inventory.likeliest(*require_ctc(model).log_probs(audio, draws))
+    return [inventory.compared(text) for text in best]
+
+
 @runtime_checkable
 class CTCRecognizer(Recognizer, Protocol):
     """A recognizer with frame-wise probabilities of symbols (Graves et al. 2006).

@@ -16,7 +16,15 @@ from torch import Tensor
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
-from melmoat.models.base import FromFrames, Kind, Recognizer, kind_of, labels_of, require_ctc
+from melmoat.models.base import (
+    FromFrames,
+    Inventory,
+    Kind,
+    Recognizer,
+    kind_of,
+    labels_of,
+    require_ctc,
+)
 from melmoat.models.guards import Guards
 from melmoat.models.rover import vote
 from melmoat.models.seq2seq import (
@@ -42,6 +50,7 @@ class Wrapper:
         self.kind: Kind = kind_of(model)
         self.labels = labels_of(model)
         self.normaliser = getattr(model, "normaliser", None)
+        self.inventory: Inventory | None = getattr(model, "inventory", None)
 
     def transformed(self, audio: Audio, draws: Draws) -> tuple[Audio, Draws]:
         """What the inner recognizer is given in the place of these."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group
@@ -156,6 +156,8 @@ def _cell(cell: Mapping[str, Any] | None, most: int) -> Text:
     lines = [f"{cell[name]:.1f}"]
     if cell[f"{name}_low"] is not None:
         lines.append(f"[{cell[f'{name}_low']:.1f}, {cell[f'{name}_high']:.1f}]")
+    if cell.get("per") is not None:
+        lines.append(f"PER {cell['per']:.1f}")
     if cell["n"] < most:
         lines.append(f"n = {cell['n']}")
     return Text("\n".join(lines))
@@ -168,20 +170,35 @@ def markdown(suite: Suite, measured: Mapping[tuple[str, str], Mapping[str, Any]]
     After a targeted attack's WER comes the WER against its target, which is high for a good
     defense, and the share of transcripts that equal the target (a transcript that repeats it many
     times has a high WER). A cell with fewer utterances than others of the table says so.
+
+    A recognizer of phonemes that writes words has a second table: PER, the errors in phonemes.
     """
+    words = _markdown(suite, measured, metric_of(measured.values()), wer, paper=True)
+    if not any(cell.get("per") is not None for cell in measured.values()):
+        return words
+    return words + "\n\n" + _markdown(suite, measured, "PER", per)
+
+
+def _markdown(
+    suite: Suite,
+    measured: Mapping[tuple[str, str], Mapping[str, Any]],
+    metric: str,
+    written: Callable[[Mapping[str, Any] | None, int], str],
+    paper: bool = False,
+) -> str:
     most = max((cell["n"] for cell in measured.values()), default=0)
     columns = list(suite.columns)
     lines = [
-        f"| {metric_of(measured.values())} % | {' | '.join(columns)} |",
+        f"| {metric} % | {' | '.join(columns)} |",
         "|---" * (len(columns) + 1) + "|",
     ]
     for row in suite.rows:
         ours = [
-            wer(measured.get((row.label, column)), most) if suite.faces(row, column) else ""
+            written(measured.get((row.label, column)), most) if suite.faces(row, column) else ""
             for column in columns
         ]
         lines.append(f"| {row.label} | {' | '.join(ours)} |")
-        if row.paper:
+        if paper and row.paper:
             theirs = [_paper(row.paper.get(c), row.target.get(c)) for c in columns]
             lines.append(f"| *{row.label}, paper* | {' | '.join(theirs)} |")
     return "\n".join(lines)
@@ -211,6 +228,18 @@ def wer(cell: Mapping[str, Any] | None, most: int = 0) -> str:
     interval = None if low is None else (low, high)
     text = "" if _rate(cell, "target") is None else f", {_target(cell)}"
     return rate_text(cell[name], interval, cell["n"], most, text)
+
+
+def per(cell: Mapping[str, Any] | None, most: int = 0) -> str:
+    """A cell's phoneme error rate in percent with its interval, as :func:`wer` has it.
+
+    >>> per({"per": 7.1, "per_low": 5.0, "per_high": 9.04, "n": 40}), per({"n": 40}), per(None)
+    ('7.1 [5.0, 9.0]', '-', '-')
+    """
+    if cell is None or cell.get("per") is None:
+        return "-"
+    interval = None if cell["per_low"] is None else (cell["per_low"], cell["per_high"])
+    return rate_text(cell["per"], interval, cell["n"], most)
 
 
 def _target(cell: Mapping[str, Any]) -> str:

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from melmoat import data
+from melmoat import attacks, data, defenses
 from melmoat.audio import Audio, AudioError
+from melmoat.bench.cell import grid
+from melmoat.bench.judge import judge, rows_of
+from melmoat.bench.summary import summary_of
 from melmoat.draws import Draws
 from melmoat.models.base import as_written_by, comparison_of
 from melmoat.models.hama.load import load
@@ -93,8 +96,27 @@ def test_words_may_be_written_by_a_decoder(synthetic: Audio) -> None:
     assert comparison_of(model)("He had!") == comparison_of(model)("HE HAD")
     losses = [m.loss(synthetic, ["HE HAD"] * 4, Draws(range(4))) for m in (model, loaded)]
     assert torch.equal(*losses)
-    draws = Draws(range(4))
-    assert model.phonemes(synthetic, draws) == loaded.transcribe(synthetic, draws)
+
+
+def test_the_judge_counts_phonemes_beside_words(synthetic: Audio) -> None:
+    loaded = load("conformer")
+    words = Hama("conformer", loaded.inventory, lambda log_probs, frames: ["GO"] * len(frames))
+    words.load_state_dict(loaded.state_dict())
+    defense, attack = defenses.build("rs:snr=10,votes=2"), attacks.build("none")
+    said, draws, names = ["HE HAD", "GO"] * 2, Draws(range(4)), list("abcd")
+    rows, plain = (
+        rows_of(names, said, attack, judge(defense.wrap(model), synthetic, attack, said, draws))
+        for model in (words, loaded)
+    )
+    for row, phonemes in zip(rows, plain, strict=True):  # the same draws, and the same errors
+        assert row["phonemes"] == loaded.inventory.compared(phonemes["adversarial"])
+        assert row["phoneme_errors"] == phonemes["counts"]["adversarial"]["words"]
+        assert row["adversarial"] == "GO"
+        assert "phonemes" not in phonemes
+    summary = summary_of(grid(["ds2-an4"], ["none"], ["none"], ["demo"])[0], rows, "key")
+    edits, total = map(sum, zip(*(row["phoneme_errors"] for row in rows), strict=True))
+    assert summary["per"] == 100 * edits / total > 0
+    assert "per" not in summary_of(grid(["ds2-an4"], ["none"], ["none"], ["demo"])[0], plain, "key")
 
 
 def test_long_and_short_audio_is_refused(conformer: Hama) -> None:

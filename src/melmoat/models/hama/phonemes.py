@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -98,6 +99,13 @@ class Phonemes:
     def written(self, indices: Iterable[int]) -> str:
         """Symbols as a text in phonemes."""
         return " ".join(self.symbols[i] for i in indices)
+
+    def likeliest(self, log_probs: Tensor, frames: Tensor) -> list[str]:
+        """The best path of log probabilities ``[B, F, V]`` of ``[B]`` frames, as texts in
+        phonemes."""
+        rows = zip(log_probs.argmax(-1).tolist(), frames.tolist(), strict=True)
+        merged = ([i for i, _ in groupby(best[:count]) if i] for best, count in rows)
+        return [self.written(indices) for indices in merged]
 
     def compared(self, text: str) -> str:
         """What errors are counted in: the phonemes of a text, English or in phonemes, without the

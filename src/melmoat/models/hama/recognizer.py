@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import groupby
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from melmoat.audio import RATE, Audio, AudioError
@@ -85,20 +83,10 @@ class Hama(CTC, nn.Module):
     def decode(self, log_probs: Tensor, frames: Tensor) -> list[str]:
         """Words, or phonemes such as ``h i | h æ d``, of each utterance."""
         if self.words is None:
-            return self._likeliest(log_probs, frames)
+            return self.inventory.likeliest(log_probs, frames)
         return self.words(log_probs, frames)
 
     @property
     def greedy(self) -> bool:
         """Whether the likeliest phonemes are what is written."""
         return self.words is None
-
-    def phonemes(self, audio: Audio, draws: Draws) -> list[str]:
-        """The likeliest phonemes of each utterance, whatever writes the transcripts."""
-        with torch.no_grad():
-            return self._likeliest(*self.log_probs(audio, draws))
-
-    def _likeliest(self, log_probs: Tensor, frames: Tensor) -> list[str]:
-        rows = zip(log_probs.argmax(-1).tolist(), frames.tolist(), strict=True)
-        merged = ([i for i, _ in groupby(best[:count]) if i] for best, count in rows)
-        return [self.inventory.written(indices) for indices in merged]
