@@ -32,6 +32,7 @@ SPECS = [
     "hf-ctc:{wav2vec2}",
     "hf-ctc:{wavlm-large},beam=2",
     "hf-ctc:{lasr}",
+    "hf-ctc:{omniasr}",
     "hf-ctc:{parakeet}",
     "moonshine:{moonshine}",
     "moonshine:{moonshine},beam=2",
@@ -59,7 +60,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, DeepSpeech
         elif spec.startswith("hf-ctc"):
             pytest.importorskip("transformers", reason="needs the extra hf")
             kind = spec.partition("{")[2].partition("}")[0]
-            if kind in ("lasr", "parakeet"):
+            if kind in ("lasr", "omniasr", "parakeet"):
                 tiny_pieces = pytest.importorskip("tests.models.tiny_pieces", reason="extra hf")
                 tiny_pieces.save(kind, home / kind)
             elif not (home / kind).exists():

@@ -1,4 +1,4 @@
-"""Log-mel recognizers of pieces: their features and losses are transformers' own."""
+"""Recognizers of pieces: their features and losses are transformers' own."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ transformers = pytest.importorskip("transformers", reason="needs the extra hf")
 tiny_pieces = pytest.importorskip("tests.models.tiny_pieces")
 hf_pieces = pytest.importorskip("melmoat.models.hf_pieces")
 
-KINDS = ["lasr", "parakeet"]
+KINDS = ["lasr", "omniasr", "parakeet"]
 
 
 def noise(samples: int) -> torch.Tensor:
@@ -33,7 +33,8 @@ def test_features_are_the_extractors(kind: str) -> None:
     _, extractor, _ = tiny_pieces.parts(kind)
     for samples in (1_600, 8_000, 12_345):
         wave = noise(samples)
-        expected = extractor(wave.numpy(), sampling_rate=RATE, return_tensors="pt").input_features
+        given = extractor(wave.numpy(), sampling_rate=RATE, return_tensors="pt")
+        expected = given[extractor.model_input_names[0]]
         assert torch.allclose(features(kind, extractor, wave[None]), expected, atol=1e-4)
 
 

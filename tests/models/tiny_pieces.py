@@ -1,4 +1,4 @@
-"""Small random Parakeet and LASR networks with their extractors and tokenizers."""
+"""Small random Parakeet, LASR and Omnilingual ASR networks with their extractors and tokenizers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENCODER = {
 def parts(kind: str) -> tuple[Any, Any, Any]:
     """Network, extractor and tokenizer."""
     torch.manual_seed(0)
-    if kind == "parakeet":
+    if kind != "lasr":
         vocabulary = {"<unk>": 0} | {piece: i + 1 for i, piece in enumerate(PIECES)}
         made = Tokenizer(tokens.BPE(vocabulary, [("o", "n")], unk_token="<unk>"))
         made.pre_tokenizer = pre_tokenizers.Metaspace()
@@ -32,6 +32,19 @@ def parts(kind: str) -> tuple[Any, Any, Any]:
         tokenizer = transformers.ParakeetTokenizer(
             tokenizer_object=made, pad_token="<pad>", unk_token="<unk>"
         )
+    if kind == "omniasr":
+        extractor = transformers.OmniASRFeatureExtractor()
+        encoder = {
+            **{key: ENCODER[key] for key in list(ENCODER)[:4]},
+            "conv_dim": [8] * 7,
+            "num_conv_pos_embeddings": 8,
+            "num_conv_pos_embedding_groups": 2,
+        }
+        config = transformers.OmniASRCTCConfig(
+            vocab_size=len(PIECES) + 2, audio_config=encoder, blank_token_id=0
+        )
+        network = transformers.OmniASRForCTC(config)
+    elif kind == "parakeet":
         encoder = {**ENCODER, "num_mel_bins": 80, "subsampling_factor": 2}
         extractor = transformers.ParakeetFeatureExtractor()
         config = transformers.ParakeetCTCConfig(
@@ -50,7 +63,8 @@ def parts(kind: str) -> tuple[Any, Any, Any]:
     for name, weight in network.named_parameters():  # far from the small initial ones
         if "norm" not in name:
             weight.data = torch.randn_like(weight) * 0.3
-    network.ctc_head.bias.data[config.pad_token_id] -= 3  # or all would be blank
+    blank = getattr(config, "blank_token_id", config.pad_token_id)
+    network.ctc_head.bias.data[blank] -= 3  # or all would be blank
     return network.eval().requires_grad_(False), extractor, tokenizer
 
 

@@ -60,8 +60,8 @@ class HFCTC(CTC, nn.Module):
             raise WeightsError(
                 f"{type(network).__name__} hears features that {type(extractor).__name__} computes "
                 "without a gradient; hf-ctc takes networks that hear the waveform (wav2vec2, "
-                "hubert, wavlm, ...), Parakeet and LASR. Write its features in torch and bring it "
-                "as python:MODULE:FACTORY (docs/recognizers.md)"
+                "hubert, wavlm, ...), Parakeet, LASR and OmniASR. Write its features in torch and "
+                "bring it as python:MODULE:FACTORY (docs/recognizers.md)"
             )
         if not hasattr(network.config, "conv_kernel"):
             raise WeightsError(

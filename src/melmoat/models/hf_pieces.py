@@ -1,8 +1,9 @@
-"""CTC recognizers of Hugging Face transformers that take a log-mel and write pieces of words.
+"""CTC recognizers of Hugging Face transformers that write pieces of words.
 
-Parakeet (a FastConformer of NeMo) and LASR. The network and the tokenizer are theirs. Features are
-those of their extractors, with a gradient that is finite at silence too. An utterance runs with
-others of its own length only, so a batch gives what single utterances give.
+Parakeet (a FastConformer of NeMo) and LASR take a log-mel, Omnilingual ASR the waveform. The
+network and the tokenizer are theirs. Features are those of their extractors, with a gradient that
+is finite at silence too. An utterance runs with others of its own length only, so a batch gives
+what single utterances give.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from melmoat.weights import WeightsError
 
 SHORTEST = 3_200  # samples; anything shorter is heard with silence after it
 FLOOR = 2.0**-24  # Parakeet's, added to a band's power
-LEAST = 1e-5  # LASR's least power of a band, and what Parakeet adds to a deviation
+LEAST = 1e-5  # LASR's least power, and what is added to a deviation (Parakeet) or variance (Omni)
 
 
 def parakeet_mel(extractor: Any, wav: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,8 +85,19 @@ def lasr_mel(extractor: Any, wav: Tensor) -> tuple[Tensor, None]:
     return (power @ e.mel_filters.to(**double)).clamp(min=LEAST).log().to(wav.dtype), None
 
 
+def normalised(extractor: Any, wav: Tensor) -> tuple[Tensor, None]:
+    """The input of ``OmniASRFeatureExtractor``, of utterances of one length: mean 0, variance 1.
+
+    Shape: ``[B, T]`` -> ``[B, 1, T]``.
+    """
+    if extractor.do_normalize:
+        wav = F.layer_norm(wav, wav.shape[1:], eps=LEAST)
+    return wav[:, None], None
+
+
 FEATURES: dict[str, Callable[[Any, Tensor], tuple[Tensor, Tensor | None]]] = {
     "lasr_ctc": lasr_mel,
+    "omniasr_ctc": normalised,
     "parakeet_ctc": parakeet_mel,
 }
 
@@ -110,7 +122,8 @@ class HFPieces(CTC, nn.Module):
         self.network, self.extractor, self.tokenizer = network, extractor, tokenizer
         self.rate = int(extractor.sampling_rate)
         self.features = FEATURES[network.config.model_type]
-        size, blank = network.config.vocab_size, network.config.pad_token_id
+        size = network.config.vocab_size
+        blank = getattr(network.config, "blank_token_id", network.config.pad_token_id)
         pieces = tokenizer.get_vocab()
         if blank is None or blank >= size or max(pieces.values()) >= size:
             raise WeightsError(
@@ -131,8 +144,12 @@ class HFPieces(CTC, nn.Module):
     def _run(self, wav: Tensor) -> Tensor:
         features, mask = self.features(self.extractor, wav)
         network = beside(self.network, wav)
-        logits = network(features, attention_mask=mask).logits
-        if mask is not None:  # the frames that count, after subsampling
+        if mask is None:
+            logits = network(features).logits
+        else:
+            logits = network(
+                features, attention_mask=mask
+            ).logits  # the frames that count, after subsampling
             kept = network._get_output_attention_mask(mask)
             logits = logits[:, : int(kept[0].sum())]
         logs: Tensor = logits[..., self.order].log_softmax(-1)
