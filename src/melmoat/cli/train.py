@@ -71,6 +71,8 @@ def asr(
     noise: Annotated[
         float, typer.Option(min=0, max=1, help="Probability that an utterance gets white noise.")
     ] = 0.5,
+    loudest: Annotated[float, typer.Option(help="SNR of the loudest such noise, in dB.")] = 10,
+    faintest: Annotated[float, typer.Option(help="SNR of the faintest such noise, in dB.")] = 45,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
 ) -> None:
@@ -79,6 +81,7 @@ def asr(
     The same command continues a run that was stopped.
     """
     from melmoat.cli.progress import reported
+    from melmoat.errors import MelmoatError
     from melmoat.models.deepspeech2 import DeepSpeech2Config
     from melmoat.training.asr import Recipe, train_asr
     from melmoat.training.trainable import peak_rate, spec_of
@@ -91,6 +94,10 @@ def asr(
         refuse_idle(context, ["attacked"], "needs --attack")
     if start is not None:
         refuse_idle(context, ["hidden", "layers", "channels"], "are those of --start")
+    if loudest > faintest:
+        raise MelmoatError(
+            f"--loudest {loudest:g} is fainter than --faintest {faintest:g}: both are SNRs in dB"
+        )
     config = DeepSpeech2Config(hidden=hidden, layers=layers, channels=channels)
     recipe = Recipe(
         epochs=epochs,
@@ -98,6 +105,8 @@ def asr(
         lr=peak_rate(start) if lr is None else lr,
         extra=extra_share,
         noise=noise,
+        loudest=loudest,
+        faintest=faintest,
         defended=defended,
         seed=seed,
     )

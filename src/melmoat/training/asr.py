@@ -37,7 +37,7 @@ from melmoat.progress import Progress, silent
 from melmoat.text import TextError
 from melmoat.training import loop, trainable
 from melmoat.training.adversarial import Adversary, adversary
-from melmoat.training.augment import FASTEST, SLOWEST, perturb
+from melmoat.training.augment import FAINTEST, FASTEST, LOUDEST, SLOWEST, perturb
 from melmoat.training.average import follow
 from melmoat.training.splits import combine, provenance, split_speakers
 from melmoat.training.trainable import Trainable, method_of
@@ -67,6 +67,8 @@ class Recipe:
     join: float = 0.2  # share of the utterances that are joined in pairs
     extra: float = 0.5  # extra utterances per epoch, as a share of the main ones
     noise: float = 0.5  # probability of added noise
+    loudest: float = LOUDEST  # its SNR in dB
+    faintest: float = FAINTEST
     defended: float = 0.7  # share that passes through the defense, if there is one
     average: float = 0.997  # decay of the moving average of the weights
     seed: int = 0
@@ -157,7 +159,8 @@ class ASRTask:
         wave = utterance.wave
         if utterance.defended is not None and rng.random() < self.recipe.defended:
             wave = utterance.defended
-        return perturb(_floats(wave), rng, self.recipe.noise)
+        recipe = self.recipe
+        return perturb(_floats(wave), rng, recipe.noise, recipe.loudest, recipe.faintest)
 
     def validate(self) -> dict[str, float]:
         """Greedy WER in percent of the averaged weights on the held-out utterances.

@@ -10,16 +10,25 @@ from torch import Tensor
 from melmoat.audio import RATE
 
 SLOWEST, FASTEST = 0.88, 1.12  # speeds
+LOUDEST, FAINTEST = 10.0, 45.0  # SNRs of the noise in dB
 
 
-def perturb(wave: Tensor, rng: np.random.Generator, noise: float = 0.5) -> Tensor:
+def perturb(
+    wave: Tensor,
+    rng: np.random.Generator,
+    noise: float = 0.5,
+    loudest: float = LOUDEST,
+    faintest: float = FAINTEST,
+) -> Tensor:
     """Speed 0.88 to 1.12 by resampling (pitch moves with it), gain +-8 dB, and with probability
-    ``noise`` white Gaussian noise at 10 to 45 dB SNR. Shape: ``[L]`` -> ``[L']``."""
+    ``noise`` white Gaussian noise at an SNR of ``loudest`` to ``faintest`` dB.
+
+    Shape: ``[L]`` -> ``[L']``."""
     speed = rng.uniform(SLOWEST, FASTEST)
     samples = soxr.resample(wave.numpy(), RATE * speed, RATE, quality="HQ")
     samples *= 10 ** (rng.uniform(-8, 8) / 20)
     if rng.random() < noise:
-        level = np.std(samples) * 10 ** (-rng.uniform(10, 45) / 20)
+        level = np.std(samples) * 10 ** (-rng.uniform(loudest, faintest) / 20)
         samples = samples + level * rng.standard_normal(len(samples), dtype=np.float32)
     return torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))
 
