@@ -20,13 +20,14 @@ from asr_attacks import ASRAttacker
 from asr_attacks.backends import CTCModuleBackend
 from torch import Tensor, nn
 
-from melmoat import models
 from melmoat.attacks import ATTACKS
 from melmoat.audio import Audio
 from melmoat.draws import Draws
+from melmoat.models.base import CTC
 
 STEP = 0.2  # of PGD, in parts of the radius
 TARGET = "STOP"
+SYMBOLS = 191  # of hama
 
 
 def draws_for(audio: Audio) -> Draws:
@@ -40,7 +41,7 @@ def whole(wav: Tensor) -> Audio:
 class ArtModel(PytorchSpeechRecognizerMixin, SpeechRecognizerMixin, PyTorchEstimator):  # type: ignore[misc]
     """What ART asks of a recognizer."""
 
-    def __init__(self, model: models.DeepSpeech2) -> None:
+    def __init__(self, model: CTC) -> None:
         super().__init__(model=model, clip_values=(-1.0, 1.0), channels_first=None)
 
     @property
@@ -70,7 +71,7 @@ class ArtModel(PytorchSpeechRecognizerMixin, SpeechRecognizerMixin, PyTorchEstim
     ) -> tuple[Tensor, np.ndarray]:
         audio = whole(masked_adv_input.float())
         log_probs, frames = self.model.log_probs(audio, draws_for(audio))
-        heard = self.model.decoder(log_probs.detach(), frames, self.model.labels)
+        heard = self.model.decode(log_probs.detach(), frames)
         return self.model.loss(audio, original_output.tolist(), draws_for(audio)), np.array(heard)
 
     def to_training_mode(self) -> None:  # for cuDNN; the model stays as it is
@@ -86,7 +87,7 @@ class ArtModel(PytorchSpeechRecognizerMixin, SpeechRecognizerMixin, PyTorchEstim
 class PeerModule(nn.Module):
     """What asr-attacks asks of a recognizer: ``[1, T]`` -> ``[1, F, V]``."""
 
-    def __init__(self, model: models.DeepSpeech2) -> None:
+    def __init__(self, model: CTC) -> None:
         super().__init__()
         self.model = model
 
@@ -98,10 +99,17 @@ class PeerModule(nn.Module):
 class Peers:
     """A recognizer as both toolkits see it."""
 
-    def __init__(self, model: models.DeepSpeech2) -> None:
-        self.art = ArtModel(model)
-        backend = CTCModuleBackend(PeerModule(model), labels=list(model.labels), blank_id=0)
+    def __init__(self, model: CTC) -> None:
+        self.model, self.art = model, ArtModel(model)
+        self.labels = list(getattr(model, "labels", ()))
+        if not self.labels:  # phonemes: a character of no meaning for each
+            self.labels = [chr(0xE000 + i) for i in range(SYMBOLS)]
+        backend = CTCModuleBackend(PeerModule(model), labels=self.labels, blank_id=0)
         self.other = ASRAttacker(backend, verbose=False)
+
+    def spelled(self, text: str) -> str:
+        """A text in the labels that asr-attacks was given."""
+        return "".join(self.labels[i] for i in self.model.targets([text])[0].tolist())
 
 
 class Comparable(Tensor):
@@ -155,8 +163,8 @@ def art_pgd(norm: float, eps: float) -> Art:
 def other_pgd(norm: float, eps: float) -> Other:
     def run(peers: Peers, wave: Tensor, text: str, steps: int) -> Tensor:
         found = peers.other.pgd(
-            wave, label=text, epsilon=eps, alpha=STEP * eps, num_iter=steps, norm=norm,
-            random_start=False,
+            wave, label=peers.spelled(text), epsilon=eps, alpha=STEP * eps, num_iter=steps,
+            norm=norm, random_start=False,
         )  # fmt: skip
         return torch.from_numpy(found)[0]
 
@@ -189,8 +197,8 @@ def other_cw(eps: float, lr: float) -> Other:
     def run(peers: Peers, wave: Tensor, text: str, steps: int) -> Tensor:
         # Its loss is the mean over the target's characters, ours the sum.
         found = peers.other.cw(
-            wave, target=text, targeted=True, epsilon=eps, c=len(text), learning_rate=lr,
-            num_iter=steps,
+            wave, target=peers.spelled(text), targeted=True, epsilon=eps, c=len(text),
+            learning_rate=lr, num_iter=steps,
         )  # fmt: skip
         return torch.from_numpy(found)[0]
 

@@ -6,6 +6,7 @@ In an environment of its own, with melmoat installed:
     python benchmarks/peers.py               # on an idle machine; demo corpus, 16 utterances
     python benchmarks/peers.py --quick       # does it all work
     python benchmarks/peers.py --only identity speed
+    python benchmarks/peers.py --model hama:conformer,decoder=phonemes --only identity speed
     python benchmarks/peers.py --only targeted --contest imperceptible --limit 8
 
 Speed is CPU time, measured in turn (A B A B ...), and the median of the ratios is judged. ART takes
@@ -38,6 +39,7 @@ from melmoat.bench.worker import choose, plan
 from melmoat.memory import keep_freed_memory
 from melmoat.metrics.distortion import snr_db
 from melmoat.metrics.errors import word_edits
+from melmoat.models.base import CTC, comparison_of
 
 MODEL = "ds2-an4"
 QUIETER_DB = 0.5  # chance, over a few utterances
@@ -53,7 +55,8 @@ def claim(holds: bool, text: str) -> None:
 
 @dataclass(frozen=True)
 class Bench:
-    model: models.DeepSpeech2
+    spec: str
+    model: CTC
     peers: Peers
     audio: Audio
     texts: list[str]
@@ -75,7 +78,9 @@ class Bench:
         return self.model.transcribe(audio, draws_for(audio))
 
     def wer(self, audio: Audio) -> float:
-        counts = [word_edits(*pair) for pair in zip(self.texts, self.heard(audio), strict=True)]
+        same = comparison_of(self.model)
+        pairs = zip(map(same, self.texts), map(same, self.heard(audio)), strict=True)
+        counts = [word_edits(*pair) for pair in pairs]
         return 100 * sum(e for e, _ in counts) / sum(n for _, n in counts)
 
     def made(self, contest: Contest) -> dict[str, Audio]:
@@ -233,11 +238,11 @@ def speed(bench: Bench) -> None:
     judge(ratio(partial(draws, 5), partial(draws, 1), bench.rounds) <= 5, "5 draws cost at most 5")
 
 
-def peak(batch: int, steps: int, eot: int, chunk: int) -> float:
+def peak(spec: str, batch: int, steps: int, eot: int, chunk: int) -> float:
     """Megabytes that a fresh process needs at most for an attack on 3 s of audio."""
     torch.set_num_threads(1)
     audio = Audio.of([0.1 * torch.randn(48_000) for _ in range(batch)])
-    model = defenses.build("wgn:snr=20").wrap(models.load(MODEL))
+    model = defenses.build("wgn:snr=20").wrap(models.load(spec))
     attack = attacks.build(f"pgd:db=20,steps={steps},eot={eot},chunk={chunk}")
     attack(model, audio, Untargeted(["STOP"] * batch), draws_for(audio))
     # Not getrusage's: that of a child begins at its parent's.
@@ -262,7 +267,7 @@ def memory(bench: Bench) -> None:
     found = []
     for name, case in cases.items():
         with multiprocessing.get_context("spawn").Pool(1) as pool:  # a fresh process each
-            found.append(pool.apply(peak, case))
+            found.append(pool.apply(peak, (bench.spec, *case)))
         print(f"{name:36}{found[-1]:8.0f}")
     one, four, longer, drawn, chunked = found
     claim(longer - one <= 1.25 * (four - one), "the peak does not grow with steps")
@@ -281,6 +286,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default=MODEL, help="CTC recognizer")
     parser.add_argument("--data", default="demo", help="corpus spec")
     parser.add_argument("--limit", type=int, default=16, help="utterances")
     parser.add_argument("--steps", type=int, default=20)
@@ -293,17 +299,27 @@ def main() -> None:
     if given.quick:
         given.limit, given.steps, given.rounds = 4, 3, 1
     keep_freed_memory()  # as the bench does, for all of them
-    model = models.load(MODEL)
-    assert isinstance(model, models.DeepSpeech2)
+    model = models.load(given.model)
+    if not isinstance(model, CTC):
+        parser.error(f"{given.model} shows no probabilities of frames")
     cuts = choose(list(data.load(given.data)), given.limit, "spread")
     (cuts,) = plan(cuts, len(cuts))
     audio = data.read(cuts, model.rate)
     texts = [cut.supervisions[0].text or "" for cut in cuts]
     contests = [contest for contest in CONTESTS if contest.name in given.contest]
     bench = Bench(
-        model, Peers(model), audio, texts, given.steps, given.rounds, not given.quick, contests
+        given.model,
+        model,
+        Peers(model),
+        audio,
+        texts,
+        given.steps,
+        given.rounds,
+        not given.quick,
+        contests,
     )
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads; {given.data}, ", end="")
+    print(f"{given.model}, torch {torch.__version__}, {torch.get_num_threads()} threads; ", end="")
+    print(f"{given.data}, ", end="")
     print(f"{len(audio)} utterances, {given.steps} steps of {STEP} of the radius")
     for part in given.only:
         PARTS[part](bench)
