@@ -39,7 +39,7 @@ SPECS = [
     "python:own_recognizer:load",
     "whisper:{whisper}",
 ]
-SHIPPED = {"ds2-an4", "ds2-an4-mg", "ds2-an4-wg", "ds2-an4-wgn"}  # deepspeech2: test_shipped.py
+SHIPPED = {"ds2-an4", "ds2-an4-mg", "ds2-an4-wg", "ds2-an4-wgn", "hama-mg"}  # test_shipped.py
 
 
 @pytest.fixture(scope="module")

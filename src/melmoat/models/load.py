@@ -140,6 +140,22 @@ def hama(
     return hama_load.tuned(weights, network, decoder == "lexicon")
 
 
+def _hama_mg_files(args: Mapping[str, Any]) -> Origin:
+    inventory = hama_load.depended("conformer")
+    lexicon = files() if args["decoder"] == "lexicon" else []
+    return Origin([asset("hama-mg.safetensors"), *inventory, *lexicon])
+
+
+@rests_on(_hama_mg_files)
+def hama_mg(decoder: Literal["lexicon", "phonemes"] = "lexicon") -> Recognizer:
+    """``hama:conformer``, fine-tuned on speech that ``melgan-lab`` resynthesised (extra ``hama``).
+
+    ``decoder`` is as for ``hama``.
+    """
+    path = asset("hama-mg.safetensors")
+    return hama_load.tuned(path, "conformer", decoder == "lexicon")
+
+
 def _hf_files(args: Mapping[str, Any]) -> Origin:
     found, also = hf_load.origin(args["name"])
     return Origin([*found, *_resting()(args).files], also, instead="name")
@@ -257,6 +273,7 @@ MODELS: Registry[Recognizer] = Registry(
         "ds2-an4-wg": ds2_an4_wg,
         "ds2-an4-wgn": ds2_an4_wgn,
         "hama": hama,
+        "hama-mg": hama_mg,
         "hf-ctc": hf_ctc,
         "moonshine": moonshine,
         "python": python,

