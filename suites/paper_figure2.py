@@ -2,6 +2,9 @@
 
     melmoat train shaping --data an4:an4/train --out src/melmoat/assets/shaping/an4.json
     melmoat train shaping --data an4:an4/train --linear --out .../an4-linear.json
+    melmoat train shaping --data tsv:librispeech/train-clean-5,shortest=2,longest=10 \\
+        --model hama:conformer,decoder=phonemes --attack pgd:norm=l2,eps=1.5,steps=30 \\
+        --out .../libri.json
     python suites/paper_figure2.py
 
 Plots the shipped curves beside the authors' (LibriSpeech, published DeepSpeech2) and prints how far
@@ -18,6 +21,7 @@ from melmoat.defenses.shaping import Curve, centres, load_curve
 from melmoat.report.plots import curves
 from melmoat.vocoders.mel import LAB_MEL, MelSpec
 
+NAMES = ("an4", "an4-linear", "libri")
 AUTHORS = """
  0.947 1.000 0.708 0.533 0.540 0.609 0.572 0.462 0.366 0.415 0.448 0.572 0.487 0.408 0.303
 0.279 0.292 0.303 0.285 0.282 0.262 0.286 0.322 0.289 0.232 0.390 0.512 0.255 0.204 0.197 0.229
@@ -30,7 +34,7 @@ AUTHORS = """
 
 def main() -> None:
     theirs = Curve(tuple(centres(MelSpec())), tuple(map(float, AUTHORS.split())), {})
-    ours = {name: load_curve(asset(f"shaping/{name}.json")) for name in ("an4", "an4-linear")}
+    ours = {name: load_curve(asset(f"shaping/{name}.json")) for name in NAMES}
     for name, curve in ours.items():
         pair = np.array([curve.at(LAB_MEL), theirs.at(LAB_MEL)])
         ranks = pair.argsort(1).argsort(1)
