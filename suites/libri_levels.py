@@ -24,10 +24,10 @@ SERIES = {
     "MG-MDNF shaped": (
         TUNED,
         "mdnf:vocoder=melgan-lab,level={},shaping=libri",
-        (0.0, 0.1, 0.2, 0.3, 0.5),
+        (0.0, 0.1, 0.2, 0.3),
     ),
-    "MG-MDNF unshaped": (TUNED, "mdnf:vocoder=melgan-lab,level={},shaping=flat", (0.1, 0.2, 0.3)),
-    "STFT-flood": (MODEL, "stft-flood:level={}", (0.0, 0.1, 0.2, 0.3)),
+    "MG-MDNF unshaped": (TUNED, "mdnf:vocoder=melgan-lab,level={},shaping=flat", (0.1, 0.2)),
+    "STFT-flood": (MODEL, "stft-flood:level={}", (0.0, 0.1, 0.2)),
 }
 
 
