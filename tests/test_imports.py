@@ -32,6 +32,7 @@ LAYERS = [
         "custom",
         "plugins",
         "resampling",
+        "fetching",
     },
     {"metrics"},
     {"data", "models", "vocoders"},

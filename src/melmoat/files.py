@@ -1,8 +1,9 @@
-"""Detects the true kind of a weights file, independent of its name."""
+"""Detects the true kind of a weights file, independent of its name, and names the cache folder."""
 
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -15,6 +16,13 @@ ARCHIVES = {
 }
 PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head")
 ZIP = b"PK\x03\x04"
+
+
+def cache() -> Path:
+    """The folder for what can be had again: MELMOAT_CACHE, or ``melmoat`` in the user's cache."""
+    if own := os.environ.get("MELMOAT_CACHE"):
+        return Path(own).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "melmoat"
 
 
 def obstacle(path: Path) -> str | None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice, product
 from pathlib import Path
+
+from melmoat import files
 
 Phonemes = tuple[str, ...]
 Pronouncer = Callable[[Sequence[str]], Sequence[Phonemes]]  # words in small letters
@@ -100,11 +101,6 @@ def english(
     return found
 
 
-def folder() -> Path:
-    """Where answers are kept: ``melmoat`` in the user's cache folder."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "melmoat"
-
-
 def kept(words: Sequence[str], own: Pronouncer, version: str) -> list[Phonemes]:
     """What ``own`` answers, from a file of the cache folder if it was asked the same before.
 
@@ -113,7 +109,7 @@ def kept(words: Sequence[str], own: Pronouncer, version: str) -> list[Phonemes]:
     written is no error.
     """
     question = hashlib.sha256(json.dumps([version, *words]).encode()).hexdigest()
-    path = folder() / f"pronunciations-{question[:16]}.json"
+    path = files.cache() / f"pronunciations-{question[:16]}.json"
     if (answers := _read(path)) is not None and len(answers) == len(words):
         return answers
     answers = [tuple(phonemes) for phonemes in own(words)]
