@@ -47,6 +47,17 @@ def full_precision() -> None:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
 
 
+def sent(numbers: Tensor, device: torch.device) -> Tensor:
+    """``numbers`` of the processor on ``device``.
+
+    A GPU gets them from pinned memory, so nobody waits: the processor goes on, and the GPU copies
+    them when it comes to them. From ordinary memory each copy waits for all work before it.
+    """
+    if device.type != "cuda":
+        return numbers.to(device)
+    return numbers.contiguous().pin_memory().to(device, non_blocking=True)
+
+
 def beside(module: ModuleT, like: Tensor) -> ModuleT:
     """``module``, moved to the device of ``like`` if needed.
 

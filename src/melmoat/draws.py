@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from melmoat.devices import sent
+
 
 def derive(*parts: str | int) -> int:
     """A 128-bit key from ``parts``; a change in any part changes it.
@@ -77,13 +79,13 @@ class Draws:
         """
         shape = (like.shape[-1], *like.shape[1:-1])
         items = [g.standard_normal(shape, dtype=np.float32) for g in self._generators(like)]
-        return torch.from_numpy(np.stack(items)).movedim(1, -1).to(like)
+        return _placed(items, like)
 
     def uniform(self, like: Tensor) -> Tensor:
         """Uniform values in [0, 1), otherwise as :meth:`normal`."""
         shape = (like.shape[-1], *like.shape[1:-1])
         items = [g.random(shape, dtype=np.float32) for g in self._generators(like)]
-        return torch.from_numpy(np.stack(items)).movedim(1, -1).to(like)
+        return _placed(items, like)
 
     def fork(self, label: str | int) -> Draws:
         """Independent streams named by ``label``: the same label gives the same streams."""
@@ -97,3 +99,8 @@ class Draws:
     def cat(parts: Iterable[Draws]) -> Draws:
         """The streams of ``parts`` after one another, as fresh streams."""
         return Draws(seed for part in parts for seed in part.seeds)
+
+
+def _placed(items: list[np.ndarray], like: Tensor) -> Tensor:
+    """One array ``[T, ...]`` per utterance as a batch of the type and device of ``like``."""
+    return sent(torch.from_numpy(np.stack(items)).movedim(1, -1).to(like.dtype), like.device)

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from melmoat.attacks import ATTACKS
 from melmoat.bench.cell import Cell, grid
 from melmoat.bench.worker import Choose
 from melmoat.errors import MelmoatError
@@ -76,8 +77,16 @@ class Suite:
 
     def cells(self, data: str = "", seed: int = 0) -> dict[tuple[str, str], Cell]:
         """Every cell by its row's and column's labels, column by column."""
+        attacks, corpora = self.columns.values(), [data or self.data]
+        found = {  # each defense is built once, which loads its vocoder
+            row.label: {
+                cell.attack: cell
+                for cell in grid([row.model], [row.defense], attacks, corpora, seed)
+            }
+            for row in self.rows
+        }
         return {
-            (row.label, column): row.cell(attack, data or self.data, seed)
+            (row.label, column): found[row.label][ATTACKS.declared(attack)]
             for column, attack in self.columns.items()
             for row in self.rows
             if self.faces(row, column)
