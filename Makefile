@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 
-.PHONY: demo test test-slow lint format docs clean
+.PHONY: demo test test-slow lint format docs gpu-check clean
 
 demo: .venv/demo
 	$(BIN)/melmoat demo
@@ -22,6 +22,9 @@ lint: .venv/done
 format: .venv/done
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+gpu-check: .venv/done
+	$(BIN)/python tools/gpu_check.py --device cuda
 
 docs: .venv/docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet

@@ -18,7 +18,9 @@ from typing import Any
 
 from lab import plainly
 
+from melmoat.attacks import ATTACKS
 from melmoat.bench.suite import Suite, TableRow, find
+from melmoat.defenses import DEFENSES
 from melmoat.errors import MelmoatError
 from melmoat.fetching import where
 from melmoat.runs import Run
@@ -44,6 +46,20 @@ COLUMNS = {
     EOT: "pgd:norm=l2,eps=1.5,steps=100,eot=5",  # only where the row says that it is stochastic
     "noise l2 1.5": "noise:norm=l2,eps=1.5",  # no attack: what such a perturbation does by its size
 }
+
+
+def passes(suite: Suite) -> dict[str, int]:
+    """Forward and backward passes over one utterance that each row of a table costs, by label.
+
+    The backward pass ends at the waveform. Transcribing for the judge is left out: it is two
+    forward passes a cell.
+    """
+    cost = dict.fromkeys((row.label for row in suite.rows), 0)
+    for (label, _), cell in suite.cells().items():
+        attack, defense = ATTACKS.build(cell.attack), DEFENSES.build(cell.defense)
+        draws = getattr(attack, "eot", 1) * getattr(defense, "votes", 1)
+        cost[label] += getattr(attack, "evaluations", 0) * draws
+    return cost
 
 
 def speech(part: str) -> str:

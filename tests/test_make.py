@@ -32,6 +32,12 @@ def test_the_tests_add_the_rest_and_end_with_pytest() -> None:
     assert "-m pytest" in commands[-1]
 
 
+def test_the_gpu_check_has_what_the_tests_have() -> None:
+    commands = planned("gpu-check")
+    assert any(".[dev]" in command for command in commands)
+    assert commands[-1].endswith("tools/gpu_check.py --device cuda")
+
+
 def test_installs_are_pinned() -> None:
     installs = [c for name in ("test", "docs") for c in planned(name) if "pip install" in c]
     assert len(installs) == 4

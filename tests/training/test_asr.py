@@ -1,5 +1,6 @@
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from melmoat.training.asr import ASRTask, Recipe, Utterance, train_asr, utteranc
 from melmoat.training.splits import split_speakers
 from melmoat.weights import read_header
 from tests.conftest import tiny_config
+from tests.models.test_checkpoints import published
 
 
 def sounds(n: int) -> list[Utterance]:
@@ -177,6 +179,22 @@ def test_fine_tuning_on_other_speakers_holds_out_some_of_them(tmp_path: Path) ->
     assert len(others) == 2
     assert read_header(path)["card"]["held_out_speakers"] in [[name] for name in others]
     assert card["held_out_wer"] is not None
+
+
+def test_fine_tuning_starts_from_a_published_checkpoint(tmp_path: Path) -> None:
+    file = tmp_path / "published.ckpt"
+    torch.manual_seed(1)
+    model = DeepSpeech2(tiny_config(layers=2))
+    torch.save({"state_dict": published(model), "hyper_parameters": {}}, file)
+    path, card = train_asr(
+        tmp_path / "run", [short(tmp_path, 0.5, ["GO", "NO"])], [], 0, DeepSpeech2Config(),
+        Recipe(epochs=1, lr=1e-9), start=f"deepspeech.pytorch:{file},pad=reflect",
+    )  # fmt: skip
+    tuned = models.load(f"deepspeech2:{path}")
+    assert isinstance(tuned, DeepSpeech2)
+    assert tuned.config == replace(model.config, pad="reflect")  # the spectrograms stay its own
+    assert torch.allclose(tuned.head.weight, model.head.weight, atol=1e-6)
+    assert card["start"] == f"deepspeech.pytorch:{fingerprint(file)},pad=reflect"
 
 
 def test_other_recognizers_cannot_be_trained_on(
