@@ -88,8 +88,8 @@ def fetch(source: Source, home: Path, progress: Progress = silent) -> str:
     Returns: one line that says what was done.
 
     Raises:
-        FetchError: no network, no space, a broken file, or an unsafe archive; the message says what
-            to do.
+        MelmoatError: no network, no space, a broken file, or an unsafe archive; the message says
+            what to do.
     """
     if (found := located(source, home)) is not None:
         return f"{source.name}: there already, {found}"
@@ -129,13 +129,7 @@ def _settle(source: Source, archive: Path, home: Path) -> Path:
         shutil.rmtree(unpacked, ignore_errors=True)
         try:
             unpack(archive, unpacked)
-            inside = _inside(source, unpacked)
-            if source.names:
-                place.mkdir(exist_ok=True)
-                for file in inside.iterdir():
-                    file.replace(place / file.name)
-            else:
-                inside.replace(place)
+            _inside(source, unpacked).replace(place)  # whole, or not at all
         finally:
             shutil.rmtree(unpacked, ignore_errors=True)
         archive.unlink()
