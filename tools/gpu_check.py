@@ -37,6 +37,7 @@ from melmoat.models import DeepSpeech2, DeepSpeech2Config, Recognizer
 LOSS, GRADIENT = 1e-4, 1e-3  # largest relative differences
 TEXTS = ["GO ON", "ENTER SIX", "A"]
 SEEDS = (5, 6, 7)
+RAGGED = (0.8, 1.0, 1.2)  # seconds
 STEP = "pgd:norm=snr,db=20,steps=1"
 RECURRENT = ("lstm", "gru", "rnn")
 DEFENSES = [
@@ -104,14 +105,12 @@ def _transformers(kind: str, home: Path) -> Recognizer:
     return models.load(f"{kind}:{home / kind}")
 
 
-def speech(count: int = len(TEXTS), seconds: float = 0) -> Audio:
-    """Utterances of the demo, of different length; or cut and repeated to ``seconds``."""
+def speech(seconds: Sequence[float]) -> Audio:
+    """An utterance of the demo for each number, cut or repeated to so many seconds."""
     cuts = sorted(data.load("demo"), key=lambda cut: cut.id)
-    waves = list(data.read([cuts[i % len(cuts)] for i in range(count)]))
-    if seconds:
-        length = round(seconds * 16_000)
-        waves = [wave.repeat(1 + length // len(wave))[:length] for wave in waves]
-    return Audio.of(waves)
+    waves = list(data.read([cuts[i % len(cuts)] for i in range(len(seconds))]))
+    lengths = [round(16_000 * x) for x in seconds]
+    return Audio.of([w.repeat(1 + n // len(w))[:n] for w, n in zip(waves, lengths, strict=True)])
 
 
 def found(model: Recognizer, audio: Audio) -> Found:
@@ -133,7 +132,7 @@ def difference(one: Tensor, other: Tensor) -> float:
 
 def compare(make: Callable[[], Recognizer], device: str) -> tuple[list[str], bool]:
     """The cells of a row, and whether ``device`` agrees with the processor."""
-    audio = speech()
+    audio = speech(RAGGED)
     model = make()
     here, there = found(model, audio), found(model, audio.to(device))
     loss, gradient, step = (
@@ -221,7 +220,7 @@ def checked(device: str, only: str = "") -> bool:
 def speed(device: str, spec: str, count: int, half: bool, seconds: float) -> list[str]:
     """Cells of the speed of PGD: utterances x steps a second, peak memory, change of the loss."""
     model = defenses.build(spec).wrap(models.load("ds2-an4"))
-    audio, texts = speech(count, seconds).to(device), [TEXTS[0]] * count
+    audio, texts = speech([seconds] * count).to(device), [TEXTS[0]] * count
     attack = attacks.build(f"pgd:norm=snr,db=20,steps={STEPS}")
     on_gpu = audio.wav.device.type == "cuda"
 
