@@ -16,6 +16,7 @@ from hashlib import blake2b
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from melmoat.devices import sent
@@ -101,6 +102,6 @@ class Draws:
         return Draws(seed for part in parts for seed in part.seeds)
 
 
-def _placed(items: list[np.ndarray], like: Tensor) -> Tensor:
+def _placed(items: list[NDArray[np.float32]], like: Tensor) -> Tensor:
     """One array ``[T, ...]`` per utterance as a batch of the type and device of ``like``."""
     return sent(torch.from_numpy(np.stack(items)).movedim(1, -1).to(like.dtype), like.device)
