@@ -80,7 +80,7 @@ def recognizers(home: Path) -> Iterator[tuple[str, Callable[[], Recognizer]]]:
             name = f"DeepSpeech2, random, {rnn}, {'both directions' if both else 'lookahead'}"
             yield name, lambda rnn=rnn, both=both: _deepspeech2(rnn, both)
     yield "hama:conformer", lambda: models.load("hama:conformer,decoder=phonemes")
-    for kind in ("wav2vec2", "parakeet", "lasr", "whisper", "moonshine"):
+    for kind in ("wav2vec2", "parakeet", "lasr", "omniasr", "whisper", "moonshine"):
         yield f"{kind}, random", lambda kind=kind: _transformers(kind, home)
 
 
@@ -98,7 +98,7 @@ def _transformers(kind: str, home: Path) -> Recognizer:
 
     if kind == "wav2vec2":
         return tiny_hf.tiny_hf(kind, home)
-    if kind in ("parakeet", "lasr"):
+    if kind in ("parakeet", "lasr", "omniasr"):
         return models.load(f"hf-ctc:{tiny_pieces.save(kind, home / kind)}")
     small = {"whisper": tiny_whisper, "moonshine": tiny_moonshine}[kind]
     small.save(home / kind, small.network())
