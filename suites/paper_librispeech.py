@@ -122,8 +122,8 @@ def level_rows() -> list[TableRow]:
 
 def flooded(name: str, paper: Mapping[str, float] | None = None) -> TableRow:
     """The row of a series, at its chosen level."""
-    levels = json.loads(made(LEVELS, "The level").read_text(encoding="utf-8"))
     model, defense = series()[name]
+    levels = json.loads(made(LEVELS, "The level").read_text(encoding="utf-8"))
     return TableRow(name, model, defense.format(levels[name]), stochastic=True, paper=paper or {})
 
 
