@@ -100,14 +100,14 @@ def made(path: Path, step: str) -> Path:
 
 def series() -> dict[str, tuple[str, str]]:
     """Defenses that have a level: recognizer, and defense with a place for it."""
+    through_melgan = f"mdnf:vocoder={melgan()},level={{}}"
+    through_wavegan = f"mdnf:vocoder={parallel_wavegan()},level={{}}"
+    plain = published()
     return {
-        "MG-MDNF": (tuned("mg"), f"mdnf:vocoder={melgan()},level={{}},shaping={shaping()}"),
-        "MG-MDNF unshaped": (tuned("mg"), f"mdnf:vocoder={melgan()},level={{}},shaping=flat"),
-        "WG-MDNF": (
-            tuned("wg"),
-            f"mdnf:vocoder={parallel_wavegan()},level={{}},shaping={shaping()}",
-        ),
-        "STFT-flood": (published(), "stft-flood:level={}"),
+        "MG-MDNF": (tuned("mg"), f"{through_melgan},shaping={shaping()}"),
+        "MG-MDNF unshaped": (tuned("mg"), f"{through_melgan},shaping=flat"),
+        "WG-MDNF": (tuned("wg"), f"{through_wavegan},shaping={shaping()}"),
+        "STFT-flood": (plain, "stft-flood:level={}"),
     }
 
 
