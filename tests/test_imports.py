@@ -40,6 +40,7 @@ LAYERS = [
     {"attacks"},
     {"training", "bench", "checking"},
     {"analysis", "file_jobs", "file_attacks"},
+    {"standard"},
     {"report"},
     {"runs"},
     {"evaluation"},

@@ -45,6 +45,9 @@ SPECS = [
     "nes:norm=snr,db=20,queries=9,population=4,chunk=3",
     "nes:norm=snr,db=20,queries=8,population=2,eot=2,stop=true",
     "genetic:norm=linf,eps=0.01,queries=8,population=4,elite=2,mutation=0.1",
+    "blocks:norm=snr,db=20,queries=6",
+    "blocks:norm=linf,eps=0.01,queries=6,eot=2",
+    "pgd:norm=snr,db=20,steps=3,keep=errors,loss=margin",
     f"universal:{PATTERN}",
     f"universal:{PATTERN},norm=linf,eps=0.01",
     "transfer:model=ds2-an4,attack=(pgd:norm=snr,db=20,steps=4)",
@@ -64,13 +67,14 @@ ZERO = {
     "imperceptible:eps=0,steps=3,hiding=2": "imperceptible",
     "nes:norm=l2,eps=0,queries=4,population=2": "nes",
     "genetic:norm=linf,eps=0,queries=4,population=2,elite=1": "genetic",
+    "blocks:norm=linf,eps=0,queries=3": "blocks",
     f"universal:{PATTERN},norm=linf,eps=0": "universal",
     "transfer:model=ds2-an4,attack=(pgd:norm=linf,eps=0,steps=1)": "transfer",
 }
 
 # The untrained recognizer hears none of the references, so these have nothing to do.
 IDLE = {(spec, "untargeted") for spec in SPECS if "stop" in spec or spec.startswith(SHRINKING)}
-AIMED = {spec for spec in SPECS if "margin" in spec}  # they take a target
+AIMED = {spec for spec in SPECS if spec.startswith("cw") and "margin" in spec}  # they take a target
 BOTH = [(spec, goal) for spec, goal in product(SPECS, ["untargeted", "targeted"])
         if spec not in AIMED or goal == "targeted"]  # fmt: skip
 

@@ -15,6 +15,7 @@ from melmoat.attacks.base import (
     Untargeted,
     access_of,
 )
+from melmoat.attacks.blocks import Blocks
 from melmoat.attacks.custom import python
 from melmoat.attacks.cw import CW, CW2018
 from melmoat.attacks.genetic import Genetic
@@ -79,6 +80,7 @@ ATTACKS = Attacks(
     "attack",
     {
         "apgd": APGD,
+        "blocks": Blocks,
         "cw": CW,
         "cw2018": CW2018,
         "genetic": Genetic,
@@ -111,6 +113,7 @@ __all__ = [
     "PGD",
     "Attack",
     "Attacks",
+    "Blocks",
     "Genetic",
     "Goal",
     "Imperceptible",

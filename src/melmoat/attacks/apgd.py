@@ -17,7 +17,7 @@ from torch import Tensor
 from melmoat.attacks.base import Access, Goal, ThreatModel
 from melmoat.attacks.budgets import within_scale
 from melmoat.attacks.oracle import LossOracle
-from melmoat.attacks.search import check_search, passes, search
+from melmoat.attacks.search import Keep, Loss, check_search, passes, search
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.models.base import Recognizer
@@ -53,6 +53,11 @@ class APGD(ThreatModel):
         stop: stop attacking an utterance when its goal is reached under every draw.
         chunk: draws evaluated at once, to limit memory; None evaluates all.
         confirm: further draws that must all reach the goal before ``stop`` applies.
+        keep: which point is kept: by ``loss``, or the one with most ``errors`` in the transcripts
+            that the attack saw. (Only greedy CTC recognizers transcribe for free. For others the
+            loss decides.)
+        loss: the ``sequence`` loss of the recognizer, or the ``margin`` of the text's best path
+            (:mod:`melmoat.attacks.path_margin`).
 
     The point of least loss is kept. Budget as for :class:`ThreatModel`.
     """
@@ -65,6 +70,8 @@ class APGD(ThreatModel):
     stop: bool = False
     chunk: int | None = None
     confirm: int = 0
+    keep: Keep = "loss"
+    loss: Loss = "sequence"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, Protocol, cast, get_args, get_type_hints
@@ -17,7 +18,8 @@ from melmoat.metrics.errors import char_edits, word_edits
 from melmoat.models.base import Recognizer, as_written_by, comparison_of
 from melmoat.text import canonical, listed, normalise, same_text
 
-MATCHED = "matched"
+MATCHED, SHORTER = "matched", "shorter"
+_FROM_CORPUS = re.compile(rf"{MATCHED}(?:-([1-9]\d*))?|{SHORTER}")
 
 # What an attack knows of the judged system: its gradient; only another system; at most its
 # transcripts or scores; nothing, because it is a comparison.
@@ -42,6 +44,14 @@ class Goal(Protocol):
 
     def distances(self, hypotheses: Sequence[str]) -> list[int]:
         """Distance of each transcript to the goal, for attackers that see transcripts only."""
+        ...
+
+    def scores(self, hypotheses: Sequence[str]) -> list[float]:
+        """How little each transcript does of what the attacker wants: points are kept by it."""
+        ...
+
+    def enough(self) -> list[float]:
+        """The score of each utterance from which on nothing that counts is left to gain."""
         ...
 
     def pick(self, rows: Sequence[int]) -> Goal:
@@ -79,6 +89,17 @@ class Untargeted:
         pairs = zip(self.references, hypotheses, strict=True)
         return [-char_edits(self.same(a), self.same(b))[0] for a, b in pairs]
 
+    def scores(self, hypotheses: Sequence[str]) -> list[float]:
+        """Lower with more words wrong, at most all of each reference; then with more characters."""
+        pairs = [
+            (self.same(a), self.same(b)) for a, b in zip(self.references, hypotheses, strict=True)
+        ]
+        return [-min(*word_edits(a, b)) - min(*char_edits(a, b)) / (len(a) + 1) for a, b in pairs]
+
+    def enough(self) -> list[float]:
+        """The scores with all words wrong."""
+        return [-float(len(self.same(text).split())) for text in self.references]
+
     def pick(self, rows: Sequence[int]) -> Untargeted:
         """The same for some of the utterances."""
         return Untargeted([self.references[i] for i in rows], self.same)
@@ -110,6 +131,14 @@ class Targeted:
         """The number of character edits to the target."""
         pairs = zip(self.targets, hypotheses, strict=True)
         return [char_edits(self.same(a), self.same(b))[0] for a, b in pairs]
+
+    def scores(self, hypotheses: Sequence[str]) -> list[float]:
+        """The number of character edits to the target."""
+        return [float(distance) for distance in self.distances(hypotheses)]
+
+    def enough(self) -> list[float]:
+        """The scores at the target."""
+        return [0.0] * len(self.targets)
 
     def pick(self, rows: Sequence[int]) -> Targeted:
         """The same for some of the utterances."""
@@ -204,8 +233,10 @@ class Objective:
     Args:
         against: an untargeted attack moves away from the recognizer's own ``benign`` transcript (as
             in the paper), or from the ``truth``.
-        target: the transcript that a targeted attack wants. Either one text for every utterance, or
-            ``matched``: for each utterance another text of the corpus (:func:`matched`).
+        target: the transcript that a targeted attack wants. Either one text for every utterance
+            (an empty one wants silence), or for each utterance another text of the corpus
+            (:func:`matched`): ``matched``, ``matched-2`` and so on for further ones, ``shorter``
+            for one of half the length.
     """
 
     against: Literal["benign", "truth"] = "benign"
@@ -219,9 +250,11 @@ class Objective:
         seed: int = 0,
     ) -> Untargeted | Targeted:
         """The goal for a batch with these transcripts; see :class:`Attack`."""
-        if self.target == MATCHED:
-            texts = corpus()
-            return Targeted([matched(normalise(text), texts, seed) for text in listed(references)])
+        if self.target is not None and (found := _FROM_CORPUS.fullmatch(self.target)):
+            texts, place = corpus(), int(found[1] or 1) - 1
+            share = 0.5 if self.target == SHORTER else 1.0
+            plain = map(normalise, listed(references))
+            return Targeted([matched(text, texts, seed, place, share) for text in plain])
         if self.target is not None:
             return Targeted([_asked(self.target)] * len(listed(benign)))
         return Untargeted(list(listed(benign if self.against == "benign" else references)))
@@ -233,13 +266,20 @@ def _asked(text: str) -> str:
     return normalise(text) if text.isascii() and text == text.lower() else text
 
 
-def matched(text: str, corpus: Sequence[str], seed: int = 0) -> str:
+def matched(
+    text: str, corpus: Sequence[str], seed: int = 0, place: int = 0, share: float = 1.0
+) -> str:
     """A target for an utterance of ``text``: another text of the corpus of about the same length,
     in the corpus's spelling.
 
     It is drawn from the texts whose length differs by at most a tenth, or else from the nearest
     ones. It depends only on the text, the seed and the set of texts in the corpus. So an utterance
     has the same target in every cell, batch and order.
+
+    Args:
+        place: which one of them, from 0, then of those of other lengths. If there are fewer, they
+            are counted again from the first.
+        share: length of the target as a share of the text's.
 
     Raises:
         AttackError: the corpus has no other text.
@@ -254,10 +294,12 @@ def matched(text: str, corpus: Sequence[str], seed: int = 0) -> str:
             "of several texts (`melmoat bench --data`), or say the target: target=TEXT"
         )
     plain = {other: normalise(other) for other in others}
-    far = {other: abs(len(plain[other]) - len(text)) for other in others}
-    enough = max(len(text) // 10, min(far.values()))
-    near = [other for other in others if far[other] <= enough]
-    return _asked(min(near, key=lambda other: (derive("target", seed, text, plain[other]), other)))
+    length = round(share * len(text))
+    far = {other: abs(len(plain[other]) - length) for other in others}
+    enough = max(length // 10, min(far.values()))
+    drawn = {other: (derive("target", seed, text, plain[other]), other) for other in others}
+    order = sorted(others, key=lambda other: (max(far[other], enough), drawn[other]))
+    return _asked(order[place % len(order)])
 
 
 @dataclass(frozen=True)

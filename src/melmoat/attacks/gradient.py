@@ -15,7 +15,7 @@ from torch import Tensor
 from melmoat.attacks.base import Access, Goal, ThreatModel
 from melmoat.attacks.budgets import TINY, within_scale
 from melmoat.attacks.oracle import LossOracle
-from melmoat.attacks.search import check_search, passes, search
+from melmoat.attacks.search import Keep, Loss, check_search, passes, search
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.models.base import Recognizer
@@ -39,6 +39,11 @@ class PGD(ThreatModel):
             evaluation.
         chunk: draws evaluated at once, to limit memory; None evaluates all.
         confirm: further draws that must all reach the goal before ``stop`` applies.
+        keep: which point is kept: by ``loss``, or the one with most ``errors`` in the transcripts
+            that the attack saw. (Only greedy CTC recognizers transcribe for free. For others the
+            loss decides.)
+        loss: the ``sequence`` loss of the recognizer, or the ``margin`` of the text's best path
+            (:mod:`melmoat.attacks.path_margin`).
 
     Every utterance of a batch is attacked as if it was alone: with its own radius, unit step,
     random streams and end. Source: paper, eq. 1. Budget as for :class:`ThreatModel`.
@@ -56,6 +61,8 @@ class PGD(ThreatModel):
     stop: bool = False
     chunk: int | None = None
     confirm: int = 0
+    keep: Keep = "loss"
+    loss: Loss = "sequence"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -6,6 +6,7 @@ still attacked, so a finished one costs nothing more, and it keeps the figures t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -67,6 +68,9 @@ class LossOracle:
         confirm: further draws that must all reach the goal before it counts. One draw of a
             stochastic system reaches it by chance now and then, and an attack that believes it
             stops, or shrinks, too early.
+        worst: whether to keep, of all points that were evaluated, the one whose transcripts do most
+            of what the goal wants (:meth:`melmoat.attacks.base.Goal.scores`, the mean over the
+            draws; then the one of least loss). Only where transcripts are free.
     """
 
     def __init__(
@@ -78,9 +82,11 @@ class LossOracle:
         chunk: int | None = None,
         listen: bool = False,
         confirm: int = 0,
+        worst: bool = False,
     ) -> None:
         self.clean, self.goal, self.eot, self.mask = clean, goal, eot, clean.mask
         self._listen, self._confirm = listen, confirm if listen else 0
+        self._worst = _Worst(clean) if worst and _is_free(model) else None
         self._listener = _Listener(model) if listen or _is_free(model) else None
         inner: Recognizer = self._listener or model
         self._model = EOT(inner, eot, chunk) if eot > 1 else inner
@@ -120,7 +126,8 @@ class LossOracle:
     ) -> None:
         goal = self.goal.pick(rows)
         if self._listener:
-            self._listener.open = self._listen or bool((self._first[rows] == NEVER).any())
+            unheard = bool((self._first[rows] == NEVER).any())
+            self._listener.open = self._listen or self._worst is not None or unheard
         x = audio.wav.detach().requires_grad_(gradient)
         with torch.set_grad_enabled(gradient):
             loss = goal.loss(self._model, Audio(x, audio.lengths, audio.rate), draws)
@@ -144,7 +151,11 @@ class LossOracle:
             self._queries[rows] += self.eot * (self._listener.ctc is None)
             texts = self._listener.drain()
             size = len(rows)
-            heard = [goal.reached(texts[i : i + size]) for i in range(0, len(texts), size)]
+            draws_of = [texts[i : i + size] for i in range(0, len(texts), size)]
+            if self._worst:
+                scores = torch.tensor([goal.scores(one) for one in draws_of]).mean(0)
+                self._worst.add(rows, audio.wav, scores, result.loss[rows])
+            heard = [goal.reached(one) for one in draws_of]
             every = [all(of_draws) for of_draws in zip(*heard, strict=True)]
             won = [row for row, reached in zip(rows, every, strict=True) if reached]
             won = self._confirmed(won, rows, audio, draws)
@@ -168,11 +179,27 @@ class LossOracle:
         return won
 
     def crafted(self, delta: Tensor) -> Crafted:
-        """``clean + delta`` with this oracle's figures."""
+        """``clean + delta``, or the point that was kept, with this oracle's figures."""
         clean = self.clean
         first = self._first if self._listener else None
-        wav = (clean.wav + delta) * self.mask
+        wav = (clean.wav + delta if self._worst is None else self._worst.wav) * self.mask
         return Crafted(wav, clean.lengths, clean.rate, first, self._queries)
+
+
+class _Worst:
+    """The point of each utterance that did most of what the goal wants, so far."""
+
+    def __init__(self, clean: Audio) -> None:
+        self.wav = clean.wav.clone()
+        self._lowest = [(math.inf, math.inf)] * len(clean)
+
+    def add(self, rows: list[int], wav: Tensor, scores: Tensor, losses: Tensor) -> None:
+        """Points of the utterances ``rows``, with their scores and losses."""
+        pairs = zip(scores.tolist(), losses.tolist(), strict=True)
+        for place, (row, found) in enumerate(zip(rows, pairs, strict=True)):
+            if found < self._lowest[row]:
+                self._lowest[row] = found
+                self.wav[row, : wav.shape[1]] = wav[place].detach()
 
 
 def _is_free(model: Recognizer) -> bool:

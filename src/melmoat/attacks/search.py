@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -10,9 +10,13 @@ from torch import Tensor
 from melmoat.attacks.base import Goal
 from melmoat.attacks.budgets import Budget, within_scale
 from melmoat.attacks.oracle import Crafted, LossOracle
+from melmoat.attacks.path_margin import path_margin
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.models.base import Recognizer
+
+Keep = Literal["loss", "errors"]
+Loss = Literal["sequence", "margin"]
 
 
 class Averaging(Protocol):
@@ -46,6 +50,16 @@ class Search(Averaging, Protocol):
     @property
     def stop(self) -> bool:
         """Whether to stop attacking an utterance that reached its goal."""
+        ...
+
+    @property
+    def keep(self) -> Keep:
+        """Whether the point of least loss is kept, or the one with most errors."""
+        ...
+
+    @property
+    def loss(self) -> Loss:
+        """The loss that is attacked."""
         ...
 
     @property
@@ -93,7 +107,18 @@ def passes(attack: Averaging) -> int:
 
 def search(attack: Search, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Crafted:
     """Walk as often as ``attack`` says, and keep the best end point of each utterance."""
-    oracle = LossOracle(model, audio, goal, attack.eot, attack.chunk, attack.stop, attack.confirm)
+    if attack.loss == "margin":
+        model = path_margin(model)
+    oracle = LossOracle(
+        model,
+        audio,
+        goal,
+        attack.eot,
+        attack.chunk,
+        attack.stop,
+        attack.confirm,
+        worst=attack.keep == "errors",
+    )
 
     def start(streams: Draws, at_random: bool) -> Tensor:
         if not at_random:

@@ -28,6 +28,28 @@ class AllCounts(TypedDict):
     target: Counts | None
 
 
+class Heard(TypedDict):
+    """One transcript of the adversarial audio under one draw of a stochastic system.
+
+    Attributes:
+        words: substitutions, deletions, insertions and words of the reference.
+        chars: edits and characters of the reference.
+        heard: number of words that were heard.
+    """
+
+    text: str
+    words: tuple[int, int, int, int]
+    chars: tuple[int, int]
+    heard: int
+
+
+class FreshDraws(TypedDict):
+    """Transcripts under several draws: those to choose an attack by, and fresh ones to judge it."""
+
+    choosing: list[Heard]
+    judging: list[Heard]
+
+
 class _NeededOfRow(TypedDict):
     id: str
     reference: str
@@ -65,6 +87,7 @@ class Row(_NeededOfRow, total=False):
             and writes words.
         phoneme_errors: their edits against the phonemes of ``reference``, and the number of these.
         gain_db: what the recording was multiplied by when read, if it was.
+        draws: transcripts under several draws, if they were asked for.
         revision, device: what code measured it, and on what, where that is not the CPU.
     """
 
@@ -76,6 +99,7 @@ class Row(_NeededOfRow, total=False):
     phonemes: str
     phoneme_errors: tuple[int, int]
     gain_db: float
+    draws: FreshDraws
     revision: str | None
     device: str
 

@@ -18,6 +18,7 @@ from melmoat import attacks, data, defenses, models
 from melmoat.attacks.base import Attack, Goal
 from melmoat.audio import Audio
 from melmoat.bench.cell import Cell
+from melmoat.bench.fresh import fresh_draws
 from melmoat.bench.judge import Outcome, judge, rows_of
 from melmoat.bench.rows import Row
 from melmoat.defenses import Defense, apply, function_of_audio
@@ -81,6 +82,8 @@ class Unit:
         missing: ids of the utterances whose rows are needed.
         audio: whether to keep the audio, too.
         device: device to compute on; the rows are the same up to float rounding.
+        draws: how many draws choose, and as many judge (:func:`melmoat.bench.fresh.fresh_draws`);
+            none if 0.
     """
 
     cell: Cell
@@ -88,6 +91,7 @@ class Unit:
     missing: frozenset[str]
     audio: bool = False
     device: str = CPU
+    draws: int = 0
 
 
 @dataclass
@@ -197,6 +201,9 @@ class Worker:
         # Everything that may fail comes first, so a batch that is tried again has left nothing.
         gains = [recording.gain for recording in recordings]
         rows = rows_of(names, references, attack, outcome, gains)
+        if unit.draws:
+            heard = fresh_draws(model, outcome, references, draws, unit.draws)
+            rows = [{**row, "draws": own} for row, own in zip(rows, heard, strict=True)]
         kinds = _kinds(outcome, defense, draws) if unit.audio else {}
         out.rows += [row for row in rows if row["id"] in unit.missing]
         for kind, audio in kinds.items():

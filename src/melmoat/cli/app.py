@@ -12,6 +12,7 @@ from melmoat import __version__
 from melmoat.cli.analysis import reading
 from melmoat.cli.check import checks
 from melmoat.cli.errors import refuse_idle
+from melmoat.cli.evaluate import evaluating
 from melmoat.cli.fetch import fetching
 from melmoat.cli.files import files
 from melmoat.cli.options import (
@@ -44,6 +45,7 @@ app.add_typer(reading)
 app.add_typer(runs)
 app.add_typer(checks)
 app.add_typer(fetching)
+app.add_typer(evaluating)
 app.add_typer(serving)
 
 

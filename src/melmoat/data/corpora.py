@@ -7,15 +7,18 @@ needed.
 from __future__ import annotations
 
 import inspect
+import math
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
-from lhotse import CutSet
+from lhotse import CutSet, MonoCut
 from lhotse.recipes import download_librispeech
+from lhotse.utils import fastcopy
 
 from melmoat.data.custom import python
+from melmoat.data.entries import SILENCE, fault, whole
 from melmoat.data.entries import CorpusError as CorpusError  # also this module's own
-from melmoat.data.entries import fault, whole
 from melmoat.data.layouts import listings
 from melmoat.data.manifests import lhotse, manifest
 from melmoat.data.published import an4, demo, librispeech
@@ -23,6 +26,7 @@ from melmoat.data.tables import comma, commonvoice, tsv
 from melmoat.data.texts import folder
 from melmoat.data.waveforms import read
 from melmoat.errors import MelmoatError
+from melmoat.facts import Part
 from melmoat.spec import Registry, Spec, SpecError
 
 
@@ -67,6 +71,25 @@ def _kinds(path: Path) -> list[str]:
     return known.get(path.suffix.lower(), [])
 
 
+def padded(
+    corpus: Annotated[str, Part("corpus")], before: float = 0.0, after: float = 0.0
+) -> CutSet:
+    """Another corpus with digital silence around each utterance, such as padded:demo,after=2.
+
+    Seconds of silence ``before`` and ``after``. They add nothing to the energy of the speech, so a
+    perturbation at a certain SNR is as large as without them.
+    """
+    if not (0 <= before < math.inf and 0 <= after < math.inf and before + after > 0):
+        raise CorpusError(f"padded: before and after are seconds, got {before:g} and {after:g}")
+
+    def surrounded(cut: MonoCut) -> MonoCut:
+        inner = (cut.custom or {}).get(SILENCE, (0.0, 0.0))
+        around = (inner[0] + before, inner[1] + after)
+        return fastcopy(cut, custom={**(cut.custom or {}), SILENCE: around})
+
+    return CutSet.from_cuts(map(surrounded, listed(corpus)))
+
+
 CORPORA = Corpora(
     "corpus",
     {
@@ -78,6 +101,7 @@ CORPORA = Corpora(
         "lhotse": lhotse,
         "librispeech": librispeech,
         "manifest": manifest,
+        "padded": padded,
         "python": python,
         "tsv": tsv,
     },

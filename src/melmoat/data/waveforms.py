@@ -8,11 +8,12 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
+import torch
 from lhotse import MonoCut
 
 from melmoat import audio, decoding
 from melmoat.audio import RATE, Audio, AudioError, AudioWarning, Recording
-from melmoat.data.entries import CHANNEL, fault
+from melmoat.data.entries import CHANNEL, SILENCE, fault
 from melmoat.decoding import Channel, Decoded
 
 
@@ -28,10 +29,21 @@ def recording(cut: MonoCut, rate: int = RATE) -> Recording:
     path = cut.recording.sources[0].source
     try:
         if not cut.start and cut.duration == cut.recording.duration:
-            return audio.read(path, rate, channel)
-        return _part(path, cut.start, cut.duration, rate, channel)
+            found = audio.read(path, rate, channel)
+        else:
+            found = _part(path, cut.start, cut.duration, rate, channel)
     except AudioError as error:
         raise AudioError(f"{cut.id}: {error}") from error
+    return _surrounded(found, *(cut.custom or {}).get(SILENCE, (0.0, 0.0)))
+
+
+def _surrounded(found: Recording, before: float, after: float) -> Recording:
+    """``found`` with seconds of silence around it."""
+    if not before and not after:
+        return found
+    sizes = round(before * found.audio.rate), round(after * found.audio.rate)
+    wave = torch.nn.functional.pad(found.audio.wav[0], sizes)
+    return replace(found, audio=Audio.of([wave], found.audio.rate))
 
 
 def read(cuts: Iterable[MonoCut], rate: int = RATE) -> Audio:

@@ -1,7 +1,7 @@
 """Metrics: errors, distortion, and confidence intervals of rates."""
 
 from melmoat.metrics.distortion import l2, linf, snr_db
-from melmoat.metrics.errors import char_edits, unit_of, word_edits
+from melmoat.metrics.errors import char_edits, unit_of, word_edits, word_operations
 from melmoat.metrics.intervals import Difference, bootstrap, needed, paired, rate
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "snr_db",
     "unit_of",
     "word_edits",
+    "word_operations",
 ]

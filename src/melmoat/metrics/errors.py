@@ -31,6 +31,21 @@ def char_edits(reference: str, hypothesis: str) -> tuple[int, int]:
     return _edits(list(reference), list(hypothesis))
 
 
+def word_operations(reference: str, hypothesis: str) -> tuple[int, int, int]:
+    """Substitutions, deletions and insertions of the fewest word edits.
+
+    >>> word_operations("GO ENTER SIX", "GO SIX TEN")
+    (2, 0, 0)
+    >>> word_operations("GO", "GO NOW"), word_operations("", "NOISE")
+    ((0, 0, 1), (0, 0, 1))
+    """
+    words, heard = reference.split(), hypothesis.split()
+    if not words:  # jiwer refuses an empty reference
+        return 0, 0, len(heard)
+    out = _alignment(words, heard)
+    return out.substitutions, out.deletions, out.insertions
+
+
 def unit_of(counts: Iterable[tuple[int, int]]) -> str:
     """The unit of errors: characters if most letters of the references belong to scripts without
     spaces between words (:func:`melmoat.writing_systems.letters`), else words."""
@@ -44,9 +59,13 @@ def _edits(reference: list[str], hypothesis: list[str]) -> tuple[int, int]:
 
 
 def _aligned(reference: list[str], hypothesis: list[str]) -> int:
+    out = _alignment(reference, hypothesis)
+    return out.substitutions + out.insertions + out.deletions
+
+
+def _alignment(reference: list[str], hypothesis: list[str]) -> jiwer.CharacterOutput:
     # One private-use character a token lets jiwer's character alignment count any token.
     code = {t: chr(0xE000 + i) for i, t in enumerate(dict.fromkeys([*reference, *hypothesis]))}
-    out = jiwer.process_characters(
+    return jiwer.process_characters(
         "".join(code[t] for t in reference), "".join(code[t] for t in hypothesis)
     )
-    return out.substitutions + out.insertions + out.deletions

@@ -171,25 +171,38 @@ class Seq2Seq:
         Raises:
             TextError: a text of too many tokens.
         """
-        if len(listed(texts)) != len(audio):
-            raise ValueError(f"{len(texts)} texts for a batch of {len(audio)}")
-        targets = [self._target(text) for text in texts]
-        device = audio.wav.device
-        lengths = torch.tensor([len(target) for target in targets], device=device)
-        padded = torch.nn.utils.rnn.pad_sequence(targets, batch_first=True).to(device)
-        logs = self.encode(audio, draws).read(padded[:, :-1])
-        chosen = logs.gather(2, padded[..., None])[..., 0]
-        inside = torch.arange(padded.shape[1], device=device) < lengths[:, None]
+        logs, wanted, inside = teacher_forced(self, audio, texts, draws)
+        chosen = logs.gather(2, wanted[..., None])[..., 0]
         return -(chosen * inside).sum(1)
 
-    def _target(self, text: str) -> Tensor:
-        tokens = [*self.vocabulary.encode(text), self.vocabulary.end]
-        if len(tokens) > self.vocabulary.room:
-            raise TextError(
-                f"{text[:40]!r}... is {len(tokens)} tokens, this recognizer reads at most "
-                f"{self.vocabulary.room}; choose a shorter text"
-            )
-        return torch.tensor(tokens)
+
+def teacher_forced(
+    model: TokenRecognizer, audio: Audio, texts: Sequence[str], draws: Draws
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Log probabilities ``[B, N, V]`` of each token of ``texts`` given those before it, the tokens
+    with their ends ``[B, N]``, and which of them are no padding ``[B, N]``.
+
+    Raises:
+        TextError: a text of too many tokens.
+    """
+    if len(listed(texts)) != len(audio):
+        raise ValueError(f"{len(texts)} texts for a batch of {len(audio)}")
+    targets = [_target(text, model.vocabulary) for text in texts]
+    device = audio.wav.device
+    lengths = torch.tensor([len(target) for target in targets], device=device)
+    padded = torch.nn.utils.rnn.pad_sequence(targets, batch_first=True).to(device)
+    logs = model.encode(audio, draws).read(padded[:, :-1])
+    return logs, padded, torch.arange(padded.shape[1], device=device) < lengths[:, None]
+
+
+def _target(text: str, vocabulary: Vocabulary) -> Tensor:
+    tokens = [*vocabulary.encode(text), vocabulary.end]
+    if len(tokens) > vocabulary.room:
+        raise TextError(
+            f"{text[:40]!r}... is {len(tokens)} tokens, this recognizer reads at most "
+            f"{vocabulary.room}; choose a shorter text"
+        )
+    return torch.tensor(tokens)
 
 
 def _greedy(encoded: Encoded, count: int, v: Vocabulary, device: torch.device) -> list[list[int]]:

@@ -1,0 +1,83 @@
+"""``melmoat evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from melmoat.cli.options import DeviceOption, SeedOption
+
+evaluating = typer.Typer()
+
+QUICK = 8  # utterances of a first look
+
+
+@evaluating.command()
+def evaluate(
+    model: Annotated[str, typer.Option(help="Recognizer. `melmoat list` shows all.")] = "ds2-an4",
+    defense: Annotated[str, typer.Option(help="Defense, such as rs:snr=15.")] = "none",
+    data: Annotated[str, typer.Option(help="Corpus, such as an4:PATH.")] = "demo",
+    effort: Annotated[
+        Literal["full", "quick"],
+        typer.Option(help="quick: a first look in minutes, not for publication."),
+    ] = "full",
+    limit: Annotated[
+        int | None,
+        typer.Option(min=0, help="Utterances (0 = all). Default: all, or 8 for quick."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for results. Default: in melmoat-standard, by the parts."),
+    ] = None,
+    seed: SeedOption = 0,
+    batch: Annotated[int, typer.Option(min=1, help="Utterances in a batch.")] = 8,
+    seconds: Annotated[
+        float,
+        typer.Option(min=0, help="Most seconds of audio in a batch, with padding (0 = no limit)."),
+    ] = 0,
+    executor: Annotated[
+        str, typer.Option(help="Where to work: here, processes:workers=2, or ray:address=auto.")
+    ] = "here",
+    device: DeviceOption = "cpu",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Attack a system with the standard ensemble.
+
+    The worst case of each utterance counts. The result is a table, a verdict and standard.json.
+    The same command continues a run that was stopped.
+
+    Exit code 0: no sign of a false sense of security. 3: the figures are suspect. 4: evidence is
+    missing or too thin.
+    """
+    from melmoat import standard
+    from melmoat.analysis.results import as_json
+    from melmoat.cli.errors import resumable
+    from melmoat.cli.progress import reported
+    from melmoat.standard.verdict import exit_code
+
+    home = out or Path("melmoat-standard") / standard.folder_of(model, defense, data, effort)
+    if limit is None:
+        limit = QUICK if effort == "quick" else 0
+    with resumable("finished rows are", home), reported("evaluate") as progress:
+        result = standard.evaluate(
+            model,
+            defense,
+            data,
+            home,
+            effort=effort,
+            limit=limit,
+            seed=seed,
+            batch=batch,
+            seconds=seconds,
+            executor=executor,
+            device=device,
+            progress=progress,
+        )
+    if json:
+        typer.echo(as_json(result.as_dict()))
+    else:
+        typer.echo(standard.text(result, str(home)), nl=False)
+        typer.echo(f"everything: {home / standard.FILE}")
+    raise typer.Exit(exit_code(result.verdict))

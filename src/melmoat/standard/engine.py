@@ -1,0 +1,229 @@
+"""Runs the ensemble as a cascade: what has fallen is left alone.
+
+Each member at each level is a cell of an ordinary run's folder. What is attacked next follows from
+the rows alone. So a run that was stopped goes on to the same figures, with any executor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from lhotse import MonoCut
+
+from melmoat import data, defenses, models
+from melmoat.analysis.evidence import BROKEN
+from melmoat.audio import Audio
+from melmoat.bench.cell import Cell
+from melmoat.bench.runner import Runner
+from melmoat.bench.store import StoreError
+from melmoat.bench.worker import Unit
+from melmoat.draws import Draws
+from melmoat.errors import MelmoatError
+from melmoat.models.base import as_written_by, transcribe
+from melmoat.progress import Progress, silent
+from melmoat.standard.book import Book, Row
+from melmoat.standard.levels import LARGE, Level
+from melmoat.standard.members import DRAWS, HELPS, Effort, Ensemble, Member
+from melmoat.standard.probe import Probe, probe
+from melmoat.standard.subject import Subject
+from melmoat.text import TextError
+
+PROBED = 2  # utterances that the live system is looked at with
+
+
+@dataclass
+class Cascade(Runner):
+    """A runner of which each cell measures some utterances, under several draws.
+
+    Args:
+        draws: how many choose, and how many judge.
+    """
+
+    draws: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.left: dict[Cell, frozenset[str]] = {}
+
+    def cuts(self, cell: Cell) -> list[MonoCut]:
+        """The chosen utterances that are left for ``cell``."""
+        chosen = super().cuts(cell)
+        left = self.left.get(cell)
+        return chosen if left is None else [cut for cut in chosen if cut.id in left]
+
+    def missing(self, cell: Cell) -> list[Unit]:
+        """The unfinished units of ``cell``."""
+        return [replace(unit, draws=self.draws) for unit in super().missing(cell)]
+
+
+@dataclass
+class Measured:
+    """Everything that a run found; see :class:`melmoat.standard.verdict.Evidence`."""
+
+    subject: Subject
+    effort: Effort
+    probe: Probe
+    stochastic: bool
+    book: Book
+    levels: list[Level] = field(default_factory=list)
+    draws: dict[Level, int] = field(default_factory=dict)
+    doubled: dict[Level, list[str]] = field(default_factory=dict)
+    rounds: dict[Level, list[str]] = field(default_factory=dict)
+    failures: dict[str, dict[str, str]] = field(default_factory=dict)
+    failed: dict[str, int] = field(default_factory=dict)
+
+
+class Engine:
+    """One system's run.
+
+    Args:
+        runner: where rows are kept, and how they are measured.
+        progress: called as ``progress(done, total, what)``, member by member.
+    """
+
+    def __init__(
+        self, subject: Subject, effort: Effort, runner: Cascade, progress: Progress | None = None
+    ) -> None:
+        self.runner, self.tell = runner, progress or silent
+        found = look(subject, runner)
+        stochastic = found.stochastic or not found.repeatable or bool(subject.stochastic)
+        runner.draws = DRAWS if stochastic else 1
+        self.ensemble = Ensemble(subject, effort, stochastic)
+        rows = self._measure([self.ensemble.clean()], None)[0]
+        if not rows:
+            runner.require_whole([self.ensemble.clean().cell])
+        self.out = Measured(subject, effort, found, stochastic, Book(rows))
+
+    def run(self) -> Measured:
+        """Every level, the least budget first; and a large one, if none broke the system."""
+        out, book = self.out, self.out.book
+        for level in self.ensemble.effort.levels:
+            self._level(level)
+        loudest = max((lv for lv in out.levels if lv.norm == "l2"), key=lambda lv: -lv.db)
+        if book.chosen_rate(loudest) < BROKEN:
+            out.levels.append(LARGE)
+            eot = self._sequence(LARGE)
+            self._stage(LARGE, self.ensemble.margin(LARGE, eot))
+        return out
+
+    def _level(self, level: Level) -> None:
+        """Cheap members first."""
+        e = self.ensemble
+        self.out.levels.append(level)
+        self._stage(level, e.noise(level))
+        eot = self._sequence(level)
+        self._stage(level, e.margin(level, eot))
+        self._stage(level, e.other_gradients(level, eot))
+        self._stage(level, e.targeted(level, eot))
+        self._long(level, eot)
+        self._stage(level, e.blocks(level, eot))
+        self._stage(level, e.around(level, eot))
+
+    def _sequence(self, level: Level) -> int:
+        """Member 1, with more and more draws while they help; how many helped."""
+        used, names = 1, self.out.doubled.setdefault(level, [])
+        for eot in self.ensemble.draws:
+            added = self._stage(level, self.ensemble.sequence(level, eot))
+            if added is None:  # nothing is left
+                names.clear()
+                break
+            names += [member.name for member in self.ensemble.sequence(level, eot)]
+            if eot > 1 and added < HELPS:
+                break
+            used = eot
+        self.out.draws[level] = used
+        return used
+
+    def _long(self, level: Level, eot: int) -> None:
+        """Member 4, round after round while they help."""
+        names = self.out.rounds.setdefault(level, [])
+        for number in range(len(self.ensemble.effort.rounds)):
+            members = self.ensemble.long(level, eot, number)
+            added = self._stage(level, members)
+            if added is None:
+                names.clear()
+                break
+            names += [member.name for member in members]
+            if number and added < HELPS:
+                break
+
+    def _stage(self, level: Level, members: Sequence[Member]) -> float | None:
+        """Run ``members`` on what is left; points that they added, None if nothing is left
+        after them."""
+        book = self.out.book
+        before, left = book.chosen_rate(level), set(book.ids) - book.fallen(level)
+        some = [member for member in members if member.everyone or left]
+        for member, rows in zip(some, self._measure(some, level, left), strict=True):
+            book.add(level, member, rows)
+        if not set(book.ids) - book.fallen(level):
+            return None
+        return book.chosen_rate(level) - before
+
+    def _measure(
+        self, members: Sequence[Member], level: Level | None, left: set[str] | None = None
+    ) -> list[list[Row]]:
+        """The rows of each member, measured where they are missing."""
+        if not members:
+            return []
+        runner, store = self.runner, self.runner.store
+        everyone = left if level is None else set(self.out.book.ids)
+        wanted = {member.cell: everyone if member.everyone else left for member in members}
+        cells = list(wanted)
+        for cell, ids in wanted.items():
+            if ids is not None:
+                runner.left[cell] = frozenset(ids)
+        at = f" at {level.name}" if level else ""
+        labels = {m.cell: {"attack": f"{m.name}{at}"} for m in members}
+        store.begin(cells, runner.asked(), labels)
+        total, done = sum(len(runner.cuts(cell)) for cell in cells), 0.0
+
+        def tick(cell: Cell, amount: float) -> None:
+            nonlocal done
+            done += amount
+            self.tell(done, total, labels[cell]["attack"])
+
+        runner.run(cells, tick)
+        self._note_failures(members, level)
+        found: list[list[Row]] = []
+        for member in members:
+            ids = {cut.id for cut in runner.cuts(member.cell)}
+            found.append([row for row in store.rows(member.cell) if row["id"] in ids])
+            if any("draws" not in row for row in found[-1]):
+                raise StoreError(
+                    f"{store.folder} has rows of another command; give the evaluation its own "
+                    "folder (--out)"
+                )
+        return found
+
+    def _note_failures(self, members: Sequence[Member], level: Level | None) -> None:
+        for member in members:
+            ids = {cut.id for cut in self.runner.cuts(member.cell)}
+            failed = {
+                name: why
+                for name, why in self.runner.store.failures(member.cell).items()
+                if name in ids
+            }
+            if failed and level is not None:
+                self.out.failures[f"{member.name} at {level.name}"] = failed
+                if member.role == "gradient":
+                    self.out.failed[member.name] = self.out.failed.get(member.name, 0) + len(failed)
+
+
+def look(subject: Subject, runner: Cascade) -> Probe:
+    """The live system on the shortest of the chosen utterances."""
+    alone = models.load(subject.model)
+    system = defenses.build(subject.defense).wrap(alone)
+    clean = Cell(subject.model, subject.defense, "none", subject.data, subject.seed)
+    usable = [cut for cut in runner.cuts(clean) if not data.fault(cut)]
+    some = sorted(usable, key=lambda cut: (cut.duration, cut.id))[:PROBED]
+    if not some:
+        raise MelmoatError(f"{subject.data}: no utterance can be read")
+    waves = [data.recording(cut, system.rate).audio.wav[0] for cut in some]
+    audio = Audio.of(waves, system.rate).quantized().to(runner.device)
+    texts = [as_written_by(system, data.written(cut)) for cut in some]
+    try:
+        return probe(system, alone, audio, texts)
+    except TextError:  # a text that it cannot write
+        heard = transcribe(system, audio, Draws(range(len(some))))
+        return probe(system, alone, audio, heard)

@@ -1,0 +1,215 @@
+"""The members of the ensemble ``standard-1``, as cells of a run.
+
+This module is frozen: what a version string once meant it means for ever. A change of any number or
+spec here needs another version.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from melmoat.bench.cell import Cell, grid
+from melmoat.spec import show
+from melmoat.standard.levels import L2, LINF, Level, in_order
+from melmoat.standard.subject import Subject
+
+VERSION = "standard-1"
+DRAWS = 10  # draws that choose between candidates, and as many fresh ones that judge
+MOST_DRAWS = 20  # passes a step at which averaging over draws ends
+HELPS = 1.0  # points of capped error rate that another doubling must add to be followed by one
+SILENCE = "before=0.5,after=2"  # seconds around the speech
+MATCHED = "matched"  # the target that every utterance is attacked with
+QUERY_DRAWS = 4  # most draws of one query of the decision-only search
+
+Role = Literal["clean", "noise", "gradient", "weaker", "targeted", "around"]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much work the members do.
+
+    Args:
+        steps: gradient steps of members 1 to 3.
+        rounds: steps and restarts of each round of member 4. Another round follows while one adds
+            something.
+        queries: of the decision-only search.
+        targets: what targeted attacks want.
+        levels: budgets.
+    """
+
+    name: Literal["full", "quick"]
+    steps: int
+    rounds: tuple[tuple[int, int], ...]
+    queries: int
+    targets: tuple[str, ...]
+    levels: tuple[Level, ...]
+    most_draws: int = MOST_DRAWS
+
+
+FULL = Effort(
+    "full",
+    steps=100,
+    rounds=((200, 1), (400, 2), (800, 2)),
+    queries=1000,
+    targets=("", "shorter", MATCHED, f"{MATCHED}-2", f"{MATCHED}-3"),
+    levels=in_order((*L2, LINF)),
+)
+QUICK = Effort(
+    "quick",
+    steps=15,
+    rounds=((25, 1), (50, 2)),
+    queries=50,
+    targets=("", MATCHED),
+    levels=in_order((L2[1], L2[2], LINF)),
+    most_draws=4,
+)
+EFFORTS: dict[str, Effort] = {effort.name: effort for effort in (FULL, QUICK)}
+
+
+@dataclass(frozen=True)
+class Member:
+    """One attack at one level.
+
+    Attributes:
+        name: what tables call it.
+        role: ``gradient`` members have the gradient of the system; ``weaker`` ones know less, or
+            have another gradient, and must not be stronger; ``around`` changes what is around the
+            speech.
+        everyone: attacks also the utterances that have fallen.
+    """
+
+    name: str
+    role: Role
+    cell: Cell
+    everyone: bool = False
+
+
+class Ensemble:
+    """The members for one system.
+
+    Args:
+        subject: the system.
+        effort: how much work they do.
+        stochastic: whether two passes over the same audio differ, as it was found.
+    """
+
+    def __init__(self, subject: Subject, effort: Effort, stochastic: bool) -> None:
+        self.subject, self.effort, self.stochastic = subject, effort, stochastic
+        blind = subject.differentiable is False
+        # Where no gradient flows, the attacker who knows the defense takes BPDA.
+        self.attacked = subject.variants.get("bpda", subject.defense) if blind else subject.defense
+
+    @property
+    def draws(self) -> tuple[int, ...]:
+        """Draws of each step that are tried one after another."""
+        if not self.stochastic:
+            return (1,)
+        most = self.effort.most_draws
+        doubled = [2**k for k in range(most.bit_length()) if 2**k <= most]
+        return tuple(dict.fromkeys([*doubled, most]))
+
+    def clean(self) -> Member:
+        """No attack."""
+        return self._member("clean", "clean", "none", self.subject.defense, everyone=True)
+
+    def noise(self, level: Level) -> list[Member]:
+        """White noise of the same size: the control."""
+        attack = f"noise:{level.budget}"
+        return [self._member("noise", "noise", attack, self.subject.defense)]
+
+    def sequence(self, level: Level, eot: int) -> list[Member]:
+        """Member 1: AutoPGD on the sequence loss."""
+        name = f"apgd, {eot} draws" if eot > 1 else "apgd"
+        return [self._gradient(name, self._apgd(level, eot))]
+
+    def margin(self, level: Level, eot: int) -> list[Member]:
+        """Member 2: AutoPGD on a margin of the best path."""
+        if self.subject.kind == "text":
+            return []
+        return [self._gradient("margin", f"{self._apgd(level, eot)},loss=margin")]
+
+    def other_gradients(self, level: Level, eot: int) -> list[Member]:
+        """Member 6: other gradients of the same defense, and other systems."""
+        attack = self._apgd(level, eot)
+        found = [
+            self._member(name, "weaker", attack, defense)
+            for name, defense in self.subject.variants.items()
+            if defense != self.attacked
+        ]
+        for model, defense in self.subject.surrogates:
+            crafted = f"apgd:{level.budget},steps={self.effort.steps},against=truth"
+            where = f"model={show(model)},defense={show(defense)},attack=({crafted})"
+            name = "transfer" if model == self.subject.model else f"transfer from {model}"
+            found.append(self._member(name, "weaker", f"transfer:{where}", self.subject.defense))
+        return found
+
+    def targeted(self, level: Level, eot: int) -> list[Member]:
+        """Member 3: AutoPGD towards other texts."""
+        base = f"apgd:{level.budget},steps={self.effort.steps},keep=errors,stop=true{_eot(eot)}"
+        base += ",confirm=3" if self.stochastic else ""
+        enough = self.subject.texts > 1
+        return [
+            self._member(
+                f"target {target or 'silence'}",
+                "targeted",
+                f"{base},target={target}",
+                self.attacked,
+                everyone=target == MATCHED,
+            )
+            for target in self.effort.targets
+            if enough or not target
+        ]
+
+    def long(self, level: Level, eot: int, number: int) -> list[Member]:
+        """Member 4: PGD with momentum; each round has more steps, and more restarts."""
+        steps, restarts = self.effort.rounds[number]
+        attack = (
+            f"pgd:{level.budget},steps={steps},step=0.1,momentum=1,schedule=cosine,best=true,"
+            f"random_start=true,restarts={restarts},against=truth,keep=errors{_eot(eot)}"
+        )
+        times = f" x {restarts}" if restarts > 1 else ""
+        return [self._gradient(f"long pgd, {steps} steps{times}", attack)]
+
+    def blocks(self, level: Level, eot: int) -> list[Member]:
+        """Member 5: a search that sees transcripts only."""
+        draws = _eot(min(eot, QUERY_DRAWS))
+        attack = f"blocks:{level.budget},queries={self.effort.queries},against=truth{draws}"
+        return [self._member("blocks", "weaker", attack, self.subject.defense)]
+
+    def around(self, level: Level, eot: int) -> list[Member]:
+        """Member 7: silence around the speech. For linf it would lower the budget."""
+        if level.norm != "l2":
+            return []
+        corpus = f"padded:{show_corpus(self.subject.data)},{SILENCE}"
+        attack = self._apgd(level, eot)
+        return [self._member("silence around", "around", attack, self.attacked, corpus)]
+
+    def _apgd(self, level: Level, eot: int) -> str:
+        steps = self.effort.steps
+        return f"apgd:{level.budget},steps={steps},against=truth,keep=errors{_eot(eot)}"
+
+    def _gradient(self, name: str, attack: str) -> Member:
+        return self._member(name, "gradient", attack, self.attacked)
+
+    def _member(
+        self,
+        name: str,
+        role: Role,
+        attack: str,
+        defense: str,
+        corpus: str | None = None,
+        everyone: bool = False,
+    ) -> Member:
+        s = self.subject
+        (cell,) = grid([s.model], [defense], [attack], [corpus or s.data], s.seed)
+        return Member(name, role, cell, everyone)
+
+
+def show_corpus(corpus: str) -> str:
+    """A corpus's spec as an option of another one."""
+    return f"({corpus})" if ":" in corpus or "," in corpus else corpus
+
+
+def _eot(eot: int) -> str:
+    return f",eot={eot}" if eot > 1 else ""

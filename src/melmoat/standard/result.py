@@ -1,0 +1,190 @@
+"""What an evaluation found, as an object and as a JSON file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from melmoat.analysis.audit import Verdict
+from melmoat.analysis.evidence import Finding
+from melmoat.analysis.missing import utterances
+from melmoat.analysis.results import speakers_of
+from melmoat.bench.provenance import machine, revision, versions
+from melmoat.standard.book import Candidate
+from melmoat.standard.engine import Measured
+from melmoat.standard.figures import Figures, HalfPoint, figures, half_point
+from melmoat.standard.levels import Level
+from melmoat.standard.members import DRAWS, MATCHED, VERSION
+from melmoat.standard.verdict import Evidence, verdict
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class MemberLine:
+    """What one member did at one level.
+
+    Attributes:
+        attacked: utterances that it attacked.
+        added: points of capped error rate that it added to the members before it.
+        worst: utterances that it hurt more than any other member.
+    """
+
+    level: str
+    member: str
+    defense: str
+    attack: str
+    data: str
+    attacked: int
+    added: float
+    worst: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What was spent on one utterance, over all levels.
+
+    Attributes:
+        passes: of the recognizer by attacks that compute gradients; every draw counts.
+        queries: transcripts for attacks that only hear, and to choose between candidates.
+        seconds: time of crafting, a share of the batch's.
+    """
+
+    passes: int
+    queries: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result of one system.
+
+    Attributes:
+        draws: how many judged, and as many others chose; 1 if two passes do not differ.
+        eot: draws of each step, by level.
+        clean, levels: the figures.
+        half: the SNR at which half of the words are wrong.
+        findings: every check of the verdict.
+        needed: utterances that would settle what is open; 0 if nothing is, or nobody knows.
+        failures: errors of members by utterance.
+        cost: by utterance.
+    """
+
+    version: str
+    effort: str
+    model: str
+    defense: str
+    data: str
+    seed: int
+    n: int
+    draws: int
+    eot: Mapping[str, int]
+    metric: str
+    clean: Figures
+    levels: tuple[Figures, ...]
+    half: HalfPoint | None
+    members: tuple[MemberLine, ...]
+    findings: tuple[Finding, ...]
+    verdict: Verdict
+    needed: int
+    failures: Mapping[str, Mapping[str, str]]
+    cost: Mapping[str, Cost]
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def publishable(self) -> bool:
+        """Whether the full effort was made."""
+        return self.effort == "full"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"schema": SCHEMA, "publishable": self.publishable, **asdict(self)}
+
+
+def result_of(measured: Measured, device: str) -> Result:
+    """The figures, the verdict and the cost of what was measured."""
+    m, book = measured, measured.book
+    evidence = Evidence(
+        m.subject, book, m.levels, m.probe, m.stochastic, m.doubled, m.rounds, m.failed
+    )
+    findings = evidence.findings()
+    speakers = speakers_of(m.subject.data, book.ids)
+    of_levels = [
+        figures(book, level, speakers, book.of(level, f"target {MATCHED}")) for level in m.levels
+    ]
+    asked = [level for level in m.levels if level in m.effort.levels]
+    return Result(
+        version=VERSION,
+        effort=m.effort.name,
+        model=m.subject.model,
+        defense=m.subject.defense,
+        data=m.subject.data,
+        seed=m.subject.seed,
+        n=len(book.ids),
+        draws=DRAWS if m.stochastic else 1,
+        eot={level.name: count for level, count in m.draws.items()},
+        metric="WER" if book.unit == "words" else "CER",
+        clean=figures(book, None, speakers),
+        levels=tuple(of_levels),
+        half=half_point(book, asked),
+        members=tuple(_lines(m, evidence, of_levels)),
+        findings=findings,
+        verdict=verdict(findings),
+        needed=utterances(findings),
+        failures=m.failures,
+        cost=_costs(m),
+        about={
+            "probe": asdict(m.probe),
+            "versions": versions(),
+            "machine": machine(device),
+            "revision": revision(),
+        },
+    )
+
+
+def _lines(m: Measured, evidence: Evidence, of_levels: list[Figures]) -> list[MemberLine]:
+    worst = {found.level: found.by for found in of_levels}
+    return [
+        MemberLine(
+            level.name,
+            member.name,
+            member.cell.defense,
+            member.cell.attack,
+            member.cell.data,
+            len(m.book.of(level, member.name)),
+            evidence.added(level, member.name),
+            worst[level.name].get(member.name, 0),
+        )
+        for level, member in m.book.members
+    ]
+
+
+def _costs(m: Measured) -> dict[str, Cost]:
+    found = {}
+    for name in m.book.ids:
+        mine = [
+            (member.role, candidates[name])
+            for level, member in m.book.members
+            if name in (candidates := m.book.of(level, member.name))
+        ]
+        passes = sum(_passes(c) for role, c in mine if "blocks" not in c.member)
+        queries = sum(c.row["queries"] or 0 for _, c in mine if "blocks" in c.member)
+        chosen = sum(len(c.draws("choosing")) for _, c in mine)
+        seconds = sum(c.row["seconds"] for _, c in mine)
+        found[name] = Cost(passes, queries + chosen, round(seconds, 2))
+    return found
+
+
+def _passes(candidate: Candidate) -> int:
+    """Passes of the system, or of the one that a transferred attack was crafted on."""
+    return int(candidate.row["queries"] or candidate.row["steps"])
+
+
+def at(result: Result, level: Level) -> Figures:
+    """The figures of one level.
+
+    Raises:
+        KeyError: it was not measured.
+    """
+    return {found.level: found for found in result.levels}[level.name]

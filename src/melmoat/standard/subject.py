@@ -1,0 +1,140 @@
+"""What is attacked, and what its parts declare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from melmoat import data, defenses, models
+from melmoat.data import CORPORA
+from melmoat.defenses import (
+    DEFENSES,
+    Defense,
+    NoDefense,
+    StraightThrough,
+    function_of_audio,
+)
+from melmoat.defenses.base import Resampled
+from melmoat.facts import Part
+from melmoat.models import MODELS
+from melmoat.models.base import Kind, kind_of
+from melmoat.objects import hand, is_object
+from melmoat.spec import SpecError, marks, show, spelling
+from melmoat.vocoders import VOCODERS
+
+SURROGATE = "ds2-an4"  # ships with melmoat; attacks are also crafted on it and transferred
+THROUGH = 2  # last iterations of a vocoder that a gradient runs through, where it can be chosen
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A recognizer behind a defense, on a corpus; all as canonical specs.
+
+    Attributes:
+        kind: what the recognizer shows (:func:`melmoat.models.base.kind_of`).
+        stochastic, differentiable: what the defense declares; None if nobody knows.
+        variants: the same system with another gradient for attackers, by name.
+        surrogates: other systems to craft attacks on: pairs of a recognizer and a defense.
+        texts: number of different texts in the corpus, which targets are taken from.
+    """
+
+    model: str
+    defense: str
+    data: str
+    seed: int = 0
+    kind: Kind = "ctc"
+    stochastic: bool | None = False
+    differentiable: bool | None = True
+    variants: Mapping[str, str] = field(default_factory=dict)
+    surrogates: tuple[tuple[str, str], ...] = ()
+    texts: int = 0
+
+
+def subject(model: str, defense: str, corpus: str, seed: int = 0) -> Subject:
+    """What there is to know of a system before it is attacked.
+
+    Raises:
+        MelmoatError: a part is unknown or cannot be built.
+    """
+    model, defense = str(MODELS.parse(model)), str(DEFENSES.parse(defense))
+    corpus = str(CORPORA.parse(corpus))
+    made, recognizer = defenses.build(defense), models.load(model)
+    stochastic, differentiable = declared(made)
+    own = MODELS.parse(model).foreign or is_object(model)
+    if isinstance(made, NoDefense) and own:  # the recognizer may hide one
+        stochastic = differentiable = None
+    surrogates = [] if isinstance(made, NoDefense) else [(model, "none")]
+    if model != SURROGATE and recognizer.rate == models.load(SURROGATE).rate:
+        surrogates.append((SURROGATE, "none"))
+    return Subject(
+        model,
+        defense,
+        corpus,
+        seed,
+        kind_of(made.wrap(recognizer)),
+        stochastic,
+        differentiable,
+        variants(defense, made),
+        tuple(surrogates),
+        len({data.written(cut) for cut in data.listed(corpus)} - {""}),
+    )
+
+
+def declared(made: Defense) -> tuple[bool | None, bool | None]:
+    """Whether a defense says that it is stochastic and differentiable."""
+    front = function_of_audio(made)
+    if front is not None:
+        return front.stochastic, front.differentiable
+    if type(made).__module__.partition(".")[0] == "melmoat" and not isinstance(made, defenses.Own):
+        return True, True  # what averages several passes draws for each of them
+    inner = made.made if isinstance(made, defenses.Own) else made
+    return getattr(inner, "stochastic", None), getattr(inner, "differentiable", None)
+
+
+def variants(defense: str, made: Defense) -> dict[str, str]:
+    """Specs of the same defense with another gradient for attackers.
+
+    ``bpda`` treats it as the identity. ``resampled`` runs through other noise. ``through`` runs
+    through the last iterations of its vocoder only.
+    """
+    front = function_of_audio(made)
+    if front is None or isinstance(made, NoDefense):
+        return {}
+    found: dict[str, str] = {}
+    if is_object(defense):
+        found["bpda"] = hand(DEFENSES, StraightThrough(front))
+        if front.stochastic:
+            found["resampled"] = hand(DEFENSES, Resampled(front))
+        return found
+    for name in ("bpda", *(["resampled"] if front.stochastic else [])):
+        if spec := _with(defense, "gradient", name):
+            found[name] = spec
+    if spec := _through(defense):
+        found["through"] = spec
+    return found
+
+
+def _with(spec: str, key: str, value: str) -> str | None:
+    """``spec`` with one more option, if it has this option and does not set it itself."""
+    name, _, rest = spec.partition(":")
+    try:
+        if DEFENSES.parse(spec).args.get(key) != "exact":
+            return None
+        return str(DEFENSES.parse(spelling(name, [*([rest] if rest else []), f"{key}={value}"])))
+    except SpecError:
+        return None
+
+
+def _through(defense: str) -> str | None:
+    spec = DEFENSES.parse(defense)
+    for key, mark in marks(spec.factory).items():
+        if not (isinstance(mark, Part) and mark.kind == "vocoder"):
+            continue
+        vocoder = VOCODERS.parse(str(spec.args[key]))
+        if "through" not in vocoder.args or vocoder.args["through"] is not None:
+            continue
+        name, _, rest = vocoder.text.partition(":")
+        new = spelling(name, [*([rest] if rest else []), f"through={THROUGH}"])
+        others = {k: v for k, v in spec.parts.items() if k != key}
+        return str(DEFENSES.parse(spelling(spec.name, [f"{key}={show(new)}", *others.values()])))
+    return None

@@ -1,0 +1,159 @@
+"""An evaluation as text of 80 columns."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from melmoat.bench.labels import shown
+from melmoat.standard.result import Result
+
+WIDTH = 80
+ANSWERS = {
+    "adaptive attack": "members 1 to 4",
+    "exact gradient": "members 1 to 4, 6",
+    "EOT": "member 1",
+    "EOT converged": "member 1",
+    "weaker attackers": "members 5, 6",
+    "more steps": "member 4",
+    "more restarts": "member 4",
+    "large budget": "members 1, 2",
+    "noise of the same size": "the noise control",
+    "smaller budgets": "all members",
+    "fresh draws": "the judge",
+}
+
+
+def text(result: Result, out: str = "") -> str:
+    """The table, the verdict, the cost and what to do next.
+
+    Args:
+        out: folder of the run, for the next command.
+    """
+    return "\n".join(_lines(result, out)) + "\n"
+
+
+def _lines(r: Result, out: str) -> Iterator[str]:
+    yield f"{r.version}, effort {r.effort}{'' if r.publishable else ': NOT FOR PUBLICATION'}"
+    yield from _wrapped(
+        f"{shown('model', r.model)} / {shown('defense', r.defense)} on {shown('data', r.data)}: "
+        f"{r.n} utterances, " + (f"{r.draws} fresh draws each" if r.draws > 1 else "no randomness")
+    )
+    yield ""
+    yield from _table(r)
+    yield ""
+    yield from _members(r)
+    yield ""
+    for finding in r.findings:
+        where = f" ({ANSWERS[finding.check]})" if finding.check in ANSWERS else ""
+        yield from _wrapped(f"{finding.status:4}  {finding.check}{where}: {finding.text}", 6)
+        if finding.status in ("sign", "open"):
+            for figure in finding.figures[:3]:
+                yield from _wrapped(f"      {figure}", 8)
+    yield ""
+    yield from _wrapped(f"verdict: {r.verdict.upper()}{_found_by(r)}")
+    yield from _cost(r)
+    yield from _next(r, out)
+
+
+def _table(r: Result) -> Iterator[str]:
+    metric = r.metric
+    yield (
+        f"{'':10} {'capped ' + metric:>12} {'95 %':>13} {'worst':>6} {metric:>6} "
+        f"{'sub':>5} {'del':>5} {'ins':>5} {'empty':>5} {'any':>5}"
+    )
+    for f in (r.clean, *r.levels):
+        low_high = (
+            f"[{f.capped_interval[0]:.1f}, {f.capped_interval[1]:.1f}]" if f.capped_interval else ""
+        )
+        yield (
+            f"{f.level:10} {_number(f.capped):>12} {low_high:>13} {_number(f.worst_draw):>6} "
+            f"{_number(f.wer):>6} {_number(f.substitutions):>5} {_number(f.deletions):>5} "
+            f"{_number(f.insertions):>5} {_number(f.empty):>5} {_number(f.any_error):>5}"
+        )
+    yield from _wrapped(
+        "capped: an utterance's errors count at most its length (rates in %); worst: of the draws; "
+        "any: utterances with an error"
+    )
+    if r.half is not None:
+        units = "words" if metric == "WER" else "characters"
+        yield f"half of the {units} are wrong at {r.half.text}"
+    aimed = [f for f in r.levels if f.reached is not None]
+    if aimed:
+        said = "; ".join(
+            f"{f.level} {_number(f.reached)} % reached, {_number(f.target_wer)} % WER"
+            for f in aimed
+        )
+        yield from _wrapped(f"target of matched length: {said}", 2)
+
+
+def _members(r: Result) -> Iterator[str]:
+    levels = list(dict.fromkeys(line.level for line in r.members))
+    width = max((WIDTH - 30) // max(len(levels), 1), 10)
+    yield f"{'points added / attacked':29}" + "".join(f"{level:>{width}}" for level in levels)
+    for name in dict.fromkeys(line.member for line in r.members):
+        cells = {line.level: line for line in r.members if line.member == name}
+        told = "".join(
+            f"{f'{cells[at].added:+.1f} / {cells[at].attacked}' if at in cells else '':>{width}}"
+            for at in levels
+        )
+        yield f"{name:29}{told}"
+
+
+def _found_by(r: Result) -> str:
+    """Which member hurt most utterances at the loudest level that breaks the system."""
+    worst = max(r.levels, key=lambda f: f.capped or 0.0)
+    hurt = {name: n for name, n in worst.by.items() if name != "clean"}
+    if not hurt:
+        return ""
+    name = max(hurt, key=lambda one: hurt[one])
+    return f" (worst: {_number(worst.capped)} % at {worst.level}, most by {name})"
+
+
+def _cost(r: Result) -> Iterator[str]:
+    costs = list(r.cost.values())
+    passes, queries = [c.passes for c in costs], [c.queries for c in costs]
+    seconds = sum(c.seconds for c in costs)
+    yield from _wrapped(
+        f"cost of an utterance: {sum(passes) / len(costs):.0f} passes with gradients (most "
+        f"{max(passes)}), {sum(queries) / len(costs):.0f} queries (most {max(queries)}); "
+        f"{seconds:.0f} s of crafting in all"
+    )
+
+
+def _next(r: Result, out: str) -> Iterator[str]:
+    base = ["melmoat", "evaluate", "--model", r.model, "--defense", r.defense, "--data", r.data]
+    base += ["--seed", str(r.seed)] if r.seed else []
+    if r.failures:
+        count = sum(map(len, r.failures.values()))
+        name, errors = next(iter(r.failures.items()))
+        yield from _wrapped(
+            f"{count} attack(s) on utterances failed; the same command tries them again. The "
+            f"first: {name}: {next(iter(errors.values()))}"
+        )
+    if not r.publishable:
+        yield from _wrapped(f"next: {shlex.join(base)}", 6)
+    elif r.verdict == "incomplete" and r.needed > r.n:
+        yield from _wrapped(
+            f"next: {r.needed} utterances would settle what is open: {shlex.join(base)} "
+            f"--limit {r.needed}{f' --out {shlex.quote(out)}' if out else ''}",
+            6,
+        )
+    elif r.verdict == "suspect":
+        signs = [f.check for f in r.findings if f.status == "sign"]
+        yield from _wrapped(
+            f"next: the figures are upper bounds of the robustness. Mend or explain: "
+            f"{', '.join(signs)} (docs/standard.md)",
+            6,
+        )
+
+
+def _wrapped(line: str, indent: int = 0) -> Sequence[str]:
+    return textwrap.wrap(
+        line, WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    ) or [""]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
