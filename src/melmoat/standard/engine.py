@@ -103,6 +103,7 @@ class Engine:
         loudest = max((lv for lv in out.levels if lv.norm == "l2"), key=lambda lv: -lv.db)
         if book.chosen_rate(loudest) < BROKEN:
             out.levels.append(LARGE)
+            self._stage(LARGE, self.ensemble.noise(LARGE))
             eot = self._sequence(LARGE)
             self._stage(LARGE, self.ensemble.margin(LARGE, eot))
         return out

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from melmoat.bench.cell import Cell, grid
+from melmoat.attacks import ATTACKS
+from melmoat.bench.cell import Cell
+from melmoat.data import CORPORA
 from melmoat.spec import show
 from melmoat.standard.levels import L2, LINF, Level, in_order
 from melmoat.standard.subject import Subject
@@ -36,6 +38,7 @@ class Effort:
         queries: of the decision-only search.
         targets: what targeted attacks want.
         levels: budgets.
+        surrogates: recognizers that attacks are also crafted on, and transferred from.
     """
 
     name: Literal["full", "quick"]
@@ -45,6 +48,7 @@ class Effort:
     targets: tuple[str, ...]
     levels: tuple[Level, ...]
     most_draws: int = MOST_DRAWS
+    surrogates: tuple[str, ...] = ("ds2-an4",)
 
 
 FULL = Effort(
@@ -137,10 +141,13 @@ class Ensemble:
             for name, defense in self.subject.variants.items()
             if defense != self.attacked
         ]
-        for model, defense in self.subject.surrogates:
-            crafted = f"apgd:{level.budget},steps={self.effort.steps},against=truth"
-            where = f"model={show(model)},defense={show(defense)},attack=({crafted})"
-            name = "transfer" if model == self.subject.model else f"transfer from {model}"
+        s = self.subject
+        crafted = f"apgd:{level.budget},steps={self.effort.steps},against=truth"
+        alone = [s.model] if s.defense != "none" else []
+        others = [one for one in self.effort.surrogates if one != s.model and s.words]
+        for model in [*alone, *others]:
+            where = f"model={show(model)},attack=({crafted})"
+            name = "transfer" if model == s.model else f"transfer from {model}"
             found.append(self._member(name, "weaker", f"transfer:{where}", self.subject.defense))
         return found
 
@@ -202,7 +209,8 @@ class Ensemble:
         everyone: bool = False,
     ) -> Member:
         s = self.subject
-        (cell,) = grid([s.model], [defense], [attack], [corpus or s.data], s.seed)
+        place = str(CORPORA.parse(corpus or s.data))
+        cell = Cell(s.model, defense, ATTACKS.declared(attack), place, s.seed)
         return Member(name, role, cell, everyone)
 
 

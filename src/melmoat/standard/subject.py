@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from melmoat import data, defenses, models
+from melmoat.audio import RATE
 from melmoat.data import CORPORA
 from melmoat.defenses import (
     DEFENSES,
@@ -17,12 +18,11 @@ from melmoat.defenses import (
 from melmoat.defenses.base import Resampled
 from melmoat.facts import Part
 from melmoat.models import MODELS
-from melmoat.models.base import Kind, kind_of
+from melmoat.models.base import Kind, kind_of, normaliser_of
 from melmoat.objects import hand, is_object
 from melmoat.spec import SpecError, marks, show, spelling
 from melmoat.vocoders import VOCODERS
 
-SURROGATE = "ds2-an4"  # ships with melmoat; attacks are also crafted on it and transferred
 THROUGH = 2  # last iterations of a vocoder that a gradient runs through, where it can be chosen
 
 
@@ -34,7 +34,7 @@ class Subject:
         kind: what the recognizer shows (:func:`melmoat.models.base.kind_of`).
         stochastic, differentiable: what the defense declares; None if nobody knows.
         variants: the same system with another gradient for attackers, by name.
-        surrogates: other systems to craft attacks on: pairs of a recognizer and a defense.
+        words: whether it writes words of 16 kHz speech, as the surrogates do.
         texts: number of different texts in the corpus, which targets are taken from.
     """
 
@@ -46,7 +46,7 @@ class Subject:
     stochastic: bool | None = False
     differentiable: bool | None = True
     variants: Mapping[str, str] = field(default_factory=dict)
-    surrogates: tuple[tuple[str, str], ...] = ()
+    words: bool = True
     texts: int = 0
 
 
@@ -63,9 +63,7 @@ def subject(model: str, defense: str, corpus: str, seed: int = 0) -> Subject:
     own = MODELS.parse(model).foreign or is_object(model)
     if isinstance(made, NoDefense) and own:  # the recognizer may hide one
         stochastic = differentiable = None
-    surrogates = [] if isinstance(made, NoDefense) else [(model, "none")]
-    if model != SURROGATE and recognizer.rate == models.load(SURROGATE).rate:
-        surrogates.append((SURROGATE, "none"))
+    normaliser = normaliser_of(recognizer)
     return Subject(
         model,
         defense,
@@ -75,7 +73,7 @@ def subject(model: str, defense: str, corpus: str, seed: int = 0) -> Subject:
         stochastic,
         differentiable,
         variants(defense, made),
-        tuple(surrogates),
+        recognizer.rate == RATE and (normaliser is None or normaliser.name != "phonemes"),
         len({data.written(cut) for cut in data.listed(corpus)} - {""}),
     )
 
