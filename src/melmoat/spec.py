@@ -24,6 +24,7 @@ import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import (
@@ -313,6 +314,7 @@ def _marked(hint: Any) -> list[Any]:
     return []
 
 
+@lru_cache(maxsize=512)  # each spec is parsed many times
 def _hints(factory: Callable[..., Any], extras: bool = False) -> dict[str, Any]:
     # A dataclass has the annotations itself, with those of its bases; other classes in __init__.
     plain = isinstance(factory, type) and not is_dataclass(factory)

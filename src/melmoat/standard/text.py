@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from melmoat.bench.labels import shown
+from melmoat.objects import is_object
 from melmoat.standard.result import Result
 
 WIDTH = 80
@@ -132,9 +133,10 @@ def _next(r: Result, out: str) -> Iterator[str]:
             f"{count} attack(s) on utterances failed; the same command tries them again. The "
             f"first: {name}: {next(iter(errors.values()))}"
         )
-    if not r.publishable:
+    mine = any(map(is_object, (r.model, r.defense)))  # of Python, not of a command line
+    if not r.publishable and not mine:
         yield from _wrapped(f"next: {shlex.join(base)}", 6)
-    elif r.verdict == "incomplete" and r.needed > r.n:
+    elif r.verdict == "incomplete" and r.needed > r.n and not mine:
         yield from _wrapped(
             f"next: {r.needed} utterances would settle what is open: {shlex.join(base)} "
             f"--limit {r.needed}{f' --out {shlex.quote(out)}' if out else ''}",

@@ -1,0 +1,45 @@
+import torch
+
+from melmoat import attacks
+from melmoat.attacks.base import Untargeted
+from melmoat.attacks.oracle import Crafted
+from melmoat.audio import Audio
+from melmoat.draws import Draws
+from tests.attacks.toys import Frames
+
+
+class Deaf(Frames):
+    """Frames that nobody can take a gradient of, and that counts what it is asked."""
+
+    asked = 0
+
+    def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
+        assert not audio.wav.requires_grad
+        Deaf.asked += len(audio)
+        return super().transcribe(audio, draws)
+
+    def loss(self, *args: object) -> torch.Tensor:
+        raise AssertionError("a search that sees transcripts only asked for the loss")
+
+
+def test_it_hears_transcripts_only_and_more_queries_do_more_harm(ragged: Audio) -> None:
+    truth = Frames().transcribe(ragged, Draws([0, 1, 2]))
+    goal = Untargeted([" ".join(text[::2]) for text in truth])  # words of one letter
+    harm = []
+    for queries in (1, 40):
+        Deaf.asked = 0
+        attack = attacks.build(f"blocks:db=25,queries={queries}")
+        out = attack(Deaf(), ragged, goal, Draws([5, 6, 7]))
+        assert isinstance(out, Crafted)
+        assert out.queries is not None
+        assert out.queries.sum() == Deaf.asked <= 3 * queries
+        harm.append(sum(goal.scores(Frames().transcribe(out, Draws([0, 1, 2])))))
+    assert harm[1] <= harm[0]
+
+
+def test_an_utterance_without_a_word_right_is_left_alone(ragged: Audio) -> None:
+    goal = Untargeted(["NOT WHAT IT HEARS", "NEITHER", "NOR THIS"])
+    out = attacks.build("blocks:db=25,queries=9")(Deaf(), ragged, goal, Draws([5, 6, 7]))
+    assert isinstance(out, Crafted)
+    assert out.queries is not None
+    assert out.queries.tolist() == [1, 1, 1]

@@ -1,0 +1,108 @@
+"""The cascade: fresh draws, resumption, and what does not change the figures."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from melmoat import standard
+from melmoat.attacks import ATTACKS
+from melmoat.bench.store import Store, StoreError
+from melmoat.cli.app import app
+from melmoat.defenses import DEFENSES
+from melmoat.models import MODELS
+from melmoat.objects import OBJECT
+from melmoat.standard.levels import Level
+from melmoat.standard.members import Effort
+from tests.standard.toys import Beeps, Hiss, speech
+
+L2 = Level("l2", 33.0)
+TINY = Effort("quick", 4, ((3, 1), (4, 2)), 3, ("matched",), (L2,), 2, ())
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> Iterator[None]:
+    yield
+    for family in (MODELS, DEFENSES, ATTACKS):
+        family.table.pop(OBJECT, None)
+
+
+def figures(home: Path) -> dict[str, Any]:
+    """The result without what time and place change."""
+    found: dict[str, Any] = json.loads((home / "standard.json").read_text())
+    del found["about"]
+    for cost in found["cost"].values():
+        del cost["seconds"]
+    return {name: value for name, value in found.items() if name not in ("data", "members")}
+
+
+class StopError(Exception):
+    """A run that is stopped."""
+
+
+def test_a_stopped_run_goes_on_to_the_same_figures(tmp_path: Path) -> None:
+    model, corpus = Beeps(35.0), speech(3, 35.0)
+    whole, again = tmp_path / "whole", tmp_path / "again"
+    result = standard.evaluate(model, data=corpus, out=whole, effort=TINY, batch=2)
+    calls = 0
+
+    def stop(done: float, total: float, what: str) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 9:
+            raise StopError
+
+    with pytest.raises(StopError):
+        standard.evaluate(model, data=corpus, out=again, effort=TINY, batch=2, progress=stop)
+    assert not (again / "standard.json").exists()
+    standard.evaluate(model, data=corpus, out=again, effort=TINY, batch=2)
+    assert figures(again) == figures(whole)
+    assert result.n == 3
+    with pytest.raises(StoreError, match="another defense none"):
+        standard.evaluate(model, Hiss(), corpus, whole, effort=TINY)
+
+
+def test_ten_draws_choose_and_ten_others_judge(tmp_path: Path) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    class Spy(Beeps):
+        def transcribe(self, audio: Any, draws: Any) -> list[str]:
+            seen.append(draws.seeds)
+            return super().transcribe(audio, draws)
+
+    effort = replace(TINY, targets=(), queries=2, rounds=((2, 1),))
+    result = standard.evaluate(Spy(35.0), Hiss(), speech(1, 35.0), tmp_path, effort=effort)
+    assert result.draws == 10
+    store = Store(tmp_path / "members")
+    for cell in store.cells():
+        for row in store.rows(cell):
+            drawn = row["draws"]
+            assert len(drawn["choosing"]) == len(drawn["judging"]) == 10
+            assert row["adversarial"] == drawn["judging"][0]["text"]
+    assert len(set(seen)) == len(seen)  # nobody hears with the draws of another
+    names = {line.member for line in result.members}
+    assert {"apgd", "apgd, 2 draws"} <= names  # the draws were doubled
+
+
+def test_the_command_prints_80_columns_and_its_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from melmoat.data.in_memory import write_corpus
+
+    corpus, _ = write_corpus(speech(2, 35.0), tmp_path / "data")
+    monkeypatch.setitem(standard.EFFORTS, "quick", replace(TINY, targets=()))
+    asked = ["evaluate", "--model", "python:tests.standard.toys:fragile", "--data", corpus]
+    out = ["--effort", "quick", "--out", str(tmp_path / "run")]
+    done = CliRunner().invoke(app, [*asked, *out])
+    assert done.exit_code == 4, done.output  # two utterances show nothing
+    assert "NOT FOR PUBLICATION" in done.output
+    assert "verdict: INCOMPLETE" in done.output
+    lines = done.output.replace(str(tmp_path), "").splitlines()
+    assert max(map(len, lines)) <= 80
+    told = json.loads((tmp_path / "run" / "standard.json").read_text())
+    assert told["version"] == "standard-1"
+    assert told["publishable"] is False

@@ -1,0 +1,93 @@
+"""What ``standard-1`` means, word for word."""
+
+import pytest
+
+from melmoat.attacks import ATTACKS
+from melmoat.standard.levels import Level
+from melmoat.standard.members import FULL, QUICK, VERSION, Effort, Ensemble, Member
+from melmoat.standard.subject import Subject, subject
+
+L2 = Level("l2", 20.0)
+SUBJECT = Subject("ds2-an4", "resynth", "demo", variants={"bpda": "resynth:gradient=bpda"}, texts=9)
+SPECS = {
+    "clean": "none",
+    "noise": "noise:db=20",
+    "apgd, 4 draws": "apgd:against=truth,db=20,eot=4,keep=errors",
+    "margin": "apgd:against=truth,db=20,eot=4,keep=errors,loss=margin",
+    "bpda": "apgd:against=truth,db=20,eot=4,keep=errors",
+    "transfer": "transfer:model=ds2-an4,attack=(apgd:db=20,steps=100,against=truth)",
+    "target silence": "apgd:target=,db=20,eot=4,stop=true,confirm=3,keep=errors",
+    "target shorter": "apgd:target=shorter,db=20,eot=4,stop=true,confirm=3,keep=errors",
+    "target matched": "apgd:target=matched,db=20,eot=4,stop=true,confirm=3,keep=errors",
+    "target matched-2": "apgd:target=matched-2,db=20,eot=4,stop=true,confirm=3,keep=errors",
+    "target matched-3": "apgd:target=matched-3,db=20,eot=4,stop=true,confirm=3,keep=errors",
+    "long pgd, 200 steps": "pgd:against=truth,db=20,steps=200,step=0.1,random_start=true,eot=4,"
+    "momentum=1,schedule=cosine,best=true,keep=errors",
+    "long pgd, 400 steps x 2": "pgd:against=truth,db=20,steps=400,step=0.1,random_start=true,"
+    "restarts=2,eot=4,momentum=1,schedule=cosine,best=true,keep=errors",
+    "long pgd, 800 steps x 2": "pgd:against=truth,db=20,steps=800,step=0.1,random_start=true,"
+    "restarts=2,eot=4,momentum=1,schedule=cosine,best=true,keep=errors",
+    "blocks": "blocks:against=truth,db=20,queries=1000,eot=4",
+    "silence around": "apgd:against=truth,db=20,eot=4,keep=errors",
+}
+
+
+def members(one: Subject, effort: Effort, level: Level, stochastic: bool) -> list[Member]:
+    e, eot = Ensemble(one, effort, stochastic), 4 if stochastic else 1
+    rounds = [e.long(level, eot, number) for number in range(len(effort.rounds))]
+    stages = [
+        [e.clean()],
+        e.noise(level),
+        e.sequence(level, eot),
+        e.margin(level, eot),
+        e.other_gradients(level, eot),
+        e.targeted(level, eot),
+        *rounds,
+        e.blocks(level, eot),
+        e.around(level, eot),
+    ]
+    return [member for stage in stages for member in stage]
+
+
+def test_the_members_are_frozen() -> None:
+    found = {m.name: m for m in members(SUBJECT, FULL, L2, True)}
+    assert VERSION == "standard-1"
+    assert {name: m.cell.attack for name, m in found.items()} == {
+        name: ATTACKS.declared(spec) for name, spec in SPECS.items()
+    }
+    assert found["bpda"].cell.defense == "resynth:gradient=bpda"
+    assert found["silence around"].cell.data == "padded:demo,before=0.5,after=2"
+    assert {name for name, m in found.items() if m.everyone} == {"clean", "target matched"}
+    assert [level.name for level in FULL.levels] == [
+        "l2 40 dB", "linf 30 dB", "l2 30 dB", "l2 20 dB"]  # fmt: skip
+    assert Ensemble(SUBJECT, FULL, True).draws == (1, 2, 4, 8, 16, 20)
+    assert Ensemble(SUBJECT, FULL, False).draws == (1,)
+
+
+@pytest.mark.parametrize("effort", [FULL, QUICK])
+@pytest.mark.parametrize("kind", ["ctc", "tokens", "text"])
+def test_a_member_has_its_own_cell_and_fits_the_recognizer(effort: Effort, kind: str) -> None:
+    one = Subject("whisper:tiny.en", "rs", "an4:x/y", kind=kind, texts=9)  # type: ignore[arg-type]
+    for level in effort.levels:
+        found = members(one, effort, level, True)
+        assert len({m.cell for m in found}) == len({m.name for m in found}) == len(found)
+        assert ("margin" in {m.name for m in found}) == (kind != "text")
+        assert ("silence around" in {m.name for m in found}) == (level.norm == "l2")
+
+
+def test_a_defense_without_a_gradient_is_attacked_by_bpda() -> None:
+    one = subject("ds2-an4", "quantize", "demo")
+    assert one.differentiable is False
+    found = {m.name: m for m in members(one, QUICK, L2, False)}
+    assert found["apgd"].cell.defense == "quantize:gradient=bpda"
+    assert found["blocks"].cell.defense == "quantize"
+    assert "bpda" not in found
+
+
+def test_what_a_system_declares() -> None:
+    one = subject("ds2-an4", "mdnf:vocoder=griffin-lim", "demo")
+    assert (one.kind, one.stochastic, one.differentiable) == ("ctc", True, True)
+    assert set(one.variants) == {"bpda", "resampled", "through"}
+    assert one.variants["through"] == "mdnf:vocoder=griffin-lim:through=2"
+    assert subject("ds2-an4", "rs", "demo").stochastic is True
+    assert subject("ds2-an4", "none", "demo").variants == {}
