@@ -322,8 +322,7 @@ def _hints(factory: Callable[..., Any], extras: bool = False) -> dict[str, Any]:
     try:
         return get_type_hints(hinted, include_extras=extras)
     except Exception as error:  # a user's factory may name what does not exist
-        name = getattr(factory, "__name__", factory)
-        raise SpecError(f"the annotations of {name} cannot be read ({error})") from error
+        raise SpecError(f"the annotations of {factory} cannot be read ({error})") from error
 
 
 def _parameters(factory: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool]:

@@ -20,7 +20,7 @@ from melmoat.standard.levels import Level
 from melmoat.standard.members import Effort
 from tests.standard.toys import Beeps, Hiss, speech
 
-L2 = Level("l2", 33.0)
+L2 = Level("l2", 42.0)  # some words can be changed, and not all
 TINY = Effort("quick", 4, ((3, 1), (4, 2)), 3, ("matched",), (L2,), 2, ())
 
 

@@ -168,27 +168,15 @@ def half_of(
     Levels are given in falling order of ``dbs``.
     """
 
-    def crossing(counts: NDArray[np.float64]) -> float:
-        total = float(counts @ totals)
-        rates = 100 * (harm @ counts) / total if total else np.zeros(len(dbs))
-        if rates[0] >= HALF:
-            return float(np.inf)
-        if rates[-1] < HALF:
-            return float(-np.inf)
-        after = int(np.argmax(rates >= HALF))
-        left, right = rates[after - 1], rates[after]
-        share = (HALF - left) / (right - left)
-        return float(dbs[after - 1] + share * (dbs[after] - dbs[after - 1]))
-
     n = len(totals)
     order = np.lexsort((totals, *harm))  # an interval does not depend on the order of measurement
     harm, totals = harm[:, order], totals[order]
-    point = crossing(np.ones(n))
-    rng = np.random.default_rng(0)
-    drawn = sorted(
-        crossing(rng.multinomial(n, np.full(n, 1 / n)).astype(float)) for _ in range(resamples)
-    )
-    low, high = drawn[int(0.025 * resamples)], drawn[int(0.975 * resamples)]
+    drawn = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=resamples)
+    counts = np.concatenate([np.ones((1, n)), drawn])  # the first is what was measured
+    rates = 100 * (counts @ harm.T) / np.maximum(counts @ totals, 1)[:, None]
+    point, *others = _crossings(dbs, rates).tolist()
+    others.sort()
+    low, high = others[int(0.025 * resamples)], others[int(0.975 * resamples)]
 
     def said(db: float) -> str:
         if np.isposinf(db):
@@ -200,3 +188,14 @@ def half_of(
 
     text = f"{said(point)} dB [{said(low)}, {said(high)}]"
     return HalfPoint(finite(point), finite(low), finite(high), text)
+
+
+def _crossings(dbs: NDArray[np.float64], rates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where each row of ``rates`` ``[R, levels]`` crosses 50 %, in dB; infinite outside."""
+    after = np.argmax(rates >= HALF, axis=1).clip(min=1)
+    rows = np.arange(len(rates))
+    left, right = rates[rows, after - 1], rates[rows, after]
+    share = (HALF - left) / np.where(right > left, right - left, 1.0)
+    inside = dbs[after - 1] + share * (dbs[after] - dbs[after - 1])
+    found = np.where(rates[:, 0] >= HALF, np.inf, inside)
+    return np.where((rates < HALF).all(axis=1), -np.inf, found)

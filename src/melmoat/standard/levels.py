@@ -26,7 +26,7 @@ class Level:
     @property
     def budget(self) -> str:
         """The options of an attack."""
-        return f"norm={'snr' if self.norm == 'l2' else 'linf'},db={self.db:g}"
+        return f"db={self.db:g}" if self.norm == "l2" else f"norm=linf,db={self.db:g}"
 
     def contains(self, other: Level) -> bool:
         """Whether every perturbation of ``other`` is allowed here, too.

@@ -142,7 +142,8 @@ class Ensemble:
             if defense != self.attacked
         ]
         s = self.subject
-        crafted = f"apgd:{level.budget},steps={self.effort.steps},against=truth"
+        plain = f"apgd:{level.budget},steps={self.effort.steps},against=truth"
+        crafted = ATTACKS.parse(plain)
         alone = [s.model] if s.defense != "none" else []
         others = [one for one in self.effort.surrogates if one != s.model and s.words]
         for model in [*alone, *others]:

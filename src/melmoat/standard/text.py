@@ -61,7 +61,7 @@ def _lines(r: Result, out: str) -> Iterator[str]:
 def _table(r: Result) -> Iterator[str]:
     metric = r.metric
     yield (
-        f"{'':10} {'capped ' + metric:>12} {'95 %':>13} {'worst':>6} {metric:>6} "
+        f"{'':10} {'capped':>6} {'95 %':>14} {'worst':>6} {metric:>6} "
         f"{'sub':>5} {'del':>5} {'ins':>5} {'empty':>5} {'any':>5}"
     )
     for f in (r.clean, *r.levels):
@@ -69,13 +69,13 @@ def _table(r: Result) -> Iterator[str]:
             f"[{f.capped_interval[0]:.1f}, {f.capped_interval[1]:.1f}]" if f.capped_interval else ""
         )
         yield (
-            f"{f.level:10} {_number(f.capped):>12} {low_high:>13} {_number(f.worst_draw):>6} "
+            f"{f.level:10} {_number(f.capped):>6} {low_high:>14} {_number(f.worst_draw):>6} "
             f"{_number(f.wer):>6} {_number(f.substitutions):>5} {_number(f.deletions):>5} "
             f"{_number(f.insertions):>5} {_number(f.empty):>5} {_number(f.any_error):>5}"
         )
     yield from _wrapped(
-        "capped: an utterance's errors count at most its length (rates in %); worst: of the draws; "
-        "any: utterances with an error"
+        f"capped: {metric} in which an utterance's errors count at most its length; worst: the same "
+        "of the worst draw; empty, any: transcripts without a word, with any error; all in %"
     )
     if r.half is not None:
         units = "words" if metric == "WER" else "characters"
