@@ -189,8 +189,7 @@ class Registry(Generic[T]):
         return self.parse(text).dated if self._came_late(text) else text
 
     def undated(self, text: str) -> str:
-        """The canonical spelling of a spec from a file. If an option that was added later is not
-        written, the file is older than the option."""
+        """The canonical spelling of a spec from a file, older than the options that it lacks."""
         return str(self.parse(text, earlier=True)) if self._came_late(text) else text
 
     def _came_late(self, text: str) -> bool:
@@ -241,16 +240,15 @@ class Registry(Generic[T]):
                 )
             else:
                 key, value = keys[0], part
-            if value.startswith("(") and value.endswith(")"):
-                value = value[1:-1]
             if key in values:
                 raise SpecError(f"{text!r}: {key} is given twice")
-            values[key] = value
+            enclosed = value.startswith("(") and value.endswith(")")
+            values[key] = value[1:-1] if enclosed else value
         return values
 
 
 def alike(name: str, known: Iterable[str]) -> str:
-    """A question after the known name that is nearest to ``name``; empty if none is near.
+    """A question after the known name nearest to ``name``; empty if none is near.
 
     >>> alike("pdg", ["cw", "pgd"]), alike("whisper", ["cw", "pgd"])
     (" (did you mean 'pgd'?)", '')
@@ -322,7 +320,8 @@ def _hints(factory: Callable[..., Any], extras: bool = False) -> dict[str, Any]:
     try:
         return get_type_hints(hinted, include_extras=extras)
     except Exception as error:  # a user's factory may name what does not exist
-        raise SpecError(f"the annotations of {factory} cannot be read ({error})") from error
+        name = getattr(factory, "__name__", factory)
+        raise SpecError(f"the annotations of {name} cannot be read ({error})") from error
 
 
 def _parameters(factory: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool]:

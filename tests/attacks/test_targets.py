@@ -37,3 +37,23 @@ def test_only_a_matched_target_lists_the_corpus() -> None:
 def test_without_another_text_it_says_what_to_do(corpus: list[str]) -> None:
     with pytest.raises(AttackError, match="or say the target: target=TEXT"):
         attacks.build("pgd:db=20,target=matched").goal(["GO ON"], ["GO ON"], lambda: corpus)
+
+
+def test_further_targets_are_other_texts_and_one_is_shorter() -> None:
+    text = "A B C D E"
+    corpus = ["F G H I J", "K L M N O", "P Q R S T", "A B", "GO", text]
+    goal = attacks.build("pgd:db=20,target=matched-2").goal([""], [text], lambda: corpus)
+    assert isinstance(goal, Targeted)
+    found = [matched(text, corpus, place=place) for place in range(4)]
+    assert set(found[:3]) == set(corpus[:3])
+    assert found[3] == "A B"  # the nearest of the others
+    assert goal.targets == [found[1]]
+    assert matched(text, corpus, place=5) == found[0]  # counted again
+    assert matched(text, corpus, share=0.5) == "A B"
+
+
+def test_silence_is_a_target() -> None:
+    goal = attacks.build("pgd:db=20,target=").goal(["GO ON"], ["GO ON"])
+    assert goal == Targeted([""])
+    assert goal.reached(["", "A"][:1]) == [True]
+    assert str(attacks.ATTACKS.parse("pgd:db=20,target=")) != "pgd:db=20"

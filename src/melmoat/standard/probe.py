@@ -7,7 +7,7 @@ make any gradient attack weak and the system look robust. Some utterances show t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,8 +19,10 @@ from melmoat.models.base import Recognizer
 
 TINY, HUGE = 1e-6, 1e6  # of the gradient without the defense
 PROBES_DB = (100.0, 80.0, 60.0)  # size of the steps along the gradient
-FOLLOWED = 0.1  # share of the predicted change of the loss that a useful gradient brings
+FOLLOWED = 0.1  # a useful gradient brings this share of the change that it predicts, or more
 CLOSE = 1e-3  # relative difference of losses that float rounding explains
+EQUAL = 1e-6  # the same where the same operations are done
+FAINT = 1e-3  # nats; the loss of speech that is understood without doubt is that small
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ class Probe:
         same: whether a pass for a gradient and one without have the same loss.
         gradient: norm of the gradient over that of the recognizer alone; None if no gradient
             reaches the waveform, or it is not finite.
-        followed: how much of the change that the gradient predicts comes about, at the best of
-            some step lengths; None where there is no gradient.
+        followed: change of the loss along the gradient over what it predicts, at the step length
+            where this is nearest to 1; None where there is no gradient.
     """
 
     stochastic: bool
@@ -63,9 +65,9 @@ def probe(system: Recognizer, alone: Recognizer, audio: Audio, texts: Sequence[s
     slope, felt = _gradient(system, audio, texts, draws("a"))
     bare, _ = _gradient(alone, audio, texts, draws("a"))
     return Probe(
-        stochastic=_apart(first, other),
-        repeatable=not _apart(first, again),
-        same=felt is None or not _apart(first, felt),
+        stochastic=_apart(first, other, FAINT) > EQUAL + 10 * _apart(first, again, FAINT),
+        repeatable=_apart(first, again) <= CLOSE,
+        same=felt is None or _apart(first, felt) <= CLOSE,
         gradient=_ratio(slope, bare),
         followed=None if slope is None or not slope.any() else _followed(slope, audio, loss),
     )
@@ -91,7 +93,7 @@ def _ratio(slope: Tensor | None, bare: Tensor | None) -> float | None:
     return own / alone if alone > 0 else own
 
 
-def _followed(slope: Tensor, audio: Audio, loss) -> float:  # type: ignore[no-untyped-def]
+def _followed(slope: Tensor, audio: Audio, loss: Callable[[str, Tensor], Tensor]) -> float:
     """Measured over predicted change of the loss along the gradient, the median over utterances,
     at the best step length."""
     size = slope.double().norm(dim=1).clamp(min=1e-300)
@@ -102,11 +104,12 @@ def _followed(slope: Tensor, audio: Audio, loss) -> float:  # type: ignore[no-un
         move = direction * step[:, None]
         with torch.no_grad():
             change = (loss("a", audio.wav + move) - loss("a", audio.wav - move)).double()
-        ratio = change / (2 * step.double() * size)
-        found.append(float(ratio[torch.isfinite(ratio)].median()) if len(ratio) else 0.0)
-    return max(found)
+        found.append(float((change / (2 * step.double() * size)).nanmedian()))
+    usable = [ratio for ratio in found if 0 < ratio < math.inf]
+    return min(usable, key=lambda ratio: abs(math.log(ratio)), default=0.0)
 
 
-def _apart(one: Tensor, other: Tensor) -> bool:
-    size = one.double().abs().max().clamp(min=1.0)
-    return bool(((one - other).double().abs() > CLOSE * size).any())
+def _apart(one: Tensor, other: Tensor, least: float = 0.1) -> float:
+    """Largest difference of two losses, as a share of the loss or of ``least`` nats."""
+    size = one.double().abs().max().clamp(min=least)
+    return float(((one - other).double().abs() / size).max())

@@ -74,8 +74,8 @@ def _table(r: Result) -> Iterator[str]:
             f"{_number(f.insertions):>5} {_number(f.empty):>5} {_number(f.any_error):>5}"
         )
     yield from _wrapped(
-        f"capped: {metric} in which an utterance's errors count at most its length; worst: the same "
-        "of the worst draw; empty, any: transcripts without a word, with any error; all in %"
+        f"capped: {metric}, errors of an utterance count at most its length; worst: the same of "
+        "the worst draw; empty, any: transcripts without a word, with any error; all in %"
     )
     if r.half is not None:
         units = "words" if metric == "WER" else "characters"

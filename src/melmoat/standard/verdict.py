@@ -52,25 +52,25 @@ class Evidence:
     def findings(self) -> tuple[Finding, ...]:
         """Every check: those of the audit by its names, and those of the live system."""
         return (
-            self.live_gradient(),
-            self.declared(),
-            self.same_ears(),
-            self.adaptive(),
-            self.exact(),
-            self.eot(),
-            self.converged(),
-            self.weaker(),
-            self.more("more steps"),
-            self.more("more restarts"),
-            self.large(),
-            self.noise(),
-            self.smaller(),
-            self.fresh(),
+            self._live_gradient(),
+            self._declared(),
+            self._same_ears(),
+            self._adaptive(),
+            self._exact(),
+            self._eot(),
+            self._converged(),
+            self._weaker(),
+            self._more("more steps"),
+            self._more("more restarts"),
+            self._large(),
+            self._noise(),
+            self._smaller(),
+            self._fresh(),
         )
 
     # What the live system shows before anything is attacked.
 
-    def live_gradient(self) -> Finding:
+    def _live_gradient(self) -> Finding:
         name, p = "live gradient", self.probe
         if self.subject.differentiable is False and "bpda" in self.subject.variants:
             return Finding(name, "ok", "none, as declared: the gradient members take BPDA")
@@ -83,12 +83,12 @@ class Evidence:
             return Finding(
                 name, "sign", f"{what}: {p.gradient:.1g} times that of the recognizer alone"
             )
-        if p.followed is not None and p.followed < FOLLOWED:
-            text = f"leads nowhere: it predicts {100 * p.followed:.0f} % of the loss's change"
+        if p.followed is not None and not FOLLOWED <= p.followed <= 1 / FOLLOWED:
+            text = f"leads nowhere: the loss changes by {p.followed:.1g} times what it predicts"
             return Finding(name, "sign", text)
         return Finding(name, "ok", f"{p.gradient:.2g} times that of the recognizer alone")
 
-    def declared(self) -> Finding:
+    def _declared(self) -> Finding:
         name, p = "declared randomness", self.probe
         if not p.repeatable:
             text = "the same draws give different losses: it draws from elsewhere"
@@ -100,7 +100,7 @@ class Evidence:
             return Finding(name, "sign", text)
         return Finding(name, "ok", "random" if p.stochastic else "none")
 
-    def same_ears(self) -> Finding:
+    def _same_ears(self) -> Finding:
         name = "same to attacker and judge"
         if self.probe.same:
             return Finding(name, "ok", "a pass for a gradient has the loss of a pass without")
@@ -109,7 +109,7 @@ class Evidence:
 
     # The audit's checks.
 
-    def adaptive(self) -> Finding:
+    def _adaptive(self) -> Finding:
         name = "adaptive attack"
         failed = {member: n for member, n in self.failed.items() if n}
         if failed:
@@ -128,7 +128,7 @@ class Evidence:
             return Finding(name, "sign", "no gradient member changed a sample")
         return Finding(name, "ok", "apgd, margin, targets and long pgd had its gradient")
 
-    def exact(self) -> Finding:
+    def _exact(self) -> Finding:
         name = "exact gradient"
         if self.subject.differentiable is False:
             if "bpda" in self.subject.variants:
@@ -140,7 +140,7 @@ class Evidence:
             return Finding(name, "sign", "no gradient reaches the waveform")
         return Finding(name, "ok", f"{text}; also tried: {others}" if others else text)
 
-    def eot(self) -> Finding:
+    def _eot(self) -> Finding:
         name = "EOT"
         if not self.stochastic:
             return Finding(name, "n/a", "two passes do not differ")
@@ -154,20 +154,19 @@ class Evidence:
                           "one draw breaks more than many: the attack does not optimise well",
                           "the first draw left nothing to attack")  # fmt: skip
 
-    def converged(self) -> Finding:
+    def _converged(self) -> Finding:
         name = "EOT converged"
         if not self.stochastic:
             return Finding(name, "n/a", "two passes do not differ")
         return self._last(name, self.doubled, "the last doubling of draws (apgd)")
 
-    def weaker(self) -> Finding:
+    def _weaker(self) -> Finding:
         name = "weaker attackers"
-        gains = []
-        for level, member in self.book.members:
-            if member.role != "weaker" or level == LARGE:
-                continue
-            found = self.book.of(level, member.name)
-            gains.append(self._against_gradient(level, member.name, found))
+        gains = [
+            self._against_gradient(level, member.name)
+            for level, member in self.book.members
+            if member.role == "weaker"
+        ]
         return self._less(
             name,
             gains,
@@ -176,10 +175,10 @@ class Evidence:
             "the gradient left nothing to attack",
         )
 
-    def more(self, name: str) -> Finding:
+    def _more(self, name: str) -> Finding:
         return self._last(name, self.rounds, "the last round of long pgd")
 
-    def large(self) -> Finding:
+    def _large(self) -> Finding:
         name = "large budget"
         rates = {level: self._rate(level) for level in self.levels if level.norm == "l2"}
         broken = [(level, r) for level, r in rates.items() if r >= BROKEN]
@@ -189,7 +188,7 @@ class Evidence:
         text = f"{rates.get(LARGE, 0.0):.1f} % at {LARGE.name}: so loud an attack must break it"
         return Finding(name, "sign", text)
 
-    def noise(self) -> Finding:
+    def _noise(self) -> Finding:
         name = "noise of the same size"
         best: Comparison | None = None
         for level in self.levels:
@@ -214,7 +213,7 @@ class Evidence:
             return Finding(name, "sign", "noise does as much harm: no attack works", (best,))
         return Finding(name, "open", "too few utterances to tell", (best,))
 
-    def smaller(self) -> Finding:
+    def _smaller(self) -> Finding:
         name = "smaller budgets"
         gains = []
         for level in self.levels:
@@ -243,7 +242,7 @@ class Evidence:
             "one budget only, or all fell at the smallest",
         )
 
-    def fresh(self) -> Finding:
+    def _fresh(self) -> Finding:
         name = "fresh draws"
         if not self.stochastic:
             return Finding(name, "n/a", "two passes do not differ")
@@ -277,15 +276,13 @@ class Evidence:
             theirs.append(self.book.judged([second[i]])[0] if both else 0.0)
         return self._compare((f"{one}, {level.name}", other), ours, theirs)
 
-    def _against_gradient(
-        self, level: Level, member: str, found: Mapping[str, object]
-    ) -> Comparison:
+    def _against_gradient(self, level: Level, member: str) -> Comparison:
         """One member minus the worst of the gradient members, where it attacked."""
+        found = self.book.of(level, member)
         ours, theirs = [], []
-        own = self.book.of(level, member)
         for i in self.book.ids:
-            ours.append(self.book.judged([own[i]])[0] if i in found else 0.0)
             best = self.book.worst(level, i, GRADIENT)
+            ours.append(self.book.judged([found[i]])[0] if i in found else 0.0)
             theirs.append(self.book.judged([best])[0] if i in found else 0.0)
         return self._compare((f"{member}, {level.name}", "gradient members"), ours, theirs)
 
