@@ -40,8 +40,8 @@ def figures(home: Path) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name not in ("data", "members")}
 
 
-class StopError(Exception):
-    """A run that is stopped."""
+class Stopped(BaseException):
+    """Ends a run as Ctrl-C does."""
 
 
 def test_a_stopped_run_goes_on_to_the_same_figures(tmp_path: Path) -> None:
@@ -54,9 +54,9 @@ def test_a_stopped_run_goes_on_to_the_same_figures(tmp_path: Path) -> None:
         nonlocal calls
         calls += 1
         if calls == 9:
-            raise StopError
+            raise Stopped
 
-    with pytest.raises(StopError):
+    with pytest.raises(Stopped):
         standard.evaluate(model, data=corpus, out=again, effort=TINY, batch=2, progress=stop)
     assert not (again / "standard.json").exists()
     standard.evaluate(model, data=corpus, out=again, effort=TINY, batch=2)

@@ -15,7 +15,7 @@ SPECS = {
     "apgd, 4 draws": "apgd:against=truth,db=20,eot=4,keep=errors",
     "margin": "apgd:against=truth,db=20,eot=4,keep=errors,loss=margin",
     "bpda": "apgd:against=truth,db=20,eot=4,keep=errors",
-    "transfer": "transfer:model=ds2-an4,attack=(apgd:against=truth,db=20)",
+    "transfer": "transfer:model=ds2-an4,attack=(apgd:db=20,against=truth)",
     "target silence": "apgd:target=,db=20,eot=4,stop=true,confirm=3,keep=errors",
     "target shorter": "apgd:target=shorter,db=20,eot=4,stop=true,confirm=3,keep=errors",
     "target matched": "apgd:target=matched,db=20,eot=4,stop=true,confirm=3,keep=errors",
