@@ -25,6 +25,8 @@ from tests.standard.toys import (
     speech,
 )
 
+pytestmark = pytest.mark.slow  # some seconds each
+
 L2 = Level("l2", 30.0)
 SMALL = Effort(
     "quick",
@@ -61,8 +63,8 @@ def signs(result: Result) -> set[str]:
         (Zero(), "live gradient", "bpda"),
         (Shattered(), "live gradient", "bpda"),
         (Vanishing(), "live gradient", "apgd"),
-        (FixedNoise(), "declared randomness", "apgd"),
-        (Detects(), "same to attacker and judge", "bpda"),
+        (FixedNoise(), "declared randomness", "margin"),
+        (Detects(), "same to attacker and judge", "transfer"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, FrontEnd) else str(value),
 )

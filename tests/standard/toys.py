@@ -120,7 +120,7 @@ class Undeclared(FrontEnd):
     """Draws noise from a global generator."""
 
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
-        return audio.with_wav(audio.wav + 1e-3 * torch.randn(audio.wav.shape))
+        return audio.with_wav(audio.wav + 1e-2 * torch.randn(audio.wav.shape))
 
 
 class Hiss(FrontEnd):
