@@ -61,10 +61,10 @@ FULL = Effort(
 )
 QUICK = Effort(
     "quick",
-    steps=15,
-    rounds=((25, 1), (50, 2)),
-    queries=50,
-    targets=("", MATCHED),
+    steps=10,
+    rounds=((10, 1), (20, 2)),
+    queries=20,
+    targets=(MATCHED,),
     levels=in_order((L2[1], L2[2], LINF)),
     most_draws=4,
 )
