@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,7 +19,7 @@ from melmoat.fetching import CATALOGUE
 from melmoat.models import DeepSpeech2
 from melmoat.vocoders import MelGAN, MelGANConfig, MelSpec, ParallelWaveGAN, ParallelWaveGANConfig
 from tests.conftest import tiny_config
-from tests.fetching.serving import site
+from tests.fetching.serving import packed, site
 from tests.models.test_checkpoints import SpectrogramWindow, published
 from tests.vocoders.test_published import renamed
 
@@ -100,16 +99,6 @@ def parallel_wavegan(config: ParallelWaveGANConfig) -> dict[str, bytes]:
 def _saved(content: object) -> bytes:
     out = io.BytesIO()
     torch.save(content, out)
-    return out.getvalue()
-
-
-def packed(members: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as tar:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
     return out.getvalue()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,3 +87,16 @@ def site(contents: dict[str, bytes]) -> Iterator[Site]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def packed(members: dict[str, bytes], *others: tarfile.TarInfo) -> bytes:
+    """A tar.gz of files, and of ``others``."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as tar:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+        for info in others:
+            tar.addfile(info)
+    return out.getvalue()

@@ -1,7 +1,6 @@
 """What is fetched is whole and what was published, or it is not taken."""
 
 import hashlib
-import io
 import json
 import re
 import shutil
@@ -17,23 +16,10 @@ from melmoat import fetching, files
 from melmoat.cli.app import app
 from melmoat.fetching import CATALOGUE, FetchError, Source, fetch, located, where
 from melmoat.fetching.download import SPARE
-from tests.fetching.serving import Site, site
+from tests.fetching.serving import Site, packed, site
 
 BYTES = bytes(range(256)) * 40
 HASH = hashlib.sha256(BYTES).hexdigest()
-
-
-def packed(members: dict[str, bytes], *others: tarfile.TarInfo) -> bytes:
-    """A tar.gz of files, and of ``others``."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w:gz") as tar:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-        for info in others:
-            tar.addfile(info)
-    return out.getvalue()
 
 
 @pytest.fixture
@@ -238,6 +224,7 @@ def link(name: str, target: str, kind: bytes) -> tarfile.TarInfo:
         packed({"test-clean/a": b""}, link("test-clean/b", "../../outside", tarfile.LNKTYPE)),
         packed({"test-clean/a": b""}, link("test-clean/b", "", tarfile.FIFOTYPE)),
     ],
+    ids=["a folder above", "the root", "a symbolic link", "a hard link", "a pipe"],
 )
 def test_an_archive_that_leads_outside_is_refused_whole(
     served: Site, tmp_path: Path, archive: bytes
