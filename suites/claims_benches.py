@@ -18,27 +18,15 @@ import libri_table1
 import paper_table1
 import paper_table3
 import whisper_table
-from claims import verdict
+from claims import Claim, verdict
 from lab import EOT as AN4_EOT
 from lab import HOME, plainly
+from paper_numbers import EOT, WEAK
+from paper_numbers import L2 as STRONG
 
 from melmoat.analysis.results import Result, compare, read_results
 from melmoat.bench.suite import Suite
 from melmoat.errors import MelmoatError
-
-STRONG, WEAK, EOT = "l2 1.5", "l2 0.5", "l2 1.5, EOT 5"
-Side = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """WER of ``ours`` (row, column) minus WER of ``other`` is ``paper`` points in the paper."""
-
-    text: str
-    ours: Side
-    other: Side
-    paper: float
-
 
 CLAIMS = [
     Claim("MG-MDNF helps", ("MG-MDNF", STRONG), ("None", STRONG), -35.5),

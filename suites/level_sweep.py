@@ -63,15 +63,24 @@ def sweep(out: Path, series: Series, attack: str, data: str, limit: int) -> None
     print(table)
 
 
+def arguments(about: str, folder: str, limit: int, data: str | None = None) -> argparse.Namespace:
+    """The options of such a command: ``data``, which is needed if None, ``out`` and ``limit``."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--data", default=data, required=data is None)
+    parser.add_argument("--out", type=Path, default=HOME / "results" / folder)
+    parser.add_argument("--limit", type=int, default=limit)
+    return parser.parse_args()
+
+
+def held_out(data: str, weights: str) -> str:
+    """The speakers of a corpus that the card of shipped weights lists as held out."""
+    speakers = read_header(asset(f"{weights}.safetensors"))["card"]["held_out_speakers"]
+    return f"{data},speakers={'+'.join(speakers)}"
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default="an4:an4/train")
-    parser.add_argument("--out", type=Path, default=HOME / "results" / "level_sweep")
-    parser.add_argument("--limit", type=int, default=16)
-    given = parser.parse_args()
-    speakers = read_header(asset("ds2-an4.safetensors"))["card"]["held_out_speakers"]
-    data = f"{given.data},speakers={'+'.join(speakers)}"
-    sweep(given.out, SERIES, ATTACK, data, given.limit)
+    given = arguments(__doc__, "level_sweep", 16, "an4:an4/train")
+    sweep(given.out, SERIES, ATTACK, held_out(given.data, "ds2-an4"), given.limit)
 
 
 def markdown(series: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:

@@ -9,7 +9,8 @@ probably did). The authors' older code divides the noise by its norm over the wh
 """
 
 from lab import run
-from libri import COLUMNS, DATA, FOLDER, L2, SHAPED, TUNED, WEAK
+from libri import COLUMNS, DATA, FOLDER, SHAPED, TUNED
+from paper_numbers import L2, WEAK
 
 from melmoat.bench.suite import Suite, TableRow
 

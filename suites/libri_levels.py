@@ -9,15 +9,9 @@ tables, because the stronger ones leave no level anything to save.
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
-from lab import HOME, plainly
-from level_sweep import sweep
+from lab import plainly
+from level_sweep import arguments, held_out, sweep
 from libri import MODEL, TUNED
-
-from melmoat.assets import asset
-from melmoat.weights import read_header
 
 ATTACK = "pgd:norm=l2,eps=0.5,steps=20"
 SERIES = {
@@ -32,13 +26,8 @@ SERIES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--out", type=Path, default=HOME / "results" / "libri_levels")
-    parser.add_argument("--limit", type=int, default=10)
-    given = parser.parse_args()
-    speakers = read_header(asset(f"{TUNED}.safetensors"))["card"]["held_out_speakers"]
-    sweep(given.out, SERIES, ATTACK, f"{given.data},speakers={'+'.join(speakers)}", given.limit)
+    given = arguments(__doc__, "libri_levels", 10)
+    sweep(given.out, SERIES, ATTACK, held_out(given.data, TUNED), given.limit)
 
 
 if __name__ == "__main__":

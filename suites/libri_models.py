@@ -11,7 +11,8 @@ its last two iterations (whisper_gradients.py). Needs the extras hama, moonshine
 from itertools import product
 
 from lab import run
-from libri import COLUMNS, DATA, FOLDER, L2, LEVEL, MODEL, RS, WEAK, WEAK_LINF
+from libri import COLUMNS, DATA, FOLDER, LEVEL, MG, MODEL
+from paper_numbers import L2, RS, WEAK, WEAK_LINF
 
 from melmoat.bench.suite import Suite, TableRow
 
@@ -24,7 +25,7 @@ FLAT = f"mdnf:level={LEVEL},shaping=flat,vocoder="
 DEFENSES = {
     "None": "none",
     "RS": RS,
-    "MG": "resynth:vocoder=melgan-lab",
+    "MG": MG,
     "MG-MDNF": f"{FLAT}melgan-lab",
     "Griffin-Lim-MDNF": f"{FLAT}(griffin-lim:through=2)",
 }

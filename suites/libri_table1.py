@@ -9,44 +9,33 @@ that of its 5 votes. Needs the extra hama.
 """
 
 from lab import run
-from libri import (
-    COLUMNS,
-    DATA,
+from libri import COLUMNS, DATA, FOLDER, MDNF, MG, MODEL, SHAPED, STFT_LEVEL, TUNED, UTTERANCES
+from paper_numbers import (
     EOT,
-    FOLDER,
     L2,
     LINF,
-    MDNF,
-    MODEL,
+    MDNF_EOT,
     RS,
-    SHAPED,
-    STFT_LEVEL,
-    TUNED,
-    UTTERANCES,
-    paper,
+    TABLE1,
+    UNSHAPED_L2,
+    UNSHAPED_LINF,
+    in_columns,
 )
 
 from melmoat.bench.suite import Suite, TableRow
 
-NAMES = list(COLUMNS)
+PAPER = {label: in_columns(COLUMNS, wers) for label, wers in TABLE1.items()}
 ROWS = [
-    TableRow("None", MODEL, "none", paper=paper(NAMES, 11.0, 87.9, 76.0, 57.1, 115.4, 96.3)),
-    TableRow("RS", MODEL, RS, paper=paper(NAMES, 15.7, 70.6, 51.8, 30.0, 93.3, 49.2)),
+    TableRow("None", MODEL, "none", paper=PAPER["None"]),
+    TableRow("RS", MODEL, RS, paper=PAPER["RS"]),
+    TableRow("MG", TUNED, MG, paper=PAPER["MG"]),
+    TableRow("MG-MDNF", TUNED, SHAPED, stochastic=True, paper=PAPER["MG-MDNF"] | {EOT: MDNF_EOT}),
     TableRow(
-        "MG",
+        "MG-MDNF unshaped",
         TUNED,
-        "resynth:vocoder=melgan-lab",
-        paper=paper(NAMES, 14.8, 84.2, 75.1, 63.0, 104.0, 89.9),
-    ),
-    TableRow(
-        "MG-MDNF",
-        TUNED,
-        SHAPED,
+        f"{MDNF}flat",
         stochastic=True,
-        paper=paper(NAMES, 16.0, 52.4, 42.2, 31.0, 65.6, 47.1, 63.3),
-    ),
-    TableRow(
-        "MG-MDNF unshaped", TUNED, f"{MDNF}flat", stochastic=True, paper={L2: 64.0, LINF: 25.8}
+        paper={L2: UNSHAPED_L2, LINF: UNSHAPED_LINF},
     ),
     TableRow("STFT", MODEL, "stft"),
     TableRow("STFT-flood", MODEL, f"stft-flood:level={STFT_LEVEL}", stochastic=True),

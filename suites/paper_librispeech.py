@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import plainly
+from paper_numbers import EOT, MORE_DRAWS, NOISE, SAME_SIZE, UNTARGETED
 
 from melmoat.attacks import ATTACKS
 from melmoat.bench.suite import Suite, TableRow, find
@@ -33,18 +34,12 @@ LEVEL_COLUMNS = {"benign": "none", "l2 1.5": "pgd:norm=l2,eps=1.5,steps=30"}
 TRIED = (0.0, 0.01, 0.05, 0.1, 0.2, 0.3)
 COSTS_AT_MOST = 5.0  # points of benign WER
 
-EOT = "l2 1.5, EOT 5"
-COLUMNS = {
-    "benign": "none",
-    "l2 1.5": "pgd:norm=l2,eps=1.5,steps=100",
-    "l2 1.0": "pgd:norm=l2,eps=1.0,steps=100",
-    "l2 0.5": "pgd:norm=l2,eps=0.5,steps=100",
-    "linf 0.01": "pgd:norm=linf,eps=0.01,steps=100",
-    "linf 0.005": "pgd:norm=linf,eps=0.005,steps=100",
+COLUMNS = {  # EOT only where the row says that it is stochastic
+    **UNTARGETED,
     "l2 1.5, 250 it.": "pgd:norm=l2,eps=1.5,steps=250",
     "l2 1.5, 500 it.": "pgd:norm=l2,eps=1.5,steps=500",
-    EOT: "pgd:norm=l2,eps=1.5,steps=100,eot=5",  # only where the row says that it is stochastic
-    "noise l2 1.5": "noise:norm=l2,eps=1.5",  # no attack: what such a perturbation does by its size
+    EOT: MORE_DRAWS,
+    NOISE: SAME_SIZE,
 }
 
 

@@ -8,13 +8,13 @@ rows redraw it in the backward pass, as the paper's toolkit probably did.
 
 from paper_librispeech import (
     COLUMNS,
-    EOT,
     UTTERANCES,
     flooded,
     parallel_wavegan,
     speech,
     tuned,
 )
+from paper_numbers import EOT, L2, WG_L2
 
 from melmoat.bench.suite import Suite, TableRow
 
@@ -22,7 +22,7 @@ PLAIN = f"resynth:vocoder={parallel_wavegan()}"
 FLOODED = flooded("WG-MDNF")
 
 ROWS = [
-    TableRow("WG", tuned("wg"), PLAIN, stochastic=True, paper={"l2 1.5": 39.2}),
+    TableRow("WG", tuned("wg"), PLAIN, stochastic=True, paper={L2: WG_L2}),
     TableRow("WG, resampled", tuned("wg"), f"{PLAIN},gradient=resampled", stochastic=True),
     TableRow("WG, noise fixed", tuned("wg"), f"{PLAIN},noise=fixed"),
     FLOODED,

@@ -7,44 +7,41 @@ Gradients are exact, through the noise that was drawn; the last column averages 
 """
 
 from lab import COLUMNS, DATA, EOT, LEVEL, STFT_LEVEL, run
+from paper_numbers import MDNF_EOT, RS, TABLE1, UNSHAPED_L2, UNSHAPED_LINF, in_columns
 
 from melmoat.bench.suite import Suite, TableRow
 
 MDNF = f"mdnf:vocoder=melgan-lab,level={LEVEL}"
 
 
-def paper(*wers: float) -> dict[str, float]:
-    return dict(zip(COLUMNS, wers, strict=False))
-
-
 ROWS = [
-    TableRow("None", "ds2-an4", "none", paper=paper(11.0, 87.9, 76.0, 57.1, 115.4, 96.3)),
+    TableRow("None", "ds2-an4", "none", paper=in_columns(COLUMNS, TABLE1["None"])),
     TableRow(
         "RS",
         "ds2-an4",
-        "rs:snr=15,votes=5,level=file",  # its loss is that of five draws already
-        paper=paper(15.7, 70.6, 51.8, 30.0, 93.3, 49.2),
+        RS,
+        paper=in_columns(COLUMNS, TABLE1["RS"]),
     ),
     TableRow("WGN control", "ds2-an4-wgn", "none"),
     TableRow(
         "MG",
         "ds2-an4-mg",
         "resynth:vocoder=melgan-lab",
-        paper=paper(14.8, 84.2, 75.1, 63.0, 104.0, 89.9),
+        paper=in_columns(COLUMNS, TABLE1["MG"]),
     ),
     TableRow(
         "MG-MDNF",
         "ds2-an4-mg",
         f"{MDNF},shaping=an4",
         stochastic=True,
-        paper=paper(16.0, 52.4, 42.2, 31.0, 65.6, 47.1) | {EOT: 63.3},
+        paper=in_columns(COLUMNS, TABLE1["MG-MDNF"]) | {EOT: MDNF_EOT},
     ),
     TableRow(
         "MG-MDNF unshaped",
         "ds2-an4-mg",
         f"{MDNF},shaping=flat",
         stochastic=True,
-        paper={"l2 20 dB": 64.0, "linf 20 dB": 25.8},
+        paper={"l2 20 dB": UNSHAPED_L2, "linf 20 dB": UNSHAPED_LINF},
     ),
     TableRow("STFT", "ds2-an4", "stft"),
     TableRow("STFT-flood", "ds2-an4", f"stft-flood:level={STFT_LEVEL}", stochastic=True),

@@ -10,7 +10,10 @@ Of a stochastic defense one draw may reach the target by chance, which CW as it 
 for a success, so those rows are attacked by one that confirms its successes too.
 """
 
+from collections.abc import Mapping
+
 from lab import DATA, LEVEL, run
+from paper_numbers import CW_TARGET, RS, TABLE2, in_columns
 
 from melmoat.bench.suite import Suite, TableRow
 
@@ -28,43 +31,28 @@ COLUMNS = {
 }
 
 
-def paper(*wers: float) -> dict[str, float]:
-    """Benign (of Table 1), the three bounds, CW."""
-    return dict(zip(COLUMNS, wers, strict=False))
+def rows_of(systems: Mapping[str, tuple[str, str]]) -> list[TableRow]:
+    """The rows of the table: recognizer and defense of each of the paper's four systems."""
+    return [
+        TableRow(
+            label,
+            *systems[label],
+            stochastic=label in ("RS", "MG-MDNF"),
+            paper=in_columns(COLUMNS, TABLE2[label]),
+            target={CW: CW_TARGET[label]},
+        )
+        for label in TABLE2
+    ]
 
 
-ROWS = [
-    TableRow(
-        "None",
-        "ds2-an4",
-        "none",
-        paper=paper(11.0, 102.5, 91.4, 58.9, 106.3),
-        target={CW: 66.7},
-    ),
-    TableRow(
-        "RS",
-        "ds2-an4",
-        "rs:snr=15,votes=5,level=file",
-        stochastic=True,
-        paper=paper(15.7, 72.9, 24.9, 18.1, 43.8),
-        target={CW: 100.0},
-    ),
-    TableRow(
-        "MG",
-        "ds2-an4-mg",
-        "resynth:vocoder=melgan-lab",
-        paper=paper(14.8, 88.9, 74.1, 50.5, 93.8),
-        target={CW: 88.9},
-    ),
-    TableRow(
-        "MG-MDNF",
-        "ds2-an4-mg",
-        f"mdnf:vocoder=melgan-lab,level={LEVEL},shaping=an4",
-        stochastic=True,
-        paper=paper(16.0, 54.0, 29.2, 19.9, 56.3),
-        target={CW: 105.6},
-    ),
-]
+ROWS = rows_of(
+    {
+        "None": ("ds2-an4", "none"),
+        "RS": ("ds2-an4", RS),
+        "MG": ("ds2-an4-mg", "resynth:vocoder=melgan-lab"),
+        "MG-MDNF": ("ds2-an4-mg", f"mdnf:vocoder=melgan-lab,level={LEVEL},shaping=an4"),
+    }
+)
 
 SUITE = Suite(
     "paper_table2", ROWS, COLUMNS, frozenset({CONFIRMED}), limit=20, data=DATA, choose="spread"

@@ -8,11 +8,8 @@ is the weakest of its table, because the stronger ones leave no level anything t
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
-from lab import HOME, plainly
-from level_sweep import sweep
+from lab import plainly
+from level_sweep import arguments, sweep
 from whisper_table import LINE, MODEL
 
 ATTACK = LINE.format("l2", 0.5, 25)
@@ -24,11 +21,7 @@ SERIES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--out", type=Path, default=HOME / "results" / "whisper_levels")
-    parser.add_argument("--limit", type=int, default=8)
-    given = parser.parse_args()
+    given = arguments(__doc__, "whisper_levels", 8)
     sweep(given.out, SERIES, ATTACK, given.data, given.limit)
 
 
