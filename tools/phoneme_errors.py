@@ -15,7 +15,7 @@ from melmoat import data, models
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.metrics.errors import word_edits
-from melmoat.models.base import as_written_by, comparison_of, phonemes_of
+from melmoat.models.base import as_written_by, comparison_of, words_and_phonemes
 from melmoat.models.hama.recognizer import LONGEST_SECONDS, Hama
 
 BATCH = 8
@@ -32,11 +32,9 @@ def measure(model: Hama, corpus: str, every: int) -> None:
         batch = cuts[start : start + BATCH]
         audio, draws = data.read(batch), Draws([0] * len(batch))
         began = time.process_time()
-        written = model.transcribe(audio, draws)
+        written, phonemes = words_and_phonemes(model, model.inventory, audio, draws)
         spent += time.process_time() - began
-        for cut, text, heard in zip(
-            batch, written, phonemes_of(model, model.inventory, audio, draws), strict=True
-        ):
+        for cut, text, heard in zip(batch, written, phonemes, strict=True):
             said = data.written(cut)
             pairs = {
                 "PER": (model.inventory.compared(said.upper()), heard),

@@ -27,9 +27,9 @@ from melmoat.models.base import (
     Recognizer,
     inventory_of,
     normaliser_of,
-    phonemes_of,
     require_ctc,
     transcribe,
+    words_and_phonemes,
 )
 from melmoat.models.wrappers import Monitored
 from melmoat.normalisers import Normaliser
@@ -106,9 +106,10 @@ def judge(
         used = budget.norm(adversarial.wav - clean.wav) / budget.radius(clean).clamp(min=1e-12)
         if bool((used > 1.0001).any()):
             raise JudgeError(f"the attack used {float(used.max()):.4f} times its budget")
-    transcripts = transcribe(model, adversarial, draws.fork("judge"))
+    transcripts, phonemes, phoneme_errors = _heard(
+        model, adversarial, references, draws.fork("judge")
+    )
     reached = goal.reached(transcripts)
-    phonemes, phoneme_errors = _phonemes(model, adversarial, references, draws.fork("judge"))
     first, queries = _figures(proposed, attack)
     return Outcome(
         clean,
@@ -126,17 +127,18 @@ def judge(
     )
 
 
-def _phonemes(
+def _heard(
     model: Recognizer, audio: Audio, references: Sequence[str], draws: Draws
-) -> tuple[list[str] | None, list[tuple[int, int]] | None]:
-    """The phonemes of ``audio`` and their errors, of a recognizer that hears some but writes words
-    (where it writes phonemes, these errors are the row's words)."""
+) -> tuple[list[str], list[str] | None, list[tuple[int, int]] | None]:
+    """Transcripts of ``audio``; and, of a recognizer that hears phonemes and writes words, the
+    phonemes and their errors (where it writes phonemes, these errors are the row's words)."""
     inventory = inventory_of(model)
     if inventory is None or require_ctc(model).greedy:
-        return None, None
-    heard = phonemes_of(model, inventory, audio, draws)
+        return transcribe(model, audio, draws), None, None
+    transcripts, phonemes = words_and_phonemes(model, inventory, audio, draws)
     said = map(inventory.compared, references)
-    return heard, [word_edits(one, other) for one, other in zip(said, heard, strict=True)]
+    errors = [word_edits(one, other) for one, other in zip(said, phonemes, strict=True)]
+    return transcripts, phonemes, errors
 
 
 def _figures(proposed: Audio, attack: Attack) -> tuple[list[int | None], list[int | None]]:

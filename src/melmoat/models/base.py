@@ -118,12 +118,16 @@ def inventory_of(model: Recognizer) -> Inventory | None:
     return inventory if kind_of(model) == "ctc" else None
 
 
-def phonemes_of(model: Recognizer, inventory: Inventory, audio: Audio, draws: Draws) -> list[str]:
-    """The likeliest phonemes of each utterance, without the boundaries between words. With the same
-    draws they are those that its transcripts were made of."""
+def words_and_phonemes(
+    model: Recognizer, inventory: Inventory, audio: Audio, draws: Draws
+) -> tuple[list[str], list[str]]:
+    """The transcript of each utterance, and the likeliest phonemes of the same pass, without the
+    boundaries between words."""
+    recognizer = require_ctc(model)
     with torch.no_grad():
-        best = inventory.likeliest(*require_ctc(model).log_probs(audio, draws))
-    return [inventory.compared(text) for text in best]
+        log_probs, frames = recognizer.log_probs(audio, draws)
+    best = inventory.likeliest(log_probs, frames)
+    return recognizer.decode(log_probs, frames), [inventory.compared(text) for text in best]
 
 
 @runtime_checkable

@@ -144,12 +144,9 @@ class HFPieces(CTC, nn.Module):
     def _run(self, wav: Tensor) -> Tensor:
         features, mask = self.features(self.extractor, wav)
         network = beside(self.network, wav)
-        if mask is None:
-            logits = network(features).logits
-        else:
-            logits = network(
-                features, attention_mask=mask
-            ).logits  # the frames that count, after subsampling
+        options = {} if mask is None else {"attention_mask": mask}
+        logits = network(features, **options).logits
+        if mask is not None:  # the frames that count, after subsampling
             kept = network._get_output_attention_mask(mask)
             logits = logits[:, : int(kept[0].sum())]
         logs: Tensor = logits[..., self.order].log_softmax(-1)

@@ -58,11 +58,11 @@ def _decoder(labels: str, beam: int, decoder: Decoding) -> Decoder | None:
 def _resting(*names: str) -> Finder:
     """On shipped weights of these names, and on the lexicon where it is used."""
 
-    def find(args: Mapping[str, Any]) -> Origin:
-        lexicon = files() if args["decoder"] == "lexicon" else []
-        return Origin([*map(asset, names), *lexicon])
+    return lambda args: Origin([*map(asset, names), *_lexicon(args)])
 
-    return find
+
+def _lexicon(args: Mapping[str, Any]) -> list[Path]:
+    return files() if args["decoder"] == "lexicon" else []
 
 
 @rests_on(_resting("ds2-an4.safetensors"))
@@ -115,7 +115,7 @@ def deepspeech_pytorch(
 
 def _hama_files(args: Mapping[str, Any]) -> Origin:
     own = [] if args["wheel"] else hama_load.depended(args["network"])
-    return Origin([*own, *(files() if args["decoder"] == "lexicon" else [])])
+    return Origin([*own, *_lexicon(args)])
 
 
 @rests_on(_hama_files)
@@ -142,8 +142,7 @@ def hama(
 
 def _hama_mg_files(args: Mapping[str, Any]) -> Origin:
     inventory = hama_load.depended("conformer")
-    lexicon = files() if args["decoder"] == "lexicon" else []
-    return Origin([asset("hama-mg.safetensors"), *inventory, *lexicon])
+    return Origin([asset("hama-mg.safetensors"), *inventory, *_lexicon(args)])
 
 
 @rests_on(_hama_mg_files)
