@@ -143,3 +143,15 @@ def test_inherited_options_need_no_imports(tmp_path: Path, monkeypatch: pytest.M
     family = Registry("attack", {"new": importlib.import_module("new_attack").New})
     made = family.build("new:x=2")
     assert (made.x, made.against) == (2, "benign")
+
+
+@dataclass  # equal to others of its kind, so it has no hash
+class Called:
+    times: int = 2
+
+    def __call__(self, text: str = "a") -> str:
+        return self.times * text
+
+
+def test_a_factory_need_not_have_a_hash() -> None:
+    assert Registry("part", {"called": Called()}).build("called:text=b") == "bb"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 
 
 class MelmoatError(Exception):
@@ -19,6 +20,16 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, MemoryError) or kind == "OutOfMemoryError":  # torch's own
         line += " (out of memory: shorter audio takes less, and so does a smaller --batch)"
     return line
+
+
+def alike(name: str, known: Iterable[str]) -> str:
+    """A question after the known name that is nearest to ``name``; empty if none is near.
+
+    >>> alike("pdg", ["cw", "pgd"]), alike("whisper", ["cw", "pgd"])
+    (" (did you mean 'pgd'?)", '')
+    """
+    near = get_close_matches(name, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 @contextmanager

@@ -21,9 +21,8 @@ from __future__ import annotations
 import inspect
 import re
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, is_dataclass
-from difflib import get_close_matches
 from functools import lru_cache
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -40,7 +39,7 @@ from typing import (
     get_type_hints,
 )
 
-from melmoat.errors import MelmoatError
+from melmoat.errors import MelmoatError, alike
 from melmoat.facts import Before, NamesFile, Part
 from melmoat.plugins import PluginError, load, package, plugins
 
@@ -247,16 +246,6 @@ class Registry(Generic[T]):
         return values
 
 
-def alike(name: str, known: Iterable[str]) -> str:
-    """A question after the known name nearest to ``name``; empty if none is near.
-
-    >>> alike("pdg", ["cw", "pgd"]), alike("whisper", ["cw", "pgd"])
-    (" (did you mean 'pgd'?)", '')
-    """
-    near = get_close_matches(name, list(known), n=1)
-    return f" (did you mean {near[0]!r}?)" if near else ""
-
-
 def typed(where: str, factory: Callable[..., Any], texts: Mapping[str, str]) -> dict[str, Any]:
     """Options given as text, in the types of the factory's signature, with its defaults.
 
@@ -312,8 +301,13 @@ def _marked(hint: Any) -> list[Any]:
     return []
 
 
-@lru_cache(maxsize=512)  # each spec is parsed many times
 def _hints(factory: Callable[..., Any], extras: bool = False) -> dict[str, Any]:
+    read = _read_hints if isinstance(factory, Hashable) else _read_hints.__wrapped__
+    return read(factory, extras)
+
+
+@lru_cache(maxsize=512)  # each spec is parsed many times
+def _read_hints(factory: Callable[..., Any], extras: bool) -> dict[str, Any]:
     # A dataclass has the annotations itself, with those of its bases; other classes in __init__.
     plain = isinstance(factory, type) and not is_dataclass(factory)
     hinted = getattr(factory, "__init__", factory) if plain else factory

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from melmoat import files
+from melmoat.errors import alike
 from melmoat.fetching.catalogue import CATALOGUE, PAPER, Source
 from melmoat.fetching.download import FetchError, download, within
 from melmoat.fetching.unpacking import unpack
 from melmoat.progress import Progress, silent
-from melmoat.spec import alike
 
 GROUP = "paper"
 
