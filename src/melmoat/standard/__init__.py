@@ -1,7 +1,7 @@
-"""The standard: one frozen ensemble of attacks, the worst case of each utterance, and a verdict.
+"""The standard: one ensemble of attacks, the worst case of each utterance, and a verdict.
 
 It is for speech what AutoAttack (Croce & Hein 2020) is for images. :data:`VERSION` names the
-ensemble; what it means never changes. ``melmoat evaluate`` prints the result.
+ensemble; what it means does not change after a release. ``melmoat evaluate`` prints the result.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The members of the ensemble ``standard-1``, as cells of a run.
 
-This module is frozen: what a version string once meant it means for ever. A change of any number or
-spec here needs another version.
+From the first release on, what a version string once meant it means for ever: a change of any
+number or spec here then needs another version.
 """
 
 from __future__ import annotations
