@@ -49,11 +49,13 @@ def passes(suite: Suite) -> dict[str, int]:
     The backward pass ends at the waveform. Transcribing for the judge is left out: it is two
     forward passes a cell.
     """
-    cost = dict.fromkeys((row.label for row in suite.rows), 0)
-    for (label, _), cell in suite.cells().items():
-        attack, defense = ATTACKS.build(cell.attack), DEFENSES.build(cell.defense)
-        draws = getattr(attack, "eot", 1) * getattr(defense, "votes", 1)
-        cost[label] += getattr(attack, "evaluations", 0) * draws
+    attacks = {column: ATTACKS.build(attack) for column, attack in suite.columns.items()}
+    cost = {}
+    for row in suite.rows:
+        votes = getattr(DEFENSES.build(row.defense), "votes", 1)
+        faced = [attack for column, attack in attacks.items() if suite.faces(row, column)]
+        each = [getattr(a, "evaluations", 0) * getattr(a, "eot", 1) for a in faced]
+        cost[row.label] = votes * sum(each)
     return cost
 
 

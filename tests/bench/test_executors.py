@@ -99,6 +99,7 @@ CULPRIT = "demo-0001-flite-slt"  # of the first three of the demo corpus the lon
 DEADLY = "python:tests.bench.deadly:Deadly"
 
 
+@pytest.mark.slow
 def test_an_utterance_that_ends_its_process_takes_no_other_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +131,7 @@ def dies(pipe: object, threads: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_audio_comes_back_to_the_driver(tmp_path: Path, cells: list[Cell]) -> None:
     store = Store(tmp_path / "run")
     two = Processes(2, 1)

@@ -23,7 +23,8 @@ with Store(Path(sys.argv[1])).claimed(Cell("ds2-an4", "none", "none", "demo")):
 """
 
 
-@pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [6, 20])
 def test_kills_at_random_moments_change_no_row(tmp_path: Path, kills: int) -> None:
     script = Path(__file__).with_name("killing.py")
     command = [sys.executable, str(script), str(tmp_path), str(kills)]

@@ -58,7 +58,7 @@ def test_a_codec_keeps_speech_in_place_and_better_with_more_bits(kind: str) -> N
     assert noise[1] < noise[0] < 0.3
 
 
-@pytest.mark.parametrize("kind", ["mp3", "opus", "vorbis"])
+@pytest.mark.parametrize("kind", ["mp3", pytest.param("opus", marks=pytest.mark.slow), "vorbis"])
 def test_a_codec_takes_minutes(kind: str) -> None:
     """libsndfile's vorbis ends the process where it is given more than 131 s at once."""
     t = torch.arange(140 * 16_000) / 16_000

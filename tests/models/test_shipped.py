@@ -56,7 +56,11 @@ def test_wer_on_the_demo_corpus(model: DeepSpeech2) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "vocoder", "most"), [("ds2-an4-mg", "melgan-lab", 12), ("ds2-an4-wg", "pwg-lab", 20)]
+    ("name", "vocoder", "most"),
+    [
+        ("ds2-an4-mg", "melgan-lab", 12),
+        pytest.param("ds2-an4-wg", "pwg-lab", 20, marks=pytest.mark.slow),
+    ],
 )
 def test_wer_through_the_vocoder_it_was_tuned_for(name: str, vocoder: str, most: float) -> None:
     tuned = defenses.build(f"resynth:vocoder={vocoder}").wrap(models.load(name))
@@ -88,6 +92,7 @@ def test_a_ragged_batch_equals_its_singles(
         assert model.transcribe(Audio.of([wave]), Draws([i])) == [heard[i]]
 
 
+@pytest.mark.slow
 def test_four_steps_of_pgd_agree_within_one_percent(
     model: DeepSpeech2, speech: tuple[Audio, list[str]]
 ) -> None:
