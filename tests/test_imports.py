@@ -39,7 +39,7 @@ LAYERS = [
     {"channels", "defenses"},
     {"attacks"},
     {"training", "bench", "checking"},
-    {"analysis", "file_jobs", "file_attacks"},
+    {"analysis", "certificates", "file_jobs", "file_attacks"},
     {"standard"},
     {"report"},
     {"runs"},

@@ -10,6 +10,7 @@ import typer
 
 from melmoat import __version__
 from melmoat.cli.analysis import reading
+from melmoat.cli.certify import certifying
 from melmoat.cli.check import checks
 from melmoat.cli.errors import refuse_idle
 from melmoat.cli.evaluate import evaluating
@@ -47,6 +48,7 @@ app.add_typer(checks)
 app.add_typer(fetching)
 app.add_typer(evaluating)
 app.add_typer(serving)
+app.add_typer(certifying)
 
 
 def _version(asked: bool) -> None:
