@@ -29,8 +29,8 @@ class Linear:
 
     def of(self, score: float) -> str:
         if not self.step:
-            return "YES" if score > 0 else "NO"
-        return " ".join(["WORD"] * max(0, round(score / self.step)))
+            return "yes" if score > 0 else "no"
+        return " ".join(["word"] * max(0, round(score / self.step)))
 
     def loss(self, audio: Audio, texts: list[str], draws: Draws) -> Tensor:
         return audio.wav.sum(1)

@@ -115,7 +115,7 @@ def _begin(
 ) -> int:
     """Write the settings, or check that they are those of the folder. Returns the seed."""
     path = store.folder / SETTINGS
-    asked = {
+    asked: dict[str, Any] = {
         "model": cell.model,
         "defense": cell.defense,
         "data": cell.data,

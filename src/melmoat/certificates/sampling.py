@@ -61,8 +61,9 @@ class Sampler:
             audio = Audio(waves, lengths, self.model.rate).to(self.device)
             own = Draws(derive(key, "model") for key in some)
             with torch.no_grad():
-                heard = transcribe(self.model, audio, own)
-            found.update(words_only(self.model, text) for text in heard)
+                heard = Counter(transcribe(self.model, audio, own))
+            for text, number in heard.items():
+                found[words_only(self.model, text)] += number
             self.tick(len(some))
         return found
 

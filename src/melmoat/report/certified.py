@@ -39,7 +39,7 @@ def certified(found: Certified) -> Group:
 
 def _notes(found: Certified) -> list[str]:
     plan, count = found.plan, len(found.certificates)
-    clean = {name: found.wer(name) for name in ("benign", "vote", "center")}  # type: ignore[arg-type]
+    clean = {name: found.wer(name) for name in ("benign", "vote", "center")}
     said = ", ".join(f"{name} {wer:.1f}" for name, wer in clean.items() if wer is not None)
     return [
         f"with {plan.confidence:g} % confidence, all of the table at once: {count} utterances, "
