@@ -20,9 +20,22 @@ SIGMA = 0.1
 SCORES = (0.25, 0.12, 0.001, -0.2)
 
 
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("data")
+    return write_corpus([(along(score), "yes") for score in SCORES], folder)[0]
+
+
+@pytest.fixture(scope="module")
+def folder(corpus: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run")
+    of_toy(corpus, out)
+    return out
+
+
 @pytest.fixture
-def corpus(tmp_path: Path) -> str:
-    return write_corpus([(along(score), "yes") for score in SCORES], tmp_path / "data")[0]
+def found(corpus: str, folder: Path) -> Table:
+    return of_toy(corpus, folder)  # from the rows that are there
 
 
 def of_toy(corpus: str, out: Path, **changes: object) -> Table:
@@ -30,8 +43,7 @@ def of_toy(corpus: str, out: Path, **changes: object) -> Table:
     return certify(Linear(), data=corpus, out=out, **asked)  # type: ignore[arg-type]
 
 
-def test_radii_are_true_and_near_the_true_ones(corpus: str, tmp_path: Path) -> None:
-    found = of_toy(corpus, tmp_path / "run")
+def test_radii_are_true_and_near_the_true_ones(found: Table) -> None:
     yes, close, neither, no = found.certificates
     for certified, score in zip(found.certificates, SCORES, strict=True):
         assert certified.vote_radius < abs(score)
@@ -44,8 +56,7 @@ def test_radii_are_true_and_near_the_true_ones(corpus: str, tmp_path: Path) -> N
     assert (no.vote, no.vote_errors) == ("no", 1)
 
 
-def test_the_table_counts_abstentions_and_errors_as_words(corpus: str, tmp_path: Path) -> None:
-    found = of_toy(corpus, tmp_path / "run")
+def test_the_table_counts_abstentions_and_errors_as_words(found: Table, folder: Path) -> None:
     assert found.wer("benign") == 25  # 1 of 4 words
     assert found.wer("vote") == 50
     assert found.abstentions("vote") == 1
@@ -54,15 +65,14 @@ def test_the_table_counts_abstentions_and_errors_as_words(corpus: str, tmp_path:
     assert rates == [(50, 50), (25, 75), (0, 100)]
     assert found.certified_wer("center", 0) is not None
     assert found.certified_wer("center", 9) == 100
-    written = json.loads((tmp_path / "run" / running.RESULTS).read_text())
+    written = json.loads((folder / running.RESULTS).read_text())
     assert written == json.loads(json.dumps(found.as_dict()))
     assert written["curve"][0]["vote_wer"] == 50
 
 
 def test_no_attack_within_the_radius_changes_what_the_smoothed_system_writes(
-    corpus: str, tmp_path: Path
+    found: Table,
 ) -> None:
-    found = of_toy(corpus, tmp_path / "run")
     yes = found.certificates[0]
     inside = SCORES[0] - 0.999 * yes.vote_radius
     assert STANDARD.cdf(inside / SIGMA) > 0.5  # the vote of infinitely many draws
@@ -72,7 +82,7 @@ def test_no_attack_within_the_radius_changes_what_the_smoothed_system_writes(
 
 
 def test_the_confidence_is_that_of_the_whole_table() -> None:
-    confidence, tables, draws = 0.8, 60, 40
+    confidence, tables, draws = 0.8, 40, 40
     wrong = 0
     for table in range(tables):
         radii = []
@@ -86,12 +96,14 @@ def test_the_confidence_is_that_of_the_whole_table() -> None:
     assert 0 < wrong / tables <= 1 - confidence
 
 
-def test_a_stopped_run_goes_on_to_the_same_counts(corpus: str, tmp_path: Path) -> None:
+def test_a_stopped_run_goes_on_to_the_same_counts(
+    corpus: str, found: Table, tmp_path: Path
+) -> None:
     def stop(done: float, total: float, what: str) -> None:
         if done > 2:
             raise KeyboardInterrupt
 
-    out, whole = tmp_path / "stopped", tmp_path / "whole"
+    out = tmp_path / "stopped"
     with pytest.raises(KeyboardInterrupt):
         of_toy(corpus, out, progress=stop)
     (rows,) = (out / "cells").glob("*.jsonl")
@@ -99,7 +111,7 @@ def test_a_stopped_run_goes_on_to_the_same_counts(corpus: str, tmp_path: Path) -
     seen: list[float] = []
     again = of_toy(corpus, out, seed=None, batch=70, progress=lambda done, *_: seen.append(done))
     assert 2 < min(done for done in seen if done % 1) < 3  # parts of the third utterance
-    assert again.certificates == of_toy(corpus, whole).certificates
+    assert again.certificates == found.certificates
 
 
 def test_a_folder_has_one_table(corpus: str, tmp_path: Path) -> None:
@@ -145,7 +157,8 @@ def test_an_utterance_that_fails_is_named_and_counts_as_wrong(tmp_path: Path) ->
 
 def test_the_command_prints_a_table_of_80_columns(corpus: str, tmp_path: Path) -> None:
     line = ["certify", "--model", "python:tests.certificates.toys:Linear", "--data", corpus]
-    line += ["--sigma", "0.1", "--draws", "300", "--seed", "1", "--out", str(tmp_path / "run")]
+    line += ["--sigma", "0.1", "--draws", "200", "--seed", "1", "--out", str(tmp_path / "run")]
+    line += ["--limit", "2", "--choose", "spread"]  # a clear one, and one that is neither
     shown = CliRunner().invoke(app, line, env={"COLUMNS": "80"}, catch_exceptions=False)
     assert shown.exit_code == 0
     table = [text for text in shown.output.splitlines() if str(tmp_path) not in text]

@@ -15,8 +15,8 @@ all is a multiple of one step, ``2^-23`` of full scale:
   or setting a level, is a function of the noisy input, too.
 
 What is left is the generator: Philox with keys from a hash, taken for random, and NumPy's normal
-values in double precision (a ziggurat with an exact tail, up to 13.7 standard deviations; normal
-values of float32 often end at 6). No error of it is in the bound.
+values in double precision (a ziggurat whose tail ends at 12 standard deviations; PyTorch's values
+in float32 end near 6 on a CPU). No error of it is in the bound.
 """
 
 from __future__ import annotations
