@@ -15,6 +15,7 @@ from melmoat.attacks import ATTACKS
 from melmoat.data import CORPORA
 from melmoat.defenses import DEFENSES
 from melmoat.models import MODELS
+from melmoat.objects import OBJECT
 from melmoat.vocoders import VOCODERS
 
 PLACE = documents.place(r"parts: (\w+)")
@@ -34,6 +35,7 @@ def table(kind: str) -> str:
         f"| `{name}` | {sentence(inspect.getdoc(part) or '')} |"
         for name, part in sorted(family.table.items())
         if part.__module__.startswith("melmoat.")  # and no part of another installed package
+        if name != OBJECT  # which only a process that was passed an object has
     ]
     return "\n".join([f"| {kind} | |", "|---|---|", *rows]) + "\n"
 
