@@ -9,25 +9,11 @@ from rich.console import Console
 
 from melmoat.analysis.results import Comparison
 from melmoat.audio import Audio
-from melmoat.metrics.errors import word_edits
 from melmoat.metrics.intervals import Difference
 from melmoat.report.charts import Axis, Point, Series, chart, rates
-from melmoat.report.diffs import word_diff
 from melmoat.report.digest import places
 from melmoat.report.findings import comparisons
 from melmoat.report.listening import png, spectrogram
-
-
-@pytest.mark.parametrize(
-    ("said", "heard"),
-    [("A B C", "A C"), ("A", "B C D"), ("", "X Y"), ("X Y", ""), ("", ""), ("A B", "A B")],
-)
-def test_a_diff_holds_every_word_and_the_fewest_edits(said: str, heard: str) -> None:
-    pieces = word_diff(said, heard)
-    assert " ".join(p.said for p in pieces if p.said) == said
-    assert " ".join(p.heard for p in pieces if p.heard) == heard
-    edits = sum(max(len(p.said.split()), len(p.heard.split())) for p in pieces if p.kind != "same")
-    assert edits == word_edits(said, heard)[0]
 
 
 def test_overlapping_rows_share_their_places() -> None:

@@ -39,11 +39,12 @@ def word_operations(reference: str, hypothesis: str) -> tuple[int, int, int]:
     >>> word_operations("GO", "GO NOW"), word_operations("", "NOISE")
     ((0, 0, 1), (0, 0, 1))
     """
-    words, heard = reference.split(), hypothesis.split()
-    if not words:  # jiwer refuses an empty reference
-        return 0, 0, len(heard)
-    out = _alignment(words, heard)
-    return out.substitutions, out.deletions, out.insertions
+    chunks = alignment(reference.split(), hypothesis.split())
+    substituted, deleted, inserted = (
+        sum(_edits_of(chunk) for chunk in chunks if chunk.type == kind)
+        for kind in ("substitute", "delete", "insert")
+    )
+    return substituted, deleted, inserted
 
 
 def unit_of(counts: Iterable[tuple[int, int]]) -> str:
@@ -53,19 +54,22 @@ def unit_of(counts: Iterable[tuple[int, int]]) -> str:
 
 
 def _edits(reference: list[str], hypothesis: list[str]) -> tuple[int, int]:
-    if not reference:  # jiwer refuses an empty reference
-        return len(hypothesis), 0
-    return _aligned(reference, hypothesis), len(reference)
+    chunks = alignment(reference, hypothesis)
+    return sum(_edits_of(chunk) for chunk in chunks), len(reference)
 
 
-def _aligned(reference: list[str], hypothesis: list[str]) -> int:
-    out = _alignment(reference, hypothesis)
-    return out.substitutions + out.insertions + out.deletions
-
-
-def _alignment(reference: list[str], hypothesis: list[str]) -> jiwer.CharacterOutput:
+def alignment(reference: list[str], hypothesis: list[str]) -> list[jiwer.AlignmentChunk]:
+    """The alignment with the fewest edits: parts that are equal, replaced, left out or put in."""
     # One private-use character a token lets jiwer's character alignment count any token.
     code = {t: chr(0xE000 + i) for i, t in enumerate(dict.fromkeys([*reference, *hypothesis]))}
-    return jiwer.process_characters(
+    if not reference:  # jiwer refuses an empty reference
+        return [jiwer.AlignmentChunk("insert", 0, 0, 0, len(hypothesis))] if hypothesis else []
+    (chunks,) = jiwer.process_characters(
         "".join(code[t] for t in reference), "".join(code[t] for t in hypothesis)
-    )
+    ).alignments
+    return list(chunks)
+
+
+def _edits_of(chunk: jiwer.AlignmentChunk) -> int:
+    lengths = chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx
+    return 0 if chunk.type == "equal" else max(lengths)

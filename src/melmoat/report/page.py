@@ -28,7 +28,7 @@ from melmoat.bench.store import Store, write_text
 from melmoat.devices import CPU
 from melmoat.report import charts
 from melmoat.report.curves import Drawn, drawings
-from melmoat.report.diffs import text_diff
+from melmoat.report.diffs import row_diff
 from melmoat.report.digest import (
     SystemSummary,
     by_speaker,
@@ -265,6 +265,6 @@ def templates() -> tuple[Environment, Environment]:
             lstrip_blocks=True,
         )
         made.filters |= {"md": md, "number": number, "figure": figure_text, "system": name}
-        made.globals |= {"diff": text_diff, "key": charts.key, "marks": MARKS}
+        made.globals |= {"diff": row_diff, "key": charts.key, "marks": MARKS}
         environments.append(made)
     return environments[0], environments[1]
