@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 640, 380
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 14, 46
+MARKS = 20  # height of the line of marks
 SHAPES = ("circle", "square", "triangle", "diamond")
 COLORS = 6
 
@@ -36,12 +37,14 @@ class Series:
 
 @dataclass(frozen=True)
 class Axis:
-    """A linear axis from ``start`` to ``end`` (which may be the smaller one) with its ticks."""
+    """A linear axis from ``start`` to ``end`` (which may be the smaller one) with its ticks.
+    ``marks`` are further places with a name, such as budgets; they stand below the ticks."""
 
     title: str
     start: float
     end: float
     ticks: Sequence[tuple[float, str]] = field(default_factory=tuple)
+    marks: Sequence[tuple[float, str]] = field(default_factory=tuple)
 
     def at(self, value: float, length: float) -> float:
         """The position of ``value`` on an axis of this ``length``."""
@@ -58,7 +61,8 @@ def rates(title: str, values: Sequence[float]) -> Axis:
 
 def chart(title: str, about: str, series: Sequence[Series], x: Axis, y: Axis) -> Markup:
     """Draw ``series``; ``title`` and ``about`` are for screen readers."""
-    wide, high = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
+    bottom = BOTTOM + (MARKS if x.marks else 0)
+    wide, high = WIDTH - LEFT - RIGHT, HEIGHT - TOP - bottom
 
     def px(value: float) -> float:
         return round(LEFT + x.at(value, wide), 1)
@@ -74,9 +78,13 @@ def chart(title: str, about: str, series: Sequence[Series], x: Axis, y: Axis) ->
         out.append(f'<path class="grid" d="M{LEFT} {py(value)}H{WIDTH - RIGHT}"/>')
         out.append(f'<text x="{LEFT - 8}" y="{py(value) + 4}" class="end">{escape(text)}</text>')
     for value, text in x.ticks:
-        place = f'x="{px(value)}" y="{HEIGHT - BOTTOM + 18}"'
-        out.append(f'<path class="grid" d="M{px(value)} {TOP}V{HEIGHT - BOTTOM}"/>')
+        place = f'x="{px(value)}" y="{HEIGHT - bottom + 18}"'
+        out.append(f'<path class="grid" d="M{px(value)} {TOP}V{HEIGHT - bottom}"/>')
         out.append(f'<text {place} class="middle">{escape(text)}</text>')
+    for value, text in x.marks:
+        foot = HEIGHT - bottom
+        out.append(f'<path class="budget" d="M{px(value)} {TOP}V{foot + 24}"/>')
+        out.append(f'<text x="{px(value)}" y="{foot + 37}" class="middle">{escape(text)}</text>')
     out.append(
         f'<text x="{LEFT + wide / 2}" y="{HEIGHT - 8}" class="middle">{escape(x.title)}</text>'
     )

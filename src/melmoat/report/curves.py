@@ -13,15 +13,17 @@ from melmoat.analysis.results import Result
 from melmoat.analysis.variants import setting
 from melmoat.report.charts import Axis, Point, Series, chart, rates
 from melmoat.report.digest import SystemSummary, metrics, wer_text
+from melmoat.report.naming import attack_name, budget_name, family_name
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A chart with the names of its series, for the legend."""
+    """A chart with the names of its series, for the legend. ``curve``: over an attack's levels."""
 
     title: str
     picture: Markup
     names: tuple[str, ...]
+    curve: bool = False
 
 
 def drawings(systems: Sequence[SystemSummary]) -> tuple[Drawn, ...]:
@@ -42,7 +44,7 @@ def trade_off(systems: Sequence[SystemSummary]) -> Drawn | None:
             s.worst.interval,
             s.benign.interval,
             label=f"{wer_text(s.benign)} on clean speech, {wer_text(s.worst)} by "
-            f"{s.worst.attack_name}",
+            f"{attack_name(s.worst.attack_name)}",
         )
         series.append(Series(s.name, [point], joined=False))
     if not series:
@@ -97,24 +99,41 @@ def _curve(systems: Sequence[SystemSummary], family: dict[int, list[Result]]) ->
     step = 5 if quiet - loud <= 30 else 10
     rounded = range(step * math.ceil((loud - 1) / step), math.floor(quiet + 1) + 1, step)
     ticks = [(clean, "no attack"), *((float(v), f"{v} dB") for v in rounded)]
-    x = Axis("SNR of the perturbation; louder to the right", clean + 2, loud - 2, ticks)
+    title = "measured SNR of the perturbation; louder to the right"
+    x = Axis(title, clean + 2, loud - 2, ticks, budgets(measured))
     y = rates(
         f"{metric} %",
         [v for line in series for p in line.points for v in (p.y, p.up[1] if p.up else 0)],
     )
-    title = f"{metric} against SNR: {_without_budget(measured[0].cell.attack)}"
+    title = f"{metric} against SNR: {family_name(measured[0].cell.attack)}"
     about = f"{metric} of each system with 95 % intervals, from no attack on the left to the "
-    about += "loudest one on the right. The numbers are in the table of attacks."
-    return Drawn(title, chart(title, about, series, x, y), tuple(line.name for line in series))
+    about += "loudest one on the right. Broken lines are the budgets that were asked for, at the "
+    about += "mean SNR that was measured. The numbers are in the table of attacks."
+    names = tuple(line.name for line in series)
+    return Drawn(title, chart(title, about, series, x, y), names, curve=True)
+
+
+def budgets(measured: Sequence[Result]) -> list[tuple[float, str]]:
+    """The mean measured SNR of each budget, and the budget's name. An attack may stay below its
+    budget, and a limit on each sample is another measure. So the two numbers differ. Budgets whose
+    names would overlap share one."""
+    levels: dict[str, list[float]] = {}
+    for result in measured:
+        if (name := budget_name(result.cell.attack)) and result.snr_db is not None:
+            levels.setdefault(name, []).append(result.snr_db)
+    places = sorted((sum(values) / len(values), name) for name, values in levels.items())
+    apart = (9 + places[-1][0] - places[0][0]) / 6 if places else 0.0  # a name's width in dB
+    marks: list[tuple[float, str]] = []
+    for place, name in places:
+        if marks and place - marks[-1][0] < apart:
+            marks[-1] = marks[-1][0], f"{marks[-1][1]}; {name}"
+        else:
+            marks.append((place, name))
+    return [(place, f"budget {name}") for place, name in marks]
 
 
 def _point(result: Result, x: float) -> Point:
-    label = f"{wer_text(result)} under {result.attack_name}"
+    label = f"{wer_text(result)} under {attack_name(result.attack_name)}"
+    if result.cell.attack != "none" and result.snr_db is not None:
+        label += f", measured SNR {result.snr_db:.1f} dB"
     return Point(x, result.error_rate or 0.0, result.interval, label=label)
-
-
-def _without_budget(attack: str) -> str:
-    """An attack's spec without its budget."""
-    head, _, rest = attack.partition(":")
-    parts = [p for p in rest.split(",") if p.partition("=")[0] not in ("db", "eps", "ratio", "")]
-    return f"{head}:{','.join(parts)}" if parts else head

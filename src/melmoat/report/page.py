@@ -11,12 +11,14 @@ import base64
 import hashlib
 import re
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -40,7 +42,9 @@ from melmoat.report.digest import (
     wer_text,
 )
 from melmoat.report.findings import figure_text
-from melmoat.report.listening import listen
+from melmoat.report.listening import Players, listen
+from melmoat.report.naming import attack_name
+from melmoat.report.outcome import featured, outcomes
 from melmoat.report.tables import interval_text
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -73,6 +77,7 @@ class Line:
     place: str
     cells: tuple[str, ...]
     costs: tuple[str, ...]
+    keys: tuple[str | None, ...]  # of the cells; None for a cell that was not measured itself
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,10 @@ def render(folder: Path, options: Options = Options()) -> tuple[str, str, int]:
     audited = [row for row in everything if row.defense != "none"]
     measured = [r for r in results if r.rows]
     players, left_out = listen(folder, measured, options.megabytes)
-    with_audio = {h.result.key for h in players}
+    summaries = systems(results, everything)
+    on_top = featured(summaries, players)
+    made = tables(summaries)
+    drawn = _by_interest([(drawn, table.data) for table in made for drawn in table.drawn])
     total = sum(len(r.rows) for r in measured)
     share = total if total <= options.rows else max(1, options.rows // len(measured))
     rows = [(r, row) for r in measured for row in islice(r.rows.values(), share)]
@@ -121,12 +129,15 @@ def render(folder: Path, options: Options = Options()) -> tuple[str, str, int]:
         "title": folder.resolve().name,
         "folder": called(folder),
         "run": run,
-        "tables": tables(systems(results, everything)),
+        "outcomes": outcomes(summaries),
+        "on_top": on_top,
+        "first_drawn": drawn[0] if drawn else None,
+        "more_drawn": drawn[1:],
+        "tables": made,
         "measures": metrics(measured),
         "audited": audited,
-        "heard": [
-            (r, [h for h in players if h.result is r]) for r in measured if r.key in with_audio
-        ],
+        "heard": heard(players, on_top),
+        "across": _across(players),
         "left_out": left_out,
         "megabytes": options.megabytes,
         "rows": rows,
@@ -137,16 +148,44 @@ def render(folder: Path, options: Options = Options()) -> tuple[str, str, int]:
         "names": list(dict.fromkeys(name(r) for r in measured)),
         "attacks": list(dict.fromkeys(r.attack_name for r in measured)),
         "commands": commands(results, run.get("asked", {}), store.limits(), folder),
-        **shell(),
+        "own_style": Markup((TEMPLATES / "run.css").read_text(encoding="utf-8")),
+        **shell("run.js"),
     }
-    made = templates()
-    page = made[0].get_template("page.html.j2").render(content)
-    return page, made[1].get_template("page.md.j2").render(content), left_out
+    html, markdown = templates()
+    page = html.get_template("page.html.j2").render(content)
+    return page, markdown.get_template("page.md.j2").render(content), left_out
 
 
-def shell() -> dict[str, object]:
-    """The frame of every page: its style, its script, and the hash that allows the script."""
-    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+def heard(players: Sequence[Players], on_top: Players | None) -> list[tuple[Result, list[Players]]]:
+    """The players by cell, without the one on top of the page: first the cell that is heard there,
+    then those with the most errors."""
+    cells = {p.result.key: p.result for p in players}
+    order = sorted(cells.values(), key=lambda r: -(r.error_rate or 0.0))
+    if on_top:
+        order.sort(key=lambda r: r.key != on_top.result.key)
+    found = [(r, [p for p in players if p.result.key == r.key and p is not on_top]) for r in order]
+    return [(result, several) for result, several in found if several]
+
+
+def _across(players: Sequence[Players]) -> list[str]:
+    """The utterances that can be heard in several cells."""
+    counted = Counter(p.utterance for p in players)
+    return [utterance for utterance, cells in counted.items() if cells > 1]
+
+
+def _by_interest(drawn: list[tuple[Drawn, str]]) -> list[tuple[Drawn, str]]:
+    """A chart of an attack's levels first, if there is one."""
+    return sorted(drawn, key=lambda pair: not pair[0].curve)
+
+
+def shell(*more: str) -> dict[str, object]:
+    """The frame of every page: its style, its script, and the hash that allows the script.
+
+    Args:
+        more: further scripts.
+    """
+    names = ("page.js", *more)
+    script = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
     return {
         "style": Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
         "script": Markup(script),
@@ -187,7 +226,22 @@ def _line(system: SystemSummary, attacks: Sequence[str], most: int, place: str) 
         place,
         tuple(wer_text(by_attack.get(attack), most) for attack in attacks),
         tuple(cost_text(by_attack.get(attack)) for attack in attacks),
+        tuple(_own_key(by_attack.get(attack), attack) for attack in attacks),
     )
+
+
+def _own_key(result: Result | None, attack: str) -> str | None:
+    """The key of a cell; clean speech may have been read from the rows of an attack."""
+    return result.key if result and result.cell.attack == attack else None
+
+
+def anchor(kind: str, *parts: str) -> str:
+    """The permanent address of a cell, a row or an example within the page.
+
+    >>> anchor("row", "0f3a", "a b/\u00e9")
+    'row-0f3a-a%20b%2F%C3%A9'
+    """
+    return "-".join([kind, *(quote(part, safe="") for part in parts)])
 
 
 def commands(
@@ -265,6 +319,7 @@ def templates() -> tuple[Environment, Environment]:
             lstrip_blocks=True,
         )
         made.filters |= {"md": md, "number": number, "figure": figure_text, "system": name}
-        made.globals |= {"diff": row_diff, "key": charts.key, "marks": MARKS}
+        made.filters["attack"] = attack_name
+        made.globals |= {"diff": row_diff, "key": charts.key, "marks": MARKS, "anchor": anchor}
         environments.append(made)
     return environments[0], environments[1]

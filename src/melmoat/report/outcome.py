@@ -1,0 +1,135 @@
+"""What a run shows, in plain words and in one example to listen to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from melmoat.analysis.results import Result
+from melmoat.analysis.variants import setting
+from melmoat.progress import span
+from melmoat.report.digest import SystemSummary, strongest
+from melmoat.report.listening import Players
+from melmoat.report.naming import attack_name
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The sentences on the systems of one corpus and seed."""
+
+    data: str
+    seed: int
+    sentences: tuple[str, ...]
+
+
+def outcomes(systems: Sequence[SystemSummary]) -> list[Outcome]:
+    """What was measured on each corpus, in the order of the run."""
+    made = []
+    for data, seed in dict.fromkeys((s.data, s.seed) for s in systems):
+        here = [s for s in systems if (s.data, s.seed) == (data, seed)]
+        sentences = [*_undefended(here), *_defended(here), *_cost(here)]
+        if sentences:
+            made.append(Outcome(here[0].data_name, seed, tuple(sentences)))
+    return made
+
+
+def featured(systems: Sequence[SystemSummary], players: Sequence[Players]) -> Players | None:
+    """The players of the run's clearest example: of the strongest attack that can be heard, on an
+    undefended system if there is one, the utterance to which it did most."""
+    heard = {p.result.key for p in players}
+    bare = [s for s in systems if s.defense == "none"]
+    for pool in (bare, systems):
+        tried = [r for s in pool for r in (*s.tried, *s.targeted) if r.key in heard]
+        if chosen := strongest(tried):
+            own = [p for p in players if p.result.key == chosen.key]
+            return max(own, key=_harm)
+    return players[0] if players else None
+
+
+def _harm(players: Players) -> tuple[bool, int]:
+    row, unit = players.result.rows[players.utterance], players.result.unit
+    counts = row["counts"]
+    return bool(row.get("reached")), counts["adversarial"][unit][0] - counts["benign"][unit][0]
+
+
+def _undefended(systems: Sequence[SystemSummary]) -> list[str]:
+    """The first system without a defense: clean speech, noise, the strongest attack."""
+    bare = next((s for s in systems if s.defense == "none" and s.benign and s.worst), None)
+    if bare is None or bare.benign is None or bare.worst is None:
+        return []
+    worst, errors = bare.worst, "word" if bare.worst.unit == "words" else "character"
+    said = (
+        f"Without a defense, {bare.heading[0]} has {_rate(bare.benign)} {errors} errors on clean "
+        f"speech and {_rate(worst)} under its strongest attack ({_attack(worst)})"
+    )
+    if noise := _control(bare, worst):
+        said += f". Random noise within the same budget leaves {_rate(noise)}"
+    return [said + "."]
+
+
+def _defended(systems: Sequence[SystemSummary]) -> list[str]:
+    """The defended system that loses least under its own strongest attack."""
+    defended = [s for s in systems if s.defense != "none" and s.worst]
+    if not defended:
+        return []
+    most = max(len(s.worst.rows) for s in defended if s.worst)
+    whole = [s for s in defended if s.worst and len(s.worst.rows) == most]
+    best = min(whole, key=lambda s: (s.worst.error_rate or 0.0) if s.worst else 0.0)
+    assert best.worst is not None
+    clean = f" and {_rate(best.benign)} on clean speech" if best.benign else ""
+    of = f", the lowest of {len(defended)} defended systems" if len(defended) > 1 else ""
+    said = f"{best.name} has {_rate(best.worst)} under its strongest attack "
+    said += f"({_attack(best.worst)}){of}{',' if of and clean else ''}{clean}."
+    if best.suspect:
+        said += " The audit finds signs of a false sense of security in it."
+    elif best.audited.verdict == "incomplete":
+        said += " The audit misses evidence, so a better attack may do more."
+    bare = next((s for s in systems if s.defense == "none" and s.worst), None)
+    if bare and bare.worst and _overlap(bare.worst, best.worst):
+        said += f" Its interval overlaps that of {bare.name}, so the difference may be chance."
+    return [said]
+
+
+def _cost(systems: Sequence[SystemSummary]) -> list[str]:
+    """The time that crafting took."""
+    attacked = [r for s in systems for r in (*s.attacked, *s.targeted)]
+    seconds = [row.get("seconds") for r in attacked for row in r.rows.values()]
+    known = [float(s) for s in seconds if s is not None]
+    if not known or len(known) < len(seconds) or not sum(known):
+        return []
+    slowest = max(attacked, key=lambda r: sum(row["seconds"] for row in r.rows.values()))
+    each = sum(row["seconds"] for row in slowest.rows.values()) / len(slowest.rows)
+    name = f"{slowest.system_name} under {attack_name(slowest.attack_name)}"
+    return [
+        f"All attacks together took {span(sum(known))} of computing on {len(known)} recordings; "
+        f"the most went to {name}, {each:.2g} s a recording."
+    ]
+
+
+def _control(system: SystemSummary, attack: Result) -> Result | None:
+    """Noise within the budget of ``attack``, on as many utterances."""
+    budget = setting(attack.cell.attack).budget
+    controls = [
+        r
+        for r in system.attacked
+        if (made := setting(r.cell.attack)).access == "control"
+        and budget is not None
+        and made.budget == budget
+        and len(r.rows) == len(attack.rows)
+    ]
+    return controls[0] if controls else None
+
+
+def _overlap(one: Result, other: Result) -> bool:
+    if one.interval is None or other.interval is None:
+        return False
+    return one.interval[0] <= other.interval[1] and other.interval[0] <= one.interval[1]
+
+
+def _rate(result: Result) -> str:
+    return f"{result.error_rate:.1f}\u00a0%"
+
+
+def _attack(result: Result) -> str:
+    at = f"; measured SNR {result.snr_db:.0f} dB" if result.snr_db is not None else ""
+    return attack_name(result.attack_name) + at
