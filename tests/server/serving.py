@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from fastapi import FastAPI
 
 from melmoat.server import Limits
-from melmoat.server.running import Server, configured
+from melmoat.server.running import Front, Server, configured
 
 
 @dataclass
@@ -37,8 +37,10 @@ class Served:
 
 
 @contextmanager
-def served(app: FastAPI, limits: Limits, grace: int = 5) -> Iterator[Served]:
-    config = configured(app, "127.0.0.1", 0, limits, grace)
+def served(
+    app: FastAPI, limits: Limits, grace: int = 5, front: Front | None = None
+) -> Iterator[Served]:
+    config = configured(app, "127.0.0.1", 0, limits, grace, front or Front())
     server = Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

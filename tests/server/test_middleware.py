@@ -87,6 +87,35 @@ def test_where_too_much_work_waits_one_is_told_when_to_come_again(gated: Path) -
         assert [each.result().status_code for each in asked] == [200] * 5
 
 
+def test_what_takes_too_long_is_a_504_and_readiness_tells_of_a_full_queue(gated: Path) -> None:
+    limits = Limits(deadline=2, waiting=1)
+    with (
+        served(create_app("python:own_gated:Gated", limits=limits), limits) as one,
+        ThreadPoolExecutor() as pool,
+    ):
+        assert httpx.get(f"{one.address}/ready", timeout=20).json() == {"ready": True}
+        until(lambda: post(one, 1).status_code == 200)  # the decoder has started
+        late = pool.submit(post, one, 2)
+        until(sys.modules["own_gated"].begun.is_set)
+        full = httpx.get(f"{one.address}/ready", timeout=20)
+        assert full.status_code == 503
+        assert int(full.headers["retry-after"]) >= 1
+        assert httpx.get(f"{one.address}/health", timeout=20).status_code == 200
+        answer = late.result()
+        assert answer.status_code == 504
+        assert answer.json()["error"]["code"] == "timeout"
+        assert httpx.get(f"{one.address}/ready", timeout=20).status_code == 200
+        waits = pool.submit(post, one, 3)
+        waiting(one, 1)
+        text = httpx.get(f"{one.address}/metrics", timeout=20).text
+        (age,) = re.findall(r"^melmoat_queue_age_seconds (\S+)", text, re.MULTILINE)
+        assert 0 < float(age) < 5
+        assert "melmoat_decoding 0.0" in text
+        assert waits.result().status_code == 504
+        waiting(one, 0)
+        sys.modules["own_gated"].gate.set()
+
+
 def test_past_the_grace_period_each_is_told_and_nothing_fails(
     gated: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -12,7 +12,10 @@ from fastapi.testclient import TestClient
 
 from melmoat import audio, data, models
 from melmoat.draws import Draws
+from melmoat.models.load import MODELS
 from melmoat.server import Limits, create_app
+from melmoat.server.fields import TIMES
+from melmoat.server.transcripts import Transcript, srt, verbose, vtt
 from tests.server.serving import Served, form, head, rest, served
 
 ROUTE = "/v1/audio/transcriptions"
@@ -57,10 +60,10 @@ def test_what_clients_always_send_works(one: Served) -> None:
         ("temperature", "hot", 400),
         ("temperature", "nan", 400),
         ("prompt", "Umbrella Corporation", 400),
-        ("response_format", "verbose_json", 400),
-        ("response_format", "srt", 400),
         ("response_format", "nonsense", 400),
         ("timestamp_granularities[]", "word", 400),
+        ("timestamp_granularities[]", "segment", 400),  # without verbose_json
+        ("timestamp_granularities[]", "letter", 400),
         ("stream", "maybe", 400),
         ("vad_filter", "true", 400),
     ],
@@ -77,7 +80,8 @@ def test_what_cannot_be_honoured_is_refused(
 
 
 def test_fields_that_contradict_are_refused(one: Served) -> None:
-    assert ask(one, stream="true", response_format="text").status_code == 400
+    for form_asked in ("text", "srt", "vtt", "verbose_json"):
+        assert ask(one, stream="true", response_format=form_asked).status_code == 400
     assert ask(one, model=["ds2-an4", "whisper-1"]).status_code == 400
     both = [("file", ("a.wav", WAV)), ("file", ("b.wav", WAV))]
     answer = httpx.post(f"{one.address}{ROUTE}", files=both, timeout=60)
@@ -137,6 +141,64 @@ def test_the_models_that_are_served(one: Served) -> None:
         assert client.get("/v1/models").status_code == 404
 
 
+def test_verbose_json_field_by_field(one: Served) -> None:
+    answer = ask(one, response_format="verbose_json", **{TIMES: "segment"}).json()
+    (segment,) = answer.pop("segments")
+    seconds = round(float(SPEECH.seconds), 3)
+    assert answer == {"task": "transcribe", "language": "en", "duration": seconds, "text": TEXT}
+    assert segment.pop("compression_ratio") > 0
+    assert segment == {
+        "id": 0,
+        "seek": 0,
+        "start": 0.0,
+        "end": seconds,
+        "text": TEXT,
+        "tokens": [],
+        "temperature": 0.0,
+        "avg_logprob": None,
+        "no_speech_prob": None,
+    }
+
+
+def test_subtitles(one: Served) -> None:
+    end = f"00:00:0{float(SPEECH.seconds):.3f}"
+    srt = ask(one, response_format="srt")
+    assert srt.text == f"1\n00:00:00,000 --> {end.replace('.', ',')}\n{TEXT}\n\n"
+    vtt = ask(one, response_format="vtt")
+    assert vtt.text == f"WEBVTT\n\n00:00:00.000 --> {end}\n{TEXT}\n\n"
+    assert vtt.headers["content-type"] == "text/vtt; charset=utf-8"
+
+
+def test_silence_has_no_segment() -> None:
+    nothing = Transcript("", 1.0)
+    assert verbose(nothing)["segments"] == []
+    assert (srt(nothing), vtt(nothing)) == ("", "WEBVTT\n\n")
+    assert "\n\n" not in srt(Transcript("A\n\nB", 3600.0)).rstrip("\n")
+    assert "01:00:00,000" in srt(Transcript("A", 3600.0))
+
+
+def test_translations_are_refused_clearly(one: Served) -> None:
+    files = {"file": ("a.wav", WAV)}
+    answer = httpx.post(f"{one.address}/v1/audio/translations", files=files, timeout=60)
+    assert answer.status_code == 404
+    assert "task=translate" in error_of(answer)["message"]
+
+
+def test_a_recognizer_that_translates_serves_translations(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = "whisper:tiny,task=translate"
+    monkeypatch.setattr(models, "load", lambda spec: MODELS.build("ds2-an4"))
+    with TestClient(create_app("none", model)) as client:
+        files = {"file": ("a.wav", WAV)}
+        fields = {"response_format": "verbose_json", "model": "whisper-1"}
+        answer = client.post("/v1/audio/translations", files=files, data=fields)
+        assert (answer.json()["task"], answer.json()["text"]) == ("translate", TEXT)
+        for field in ("language", "stream", TIMES):
+            answer = client.post("/v1/audio/translations", files=files, data={field: "x"})
+            assert (answer.status_code, error_of(answer)["param"]) == (400, field)
+        answer = client.post(ROUTE, files=files)
+        assert (answer.status_code, "translates" in answer.text) == (404, True)
+
+
 def test_the_language_that_was_told_at_the_start_is_the_one() -> None:
     with TestClient(create_app("none", "ds2-an4", language="de")) as client:
         for language, status in (("de", 200), ("en", 400)):
@@ -145,6 +207,7 @@ def test_the_language_that_was_told_at_the_start_is_the_one() -> None:
             assert answer.status_code == status
 
 
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")  # translations, in its client
 def test_openais_own_client(one: Served) -> None:
     openai = pytest.importorskip("openai")
     with openai.OpenAI(
@@ -168,3 +231,17 @@ def test_openais_own_client(one: Served) -> None:
             ask(file=file, model="nonsense")
         assert missing.value.code == "model_not_found"
         assert [model.id for model in client.models.list()] == ["ds2-an4"]
+        assert client.models.retrieve("ds2-an4").id == "ds2-an4"
+        with pytest.raises(openai.NotFoundError):
+            client.models.retrieve("nonsense")
+        told = ask(
+            file=file,
+            model="whisper-1",
+            response_format="verbose_json",
+            timestamp_granularities=["segment"],
+        )
+        assert (told.text, told.duration) == (TEXT, round(float(SPEECH.seconds), 3))
+        assert [segment.text for segment in told.segments] == [TEXT]
+        assert TEXT in ask(file=file, model="whisper-1", response_format="srt")
+        with pytest.raises(openai.NotFoundError, match="translations need"):
+            client.audio.translations.create(file=file, model="whisper-1")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
 from melmoat.cli.options import DeviceOption
 
 serving = typer.Typer()
+LogFormat = Literal["text", "json"]
 HERE = ("localhost", "127.0.0.1", "::1")
 
 
@@ -53,6 +55,32 @@ def serve(
             "Default: localhost if it listens only there, else any."
         ),
     ] = None,
+    deadline: Annotated[
+        float, typer.Option(min=0.1, help="Most seconds from a request's arrival to its answer.")
+    ] = 120,
+    api_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of client keys, one a line. The variable MELMOAT_API_KEY has one too. "
+            "Default: anyone may use the server."
+        ),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Web origin whose pages may use the server. May be repeated."),
+    ] = None,
+    root_path: Annotated[
+        str, typer.Option(help="What a proxy removes from the beginning of paths.")
+    ] = "",
+    ssl_certfile: Annotated[
+        Path | None, typer.Option(help="Certificate for TLS. Default: HTTP without TLS.")
+    ] = None,
+    ssl_keyfile: Annotated[
+        Path | None, typer.Option(help="Key of the certificate, if it is in a file of its own.")
+    ] = None,
+    log_format: Annotated[
+        LogFormat, typer.Option(help="Form of the log: text, or a JSON object a line.")
+    ] = "text",
     language: Annotated[
         str | None,
         typer.Option(help="Language that clients may ask for. Default: the model's, or en."),
@@ -62,7 +90,7 @@ def serve(
     """Serve a defense, and a recognizer behind it, over HTTP.
 
     POST /defend returns the defended recording. POST /v1/audio/transcriptions (OpenAI's interface)
-    returns the transcript. There is no authentication: put a proxy in front.
+    returns the transcript. Before you open it to others, read docs/serving.md: keys, TLS, limits.
     """
     # oneDNN keeps a program for each shape, so memory would grow with every length of a recording.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8")  # read when torch is imported
@@ -74,10 +102,14 @@ def serve(
         import uvicorn  # noqa: F401
 
         from melmoat.server import Limits, create_app, run
+        from melmoat.server.access import keys_of
+        from melmoat.server.running import Front
     keep_freed_memory()
-    limits = Limits(
-        batch, seconds, longest, megabytes, waiting, queue, upload, idle, connections, each
-    )
+    sizes = batch, seconds, longest, megabytes, waiting, queue
+    limits = Limits(*sizes, upload, idle, connections, each, deadline)
+    keys = keys_of(api_key_file)
+    front = Front(ssl_certfile, ssl_keyfile, root_path, log_format)
     names = allowed_host or (HERE if host in HERE else ["*"])
     hosts = () if "*" in names else names
-    run(create_app(defense, model, limits, device, hosts, language), host, port, limits, grace)
+    app = create_app(defense, model, limits, device, hosts, language, keys, allow_origin or ())
+    run(app, host, port, limits, grace, front)

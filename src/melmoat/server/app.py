@@ -3,7 +3,9 @@
 - ``POST /defend``: a recording in, the defended recording out.
 - ``POST /v1/audio/transcriptions``: a recording in, its transcript out. It follows OpenAI's
 interface, so an OpenAI client only needs another address.
-- ``GET /v1/models``, ``GET /health``: what is served. ``GET /metrics``: metrics for Prometheus.
+- ``POST /v1/audio/translations``: the same for a recognizer that translates into English.
+- ``GET /v1/models``, ``GET /health``: what is served. ``GET /ready``: whether it can take work.
+``GET /metrics``: metrics for Prometheus.
 """
 
 from __future__ import annotations
@@ -18,25 +20,36 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
 from melmoat import __version__
 from melmoat import audio as files
 from melmoat.audio import AudioError
 from melmoat.devices import CPU
 from melmoat.models.load import MODELS
-from melmoat.server.answers import Refusal, error_answer, events
+from melmoat.server.access import Keys
+from melmoat.server.answers import Refusal, error_answer
 from melmoat.server.decoding import Decoder
-from melmoat.server.fields import Served, channel_asked, kind_asked, recording, transcript_asked
+from melmoat.server.fields import (
+    Served,
+    channel_asked,
+    check_model,
+    kind_asked,
+    recording,
+    transcript_asked,
+)
 from melmoat.server.intake import Intake
 from melmoat.server.limits import Limits
-from melmoat.server.log import Logged
+from melmoat.server.log import HEADER, Logged
 from melmoat.server.metrics import Figures
 from melmoat.server.middleware import Bounded, Hosts, Places, while_there
 from melmoat.server.service import Service
+from melmoat.server.transcripts import Transcript, answer
 
 TYPES = {"wav": "audio/wav", "flac": "audio/flac"}
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
-ROUTES = {"/defend", TRANSCRIPTIONS, "/v1/models", "/health", "/metrics"}
+TRANSLATIONS = "/v1/audio/translations"
+ROUTES = {"/defend", TRANSCRIPTIONS, TRANSLATIONS, "/v1/models", "/health", "/ready", "/metrics"}
 NOTE = "X-Melmoat-Note"  # notes about the recording
 
 
@@ -47,6 +60,8 @@ def create_app(
     device: str = CPU,
     hosts: Collection[str] = (),
     language: str | None = None,
+    keys: Collection[str] = (),
+    origins: Collection[str] = (),
 ) -> FastAPI:
     """Make the application: everything is loaded, and has run once on noise.
 
@@ -56,6 +71,8 @@ def create_app(
         device: device to compute on, such as ``cuda``.
         hosts: host names that requests may use; empty allows any.
         language: language that clients may name; by default that of ``model``'s spec, or English.
+        keys: keys of clients; empty lets anyone in.
+        origins: origins of web pages that may use the server, such as ``https://example.org``.
 
     Raises:
         MelmoatError: a spec or device is unknown, weights are missing, or there is no model and the
@@ -67,6 +84,8 @@ def create_app(
     places = Places(limits.waiting, limits.queue, service.wait)
     figures.shows("uploads", "Requests whose body arrives", lambda: intake.uploads)
     figures.shows("taken", "Requests between body and answer", lambda: places.taken)
+    figures.shows("decoding", "Files that are decoded", lambda: decoder.running)
+    figures.shows("queue_age_seconds", "Wait of the oldest recording", lambda: service.age)
     figures.shows("wait_seconds", "Work waiting, predicted", lambda: service.wait(float("inf")))
 
     @asynccontextmanager
@@ -77,11 +96,26 @@ def create_app(
         decoder.close()
         await run_in_threadpool(service.close)
 
-    app = FastAPI(title="melmoat", version=__version__, lifespan=life, openapi_url=None)
+    app = FastAPI(
+        title="melmoat",
+        version=__version__,
+        lifespan=life,
+        openapi_url=None,
+    )
     app.state.figures, app.state.service = figures, service
     app.add_middleware(Bounded, size=int(limits.megabytes * 1e6), places=places)
+    if keys:
+        app.add_middleware(Keys, keys=keys)
     if hosts:
         app.add_middleware(Hosts, names=hosts)
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", HEADER],
+            expose_headers=[HEADER, NOTE, "Retry-After"],
+        )
     app.add_middleware(Logged, count=figures.count, known=ROUTES)
     for kind in (AudioError, HTTPException):
         app.add_exception_handler(kind, _refused)
@@ -95,8 +129,17 @@ def create_app(
 
     @app.api_route("/health", methods=["GET", "HEAD"])
     async def health() -> dict[str, object]:
-        """What is served."""
+        """The server is alive, and what is served."""
         return {"version": __version__, "defense": defense, "model": model, "rate": service.rate}
+
+    @app.api_route("/ready", methods=["GET", "HEAD"])
+    async def ready() -> Response:
+        """Whether a new recording would be taken."""
+        if not service.alive:
+            return error_answer("the server does not compute", 503)
+        if refusal := places.refusal():
+            return refusal.answer()
+        return JSONResponse({"ready": True})
 
     @app.get("/metrics")
     async def metrics() -> Response:
@@ -111,8 +154,10 @@ def create_app(
             async with intake.form(request) as form:
                 kind = kind_asked(form)
                 with places.one():
+                    until = time.monotonic() + limits.deadline
                     decoded, notes = await read(form)
-                    out = await while_there(request, defending(decoded.audio.wav[0]))
+                    work = defending(decoded.audio.wav[0])
+                    out = await while_there(request, work, until - time.monotonic())
                     body = await run_in_threadpool(files.encode, out, kind, decoded.gain)
             if (left := files.kept_gain(kind, decoded.gain)) != 1:
                 notes += (f"{20 * math.log10(left):+.0f} dB, since {kind} cannot hold its level",)
@@ -121,33 +166,50 @@ def create_app(
     else:
         _absent(app, "/defend", f"{defense} is not a function of audio; ask for transcripts")
 
+    absent = {
+        TRANSCRIPTIONS: "no recognizer is served: start with --model",
+        TRANSLATIONS: "translations need a multilingual Whisper that translates: start with "
+        "--model whisper:NAME,task=translate",
+    }
     if (transcribing := service.transcribe) and model:
-        model_language = MODELS.parse(model).args.get("language")
-        served = Served(model, language or model_language or (None if service.chooses else "en"))
+        options = MODELS.parse(model).args
+        task = str(options.get("task", "transcribe"))
+        chosen = language or options.get("language") or (None if service.chooses else "en")
+        served = Served(model, chosen, task)
+        route = TRANSLATIONS if task == "translate" else TRANSCRIPTIONS
+        if route == TRANSLATIONS:
+            absent[TRANSCRIPTIONS] = f"{model} translates into English: ask {TRANSLATIONS}"
+        del absent[route]
         began = int(time.time())
 
         @app.get("/v1/models")
         async def served_models() -> dict[str, object]:
             """The recognizer that is served."""
-            entry = {"id": model, "object": "model", "created": began, "owned_by": "melmoat"}
             return {"object": "list", "data": [entry]}
 
-        @app.post(TRANSCRIPTIONS)
+        @app.get("/v1/models/{name:path}")
+        async def served_model(name: str) -> dict[str, object]:
+            """The same recognizer by its name."""
+            check_model(name, served)
+            return entry
+
+        entry = {"id": model, "object": "model", "created": began, "owned_by": "melmoat"}
+
+        @app.post(route)
         async def transcribe(request: Request) -> Response:
             """The transcript of the defended recognizer."""
             async with intake.form(request) as form:
                 asked = transcript_asked(form, served)
                 with places.one():
+                    until = time.monotonic() + limits.deadline
                     decoded, notes = await read(form)
-                    text = await while_there(request, transcribing(decoded.audio.wav[0]))
-            if asked.stream:
-                return events(text, _noting(notes))
-            if asked.plain:
-                return PlainTextResponse(text + "\n", headers=_noting(notes))
-            return JSONResponse({"text": text}, headers=_noting(notes))
+                    work = transcribing(decoded.audio.wav[0])
+                    text = await while_there(request, work, until - time.monotonic())
+            found = Transcript(text, float(decoded.audio.seconds), task, chosen)
+            return answer(found, asked.form, asked.stream, _noting(notes))
 
-    else:
-        _absent(app, TRANSCRIPTIONS, "no recognizer is served: start with --model")
+    for route_without, why in absent.items():
+        _absent(app, route_without, why)
     return app
 
 

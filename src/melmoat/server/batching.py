@@ -120,6 +120,17 @@ class Batcher(Generic[T]):
         """Number of waiting recordings."""
         return len(self._waiting)
 
+    @property
+    def age(self) -> float:
+        """Seconds for which the oldest recording has waited; 0 if none waits."""
+        arrived = [request.turn - request.seconds for request in list(self._waiting)]
+        return self._clock() - min(arrived) if arrived else 0.0
+
+    @property
+    def alive(self) -> bool:
+        """Whether it answers."""
+        return self._open and self._thread.is_alive()
+
     def ahead(self, seconds: float) -> float:
         """Predicted seconds of work before a new recording of this many seconds."""
         turn = self._clock() + seconds

@@ -45,6 +45,9 @@ class Decoder:
     Args:
         rate: rate of the decoded audio, Hz.
         limits: limits of the server.
+
+    Attributes:
+        running: number of files that are decoded, or wait for it.
     """
 
     def __init__(self, rate: int, limits: Limits) -> None:
@@ -53,7 +56,7 @@ class Decoder:
         memory = GIB + int(4 * audio + 4e6 * limits.megabytes)
         self._quick = _Pool(MOST, QUICK, memory, niceness=0)
         self._patient = _Pool(1, PATIENT, memory, niceness=10)
-        self._slow = 0
+        self._slow = self.running = 0
 
     def start(self) -> None:
         """Begin to decode."""
@@ -75,10 +78,13 @@ class Decoder:
             Refusal: too many slow files are waiting.
         """
         asked = {"name": name, "longest": self._longest, "channel": channel}
+        self.running += 1
         try:
             decoded = await self._quick(file, asked)
         except Overrun:
             decoded = await self._patiently(file, asked)
+        finally:
+            self.running -= 1
         made = await anyio.to_thread.run_sync(usable, decoded, name, self._rate)
         return made, decoded.notes
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from starlette.datastructures import FormData, UploadFile
@@ -10,25 +10,29 @@ from starlette.datastructures import FormData, UploadFile
 from melmoat.decoding import Channel, channel_of
 from melmoat.server.answers import Refusal
 from melmoat.server.intake import MISSING
+from melmoat.server.transcripts import FORMATS
 
 ALIASES = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe")  # what clients always send
 KINDS = ("wav", "flac")
+TIMES = "timestamp_granularities[]"
 TRUTHS = {"true": True, "1": True, "false": False, "0": False, "": False}
 
 
 @dataclass(frozen=True)
 class Served:
-    """What a client may request: the spec of the recognizer, and its language."""
+    """What a client may request: the spec of the recognizer, its language, and its task
+    (``transcribe``, or ``translate`` into English)."""
 
     model: str
     language: str | None
+    task: str = "transcribe"
 
 
 @dataclass(frozen=True)
 class Asked:
     """The requested form of a transcript."""
 
-    plain: bool = False
+    form: str = "json"
     stream: bool = False
 
 
@@ -66,11 +70,11 @@ def transcript_asked(form: FormData, served: Served) -> Asked:
     Raises:
         Refusal: a field asks for something that is not served.
     """
-    known = ("channel", "model", "language", "prompt", "response_format", "stream", "temperature")
-    texts = _texts(form, (*known, "timestamp_granularities[]"))
-    if (model := texts.get("model", served.model)) not in (served.model, *ALIASES):
-        message = f"model: {model[:100]!r} is not served; {served.model} is, also as {ALIASES[0]}"
-        raise Refusal(404, message, "model", "model_not_found")
+    known = ["channel", "model", "prompt", "response_format", "temperature"]
+    if served.task == "transcribe":  # as OpenAI's interface has it
+        known += ["language", "stream", TIMES]
+    texts = _texts(form, known)
+    check_model(texts.get("model", served.model), served)
     if language := texts.get("language"):
         _check_language(language, served.language)
     if texts.get("prompt", "").strip():
@@ -83,16 +87,31 @@ def transcript_asked(form: FormData, served: Served) -> Asked:
             "temperature",
             f"{texts['temperature'][:100]!r} is not possible; only 0 is, the likeliest transcript",
         ) from None
-    if texts.get("timestamp_granularities[]"):
-        raise _not("timestamp_granularities[]", "there are no timestamps; leave it out")
-    form_of_it = _one_of("response_format", texts.get("response_format", "json"), ("json", "text"))
+    form_of_it = _one_of("response_format", texts.get("response_format", "json"), FORMATS)
+    _check_times([str(value) for value in form.getlist(TIMES)], form_of_it)
     stream = texts.get("stream", "").lower()
     if stream not in TRUTHS:
         raise _not("stream", f"expected true or false, got {stream[:100]!r}")
-    asked = Asked(form_of_it == "text", TRUTHS[stream])
-    if asked.plain and asked.stream:
-        raise _not("stream", "events are JSON; leave out stream or response_format=text")
+    asked = Asked(form_of_it, TRUTHS[stream])
+    if asked.stream and asked.form != "json":
+        raise _not("stream", f"events are JSON; leave out stream or response_format={asked.form}")
     return asked
+
+
+def _check_times(wanted: Sequence[str], form: str) -> None:
+    for value in filter(None, wanted):
+        _one_of(TIMES, value, ("segment", "word"))
+        if value == "word":
+            raise _not(TIMES, "the recognizer has no times of words; 'segment' is possible")
+        if form != "verbose_json":
+            raise _not(TIMES, "only with response_format=verbose_json")
+
+
+def check_model(model: str, served: Served) -> None:
+    """Raises :class:`Refusal` if ``model`` is not a name of the served recognizer."""
+    if model not in (served.model, *ALIASES):
+        message = f"model: {model[:100]!r} is not served; {served.model} is, also as {ALIASES[0]}"
+        raise Refusal(404, message, "model", "model_not_found")
 
 
 def _check_language(language: str, served: str | None) -> None:
@@ -115,7 +134,7 @@ def _texts(form: FormData, known: Collection[str]) -> dict[str, str]:
             raise Refusal(
                 400, f"{name[:100]!r} is no field here; known: {names}", name, "unknown_parameter"
             )
-        if name in texts or (name == "file" and len(form.getlist("file")) > 1):
+        if (name in texts and name != TIMES) or (name == "file" and len(form.getlist("file")) > 1):
             raise _not(name, "sent more than once; which one is meant?")
         if name != "file":
             if not isinstance(value, str):

@@ -21,6 +21,7 @@ class Limits:
         idle: seconds for which a client may send nothing, in the head of a request or in its body.
         connections: most connections.
         each: most connections from one address.
+        deadline: most seconds between the arrival of a body and its answer; then 504.
     """
 
     batch: int = 8
@@ -33,3 +34,4 @@ class Limits:
     idle: float = 10
     connections: int = 512
     each: int = 256
+    deadline: float = 120

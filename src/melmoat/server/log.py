@@ -9,10 +9,12 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Container
+from datetime import datetime, timezone
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from melmoat.server.access import route_of
 from melmoat.server.answers import busy, error_answer
 
 HEADER = "X-Request-ID"
@@ -64,19 +66,42 @@ class Logged:
             await error_answer("the server failed; its log says why", 500)(scope, receive, noted)
         finally:
             spent = time.perf_counter() - began
-            route = scope["path"] if scope["path"] in self.known else "none"
+            route = path if (path := route_of(scope)) in self.known else "none"
             self.count(route, status or 500, spent)
+            facts = {
+                "request_id": name,
+                "client": (scope.get("client") or ["-"])[0],
+                "method": scope["method"],
+                "path": scope.get("raw_path", b"").decode("ascii", "backslashreplace")[:200],
+                "status": status,
+                "seconds": round(spent, 3),
+                "reason": _reason(told_why),
+            }
             log.log(
                 logging.INFO if status < 400 else logging.WARNING,
-                '%s %s "%s %s" %d in %.3f s%s',
-                name,
-                (scope.get("client") or ["-"])[0],
-                scope["method"],
-                scope.get("raw_path", b"").decode("ascii", "backslashreplace")[:200],
-                status,
-                spent,
-                _reason(told_why),
+                '%(request_id)s %(client)s "%(method)s %(path)s" %(status)d '
+                "in %(seconds).3f s%(why)s",
+                {**facts, "why": f": {facts['reason']}" if facts["reason"] else ""},
+                extra={"facts": facts},
             )
+
+
+class JsonLines(logging.Formatter):
+    """Each record as one line of JSON: ``time`` (UTC), ``level``, ``message``, and the facts of a
+    request."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        time_of_it = datetime.fromtimestamp(record.created, timezone.utc)
+        line: dict[str, object] = {
+            "time": time_of_it.isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+            **getattr(record, "facts", {}),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line)
 
 
 def _name(scope: Scope) -> str:
@@ -94,4 +119,4 @@ def _reason(body: bytes) -> str:
     except (ValueError, KeyError, TypeError):
         reason = body.decode(errors="replace")
     plain = "".join(letter if letter.isprintable() else " " for letter in reason)
-    return f": {plain[:REASON]}"
+    return plain[:REASON]

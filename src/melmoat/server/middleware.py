@@ -112,17 +112,22 @@ class Hosts:
         await self.app(scope, receive, send)
 
 
-async def while_there(request: Request, answer: Awaitable[T]) -> T:
-    """``answer``; it is cancelled if the client leaves.
+async def while_there(request: Request, answer: Awaitable[T], seconds: float) -> T:
+    """``answer``; it is cancelled if the client leaves, or after so many seconds.
 
     Raises:
-        HTTPException: the client has left.
+        HTTPException: the client has left, or the time is over.
     """
     work, leaving = asyncio.ensure_future(answer), asyncio.ensure_future(_left(request))
     try:
-        await asyncio.wait([work, leaving], return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
+        await asyncio.wait(
+            [work, leaving], timeout=max(0.0, seconds), return_when=asyncio.FIRST_COMPLETED
+        )
+        if leaving.done() and not work.done():
             raise HTTPException(LEFT, "the client has left")
+        if not work.done():
+            message = "the answer did not come in time; send less audio, or come again later"
+            raise Refusal(504, message, code="timeout")
         return await work
     finally:
         work.cancel()

@@ -9,12 +9,15 @@ import errno
 import logging
 import os
 import socket
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.config import LOGGING_CONFIG
 
+from melmoat.errors import MelmoatError
 from melmoat.server.connections import OFTEN, Room
 from melmoat.server.limits import Limits
 
@@ -25,9 +28,41 @@ SPARE = 64  # open files other than connections: pipes, weights, the log
 log = logging.getLogger("melmoat.server")
 
 
-def run(app: FastAPI, host: str, port: int, limits: Limits, grace: int = GRACE) -> None:
-    """Serve until stopped."""
-    Server(configured(app, host, port, limits, grace)).run()
+@dataclass(frozen=True)
+class Front:
+    """How the server meets its clients.
+
+    Args:
+        certificate, key: files of TLS; without them it speaks HTTP.
+        root_path: what a proxy removes from the beginning of paths.
+        log_format: ``text``, or ``json`` for a JSON object a line.
+    """
+
+    certificate: Path | None = None
+    key: Path | None = None
+    root_path: str = ""
+    log_format: Literal["text", "json"] = "text"
+
+
+def run(
+    app: FastAPI,
+    host: str,
+    port: int,
+    limits: Limits,
+    grace: int = GRACE,
+    front: Front = Front(),
+) -> None:
+    """Serve until stopped.
+
+    Raises:
+        MelmoatError: the files of TLS cannot be used.
+    """
+    config = configured(app, host, port, limits, grace, front)
+    try:
+        config.load()
+    except OSError as error:
+        raise MelmoatError(f"TLS: {front.certificate} and {front.key}: {error}") from error
+    Server(config).run()
 
 
 class Server(uvicorn.Server):
@@ -44,7 +79,12 @@ class Server(uvicorn.Server):
 
 
 def configured(
-    app: FastAPI, host: str, port: int, limits: Limits, grace: int = GRACE
+    app: FastAPI,
+    host: str,
+    port: int,
+    limits: Limits,
+    grace: int = GRACE,
+    front: Front = Front(),
 ) -> uvicorn.Config:
     """uvicorn's settings for ``app``."""
     files = _open_files()
@@ -62,9 +102,12 @@ def configured(
         http=room.protocol,
         ws="none",
         backlog=backlog,
-        log_config=_log_config(),
+        log_config=_log_config(front.log_format),
         access_log=False,  # the application's line says more
         server_header=False,
+        root_path=front.root_path,
+        ssl_certfile=front.certificate,
+        ssl_keyfile=front.key,
         timeout_graceful_shutdown=grace,
     )
 
@@ -84,9 +127,11 @@ def _open_files() -> int:
     return 65_536 if soft == resource.RLIM_INFINITY else soft
 
 
-def _log_config() -> dict[str, Any]:
+def _log_config(form: str) -> dict[str, Any]:
     config = copy.deepcopy(LOGGING_CONFIG)
     config["formatters"]["default"]["fmt"] = "%(asctime)s %(levelprefix)s %(message)s"
+    if form == "json":
+        config["formatters"]["default"] = {"()": "melmoat.server.log.JsonLines"}
     config["loggers"]["melmoat.server"] = {
         "handlers": ["default"],
         "level": "INFO",

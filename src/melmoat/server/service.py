@@ -89,6 +89,16 @@ class Service:
         """Predicted seconds of work before a new recording of so many seconds."""
         return sum(batcher.ahead(seconds) for batcher in self._batchers)
 
+    @property
+    def age(self) -> float:
+        """Seconds for which the oldest recording has waited."""
+        return max(batcher.age for batcher in self._batchers)
+
+    @property
+    def alive(self) -> bool:
+        """Whether everything that computes runs."""
+        return all(batcher.alive for batcher in self._batchers)
+
     def start(self) -> None:
         """Begin to answer."""
         for batcher in self._batchers:

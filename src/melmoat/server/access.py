@@ -1,0 +1,84 @@
+"""Who may use the server: keys of clients."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from melmoat.errors import MelmoatError
+from melmoat.server.answers import error_answer
+
+VARIABLE = "MELMOAT_API_KEY"
+OPEN = ("/health", "/ready")  # for the machines that watch the server
+SHORTEST = 16  # characters of a key
+
+
+def keys_of(file: Path | None) -> tuple[str, ...]:
+    """The keys in a file, one a line, and the one in the environment.
+
+    Empty lines and lines that begin with ``#`` do not count.
+
+    Raises:
+        MelmoatError: the file cannot be read or has no key, or a key is too short.
+    """
+    keys = [os.environ[VARIABLE].strip()] if VARIABLE in os.environ else []
+    if file is not None:
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise MelmoatError(f"--api-key-file {file}: cannot be read ({error})") from error
+        found = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+        if not found:
+            raise MelmoatError(f"--api-key-file {file}: no key in it; write one a line")
+        keys += found
+    for key in keys:
+        if len(key) < SHORTEST or not key.isascii() or not key.isprintable() or " " in key:
+            raise MelmoatError(
+                f"an API key needs {SHORTEST} or more plain characters without spaces; "
+                "`openssl rand -hex 32` prints one"
+            )
+    return tuple(keys)
+
+
+class Keys:
+    """Answers only requests with one of these keys, as ``Authorization: Bearer KEY``.
+
+    :data:`OPEN` needs none.
+    """
+
+    def __init__(self, app: ASGIApp, keys: Collection[str]) -> None:
+        self.app, self.keys = app, [_digest(key) for key in keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and route_of(scope) not in OPEN:
+            given = Headers(scope=scope).get("authorization", "")
+            scheme, _, key = given.partition(" ")
+            asked = _digest(key.strip())
+            known = [hmac.compare_digest(asked, one) for one in self.keys]  # all, for equal time
+            if scheme.lower() != "bearer" or not any(known):
+                message = (
+                    "the API key is not known here"
+                    if given
+                    else "no API key; send it as `Authorization: Bearer KEY`"
+                )
+                challenge = {"WWW-Authenticate": "Bearer"}
+                refused = error_answer(message, 401, challenge, code="invalid_api_key")
+                await refused(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
+def route_of(scope: Scope) -> str:
+    """The path of a request without the prefix of a proxy (``--root-path``)."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", "").rstrip("/"))
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()
