@@ -52,6 +52,16 @@ def test_a_difference_within_the_intervals_is_told() -> None:
     assert "the difference may be chance" in " ".join(found.sentences)
 
 
+def test_a_suspect_number_is_not_the_lowest() -> None:
+    fooled = [result("median", "noise:db=20", 30.0, n=30), result("median", "pgd:db=20", 9.0, n=30)]
+    made = [*MADE, *fooled]
+    summed = systems(made, audit(made, bare=True))
+    assert [s.defense for s in summed if s.suspect] == ["median"]
+    (found,) = outcomes(summed)
+    assert found.sentences[1].startswith("ds2-an4 / rs")
+    assert "of 2 defended systems (1 suspect one left out)" in found.sentences[1]
+
+
 def test_budgets_stand_at_the_snr_that_was_measured() -> None:
     assert budgets([r for r in MADE if r.cell.attack.startswith("pgd") and r.snr_db != 20]) == [
         (24.0, "budget 20 dB SNR"),

@@ -69,15 +69,19 @@ def _undefended(systems: Sequence[SystemSummary]) -> list[str]:
 
 def _defended(systems: Sequence[SystemSummary]) -> list[str]:
     """The defended system that loses least under its own strongest attack."""
-    defended = [s for s in systems if s.defense != "none" and s.worst]
-    if not defended:
+    every = [s for s in systems if s.defense != "none" and s.worst]
+    if not every:
         return []
+    # A number with signs against it is the lowest of all too easily.
+    defended = [s for s in every if not s.suspect] or every
     most = max(len(s.worst.rows) for s in defended if s.worst)
     whole = [s for s in defended if s.worst and len(s.worst.rows) == most]
     best = min(whole, key=lambda s: (s.worst.error_rate or 0.0) if s.worst else 0.0)
     assert best.worst is not None
     clean = f" and {_rate(best.benign)} on clean speech" if best.benign else ""
     of = f", the lowest of {len(defended)} defended systems" if len(defended) > 1 else ""
+    if suspect := len(every) - len(defended):
+        of += f" ({suspect} suspect {'one' if suspect == 1 else 'ones'} left out)"
     said = f"{best.name} has {_rate(best.worst)} under its strongest attack "
     said += f"({_attack(best.worst)}){of}{',' if of and clean else ''}{clean}."
     if best.suspect:
@@ -99,10 +103,11 @@ def _cost(systems: Sequence[SystemSummary]) -> list[str]:
         return []
     slowest = max(attacked, key=lambda r: sum(row["seconds"] for row in r.rows.values()))
     each = sum(row["seconds"] for row in slowest.rows.values()) / len(slowest.rows)
+    cost = f"{each:.2g} s" if each < 10 else span(each)
     name = f"{slowest.system_name} under {attack_name(slowest.attack_name)}"
     return [
         f"All attacks together took {span(sum(known))} of computing on {len(known)} recordings; "
-        f"the most went to {name}, {each:.2g} s a recording."
+        f"the most went to {name}, {cost} a recording."
     ]
 
 
