@@ -1,6 +1,6 @@
 """What the server costs beside the bare defense, and what gathering recordings brings each part.
 
-    pip install "melmoat[serve]" httpx
+    pip install "melmoat[serve]"
     python benchmarks/serving.py                 # on an idle machine
 
 Clients send the recordings of the demo corpus over HTTP on this machine, each the next one when it

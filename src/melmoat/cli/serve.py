@@ -21,6 +21,16 @@ def serve(
     model: Annotated[
         str | None, typer.Option(help="Recognizer. Without one, only /defend is served.")
     ] = None,
+    upstream: Annotated[
+        str | None,
+        typer.Option(
+            help="Server that transcribes, such as http://HOST:PORT/v1. It has OpenAI's interface "
+            "and gets the defended recordings. Instead of --model."
+        ),
+    ] = None,
+    upstream_key_file: Annotated[
+        Path | None, typer.Option(help="File with the key of the upstream server.")
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on (0.0.0.0 = all).")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen on (0 = any free port).")
@@ -90,26 +100,34 @@ def serve(
     """Serve a defense, and a recognizer behind it, over HTTP.
 
     POST /defend returns the defended recording. POST /v1/audio/transcriptions (OpenAI's interface)
-    returns the transcript. Before you open it to others, read docs/serving.md: keys, TLS, limits.
+    returns the transcript, by --model or by another server (--upstream). Before you open it to
+    others, read docs/serving.md: keys, TLS, limits.
     """
     # oneDNN keeps a program for each shape, so memory would grow with every length of a recording.
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8")  # read when torch is imported
-    from melmoat.errors import extra
+    from melmoat.errors import MelmoatError, extra
     from melmoat.memory import keep_freed_memory
 
     with extra("serve", "serve"):
+        import httpx  # noqa: F401
         import python_multipart  # noqa: F401  (FastAPI wants it, and says so in other words)
         import uvicorn  # noqa: F401
 
         from melmoat.server import Limits, create_app, run
         from melmoat.server.access import keys_of
         from melmoat.server.running import Front
+        from melmoat.server.upstream import Upstream, key_in
     keep_freed_memory()
     sizes = batch, seconds, longest, megabytes, waiting, queue
     limits = Limits(*sizes, upload, idle, connections, each, deadline)
     keys = keys_of(api_key_file)
+    if upstream_key_file and not upstream:
+        raise MelmoatError("--upstream-key-file is for --upstream: whose key is it?")
+    key = key_in(upstream_key_file) if upstream_key_file else None
+    behind = Upstream(upstream, key) if upstream else None
     front = Front(ssl_certfile, ssl_keyfile, root_path, log_format)
     names = allowed_host or (HERE if host in HERE else ["*"])
     hosts = () if "*" in names else names
-    app = create_app(defense, model, limits, device, hosts, language, keys, allow_origin or ())
+    origins = allow_origin or ()
+    app = create_app(defense, model, limits, device, hosts, language, keys, origins, behind)
     run(app, host, port, limits, grace, front)

@@ -57,9 +57,15 @@ def error_answer(
     code: str | None = None,
 ) -> JSONResponse:
     """An error, in the form of OpenAI's interface."""
+    return JSONResponse(error_of(message, status, param, code), status, headers)
+
+
+def error_of(
+    message: str, status: int, param: str | None = None, code: str | None = None
+) -> dict[str, object]:
+    """The body of an error."""
     kind = "server_error" if status >= 500 else "invalid_request_error"
-    error = {"message": message, "type": kind, "param": param, "code": code}
-    return JSONResponse({"error": error}, status, headers)
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
 def events(text: str, headers: Mapping[str, str]) -> Response:

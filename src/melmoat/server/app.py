@@ -4,6 +4,7 @@
 - ``POST /v1/audio/transcriptions``: a recording in, its transcript out. It follows OpenAI's
 interface, so an OpenAI client only needs another address.
 - ``POST /v1/audio/translations``: the same for a recognizer that translates into English.
+- With an upstream server, the last two forward the defended recording to it.
 - ``GET /v1/models``, ``GET /health``: what is served. ``GET /ready``: whether it can take work.
 ``GET /metrics``: metrics for Prometheus.
 """
@@ -26,11 +27,15 @@ from melmoat import __version__
 from melmoat import audio as files
 from melmoat.audio import AudioError
 from melmoat.devices import CPU
+from melmoat.errors import MelmoatError
 from melmoat.models.load import MODELS
+from melmoat.server import forwarding
 from melmoat.server.access import Keys
 from melmoat.server.answers import Refusal, error_answer
 from melmoat.server.decoding import Decoder
 from melmoat.server.fields import (
+    TRANSCRIPTIONS,
+    TRANSLATIONS,
     Served,
     channel_asked,
     check_model,
@@ -45,10 +50,9 @@ from melmoat.server.metrics import Figures
 from melmoat.server.middleware import Bounded, Hosts, Places, while_there
 from melmoat.server.service import Service
 from melmoat.server.transcripts import Transcript, answer
+from melmoat.server.upstream import Forwarder, Upstream
 
 TYPES = {"wav": "audio/wav", "flac": "audio/flac"}
-TRANSCRIPTIONS = "/v1/audio/transcriptions"
-TRANSLATIONS = "/v1/audio/translations"
 ROUTES = {"/defend", TRANSCRIPTIONS, TRANSLATIONS, "/v1/models", "/health", "/ready", "/metrics"}
 NOTE = "X-Melmoat-Note"  # notes about the recording
 
@@ -62,6 +66,7 @@ def create_app(
     language: str | None = None,
     keys: Collection[str] = (),
     origins: Collection[str] = (),
+    upstream: Upstream | None = None,
 ) -> FastAPI:
     """Make the application: everything is loaded, and has run once on noise.
 
@@ -73,15 +78,22 @@ def create_app(
         language: language that clients may name; by default that of ``model``'s spec, or English.
         keys: keys of clients; empty lets anyone in.
         origins: origins of web pages that may use the server, such as ``https://example.org``.
+        upstream: a server that transcribes the defended recordings; instead of ``model``.
 
     Raises:
-        MelmoatError: a spec or device is unknown, weights are missing, or there is no model and the
-            defense is not a function of audio (such as ``rs``).
+        MelmoatError: a spec or device is unknown, weights are missing, there is no model and the
+            defense is not a function of audio (such as ``rs``), or both a model and an upstream
+            server are given.
     """
+    if model and upstream:
+        raise MelmoatError("--model and --upstream: which of the two transcribes? Give one")
     limits, figures = limits or Limits(), Figures()
     service = Service(defense, model, limits, figures, device)
     decoder, intake = Decoder(service.rate, limits), Intake(limits)
     places = Places(limits.waiting, limits.queue, service.wait)
+    forwarder = Forwarder(upstream, limits.deadline) if upstream else None
+    if forwarder:
+        figures.shows("upstream", "Recordings at the upstream server", lambda: forwarder.calls)
     figures.shows("uploads", "Requests whose body arrives", lambda: intake.uploads)
     figures.shows("taken", "Requests between body and answer", lambda: places.taken)
     figures.shows("decoding", "Files that are decoded", lambda: decoder.running)
@@ -92,7 +104,11 @@ def create_app(
     async def life(_: FastAPI) -> AsyncIterator[None]:
         decoder.start()
         service.start()
+        if forwarder:
+            forwarder.open()
         yield
+        if forwarder:
+            await forwarder.close()
         decoder.close()
         await run_in_threadpool(service.close)
 
@@ -130,7 +146,8 @@ def create_app(
     @app.api_route("/health", methods=["GET", "HEAD"])
     async def health() -> dict[str, object]:
         """The server is alive, and what is served."""
-        return {"version": __version__, "defense": defense, "model": model, "rate": service.rate}
+        served = {"defense": defense, "model": model, "upstream": forwarder is not None}
+        return {"version": __version__, **served, "rate": service.rate}
 
     @app.api_route("/ready", methods=["GET", "HEAD"])
     async def ready() -> Response:
@@ -148,6 +165,18 @@ def create_app(
 
     if defending := service.defend:
 
+        async def defended(
+            request: Request, form: FormData, kind: str, until: float
+        ) -> tuple[bytes, dict[str, str]]:
+            """The defended recording as a file, and the headers that tell about it."""
+            decoded, notes = await read(form)
+            work = defending(decoded.audio.wav[0])
+            out = await while_there(request, work, until - time.monotonic())
+            body = await run_in_threadpool(files.encode, out, kind, decoded.gain)
+            if (left := files.kept_gain(kind, decoded.gain)) != 1:
+                notes += (f"{20 * math.log10(left):+.0f} dB, since {kind} cannot hold its level",)
+            return body, _noting(notes)
+
         @app.post("/defend")
         async def defend(request: Request) -> Response:
             """The defended recording: mono, 16 bits, of the same duration."""
@@ -155,22 +184,22 @@ def create_app(
                 kind = kind_asked(form)
                 with places.one():
                     until = time.monotonic() + limits.deadline
-                    decoded, notes = await read(form)
-                    work = defending(decoded.audio.wav[0])
-                    out = await while_there(request, work, until - time.monotonic())
-                    body = await run_in_threadpool(files.encode, out, kind, decoded.gain)
-            if (left := files.kept_gain(kind, decoded.gain)) != 1:
-                notes += (f"{20 * math.log10(left):+.0f} dB, since {kind} cannot hold its level",)
-            return Response(body, media_type=TYPES[kind], headers=_noting(notes))
+                    body, headers = await defended(request, form, kind, until)
+            return Response(body, media_type=TYPES[kind], headers=headers)
+
+        if forwarder:
+            forwarding.add_routes(app, forwarder, intake, places, defended, limits.deadline)
 
     else:
         _absent(app, "/defend", f"{defense} is not a function of audio; ask for transcripts")
 
     absent = {
-        TRANSCRIPTIONS: "no recognizer is served: start with --model",
+        TRANSCRIPTIONS: "no recognizer is served: start with --model or --upstream",
         TRANSLATIONS: "translations need a multilingual Whisper that translates: start with "
-        "--model whisper:NAME,task=translate",
+        "--model whisper:NAME,task=translate, or with --upstream",
     }
+    if forwarder:
+        absent = {}
     if (transcribing := service.transcribe) and model:
         options = MODELS.parse(model).args
         task = str(options.get("task", "transcribe"))

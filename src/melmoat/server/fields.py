@@ -14,6 +14,8 @@ from melmoat.server.transcripts import FORMATS
 
 ALIASES = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe")  # what clients always send
 KINDS = ("wav", "flac")
+TRANSCRIPTIONS = "/v1/audio/transcriptions"
+TRANSLATIONS = "/v1/audio/translations"
 TIMES = "timestamp_granularities[]"
 TRUTHS = {"true": True, "1": True, "false": False, "0": False, "": False}
 
@@ -96,6 +98,23 @@ def transcript_asked(form: FormData, served: Served) -> Asked:
     if asked.stream and asked.form != "json":
         raise _not("stream", f"events are JSON; leave out stream or response_format={asked.form}")
     return asked
+
+
+def passed_on(form: FormData) -> list[tuple[str, str]]:
+    """The fields for an upstream server: all but ``file`` and ``channel``, as they are.
+
+    Raises:
+        Refusal: there is another file, which would not be defended, or ``channel`` is sent twice.
+    """
+    fields: list[tuple[str, str]] = []
+    for name, value in form.multi_items():
+        if name in ("file", "channel") and len(form.getlist(name)) > 1:
+            raise _not(name, "sent more than once; which one is meant?")
+        if name not in ("file", "channel"):
+            if not isinstance(value, str):
+                raise _not(name, "sent as a file; only 'file' may be one, since it is defended")
+            fields.append((name, value))
+    return fields
 
 
 def _check_times(wanted: Sequence[str], form: str) -> None:

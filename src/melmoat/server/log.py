@@ -43,6 +43,7 @@ class Logged:
             await self.app(scope, receive, send)
             return
         name, status, told_why, began = _name(scope), 0, b"", time.perf_counter()
+        scope.setdefault("state", {})["request_id"] = name
 
         async def noted(message: Message) -> None:
             nonlocal status, told_why
@@ -102,6 +103,11 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line)
+
+
+def request_id(scope: Scope) -> str:
+    """The id of a request that has come through :class:`Logged`."""
+    return str(scope["state"]["request_id"])
 
 
 def _name(scope: Scope) -> str:

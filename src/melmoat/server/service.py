@@ -49,7 +49,8 @@ class Service:
         front = defenses.function_of_audio(made)
         if not (front or model):
             raise MelmoatError(
-                f"{defense} is not a function of audio: serve it with a --model behind it"
+                f"{defense} is not a function of audio: serve it with a --model behind it, or "
+                "serve one that is, such as wgn:snr=15 (one draw of the noise of rs:snr=15)"
             )
         recognizer = models.load(model) if model else None
         self.chooses = bool(getattr(recognizer, "languages", ()))
