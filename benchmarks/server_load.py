@@ -122,8 +122,11 @@ async def answered(http: httpx.AsyncClient, route: str, **request: object) -> tu
 
 async def memory(http: httpx.AsyncClient) -> float:
     """MB of the server's memory, without the processes that decode."""
-    answer = await http.get("/metrics")
-    answer.raise_for_status()
+    try:
+        answer = await http.get("/metrics")
+        answer.raise_for_status()
+    except httpx.HTTPError as error:
+        sys.exit(f"{http.base_url}: no metrics ({error}); is the server there, and --key right?")
     for line in answer.text.splitlines():
         if line.startswith("process_resident_memory_bytes "):
             return float(line.split()[1]) / 1e6
