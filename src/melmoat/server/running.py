@@ -137,6 +137,8 @@ def _log_config(form: str) -> dict[str, Any]:
         "level": "INFO",
         "propagate": False,
     }
+    # Of bad forms the application's own line tells. These have no request id, and are not JSON.
+    config["loggers"]["python_multipart"] = {"level": "ERROR"}
     return config
 
 
