@@ -265,6 +265,8 @@ def test_a_client_that_leaves_ends_the_upstream_call(one: Served, stub: Stub) ->
     until(lambda: calls(one) == "melmoat_upstream 0.0")
 
 
+# A deadline is short against everything that else takes time, which a busy machine cannot promise.
+@pytest.mark.slow
 def test_a_late_answer_is_504_and_a_late_event_an_error() -> None:
     stub, limits = Stub(), Limits(longest=20, deadline=3)
     with running(stub) as address:
@@ -296,6 +298,7 @@ def test_a_dead_upstream_is_502_and_the_server_stays_ready() -> None:
         assert defended.status_code == 200
 
 
+@pytest.mark.slow
 def test_the_official_client_gets_the_transcript_of_the_defended_recording() -> None:
     openai = pytest.importorskip("openai")
     recognizer, limits = models.load("ds2-an4"), Limits(longest=20)
