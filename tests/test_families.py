@@ -11,7 +11,7 @@ from tests.models import test_family as models
 
 ROWS = {
     "attack": (ATTACKS.table, attacks.SPECS, {"python"}),
-    "defense": (DEFENSES.table, defenses.FRONT_ENDS, {"python", "rs"}),  # rs is no front-end
+    "defense": (DEFENSES.table, defenses.FRONT_ENDS, {"python", "rs", "voted"}),  # the last two vote
     "model": (MODELS.table, models.SPECS, models.SHIPPED),
 }
 

@@ -31,11 +31,18 @@ FRONT_ENDS = [
     "room:rt60=0.2",
     "downsample:rate=6000",
     "median:width=5",
+    "smooth:width=5",
+    "filter:high=3000",
+    "filter:low=300,high=3400",
+    "lpc",
+    "lpc:order=4,noise=0.3",
+    "compress:power=0.6",
     "quantize:step=512",
+    "mulaw:bits=5",
     "codec:kind=mp3",
     "codec:kind=opus,quality=0.2",
 ]
-FLAT = [spec for spec in FRONT_ENDS if spec.startswith(("quantize", "codec"))]  # zero gradients
+FLAT = [spec for spec in FRONT_ENDS if spec.startswith(("quantize", "mulaw", "codec"))]  # zero gradients
 LONG_WINDOW = [spec for spec in FRONT_ENDS if "griffin-lim" in spec]  # 48 ms
 SEEDS = (5, 6, 7)
 ZERO_STRENGTH = {  # and what that is equal to
@@ -47,6 +54,10 @@ ZERO_STRENGTH = {  # and what that is equal to
     ),
     "stft:n_fft=16,hop=4": ("stft:n_fft=16,hop=4", "none"),
     "median:width=5": ("median:width=1", "none"),
+    "smooth:width=5": ("smooth:width=1", "none"),
+    "lpc": ("lpc:noise=0", "none"),
+    "lpc:order=4,noise=0.3": ("lpc:order=64,noise=0", "none"),
+    "compress:power=0.6": ("compress:power=1", "none"),
     "stft-flood:level=0.2,n_fft=16,hop=4": ("stft-flood:level=0,n_fft=16,hop=4", "none"),
 }
 KEEPS_SILENCE = [spec for spec in FRONT_ENDS if "vocoder" not in spec]
@@ -178,7 +189,7 @@ def test_silence_comes_back_silent(spec: str, build: Build) -> None:
 
 
 def test_every_defense_is_tested_here() -> None:
-    assert {s.partition(":")[0] for s in FRONT_ENDS} | {"rs", "python"} == set(
+    assert {s.partition(":")[0] for s in FRONT_ENDS} | {"rs", "voted", "python"} == set(
         defenses.DEFENSES.table
     )
 
@@ -225,7 +236,9 @@ def test_what_silence_weakens_says_so(spec: str, build: Build) -> None:
     assert weakening_db(front) > 2
 
 
-@pytest.mark.parametrize("spec", ["wgn:snr=15", "wgn:snr=15,level=file", "stft-flood:level=0.2"])
+@pytest.mark.parametrize(
+    "spec", ["wgn:snr=15", "wgn:snr=15,level=file", "stft-flood:level=0.2", "lpc:noise=0.5"]
+)
 def test_a_tone_with_an_offset_gets_the_noise_of_the_tone_and_keeps_its_offset(
     spec: str, build: Build
 ) -> None:

@@ -3,28 +3,38 @@
 from melmoat.channels.room import Room
 from melmoat.defenses.base import Defense, FrontEnd, NoDefense, StraightThrough, apply
 from melmoat.defenses.codecs import codec
+from melmoat.defenses.companding import compress, mulaw
 from melmoat.defenses.custom import Own
+from melmoat.defenses.filters import band, smooth
+from melmoat.defenses.lpc import lpc
 from melmoat.defenses.resynthesis import mdnf, resynth
 from melmoat.defenses.smoothing import GaussianNoise, RandomizedSmoothing
 from melmoat.defenses.stft import stft, stft_flood
 from melmoat.defenses.transforms import downsample, median, quantize
+from melmoat.defenses.voting import Votes
 from melmoat.spec import Registry, SpecError
 
 DEFENSES: Registry[Defense] = Registry(
     "defense",
     {
         "codec": codec,
+        "compress": compress,
         "downsample": downsample,
+        "filter": band,
+        "lpc": lpc,
         "mdnf": mdnf,
         "median": median,
+        "mulaw": mulaw,
         "none": NoDefense,
         "python": Own,
         "quantize": quantize,
         "resynth": resynth,
         "room": Room,
         "rs": RandomizedSmoothing,
+        "smooth": smooth,
         "stft": stft,
         "stft-flood": stft_flood,
+        "voted": Votes,
         "wgn": GaussianNoise,
     },
     group="melmoat.defenses",
@@ -67,16 +77,22 @@ __all__ = [
     "Own",
     "RandomizedSmoothing",
     "StraightThrough",
+    "Votes",
     "apply",
+    "band",
     "build",
     "codec",
+    "compress",
     "downsample",
     "front_end",
     "function_of_audio",
+    "lpc",
     "mdnf",
     "median",
+    "mulaw",
     "quantize",
     "resynth",
+    "smooth",
     "stft",
     "stft_flood",
 ]

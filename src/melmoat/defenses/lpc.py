@@ -1,0 +1,157 @@
+"""Linear prediction: speech as a filter and its excitation, with noise in the excitation.
+
+In each frame a filter predicts a sample from those before it (LPC, Atal & Hanauer 1971). What it
+cannot predict is the excitation. The filter has the resonances of the mouth; the excitation has the
+rest, and a perturbation of the attacker is mostly in there. Analysis and synthesis alone change
+nothing. So the defense is the noise that replaces a part of the excitation. The filter shapes this
+noise like the speech around it.
+
+The code of WaveGuard (Hussain et al. 2021) is the extreme: all of the excitation is noise, with 10
+coefficients and frames of 25 ms that overlap by a half. It keeps the gain of frames with a pitch
+only; here every frame keeps its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from melmoat.audio import Audio
+from melmoat.defenses.base import FrontEnd, Gradient, with_gradient
+from melmoat.draws import Draws
+
+FRAME = 0.025  # seconds
+EMPHASIS = 0.9  # the filter is fitted behind 1 - 0.9 z^-1, or it would model the tilt of voices
+RIDGE = 1e-4  # white noise in the autocorrelation, a share of the power: filters stay stable
+FLOOR = 1e-10  # energy of a frame of silence, far below a step of 16 bits
+
+
+@dataclass(frozen=True)
+class LPC(FrontEnd):
+    """Analysis by linear prediction, noise in the excitation, and synthesis.
+
+    A frame of noise has the expected power of the excitation that it replaces. The mean (DC) of a
+    recording bypasses it.
+
+    Args:
+        order: coefficients of a frame's filter.
+        noise: share of the excitation's power that is noise: 0 changes nothing, 1 leaves the
+            filters alone.
+    """
+
+    order: int
+    noise: float
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.order <= 64:
+            raise ValueError(f"order must lie between 1 and 64, got {self.order}")
+        if not 0 <= self.noise <= 1:
+            raise ValueError(f"noise must lie between 0 and 1, got {self.noise}")
+
+    @property
+    def stochastic(self) -> bool:  # type: ignore[override]
+        """Whether there is noise."""
+        return self.noise > 0
+
+    def __call__(self, audio: Audio, draws: Draws) -> Audio:
+        sound, hop = audio.centred, max(self.order + 2, round(audio.rate * FRAME / 2))
+        # Half a frame of silence before each utterance and a whole one behind it, so each sample
+        # lies in two frames. Hann windows that overlap by a half add up to one.
+        padded = F.pad(sound, (hop, 2 * hop + -sound.shape[1] % hop))
+        window = torch.hann_window(2 * hop, dtype=sound.dtype, device=sound.device)
+        frames = padded.unfold(1, 2 * hop, hop) * window
+        coefficients, error = predictor(frames, self.order)
+        excitation = _whiten(frames, coefficients)
+        if self.noise > 0:
+            drawn = draws.normal(padded).unfold(1, 2 * hop, hop)
+            # The error is that of a windowed frame; its noise gets the same window.
+            size = (error / window.square().sum()).sqrt()[..., None]
+            fresh = synthesise(size * drawn, coefficients) * window
+            kept = synthesise((1 - self.noise) ** 0.5 * excitation, coefficients)
+            frames = kept + self.noise**0.5 * fresh
+        else:
+            frames = synthesise(excitation, coefficients)
+        halves = frames.unflatten(2, (2, hop))
+        whole = halves[:, 1:, 0] + halves[:, :-1, 1]
+        return audio.with_wav(whole.flatten(1)[:, : sound.shape[1]] + (audio.wav - sound))
+
+
+def predictor(frames: Tensor, order: int) -> tuple[Tensor, Tensor]:
+    """The filter ``A`` that takes a frame to its excitation, and the excitation's energy.
+
+    The Levinson-Durbin recursion on the autocorrelation of the frame behind the emphasis; ``A`` has
+    the emphasis in it. All zeros of ``A`` lie inside the unit circle.
+
+    Shape: ``[..., N]`` -> ``[..., order + 2]``, whose first is 1, and ``[...]``.
+    """
+    sharp = frames - EMPHASIS * F.pad(frames, (1, -1))
+    spectrum = torch.fft.rfft(sharp, 2 * sharp.shape[-1])
+    lags = torch.fft.irfft(spectrum.real.square() + spectrum.imag.square())[..., : order + 1]
+    error = lags[..., 0] * (1 + RIDGE) + FLOOR
+    filter_ = torch.ones_like(lags[..., :1])
+    for step in range(1, order + 1):
+        reflection = -(filter_ * lags[..., 1 : step + 1].flip(-1)).sum(-1) / error
+        longer = F.pad(filter_, (0, 1))
+        filter_ = longer + reflection[..., None] * longer.flip(-1)
+        error = error * (1 - reflection.square())
+    return F.pad(filter_, (0, 1)) - EMPHASIS * F.pad(filter_, (1, 0)), error
+
+
+def _whiten(frames: Tensor, coefficients: Tensor) -> Tensor:
+    """``A`` on each frame, from silence. Shape: ``[..., N]``."""
+    order = coefficients.shape[-1] - 1
+    around = F.pad(frames, (order, 0)).unfold(-1, order + 1, 1)
+    excitation: Tensor = (around @ coefficients.flip(-1)[..., None])[..., 0]
+    return excitation
+
+
+class _Synthesis(torch.autograd.Function):
+    """``1 / A`` on each frame, from silence: ``y_t = x_t - sum_k a_k y_{t-k}``.
+
+    The gradient for ``x`` is the same filter backwards in time. ``a_k`` has ``y_{t-k}`` as its
+    factor in step ``t``, so its gradient is minus the product of this with that of ``x_t``.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, frames: Tensor, coefficients: Tensor) -> Tensor:
+        output = _recursive(frames, coefficients)
+        ctx.save_for_backward(coefficients, output)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        coefficients, output = ctx.saved_tensors
+        order = coefficients.shape[-1] - 1
+        inner = _recursive(grad.flip(-1), coefficients).flip(-1)
+        before = F.pad(output, (order, 0)).unfold(-1, order + 1, 1)
+        slope = -(inner[..., None, :] @ before)[..., 0, :].flip(-1)
+        return inner, F.pad(slope[..., 1:], (1, 0))
+
+
+def _recursive(frames: Tensor, coefficients: Tensor) -> Tensor:
+    order, total = coefficients.shape[-1] - 1, frames.shape[-1]
+    backwards = -coefficients[..., 1:].flip(-1).movedim(-1, 0).contiguous()
+    out = frames.new_zeros(order + total, *frames.shape[:-1])  # time first: steps are contiguous
+    out[order:] = frames.movedim(-1, 0)
+    for t in range(total):
+        out[order + t] += (out[t : order + t] * backwards).sum(0)
+    return out[order:].movedim(0, -1)
+
+
+synthesise: Callable[[Tensor, Tensor], Tensor] = _Synthesis.apply
+
+
+def lpc(order: int = 10, noise: float = 1.0, gradient: Gradient = "exact") -> FrontEnd:
+    """Linear prediction (LPC) with noise as its excitation, as in WaveGuard.
+
+    Args:
+        order: coefficients of a filter; WaveGuard's code has 10.
+        noise: share of the excitation's power that is noise, from 0 to 1; WaveGuard's code has 1.
+        gradient: what attackers get in the backward pass.
+    """
+    return with_gradient(LPC(order, noise), gradient)

@@ -1,0 +1,78 @@
+"""Linear prediction: the filter, its inverse, and the noise."""
+
+import math
+
+import pytest
+import torch
+
+from melmoat.audio import Audio
+from melmoat.defenses import front_end
+from melmoat.defenses.lpc import EMPHASIS, predictor, synthesise
+from melmoat.draws import Draws
+from melmoat.spec import SpecError
+
+
+def autoregressive(length: int) -> torch.Tensor:
+    """White noise through ``1 / ((1 - 0.9 z^-1) (1 - 0.5 z^-1 + 0.7 z^-2))``."""
+    torch.manual_seed(0)
+    noise = torch.randn(1, length, dtype=torch.float64)
+    resonance = torch.tensor([[1.0, -0.5, 0.7, 0.0]], dtype=torch.float64)
+    resonance[:, 1:] -= EMPHASIS * resonance[:, :-1].clone()
+    return synthesise(noise, resonance)
+
+
+def test_the_predictor_finds_the_filter_that_made_the_noise() -> None:
+    made = autoregressive(60_000)
+    filter_, error = predictor(made, 2)
+    assert filter_[0].tolist() == pytest.approx([1, -1.4, 1.15, -0.63], abs=0.02)
+    assert float(error) / 60_000 == pytest.approx(1, abs=0.03)
+
+
+def test_synthesis_undoes_prediction_whatever_the_order() -> None:
+    torch.manual_seed(0)
+    wave = 0.1 * torch.randn(3_000).cumsum(0).sin()
+    for order in (1, 10, 40):
+        heard = front_end(f"lpc:order={order},noise=0")(Audio.of([wave]), Draws([0])).wav[0]
+        assert torch.allclose(heard, wave, atol=1e-5)
+
+
+def test_the_gradient_of_the_recursion_is_exact() -> None:
+    torch.manual_seed(0)
+    frames = torch.randn(2, 3, 12, dtype=torch.float64, requires_grad=True)
+    filters = 0.3 * torch.randn(2, 3, 4, dtype=torch.float64)
+    filters[..., 0] = 1
+    last = filters[..., 1:].clone().requires_grad_()
+
+    def through(x: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
+        return synthesise(x, torch.cat([torch.ones_like(a[..., :1]), a], dim=-1))
+
+    assert torch.autograd.gradcheck(through, (frames, last))
+
+
+@pytest.mark.parametrize("noise", [0.5, 1.0])
+def test_its_noise_has_the_power_and_the_spectrum_of_the_speech(noise: float) -> None:
+    made = 0.05 * autoregressive(160_000).float()
+    heard = front_end(f"lpc:noise={noise}")(Audio.of(list(made)), Draws([1])).wav
+    level = 10 * math.log10(float(heard.square().mean() / made.square().mean()))
+    assert abs(level) < 0.5
+    powers = [
+        torch.stft(w, 64, window=torch.hann_window(64), return_complex=True).abs().square().mean(2)
+        for w in (made, heard)
+    ]
+    assert (10 * torch.log10(powers[1] / powers[0])).abs().max() < 2
+    if noise == 1:  # and nothing of the speech itself
+        assert torch.corrcoef(torch.cat([made, heard]))[0, 1].abs() < 0.02
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [("lpc:order=0", "between 1 and 64"), ("lpc:noise=1.1", "between 0 and 1")],
+)
+def test_impossible_settings_are_refused(spec: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        front_end(spec)
+
+
+def test_noise_is_what_makes_it_stochastic() -> None:
+    assert front_end("lpc:noise=0.1").stochastic
+    assert not front_end("lpc:noise=0").stochastic
