@@ -11,7 +11,11 @@ from tests.models import test_family as models
 
 ROWS = {
     "attack": (ATTACKS.table, attacks.SPECS, {"python"}),
-    "defense": (DEFENSES.table, defenses.FRONT_ENDS, {"python", "rs", "voted"}),  # the last two vote
+    "defense": (
+        DEFENSES.table,
+        defenses.FRONT_ENDS,
+        {"python", "rs", "voted"},
+    ),  # the last two vote
     "model": (MODELS.table, models.SPECS, models.SHIPPED),
 }
 

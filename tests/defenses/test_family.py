@@ -34,7 +34,6 @@ FRONT_ENDS = [
     "smooth:width=5",
     "filter:high=3000",
     "filter:low=300,high=3400",
-    "lpc",
     "lpc:order=4,noise=0.3",
     "compress:power=0.6",
     "quantize:step=512",
@@ -42,7 +41,9 @@ FRONT_ENDS = [
     "codec:kind=mp3",
     "codec:kind=opus,quality=0.2",
 ]
-FLAT = [spec for spec in FRONT_ENDS if spec.startswith(("quantize", "mulaw", "codec"))]  # zero gradients
+FLAT = [
+    spec for spec in FRONT_ENDS if spec.startswith(("quantize", "mulaw", "codec"))
+]  # zero gradients
 LONG_WINDOW = [spec for spec in FRONT_ENDS if "griffin-lim" in spec]  # 48 ms
 SEEDS = (5, 6, 7)
 ZERO_STRENGTH = {  # and what that is equal to
@@ -55,7 +56,6 @@ ZERO_STRENGTH = {  # and what that is equal to
     "stft:n_fft=16,hop=4": ("stft:n_fft=16,hop=4", "none"),
     "median:width=5": ("median:width=1", "none"),
     "smooth:width=5": ("smooth:width=1", "none"),
-    "lpc": ("lpc:noise=0", "none"),
     "lpc:order=4,noise=0.3": ("lpc:order=64,noise=0", "none"),
     "compress:power=0.6": ("compress:power=1", "none"),
     "stft-flood:level=0.2,n_fft=16,hop=4": ("stft-flood:level=0,n_fft=16,hop=4", "none"),

@@ -55,14 +55,10 @@ def test_a_moving_average_has_its_response() -> None:
 
 
 @pytest.mark.parametrize(("spec", "kept"), [("filter:high=500", 0.25), ("filter:low=500", 0.0)])
-def test_an_offset_is_kept_by_a_low_pass_and_removed_by_a_high_pass(
-    spec: str, kept: float
-) -> None:
+def test_an_offset_is_kept_by_a_low_pass_and_removed_by_a_high_pass(spec: str, kept: float) -> None:
     torch.manual_seed(0)
     wave = 0.1 * torch.randn(3_000)
-    plain, moved = (
-        front_end(spec)(Audio.of([wave + dc]), Draws([0])).wav[0] for dc in (0.0, 0.25)
-    )
+    plain, moved = (front_end(spec)(Audio.of([wave + dc]), Draws([0])).wav[0] for dc in (0.0, 0.25))
     assert torch.allclose(moved - plain, torch.tensor(kept), atol=1e-5)
 
 

@@ -18,8 +18,9 @@ from melmoat.analysis import evidence, missing
 from melmoat.analysis.evidence import Finding
 from melmoat.analysis.results import Result
 from melmoat.analysis.variants import Setting, setting, siblings
+from melmoat.bench.cell import foreign
 from melmoat.bench.labels import Labels, heading, shown, system
-from melmoat.defenses import FrontEnd, Own
+from melmoat.defenses import DEFENSES, FrontEnd, Votes
 from melmoat.errors import MelmoatError
 from melmoat.models import MODELS
 
@@ -174,8 +175,10 @@ def facts(defense: str) -> tuple[bool | None, bool | None]:
         made = defenses.build(defense)
     except MelmoatError:
         return None, None
-    if isinstance(made, Own):
+    if foreign(DEFENSES.parse(defense)):
         return None, None
+    if isinstance(made, Votes):
+        made = made.inner
     if isinstance(made, FrontEnd):
         return made.stochastic, made.differentiable
     return True, True  # what averages several passes draws for each of them

@@ -13,7 +13,7 @@ from melmoat.bench.cell import foreign
 from melmoat.defenses import DEFENSES
 from melmoat.errors import MelmoatError
 from melmoat.facts import Part
-from melmoat.spec import SpecError, marks, show, without
+from melmoat.spec import SpecError, marks, show, spelling, without
 from melmoat.vocoders import VOCODERS
 
 
@@ -77,7 +77,8 @@ def siblings(defense: str) -> tuple[str, str]:
     """The gradient that a defense's spec gives attackers, and its spec with the exact gradient.
 
     The gradient is not exact with ``gradient=``, or if the gradient of a vocoder runs through a
-    part of it only (``griffin-lim:through=2``, called "through=2" here).
+    part of it only (``griffin-lim:through=2``, called "through=2" here). The gradient of a vote is
+    that of its passes.
     """
     try:
         spec = DEFENSES.parse(defense)
@@ -85,6 +86,9 @@ def siblings(defense: str) -> tuple[str, str]:
         return "exact", defense
     gradient, text = str(spec.args.get("gradient", "exact")), without(spec, "gradient")
     for key, mark in marks(spec.factory).items():
+        if isinstance(mark, Part) and mark.kind == "defense":
+            gradient, inner_text = siblings(str(spec.args[key]))
+            text = around(defense, key, inner_text)
         if not (isinstance(mark, Part) and mark.kind == "vocoder"):
             continue
         vocoder = str(spec.args[key])
@@ -98,3 +102,10 @@ def siblings(defense: str) -> tuple[str, str]:
         text = str(DEFENSES.parse(text.replace(partial, whole)))
         gradient = gradient if gradient != "exact" else f"through={through}"
     return gradient, text
+
+
+def around(defense: str, key: str, inner: str) -> str:
+    """The canonical spelling of a defense around another one, its option ``key``."""
+    spec = DEFENSES.parse(defense)
+    others = [part for name, part in spec.parts.items() if name != key]
+    return str(DEFENSES.parse(spelling(spec.name, [f"{key}={show(inner)}", *others])))

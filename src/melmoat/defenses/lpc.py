@@ -28,6 +28,7 @@ from melmoat.draws import Draws
 FRAME = 0.025  # seconds
 EMPHASIS = 0.9  # the filter is fitted behind 1 - 0.9 z^-1, or it would model the tilt of voices
 RIDGE = 1e-4  # white noise in the autocorrelation, a share of the power: filters stay stable
+BLOCK = 20  # samples that the recursion takes at once
 FLOOR = 1e-10  # energy of a frame of silence, far below a step of 16 bits
 
 
@@ -35,7 +36,7 @@ FLOOR = 1e-10  # energy of a frame of silence, far below a step of 16 bits
 class LPC(FrontEnd):
     """Analysis by linear prediction, noise in the excitation, and synthesis.
 
-    A frame of noise has the expected power of the excitation that it replaces. The mean (DC) of a
+    The noise has the expected power of the excitation that it replaces. The mean (DC) of a
     recording bypasses it.
 
     Args:
@@ -76,7 +77,7 @@ class LPC(FrontEnd):
             frames = kept + self.noise**0.5 * fresh
         else:
             frames = synthesise(excitation, coefficients)
-        halves = frames.unflatten(2, (2, hop))
+        halves = frames.reshape(*frames.shape[:2], 2, hop)
         whole = halves[:, 1:, 0] + halves[:, :-1, 1]
         return audio.with_wav(whole.flatten(1)[:, : sound.shape[1]] + (audio.wav - sound))
 
@@ -134,13 +135,29 @@ class _Synthesis(torch.autograd.Function):
 
 
 def _recursive(frames: Tensor, coefficients: Tensor) -> Tensor:
+    """``1 / A`` in blocks, because steps are what takes time.
+
+    In a block ``y = H (x + U past)``: ``past`` is the output before it, ``U`` what ``A`` takes of
+    it, and ``H`` the impulse response of ``1 / A`` as a Toeplitz matrix.
+    """
     order, total = coefficients.shape[-1] - 1, frames.shape[-1]
-    backwards = -coefficients[..., 1:].flip(-1).movedim(-1, 0).contiguous()
-    out = frames.new_zeros(order + total, *frames.shape[:-1])  # time first: steps are contiguous
-    out[order:] = frames.movedim(-1, 0)
-    for t in range(total):
-        out[order + t] += (out[t : order + t] * backwards).sum(0)
-    return out[order:].movedim(0, -1)
+    blocks = F.pad(frames, (0, -total % BLOCK)).reshape(*frames.shape[:-1], -1, BLOCK)
+    taken = F.pad(-coefficients[..., 1:], (0, BLOCK))
+    backwards = taken[..., :order].flip(-1)
+    start = max(BLOCK - 1, order)
+    response = F.pad(torch.ones_like(taken[..., :1]), (start, BLOCK - 1))
+    for t in range(start + 1, start + BLOCK):
+        response[..., t] = (response[..., t - order : t] * backwards).sum(-1)
+    row = torch.arange(BLOCK, device=frames.device)[:, None]
+    impulse = response[..., start + row - row.T]
+    reach = torch.arange(order, device=frames.device)
+    held = torch.where(reach >= row, taken[..., order - 1 + row - reach], 0)
+    onward, driven = impulse @ held, blocks @ impulse.mT
+    past, out = torch.zeros_like(backwards), []
+    for block in driven.unbind(-2):
+        out.append(block + (onward @ past[..., None])[..., 0])
+        past = torch.cat([past, out[-1]], dim=-1)[..., -order:]
+    return torch.cat(out, dim=-1)[..., :total]
 
 
 synthesise: Callable[[Tensor, Tensor], Tensor] = _Synthesis.apply

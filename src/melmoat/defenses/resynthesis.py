@@ -67,7 +67,10 @@ def _fitted(audio: Audio, wav: Tensor) -> Audio:
 def resynth(
     vocoder: VocoderSpec = "melgan-lab", noise: Noise = "fresh", gradient: Gradient = "exact"
 ) -> FrontEnd:
-    """Resynthesis by a vocoder alone (the paper's MG and WG)."""
+    """Resynthesis by a vocoder alone (the paper's MG and WG).
+
+    ``vocoder=griffin-lim`` is WaveGuard's mel extraction and inversion (Hussain et al. 2021).
+    """
     return with_gradient(Resynthesis(vocoders.load(vocoder), None, noise), gradient)
 
 

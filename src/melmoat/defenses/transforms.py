@@ -2,7 +2,8 @@
 
 All three come from Yang et al. 2019 (Characterizing audio adversarial examples using temporal
 dependency). They found the same as Athalye et al. 2018 for images: an attacker who knows the
-transformations breaks them.
+transformations breaks them. Quantisation and down-up sampling are also in WaveGuard (Hussain et al.
+2021), which compares the transcripts before and after a transformation.
 """
 
 from __future__ import annotations

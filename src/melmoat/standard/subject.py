@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from melmoat import data, defenses, models
+from melmoat.analysis.variants import around
 from melmoat.audio import RATE
 from melmoat.data import CORPORA
 from melmoat.defenses import (
@@ -13,6 +14,7 @@ from melmoat.defenses import (
     Defense,
     NoDefense,
     StraightThrough,
+    Votes,
     function_of_audio,
 )
 from melmoat.defenses.base import Resampled
@@ -80,7 +82,7 @@ def subject(model: str, defense: str, corpus: str, seed: int = 0) -> Subject:
 
 def declared(made: Defense) -> tuple[bool | None, bool | None]:
     """Whether a defense says that it is stochastic and differentiable."""
-    front = function_of_audio(made)
+    front = made.inner if isinstance(made, Votes) else function_of_audio(made)
     if front is not None:
         return front.stochastic, front.differentiable
     if type(made).__module__.partition(".")[0] == "melmoat" and not isinstance(made, defenses.Own):
@@ -95,6 +97,9 @@ def variants(defense: str, made: Defense) -> dict[str, str]:
     ``bpda`` treats it as the identity. ``resampled`` runs through other noise. ``through`` runs
     through the last iterations of its vocoder only.
     """
+    if isinstance(made, Votes):
+        inner = variants(made.defense, made.inner)
+        return {name: around(defense, "defense", spec) for name, spec in inner.items()}
     front = function_of_audio(made)
     if front is None or isinstance(made, NoDefense):
         return {}
