@@ -56,7 +56,7 @@ ZERO_STRENGTH = {  # and what that is equal to
     "stft:n_fft=16,hop=4": ("stft:n_fft=16,hop=4", "none"),
     "median:width=5": ("median:width=1", "none"),
     "smooth:width=5": ("smooth:width=1", "none"),
-    "lpc:order=4,noise=0.3": ("lpc:order=64,noise=0", "none"),
+    "lpc:order=4,noise=0.3": ("lpc:noise=0", "none"),
     "compress:power=0.6": ("compress:power=1", "none"),
     "stft-flood:level=0.2,n_fft=16,hop=4": ("stft-flood:level=0,n_fft=16,hop=4", "none"),
 }

@@ -1,10 +1,10 @@
 """Linear prediction: speech as a filter and its excitation, with noise in the excitation.
 
 In each frame a filter predicts a sample from those before it (LPC, Atal & Hanauer 1971). What it
-cannot predict is the excitation. The filter has the resonances of the mouth; the excitation has the
-rest, and a perturbation of the attacker is mostly in there. Analysis and synthesis alone change
-nothing. So the defense is the noise that replaces a part of the excitation. The filter shapes this
-noise like the speech around it.
+cannot predict is the excitation. The filter has the resonances of the mouth, the excitation has the
+rest. Analysis and synthesis alone change nothing, whatever the order. So the defense is the noise
+that replaces a part of the excitation; the filter shapes it like the speech. Filters are linear, so
+the part that is kept comes back as the speech itself, and only the noise has to be filtered.
 
 The code of WaveGuard (Hussain et al. 2021) is the extreme: all of the excitation is noise, with 10
 coefficients and frames of 25 ms that overlap by a half. It keeps the gain of frames with a pitch
@@ -60,26 +60,23 @@ class LPC(FrontEnd):
         return self.noise > 0
 
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
+        if self.noise == 0:
+            return audio
         sound, hop = audio.centred, max(self.order + 2, round(audio.rate * FRAME / 2))
-        # Half a frame of silence before each utterance and a whole one behind it, so each sample
+        # Half a frame of silence before each utterance and a whole one behind it, so that each sample
         # lies in two frames. Hann windows that overlap by a half add up to one.
         padded = F.pad(sound, (hop, 2 * hop + -sound.shape[1] % hop))
         window = torch.hann_window(2 * hop, dtype=sound.dtype, device=sound.device)
         frames = padded.unfold(1, 2 * hop, hop) * window
         coefficients, error = predictor(frames, self.order)
-        excitation = _whiten(frames, coefficients)
-        if self.noise > 0:
-            drawn = draws.normal(padded).unfold(1, 2 * hop, hop)
-            # The error is that of a windowed frame; its noise gets the same window.
-            size = (error / window.square().sum()).sqrt()[..., None]
-            fresh = synthesise(size * drawn, coefficients) * window
-            kept = synthesise((1 - self.noise) ** 0.5 * excitation, coefficients)
-            frames = kept + self.noise**0.5 * fresh
-        else:
-            frames = synthesise(excitation, coefficients)
-        halves = frames.reshape(*frames.shape[:2], 2, hop)
-        whole = halves[:, 1:, 0] + halves[:, :-1, 1]
-        return audio.with_wav(whole.flatten(1)[:, : sound.shape[1]] + (audio.wav - sound))
+        drawn = draws.normal(padded).unfold(1, 2 * hop, hop)
+        # The error is that of a windowed frame; its noise gets the same window.
+        size = (error / window.square().sum()).sqrt()[..., None]
+        made = synthesise(size * drawn, coefficients) * window
+        halves = made.reshape(*made.shape[:2], 2, hop)
+        noise = (halves[:, 1:, 0] + halves[:, :-1, 1]).flatten(1)[:, : sound.shape[1]]
+        mixed = (1 - self.noise) ** 0.5 * sound + self.noise**0.5 * noise
+        return audio.with_wav(mixed + (audio.wav - sound))
 
 
 def predictor(frames: Tensor, order: int) -> tuple[Tensor, Tensor]:
@@ -101,14 +98,6 @@ def predictor(frames: Tensor, order: int) -> tuple[Tensor, Tensor]:
         filter_ = longer + reflection[..., None] * longer.flip(-1)
         error = error * (1 - reflection.square())
     return F.pad(filter_, (0, 1)) - EMPHASIS * F.pad(filter_, (1, 0)), error
-
-
-def _whiten(frames: Tensor, coefficients: Tensor) -> Tensor:
-    """``A`` on each frame, from silence. Shape: ``[..., N]``."""
-    order = coefficients.shape[-1] - 1
-    around = F.pad(frames, (order, 0)).unfold(-1, order + 1, 1)
-    excitation: Tensor = (around @ coefficients.flip(-1)[..., None])[..., 0]
-    return excitation
 
 
 class _Synthesis(torch.autograd.Function):
