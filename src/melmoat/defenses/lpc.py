@@ -63,8 +63,8 @@ class LPC(FrontEnd):
         if self.noise == 0:
             return audio
         sound, hop = audio.centred, max(self.order + 2, round(audio.rate * FRAME / 2))
-        # Half a frame of silence before each utterance and a whole one behind it, so that each sample
-        # lies in two frames. Hann windows that overlap by a half add up to one.
+        # Half a frame of silence before each utterance and a whole one behind it: each sample lies
+        # in two frames. Hann windows that overlap by a half add up to one.
         padded = F.pad(sound, (hop, 2 * hop + -sound.shape[1] % hop))
         window = torch.hann_window(2 * hop, dtype=sound.dtype, device=sound.device)
         frames = padded.unfold(1, 2 * hop, hop) * window
