@@ -44,7 +44,7 @@ LAYERS = [
     {"report"},
     {"runs"},
     {"evaluation"},
-    {"cli", "server", "__main__", "__init__"},
+    {"cli", "server", "studio", "__main__", "__init__"},
 ]
 RANK = {name: i for i, layer in enumerate(LAYERS) for name in layer}
 FILES = sorted(HOME.rglob("*.py"))

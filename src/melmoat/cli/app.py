@@ -22,6 +22,7 @@ from melmoat.cli.options import (
 )
 from melmoat.cli.runs import runs
 from melmoat.cli.serve import serving
+from melmoat.cli.studio import trying
 from melmoat.cli.train import train
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ app.add_typer(fetching)
 app.add_typer(evaluating)
 app.add_typer(serving)
 app.add_typer(certifying)
+app.add_typer(trying)
 
 
 def _version(asked: bool) -> None:

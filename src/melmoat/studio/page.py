@@ -1,0 +1,213 @@
+"""The page: Gradio's parts around :mod:`melmoat.studio.session`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from melmoat import data
+from melmoat.audio import AudioError
+from melmoat.errors import MelmoatError, one_line
+from melmoat.server.decoding import Decoder
+from melmoat.studio import recipe, showing
+from melmoat.studio.choices import MOST_STEPS, STRONGEST, WEAKEST, attack_spec
+from melmoat.studio.session import Asked, Finished, Session, Ticket
+
+OFTEN = 0.2  # seconds between two looks at a run
+KEPT = 1800  # seconds for which an upload is kept
+VISITORS = 64  # most visitors whose last result is kept in memory
+UNCHANGED = [gr.skip()] * 5
+log = logging.getLogger("melmoat.server")
+
+
+def examples() -> dict[str, Path]:
+    """The speech that ships, by what is said in it."""
+    return {
+        f"{cut.supervisions[0].text} ({cut.supervisions[0].speaker})": Path(
+            cut.recording.sources[0].source
+        )
+        for cut in data.load("demo")
+    }
+
+
+class Page:
+    """One page for all its visitors.
+
+    Args:
+        session: computes.
+        decoder: reads recordings in processes of its own.
+    """
+
+    def __init__(self, session: Session, decoder: Decoder) -> None:
+        self.session, self.decoder = session, decoder
+        self._examples = examples()
+        self.blocks = self._blocks()
+
+    def _blocks(self) -> Any:
+        offer, bounds = self.session.offer, self.session.bounds
+        with gr.Blocks(title="melmoat studio", delete_cache=(KEPT, KEPT)) as blocks:
+            gr.HTML(showing.head(bounds))
+            last = gr.State(None, time_to_live=KEPT)
+            with gr.Row():
+                with gr.Column(min_width=300):
+                    name, file = next(iter(self._examples.items()))
+                    example = gr.Dropdown(
+                        list(self._examples), value=name, label="Example", filterable=False
+                    )
+                    speech = gr.Audio(
+                        str(file),
+                        sources=["upload", "microphone"],
+                        type="filepath",
+                        label="Speech: record, upload, or pick an example",
+                        editable=False,
+                        buttons=["download"],
+                        elem_id="speech",
+                    )
+                with gr.Column(min_width=300):
+                    model = gr.Dropdown(list(offer.models), label="Recognizer", filterable=False)
+                    attack = gr.Dropdown(list(offer.attacks), label="Attack", filterable=False)
+                    target = gr.Textbox(
+                        label="Target text (empty: any error will do)",
+                        placeholder="STOP",
+                        max_lines=1,
+                        max_length=100,
+                    )
+                    db = gr.Slider(
+                        STRONGEST,
+                        WEAKEST,
+                        20,
+                        step=1,
+                        label="Strength: dB between speech and perturbation (less is louder)",
+                    )
+                with gr.Column(min_width=300):
+                    defense = gr.Dropdown(list(offer.defenses), label="Defense", filterable=False)
+                    adaptive = gr.Checkbox(True, label="The attacker knows the defense")
+                    steps = gr.Slider(1, MOST_STEPS, 50, step=1, label="Steps")
+                    seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=2**31)
+            with gr.Row():
+                start = gr.Button("Attack", variant="primary", elem_id="start")
+                stop = gr.Button("Stop", elem_id="stop")
+                control = gr.Button("Same loudness, random noise", elem_id="control")
+            status = gr.HTML(elem_id="status")
+            result = gr.HTML(elem_id="result")
+            with gr.Column(visible=False) as repeat:
+                gr.HTML(showing.repeating())
+                plain: dict[str, Any] = {"interactive": False, "wrap_lines": True}
+                shell = gr.Code(language="shell", label="Commands", **plain)
+                script = gr.Code(language="python", label="Python", **plain)
+            asked = [speech, example, model, attack, target, db, steps, defense, adaptive, seed]
+            shown = [status, result, repeat, shell, script, last]
+            at_once: dict[str, Any] = {
+                "concurrency_id": "work",
+                "concurrency_limit": bounds.at_once,
+                "show_progress": "hidden",
+                "api_visibility": "private",
+            }
+            quick: dict[str, Any] = {"queue": False, "api_visibility": "private"}
+            runs = [
+                start.click(self.attack, asked, shown, **at_once),
+                control.click(self.control, [last], shown, **at_once),
+            ]
+            stop.click(_stopped, None, [status], cancels=runs, show_progress="hidden", **quick)
+            example.input(self.example, [example], [speech], **quick)
+            for other in (speech.upload, speech.stop_recording, speech.clear):
+                other(lambda: None, None, [example], **quick)
+        blocks.queue(
+            max_size=bounds.waiting,
+            default_concurrency_limit=bounds.at_once,
+            api_open=False,
+        )
+        blocks.state_session_capacity = VISITORS
+        return blocks
+
+    def example(self, name: str | None) -> str | None:
+        """The file of an example."""
+        return None if name is None else str(self._examples[name])
+
+    async def attack(
+        self,
+        path: str | None,
+        example: str | None,
+        model: str,
+        attack: str,
+        target: str,
+        db: float,
+        steps: float,
+        defense: str,
+        adaptive: bool,
+        seed: float,
+    ) -> AsyncIterator[list[Any]]:
+        """Attack, with progress; the parts of the page that change."""
+        ticket = self.session.ticket()
+
+        def work() -> Finished:
+            self.session.offer.check("attacks", attack)
+            spec = attack_spec(attack, db, int(steps), target or "")
+            asked = Asked(model, defense, spec, adaptive, int(seed or 0))
+            return self.session.run(speech, asked, ticket, notes)
+
+        try:
+            path = path or self.example(example)
+            if path is None:
+                raise AudioError("record something, upload a file, or pick an example first")
+            name = Path(path).name
+            with Path(path).open("rb") as file:
+                recording, said = await self.decoder(file, name)
+            notes = [f"{name}: {note}" for note in said]
+            speech = self.session.speech(recording, name)
+        except Exception as error:
+            yield _failure(error)
+            return
+        async for parts in _watched(work, ticket):
+            yield parts
+
+    async def control(self, last: Finished | None) -> AsyncIterator[list[Any]]:
+        """Add the control to the last run."""
+        if last is None:
+            yield _failure(MelmoatError("attack something first; this adds noise as loud as that"))
+            return
+        ticket, finished = self.session.ticket(), last
+        async for parts in _watched(lambda: self.session.with_noise(finished, ticket), ticket):
+            yield parts
+
+
+async def _watched(work: Callable[[], Finished], ticket: Ticket) -> AsyncIterator[list[Any]]:
+    """Run ``work`` in a thread, and show how far it is. If the visitor stops it or leaves, it
+    ends at its next step."""
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        while not running.done():
+            yield [showing.progress(ticket), *UNCHANGED]
+            await asyncio.wait([running], timeout=OFTEN)
+        try:
+            finished = running.result()
+        except Exception as error:
+            yield _failure(error)
+            return
+        yield [
+            showing.message(f"Done in {ticket.spent:.1f} s."),
+            showing.result(finished),
+            gr.Column(visible=True),
+            recipe.commands(finished),
+            recipe.python(finished),
+            finished,
+        ]
+    finally:
+        ticket.stop()
+
+
+def _stopped() -> str:
+    return showing.message("Stopped.")
+
+
+def _failure(error: Exception) -> list[Any]:
+    """An error of the visitor's as it is; any other is in the log, and the page says that much."""
+    if not isinstance(error, MelmoatError | MemoryError):
+        log.error("a run failed: %s", one_line(error), exc_info=error)
+        error = MelmoatError("this run failed; whoever started the page finds the reason in its log")
+    return [showing.message(one_line(error), failed=True), *UNCHANGED]
