@@ -21,7 +21,9 @@ ATTACKS_OFFERED = ("pgd", "apgd", "kenansville", "noise")
 WEAKEST, STRONGEST = 50.0, 0.0  # dB
 MOST_STEPS = 200
 LONGEST_TARGET = 100  # letters
-_TARGET = re.compile(r"[^\W_]+(?:[ '.!?-]+[^\W_]+)*[.!?]?")  # nothing that means something in specs
+_TARGET = re.compile(
+    r"[^\W_]+(?:[ ,'.!?-]+[^\W_]+)*[.!?]?"
+)  # nothing that means something in specs
 
 
 def recognizers() -> tuple[str, ...]:
@@ -92,7 +94,7 @@ def attack_spec(offered: str, db: float, steps: int, target: str = "") -> str:
     if _sets(spec, "steps"):
         parts["steps"] = f"steps={int(steps)}"
     if target := " ".join(target.split()):
-        parts["target"] = f"target={checked_target(target)}"
+        parts["target"] = f"target=({checked_target(target)})"
         if not _sets(spec, "target") or access_of(spec.factory) == "control":
             raise MelmoatError(f"{offered} aims at no text; leave the target empty")
     return str(ATTACKS.parse(spelling(spec.name, parts.values())))
@@ -105,10 +107,10 @@ def checked_target(text: str) -> str:
         MelmoatError: it is too long, or holds other marks than a sentence needs.
     """
     if len(text) > LONGEST_TARGET:
-        raise MelmoatError(f"the target has {len(text)} letters; at most {LONGEST_TARGET} are taken")
+        raise MelmoatError(f"the target has {len(text)} letters, of {LONGEST_TARGET} at most")
     if not _TARGET.fullmatch(text) or text.lower() in (MATCHED, "none"):
         raise MelmoatError(
             f"the target {text!r} cannot be used; write words with letters, digits, spaces, "
-            "apostrophes and hyphens, such as STOP THE CAR"
+            "commas, apostrophes and hyphens, such as STOP THE CAR"
         )
     return text

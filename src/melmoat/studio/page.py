@@ -97,7 +97,12 @@ class Page:
             result = gr.HTML(elem_id="result")
             with gr.Column(visible=False) as repeat:
                 gr.HTML(showing.repeating())
-                plain: dict[str, Any] = {"interactive": False, "wrap_lines": True}
+                plain: dict[str, Any] = {
+                    "interactive": False,
+                    "wrap_lines": True,
+                    "show_line_numbers": False,
+                    "lines": 1,
+                }
                 shell = gr.Code(language="shell", label="Commands", **plain)
                 script = gr.Code(language="python", label="Python", **plain)
             asked = [speech, example, model, attack, target, db, steps, defense, adaptive, seed]
@@ -209,5 +214,5 @@ def _failure(error: Exception) -> list[Any]:
     """An error of the visitor's as it is; any other is in the log, and the page says that much."""
     if not isinstance(error, MelmoatError | MemoryError):
         log.error("a run failed: %s", one_line(error), exc_info=error)
-        error = MelmoatError("this run failed; whoever started the page finds the reason in its log")
+        error = MelmoatError("this run failed; the reason is in the log of the page")
     return [showing.message(one_line(error), failed=True), *UNCHANGED]

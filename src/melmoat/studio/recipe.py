@@ -40,23 +40,34 @@ def _line(*words: str, **options: object) -> str:
 def python(finished: Finished) -> str:
     """A script that attacks ``speech.wav`` and prints what is heard before and after."""
     asked = finished.asked
-    return f"""\
-from pathlib import Path
+    with_defense = asked.defense != "none"
+    aimed, other = ("defended", "recognizer") if asked.adaptive else ("recognizer", "defended")
+    names = ["attacks", *(["audio", "defenses"] if with_defense else []), "models"]
+    return "\n".join(
+        [
+            "from pathlib import Path",
+            "",
+            f"from melmoat import {', '.join(names)}",
+            *(["from melmoat.draws import Draws, derive"] if with_defense else []),
+            "from melmoat.file_attacks import attack_file",
+            "from melmoat.file_jobs import Job",
+            "",
+            f"recognizer = models.load({asked.model!r})",
+            *([_DEFENDED.format(asked)] if with_defense else []),
+            f"attack = attacks.build({asked.attack!r})",
+            f"job = Job(Path({SPEECH!r}), Path({ADVERSARIAL!r}), {SPEECH!r})",
+            _ATTACK.format(aimed if with_defense else "recognizer", asked),
+            'print(done.before, done.after, done.size, sep="\\n")',
+            *([_OTHER.format(other, asked, SPEECH, ADVERSARIAL)] if with_defense else []),
+            "",
+        ]
+    )
 
-from melmoat import attacks, audio, defenses, models
-from melmoat.draws import Draws, derive
-from melmoat.file_attacks import attack_file
-from melmoat.file_jobs import Job
 
-recognizer = models.load({asked.model!r})
-defended = defenses.build({asked.defense!r}).wrap(recognizer)
-attack = attacks.build({asked.attack!r})
-job = Job(Path({SPEECH!r}), Path({ADVERSARIAL!r}), {SPEECH!r})
-done = attack_file({"defended" if asked.adaptive else "recognizer"}, recognizer, attack, job, seed={asked.seed})
-print(done.before, done.after, done.size, sep="\\n")
-
-# what is heard {"without the defense" if asked.adaptive else "behind the defense"}
-for name in ({SPEECH!r}, {ADVERSARIAL!r}):
-    draws = Draws([derive({asked.seed}, name)])
-    print(name, {"recognizer" if asked.adaptive else "defended"}.transcribe(audio.load(name), draws))
-"""
+_DEFENDED = "defended = defenses.build({0.defense!r}).wrap(recognizer)"
+_ATTACK = "done = attack_file({}, recognizer, attack, job, seed={.seed})"
+_OTHER = """
+# the same recordings, {0}
+for name in ({2!r}, {3!r}):
+    draws = Draws([derive({1.seed}, name)])
+    print(*{0}.transcribe(audio.load(name, {0}.rate), draws))"""

@@ -1,8 +1,8 @@
 """What the page computes: one recording, attacked and defended, with its control.
 
 Every step is what a command would do: the random numbers derive from the seed and the names of the
-files (``speech.wav``, ``adversarial.wav``), so the commands of :mod:`melmoat.studio.recipe` give the
-same transcripts.
+files (``speech.wav``, ``adversarial.wav``). So the commands of :mod:`melmoat.studio.recipe` give
+the same transcripts.
 """
 
 from __future__ import annotations
@@ -335,9 +335,7 @@ class Session:
         done = hear(asked.seed, tick=ticket.tick, device=self.device)
         return done, audio.load(folder / name)
 
-    def _texts(
-        self, heard: str, speech: Audio, name: str, asked: Asked, system: _System
-    ) -> Texts:
+    def _texts(self, heard: str, speech: Audio, name: str, asked: Asked, system: _System) -> Texts:
         """``heard`` by the system that was attacked, and what `melmoat transcribe NAME` hears by
         the other."""
         if system.defended is None:

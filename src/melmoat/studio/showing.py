@@ -91,8 +91,8 @@ def outcome(finished: Finished) -> str:
     asked, snr = finished.asked, finished.snr_db
     behind = asked.adaptive and finished.after.defended is not None
     who = f"{asked.model} behind {asked.defense}" if behind else asked.model
-    pick = (lambda texts: texts.defended) if behind else (lambda texts: texts.plain)
-    before, after = pick(finished.before) or "nothing", pick(finished.after) or "nothing"
+    heard = [t.defended if behind else t.plain for t in (finished.before, finished.after)]
+    before, after = (text or "nothing" for text in heard)
     if snr is None:
         return f"The attack changed nothing. {who} hears “{before}”."
     size = f"with a perturbation {snr:.1f} dB below the speech"
@@ -130,6 +130,7 @@ def sounds(finished: Finished) -> list[Sound]:
         about = "the speech with random noise of the same SNR"
         listed.append(("random noise", "noise.wav", about, finished.noise))
     top = max(float(LAB_MEL(one)[0].max()) for *_, one in listed)
+    loudest = max(float(one.wav.abs().max()) for *_, one in listed)
     return [
         Sound(
             title,
@@ -137,7 +138,7 @@ def sounds(finished: Finished) -> list[Sound]:
             about,
             _data("wav", audio.encode(_played(one, bool(name)), "wav")),
             _data("png", spectrogram(one, top)),
-            outline(one),
+            outline(one, loudest),
             float(one.seconds),
         )
         for title, name, about, one in listed
@@ -157,14 +158,17 @@ def _data(kind: str, content: bytes) -> str:
     return f"data:{home}/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def outline(one: Audio) -> str:
+def outline(one: Audio, loudest: float) -> str:
     """The largest and least sample of each piece of the waveform, as the points of a polygon.
 
+    Args:
+        loudest: amplitude that fills the height.
+
     >>> import torch
-    >>> outline(Audio.of([torch.tensor([0.5, -0.5])]))
+    >>> outline(Audio.of([torch.tensor([0.25, -0.25])]), 0.5)
     '0,0.500 200,1.500 200,1.500 0,0.500'
     """
-    wave = one.wav[0].numpy()
+    wave = one.wav[0].numpy() / loudest
     pieces = np.array_split(wave, min(POINTS, len(wave)))
     places = np.linspace(0, POINTS, len(pieces), endpoint=False)
     upper = [f"{x:g},{1 - piece.max():.3f}" for x, piece in zip(places, pieces, strict=True)]
