@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import io
 import shlex
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
 import torch
 from typer.testing import CliRunner
 
-from melmoat import audio, data
+from melmoat import audio, data, models
 from melmoat.audio import Audio, AudioError, Recording
 from melmoat.cli.app import app
 from melmoat.errors import MelmoatError
@@ -23,6 +25,14 @@ from melmoat.studio.session import Asked, Finished, Session, Stopped, Texts, Tic
 
 ATTACK = "pgd:db=15,steps=2,step=1"
 OFFER = Offer(["ds2-an4"], ["pgd"], ["none", "wgn:snr=15", "rs:snr=15,votes=2"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded_once() -> Iterator[None]:
+    """Every command would load it again, which takes longer than what it does here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "load", lru_cache(models.load))
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,224 @@
+"""The page in a real browser, as a visitor uses it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from melmoat import data
+
+pytestmark = pytest.mark.slow
+pytest.importorskip("gradio", reason="needs the extra studio")
+sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+PATIENCE = 240_000  # ms; other work may be on the machine
+Open = Callable[..., "sync_api.Page"]
+
+
+@pytest.fixture(scope="module")
+def speech() -> np.ndarray:
+    return data.read([list(data.load("demo"))[1]]).wav[0].numpy()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    command = [sys.executable, "-m", "melmoat", "studio", "--port", "0", "--longest", "6"]
+    command += ["--model", "ds2-an4", "--defense", "none", "--defense", "wgn:snr=15"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as server:
+        assert server.stderr
+        said = []
+        for line in server.stderr:
+            said.append(line)
+            if found := re.search(r"running on (\S+)", line):
+                break
+        else:
+            pytest.fail("".join(said))
+        yield found[1]
+        server.terminate()
+        server.communicate(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory, speech: np.ndarray) -> Iterator[object]:
+    spoken = tmp_path_factory.mktemp("microphone") / "spoken.wav"
+    soundfile.write(spoken, np.tile(speech, 3), 16_000)
+    arguments = ["--no-sandbox", "--mute-audio", "--use-fake-ui-for-media-stream"]
+    arguments += [
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={spoken}",
+    ]
+    with sync_api.sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        except sync_api.Error as error:
+            pytest.skip(f"needs chromium: {error.message.splitlines()[0]}")
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium: sync_api.Browser, address: str) -> Iterator[Open]:
+    """Opens the page; at the end it must have been silent, and asked nobody else."""
+    contexts, wrong = [], []
+
+    def opened(width: int = 1280, height: int = 900) -> sync_api.Page:
+        context = chromium.new_context(
+            viewport={"width": width, "height": height}, permissions=["microphone"]
+        )
+        context.set_default_timeout(PATIENCE)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: wrong.append(message.text))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on(
+            "request",
+            lambda asked: (
+                asked.url.startswith((address, "data:", "blob:")) or wrong.append(asked.url)
+            ),
+        )
+        page.goto(address)
+        page.wait_for_selector("#start")
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert not wrong
+
+
+def upload(page: sync_api.Page, path: Path) -> None:
+    if page.locator("#speech").get_by_label("Clear").count():
+        page.locator("#speech").get_by_label("Clear").click()
+    page.locator("#speech input[type=file]").set_input_files(path)
+    page.wait_for_function(
+        "name => [...document.querySelectorAll('#speech a[download]')]"
+        ".some(one => one.href.includes(name))",
+        arg=path.name,
+    )
+
+
+def steps(page: sync_api.Page, number: int) -> None:
+    box = page.get_by_label("number input for Steps")
+    box.fill(str(number))
+    box.press("Enter")
+
+
+def attack(page: sync_api.Page) -> None:
+    page.get_by_role("button", name="Attack", exact=True).click()
+
+
+def finished(page: sync_api.Page) -> str:
+    page.wait_for_selector("#status :text('Done in')")
+    return page.inner_text("#result")
+
+
+def test_upload_attack_defend_and_compare_with_noise(
+    visit: Open, tmp_path: Path, speech: np.ndarray
+) -> None:
+    page = visit()
+    path = tmp_path / "mine.flac"  # two channels, at an odd rate
+    soundfile.write(path, np.stack([speech, speech], 1), 15_999)
+    upload(page, path)
+    page.get_by_label("Defense").first.click()
+    page.get_by_role("option", name="wgn:snr=15").click()
+    steps(page, 3)
+    attack(page)
+    result = finished(page)
+    assert "behind wgn:snr=15" in result
+    assert "3 gradient passes" in result
+    assert page.locator("#result figure").count() == 4
+    assert page.evaluate(
+        "[...document.querySelectorAll('#result img')].every(one => one.naturalWidth > 0)"
+    )
+    page.get_by_role("button", name="Same loudness").click()
+    page.wait_for_selector("#result figure:has-text('random noise')")
+    assert page.locator("#result figure").count() == 5
+    assert page.locator("#result tbody tr").count() == 3
+    assert "melmoat attack speech.wav noise.wav" in page.inner_text("body")
+
+
+def test_a_stopped_run_ends_and_the_next_one_works(visit: Open) -> None:
+    page = visit()
+    steps(page, 200)
+    attack(page)
+    page.wait_for_selector("#status :text('step')")
+    page.get_by_role("button", name="Stop").click()
+    page.wait_for_selector("#status :text('Stopped')")
+    steps(page, 1)
+    attack(page)  # there is one place, which the first one has left
+    assert "SNR" in finished(page)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("silent.wav", "no sound in it"),
+        ("long.wav", "of which 6 s are taken"),
+        ("cut.wav", "cut short"),
+        ("text.wav", "readable as audio"),
+    ],
+)
+def test_a_bad_file_is_refused_with_the_reason(
+    visit: Open, tmp_path: Path, speech: np.ndarray, name: str, why: str
+) -> None:
+    waves = {"silent.wav": np.zeros(16_000), "long.wav": np.tile(speech, 5), "cut.wav": speech}
+    path = tmp_path / name
+    if name in waves:
+        soundfile.write(path, waves[name], 16_000)
+        path.write_bytes(path.read_bytes()[: -8_000 if name == "cut.wav" else None])
+    else:
+        path.write_text("this is a letter, and no recording\n" * 40)
+    page = visit()
+    upload(page, path)
+    attack(page)
+    said = page.wait_for_selector("#status [role=alert]")
+    assert said
+    assert why in said.inner_text()
+    assert name in said.inner_text()
+
+
+def test_record_on_a_phone(visit: Open) -> None:
+    page = visit(390, 844)
+    page.locator("#speech").get_by_label("Clear").click()
+    page.locator("#speech").get_by_label("Record audio").click()
+    page.locator("#speech").get_by_role("button", name="Record", exact=True).click()
+    page.wait_for_timeout(2_500)
+    page.locator("#speech").get_by_role("button", name="Stop", exact=True).click()
+    page.wait_for_selector("#speech a[download]")
+    steps(page, 2)
+    attack(page)
+    assert "2 gradient passes" in finished(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_the_keyboard_does_all(visit: Open) -> None:
+    page = visit()
+    page.get_by_label("Target text").focus()
+    page.keyboard.type("STOP")
+    page.keyboard.press("Tab")
+    steps(page, 2)
+    reached = []
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.innerText"))
+        if reached[-1] == "Attack":
+            break
+    assert "Attack" in reached
+    page.keyboard.press("Enter")
+    assert "STOP" in finished(page)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")  # the control
+    page.wait_for_selector(
+        "#status [role=alert]:has-text('aims'), #result figure:has-text('random')"
+    )
