@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -49,6 +50,8 @@ def studio(
     Visitors record or upload speech, attack it, defend it, and hear and see what happened. They can
     only choose what the options offer, because a spec can name files and import modules.
     """
+    # oneDNN keeps a program for each shape, so memory would grow with every length of a recording.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8")  # read when torch is imported
     import melmoat.studio  # noqa: F401  (before Gradio, which would report its use)
     from melmoat.devices import usable
     from melmoat.errors import extra

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from melmoat.errors import MelmoatError, one_line
 from melmoat.server.decoding import Decoder
 from melmoat.studio import recipe, showing
 from melmoat.studio.choices import MOST_STEPS, STRONGEST, WEAKEST, attack_spec
-from melmoat.studio.session import Asked, Finished, Session, Ticket
+from melmoat.studio.session import Asked, Finished, Session, Stopped, Ticket
 
 OFTEN = 0.2  # seconds between two looks at a run
 KEPT = 1800  # seconds for which an upload is kept
 VISITORS = 64  # most visitors whose last result is kept in memory
+MOST_TICKETS = 1000
 UNCHANGED = [gr.skip()] * 5
 log = logging.getLogger("melmoat.server")
 
@@ -46,6 +48,7 @@ class Page:
     def __init__(self, session: Session, decoder: Decoder) -> None:
         self.session, self.decoder = session, decoder
         self._examples = examples()
+        self.tickets: dict[str, Ticket] = {}  # by visitor
         self.blocks = self._blocks()
 
     def _blocks(self) -> Any:
@@ -114,11 +117,14 @@ class Page:
                 "api_visibility": "private",
             }
             quick: dict[str, Any] = {"queue": False, "api_visibility": "private"}
-            runs = [
-                start.click(self.attack, asked, shown, **at_once),
-                control.click(self.control, [last], shown, **at_once),
-            ]
-            stop.click(_stopped, None, [status], cancels=runs, show_progress="hidden", **quick)
+            start.click(self.wait, None, [status], **quick).then(
+                self.attack, asked, shown, **at_once
+            )
+            control.click(self.wait, None, [status], **quick).then(
+                self.control, [last], shown, **at_once
+            )
+            stop.click(self.stop, None, [status], show_progress="hidden", **quick)
+            blocks.unload(self.leave)
             example.input(self.example, [example], [speech], **quick)
             for other in (speech.upload, speech.stop_recording, speech.clear):
                 other(lambda: None, None, [example], **quick)
@@ -134,6 +140,25 @@ class Page:
         """The file of an example."""
         return None if name is None else str(self._examples[name])
 
+    def wait(self, request: gr.Request) -> str:
+        """Take a ticket for this visitor's next run; one before it ends."""
+        self.leave(request)
+        ticket = self.tickets[request.session_hash] = self.session.ticket()
+        while len(self.tickets) > MOST_TICKETS:  # of runs that found no place in the queue
+            del self.tickets[next(iter(self.tickets))]
+        return showing.progress(ticket)
+
+    def stop(self, request: gr.Request) -> str:
+        """End this visitor's run at its next step, or before it begins."""
+        running = request.session_hash in self.tickets
+        self.leave(request)
+        return showing.message("Stopping." if running else "Nothing is running.")
+
+    def leave(self, request: gr.Request) -> None:
+        """The visitor has gone, or wants something else."""
+        if ticket := self.tickets.get(request.session_hash):
+            ticket.stop()
+
     async def attack(
         self,
         path: str | None,
@@ -146,9 +171,10 @@ class Page:
         defense: str,
         adaptive: bool,
         seed: float,
+        request: gr.Request,
     ) -> AsyncIterator[list[Any]]:
         """Attack, with progress; the parts of the page that change."""
-        ticket = self.session.ticket()
+        ticket = self._ticket(request)
 
         def work() -> Finished:
             self.session.offer.check("attacks", attack)
@@ -166,48 +192,60 @@ class Page:
             notes = [f"{name}: {note}" for note in said]
             speech = self.session.speech(recording, name)
         except Exception as error:
+            self._done(request, ticket)
             yield _failure(error)
             return
-        async for parts in _watched(work, ticket):
+        async for parts in self._watched(work, ticket, request):
             yield parts
 
-    async def control(self, last: Finished | None) -> AsyncIterator[list[Any]]:
+    async def control(self, last: Finished | None, request: gr.Request) -> AsyncIterator[list[Any]]:
         """Add the control to the last run."""
-        if last is None:
+        ticket, finished = self._ticket(request), last
+        if finished is None:
+            self._done(request, ticket)
             yield _failure(MelmoatError("attack something first; this adds noise as loud as that"))
             return
-        ticket, finished = self.session.ticket(), last
-        async for parts in _watched(lambda: self.session.with_noise(finished, ticket), ticket):
+        again = partial(self.session.with_noise, finished, ticket)
+        async for parts in self._watched(again, ticket, request):
             yield parts
 
+    def _ticket(self, request: gr.Request) -> Ticket:
+        ticket = self.tickets.setdefault(request.session_hash, self.session.ticket())
+        ticket.start()
+        return ticket
 
-async def _watched(work: Callable[[], Finished], ticket: Ticket) -> AsyncIterator[list[Any]]:
-    """Run ``work`` in a thread, and show how far it is. If the visitor stops it or leaves, it
-    ends at its next step."""
-    running = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        while not running.done():
-            yield [showing.progress(ticket), *UNCHANGED]
-            await asyncio.wait([running], timeout=OFTEN)
+    def _done(self, request: gr.Request, ticket: Ticket) -> None:
+        """End ``ticket``, also if the visitor has left while it was in work."""
+        ticket.stop()
+        if self.tickets.get(request.session_hash) is ticket:
+            del self.tickets[request.session_hash]
+
+    async def _watched(
+        self, work: Callable[[], Finished], ticket: Ticket, request: gr.Request
+    ) -> AsyncIterator[list[Any]]:
+        """Run ``work`` in a thread, and show how far it is."""
+        running = asyncio.ensure_future(asyncio.to_thread(work))
         try:
-            finished = running.result()
+            while not running.done():
+                yield [showing.progress(ticket), *UNCHANGED]
+                await asyncio.wait([running], timeout=OFTEN)
+            spent, finished = ticket.spent, running.result()
+        except Stopped:
+            yield [showing.message("Stopped."), *UNCHANGED]
+            return
         except Exception as error:
             yield _failure(error)
             return
+        finally:
+            self._done(request, ticket)
         yield [
-            showing.message(f"Done in {ticket.spent:.1f} s."),
+            showing.message(f"Done in {spent:.1f} s."),
             showing.result(finished),
             gr.Column(visible=True),
             recipe.commands(finished),
             recipe.python(finished),
             finished,
         ]
-    finally:
-        ticket.stop()
-
-
-def _stopped() -> str:
-    return showing.message("Stopped.")
 
 
 def _failure(error: Exception) -> list[Any]:

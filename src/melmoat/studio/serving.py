@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI, Request, Response
@@ -77,12 +78,27 @@ def create_app(session: Session, hosts: Collection[str] = ()) -> FastAPI:
         ssr_mode=False,
         mcp_server=False,
         enable_monitoring=False,
-        theme=gr.themes.Default(
-            font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
-        ),
+        theme=theme(),
         css=(TEMPLATES / "page.css").read_text(encoding="utf-8"),
     )
     return app
+
+
+def theme() -> Any:
+    """Gradio's own, with fonts of the visitor's system, and with colours that can be read on their
+    backgrounds (WCAG 2, 4.5 to 1)."""
+    made = gr.themes.Default(
+        primary_hue="sky",
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    )
+    return made.set(
+        body_text_color_subdued="*neutral_600",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_800",
+    )
 
 
 def limits_of(session: Session) -> Limits:

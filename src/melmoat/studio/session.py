@@ -75,6 +75,10 @@ class Ticket:
         """Seconds since it began."""
         return self._clock() - self._began
 
+    def start(self) -> None:
+        """Begin to count the time; the run may have waited until now."""
+        self._began = self._clock()
+
     def stop(self) -> None:
         """End the run at its next step."""
         self._stopped.set()
