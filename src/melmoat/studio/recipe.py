@@ -42,6 +42,7 @@ def python(finished: Finished) -> str:
     asked = finished.asked
     with_defense = asked.defense != "none"
     aimed, other = ("defended", "recognizer") if asked.adaptive else ("recognizer", "defended")
+    who = "recognizer alone" if asked.adaptive else "recognizer behind the defense"
     names = ["attacks", *(["audio", "defenses"] if with_defense else []), "models"]
     return "\n".join(
         [
@@ -58,7 +59,7 @@ def python(finished: Finished) -> str:
             f"job = Job(Path({SPEECH!r}), Path({ADVERSARIAL!r}), {SPEECH!r})",
             _ATTACK.format(aimed if with_defense else "recognizer", asked),
             'print(done.before, done.after, done.size, sep="\\n")',
-            *([_OTHER.format(other, asked, SPEECH, ADVERSARIAL)] if with_defense else []),
+            *([_OTHER.format(other, asked, SPEECH, ADVERSARIAL, who)] if with_defense else []),
             "",
         ]
     )
@@ -67,7 +68,7 @@ def python(finished: Finished) -> str:
 _DEFENDED = "defended = defenses.build({0.defense!r}).wrap(recognizer)"
 _ATTACK = "done = attack_file({}, recognizer, attack, job, seed={.seed})"
 _OTHER = """
-# the same recordings, {0}
+# what the {4} hears
 for name in ({2!r}, {3!r}):
     draws = Draws([derive({1.seed}, name)])
     print(*{0}.transcribe(audio.load(name, {0}.rate), draws))"""
