@@ -10,17 +10,24 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any
 
+from melmoat import defenses, models
 from melmoat.attacks import ATTACKS, access_of
 from melmoat.attacks.base import MATCHED
 from melmoat.errors import MelmoatError
-from melmoat.spec import Spec, spelling
+from melmoat.spec import Registry, Spec, spelling
 
 DEFENSES = ("none", "rs:snr=15,votes=5", "mdnf:level=0.1", "median", "quantize:gradient=bpda")
 ATTACKS_OFFERED = ("pgd", "apgd", "kenansville", "noise")
 WEAKEST, STRONGEST = 50.0, 0.0  # dB
 MOST_STEPS = 200
 LONGEST_TARGET = 100  # letters
+_FAMILIES: dict[str, Registry[Any]] = {
+    "models": models.MODELS,
+    "attacks": ATTACKS,
+    "defenses": defenses.DEFENSES,
+}
 _TARGET = re.compile(
     r"[^\W_]+(?:[ ,'.!?-]+[^\W_]+)*[.!?]?"
 )  # nothing that means something in specs
@@ -63,6 +70,20 @@ class Offer:
                 "starts the page decides that"
             )
         return spec
+
+    def titled(self, kind: str) -> list[tuple[str, str]]:
+        """Each spec of the ``kind`` after its title, which says in words what it is."""
+        return [(f"{title(_FAMILIES[kind].parse(s))} ({s})", s) for s in getattr(self, kind)]
+
+
+def title(spec: Spec) -> str:
+    """What a part is: the start of its factory's docstring, up to the first detail.
+
+    >>> title(ATTACKS.parse("pgd:steps=3"))
+    'Projected gradient descent'
+    """
+    first = (spec.factory.__doc__ or spec.name).partition("\n")[0]
+    return re.split(r"[.:;(]", first.replace("``", ""))[0].strip()
 
 
 def _sets(spec: Spec, key: str) -> bool:

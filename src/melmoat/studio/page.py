@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio_client.utils import is_file_obj_with_meta, is_http_url_like, traverse
 
 from melmoat import data
 from melmoat.audio import AudioError
@@ -23,7 +24,7 @@ OFTEN = 0.2  # seconds between two looks at a run
 KEPT = 1800  # seconds for which an upload is kept
 VISITORS = 64  # most visitors whose last result is kept in memory
 MOST_TICKETS = 1000
-UNCHANGED = [gr.skip()] * 5
+UNCHANGED = [gr.skip()] * 6
 log = logging.getLogger("melmoat.server")
 
 
@@ -35,6 +36,25 @@ def examples() -> dict[str, Path]:
         )
         for cut in data.load("demo")
     }
+
+
+class Blocks(gr.Blocks):
+    """Gradio's, but it fetches nothing: Gradio would download a recording that a request names by
+    its address."""
+
+    async def preprocess_data(self, block_fn: Any, inputs: list[Any], *others: Any) -> Any:
+        """The values of a request.
+
+        Raises:
+            gr.Error: one of them is such an address.
+        """
+        traverse(inputs, _uploaded, is_file_obj_with_meta)
+        return await super().preprocess_data(block_fn, inputs, *others)
+
+
+def _uploaded(file: dict[str, Any]) -> None:
+    if is_http_url_like(file["path"]):
+        raise gr.Error("this page fetches no addresses; upload the file", print_exception=False)
 
 
 class Page:
@@ -52,8 +72,8 @@ class Page:
         self.blocks = self._blocks()
 
     def _blocks(self) -> Any:
-        offer, bounds = self.session.offer, self.session.bounds
-        with gr.Blocks(title="melmoat studio", delete_cache=(KEPT, KEPT)) as blocks:
+        bounds = self.session.bounds
+        with Blocks(title="melmoat studio", delete_cache=(KEPT, KEPT)) as blocks:
             gr.HTML(showing.head(bounds))
             last = gr.State(None, time_to_live=KEPT)
             with gr.Row():
@@ -66,14 +86,14 @@ class Page:
                         str(file),
                         sources=["upload", "microphone"],
                         type="filepath",
-                        label="Speech: record, upload, or pick an example",
+                        label="Speech: record or upload",
                         editable=False,
                         buttons=["download"],
                         elem_id="speech",
                     )
                 with gr.Column(min_width=300):
-                    model = gr.Dropdown(list(offer.models), label="Recognizer", filterable=False)
-                    attack = gr.Dropdown(list(offer.attacks), label="Attack", filterable=False)
+                    model = self._choice("models", "Recognizer")
+                    attack = self._choice("attacks", "Attack")
                     target = gr.Textbox(
                         label="Target text (empty: any error will do)",
                         placeholder="STOP",
@@ -85,17 +105,19 @@ class Page:
                         WEAKEST,
                         20,
                         step=1,
-                        label="Strength: dB between speech and perturbation (less is louder)",
+                        label="Strength: SNR in dB (lower: a louder perturbation)",
                     )
                 with gr.Column(min_width=300):
-                    defense = gr.Dropdown(list(offer.defenses), label="Defense", filterable=False)
+                    defense = self._choice("defenses", "Defense")
                     adaptive = gr.Checkbox(True, label="The attacker knows the defense")
                     steps = gr.Slider(1, MOST_STEPS, 50, step=1, label="Steps")
                     seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=2**31)
             with gr.Row():
                 start = gr.Button("Attack", variant="primary", elem_id="start")
                 stop = gr.Button("Stop", elem_id="stop")
-                control = gr.Button("Same loudness, random noise", elem_id="control")
+                control = gr.Button(
+                    "Same loudness, random noise", interactive=False, elem_id="control"
+                )
             status = gr.HTML(elem_id="status")
             result = gr.HTML(elem_id="result")
             with gr.Column(visible=False) as repeat:
@@ -106,10 +128,11 @@ class Page:
                     "show_line_numbers": False,
                     "lines": 1,
                 }
-                shell = gr.Code(language="shell", label="Commands", **plain)
-                script = gr.Code(language="python", label="Python", **plain)
+                # no language: Gradio's colours of one cannot be read on white
+                shell = gr.Code(label="Commands", **plain)
+                script = gr.Code(label="Python", **plain)
             asked = [speech, example, model, attack, target, db, steps, defense, adaptive, seed]
-            shown = [status, result, repeat, shell, script, last]
+            shown = [status, result, repeat, shell, script, last, control]
             at_once: dict[str, Any] = {
                 "concurrency_id": "work",
                 "concurrency_limit": bounds.at_once,
@@ -135,6 +158,11 @@ class Page:
         )
         blocks.state_session_capacity = VISITORS
         return blocks
+
+    def _choice(self, kind: str, label: str) -> Any:
+        offer = self.session.offer
+        first = getattr(offer, kind)[0]
+        return gr.Dropdown(offer.titled(kind), value=first, label=label, filterable=False)
 
     def example(self, name: str | None) -> str | None:
         """The file of an example."""
@@ -195,6 +223,7 @@ class Page:
             self._done(request, ticket)
             yield _failure(error)
             return
+        yield [showing.progress(ticket), *_nothing()]
         async for parts in self._watched(work, ticket, request):
             yield parts
 
@@ -238,6 +267,7 @@ class Page:
             return
         finally:
             self._done(request, ticket)
+            await asyncio.wait([running])  # only then its place is free
         yield [
             showing.message(f"Done in {spent:.1f} s."),
             showing.result(finished),
@@ -245,7 +275,13 @@ class Page:
             recipe.commands(finished),
             recipe.python(finished),
             finished,
+            gr.Button(interactive=True),
         ]
+
+
+def _nothing() -> list[Any]:
+    """The page without a result, because an old one would be taken for the new one's."""
+    return ["", gr.Column(visible=False), "", "", None, gr.Button(interactive=False)]
 
 
 def _failure(error: Exception) -> list[Any]:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI, Request, Response
+from gradio.utils import get_upload_folder
 
 from melmoat.assets import asset
 from melmoat.audio import RATE
+from melmoat.server.answers import error_answer
 from melmoat.server.decoding import Decoder
 from melmoat.server.limits import Limits
 from melmoat.server.metrics import Figures
@@ -24,6 +28,7 @@ from melmoat.studio.session import Session
 from melmoat.studio.showing import TEMPLATES
 
 FORM = 1.0  # megabytes of a request beside its recording
+UPLOADS = 100  # of the largest size, that are kept at once
 GRACE = 2  # seconds for open requests when the server stops; a page holds one open all the time
 # The page may load nothing from elsewhere, whatever its parts would like to.
 POLICY = (
@@ -54,7 +59,8 @@ def create_app(session: Session, hosts: Collection[str] = ()) -> FastAPI:
     async def policy(
         request: Request, answer: Callable[[Request], Awaitable[Response]]
     ) -> Response:
-        response = await answer(request)
+        refusal = _refusal(request.scope["path"], UPLOADS * limits.megabytes * 1e6)
+        response = error_answer(*refusal) if refusal else await answer(request)
         response.headers["Content-Security-Policy"] = POLICY
         response.headers["Referrer-Policy"] = "no-referrer"
         return response
@@ -82,6 +88,24 @@ def create_app(session: Session, hosts: Collection[str] = ()) -> FastAPI:
         css=(TEMPLATES / "page.css").read_text(encoding="utf-8"),
     )
     return app
+
+
+def _refusal(path: str, most: float) -> tuple[str, int] | None:
+    """Why a request for ``path`` is refused: Gradio would fetch an address for anybody, and keep
+    any number of uploads for a while; ``most`` bytes of them are kept here."""
+    if re.search("/(proxy=|file=https?:)", path):
+        return "this page fetches no addresses", 403
+    if path.rstrip("/").endswith("/upload") and _kept(Path(get_upload_folder())) > most:
+        return "this page keeps too many recordings already; come back in an hour", 507
+    return None
+
+
+def _kept(folder: Path) -> int:
+    size = 0
+    for file in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # deleted meanwhile
+            size += file.stat().st_size
+    return size
 
 
 def theme() -> Any:
