@@ -78,6 +78,17 @@ def test_only_specs_on_the_list_are_taken(kind: str, spec: str) -> None:
         offer.check(kind, spec)
 
 
+def test_a_choice_says_in_words_what_it_is() -> None:
+    offer = Offer(["ds2-an4"], ["pgd:steps=9"], ["rs:snr=15,votes=5"])
+    for kind, words in {
+        "models": "The DeepSpeech2 that ships",
+        "attacks": "Projected gradient descent",
+        "defenses": "Randomized smoothing",
+    }.items():
+        (spec,) = getattr(offer, kind)
+        assert offer.titled(kind) == [(f"{words} ({spec})", spec)]
+
+
 def test_a_list_is_not_empty() -> None:
     with pytest.raises(MelmoatError, match="models"):
         Offer([])

@@ -72,6 +72,7 @@ def test_the_pasted_commands_do_the_same(
 
     (before, other_before), (after, other_after) = order(finished.before), order(finished.after)
     assert attacked.splitlines()[:2] == [f"before: {before}", f"after:  {after}"]
+    assert f"SNR {finished.snr_db:.1f} dB" in attacked
     assert (clean.strip(), adversarial.strip()) == (other_before, other_after)
     assert noise.splitlines()[1] == f"after:  {order(finished.noisy)[0]}"
     assert noisy.strip() == order(finished.noisy)[1]
@@ -93,6 +94,7 @@ def test_the_pasted_script_does_the_same(
     with contextlib.redirect_stdout(io.StringIO()) as out:
         exec(compile(recipe.python(finished), "pasted", "exec"), {})
     heard = out.getvalue().splitlines()
+    assert heard[2].endswith(f"SNR {finished.snr_db:.1f} dB")
     assert [heard[i] for i in (0, 1, 3, 4)] == [
         text
         for defended in (finished.asked.adaptive, not finished.asked.adaptive)
