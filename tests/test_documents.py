@@ -8,7 +8,7 @@ import pytest
 
 HOME = Path(__file__).parents[1]
 parts = runpy.run_path(str(HOME / "tools" / "parts.py"))
-DOCUMENTS = [*sorted(HOME.glob("*.md")), *sorted((HOME / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(HOME.glob("*.md")), *sorted((HOME / "docs").rglob("*.md"))]
 every = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)

@@ -18,14 +18,17 @@ LINK = re.compile(r"(\]\()([^)\s#]+)((?:#[^)\s]*)?\))")
 
 
 def of_the_site(link: str, source: str) -> str:
-    """A link of the file ``source`` as one of the site, whose pages lie in one folder."""
+    """A link of the file ``source`` as one of the site, from where its page is there."""
     if "://" in link:
         return link
     path = os.path.normpath(PurePosixPath(source).parent / link)
     if path in PAGES:
-        return PAGES[path]
-    inside = path.startswith("docs/") and path != "docs/leaderboard.html"
-    return path.removeprefix("docs/") if inside else f"files/{path}"
+        there = PAGES[path]
+    else:
+        inside = path.startswith("docs/") and path != "docs/leaderboard.html"
+        there = path.removeprefix("docs/") if inside else f"files/{path}"
+    here = PurePosixPath(source).parent
+    return os.path.relpath(there, here.relative_to("docs") if source.startswith("docs/") else ".")
 
 
 def rewritten(text: str, source: str) -> str:
@@ -44,9 +47,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         else:
             text = rewritten(page.content_string, f"docs/{page.src_uri}")
         for _, link, _ in LINK.findall(text):
-            if link.startswith("files/") and not files.get_file_from_path(link):
-                origin = HOME / link.removeprefix("files/")
-                files.append(File.generated(config, link, abs_src_path=str(origin)))
+            there = os.path.normpath(PurePosixPath(page.src_uri).parent / link)
+            if there.startswith("files/") and not files.get_file_from_path(there):
+                origin = HOME / there.removeprefix("files/")
+                files.append(File.generated(config, there, abs_src_path=str(origin)))
     return files
 
 

@@ -3,7 +3,7 @@
     python tools/tutorials.py                # notebooks from docs/tutorials
     python tools/tutorials.py --outputs      # first run all code and renew its output, minutes
 
-A tutorial is Markdown. Its blocks of Python share one namespace; each block of shell commands starts
+A tutorial is Markdown. Its blocks of Python share one namespace; each block of commands starts
 in the repository's root. A block of text right after one is its output. A comment before a block
 says how it runs: ``<!-- run: slow -->``, ``<!-- run: slow, whisper -->`` (where its weights are
 installed), ``<!-- run: exit 1 -->``, ``<!-- run: never -->``.
@@ -89,7 +89,7 @@ class Session:
         try:
             with contextlib.redirect_stdout(said):
                 if block.language == "python":
-                    exec(compile(block.code, "tutorial", "exec"), self.names)  # noqa: S102
+                    exec(compile(block.code, "tutorial", "exec"), self.names)
                 else:
                     for words in commands(block.code):
                         self._command(words, block.code_of_exit)
