@@ -6,7 +6,7 @@
 A tutorial is Markdown. Its blocks of Python share one namespace; each block of commands starts
 in the repository's root. A block of text right after one is its output. A comment before a block
 says how it runs: ``<!-- run: slow -->``, ``<!-- run: slow, whisper -->`` (where its weights are
-installed), ``<!-- run: exit 1 -->``, ``<!-- run: never -->``.
+installed), ``<!-- run: exit 3 -->``, ``<!-- run: never -->``.
 """
 
 from __future__ import annotations
