@@ -39,7 +39,14 @@ SPECS = [
     "python:own_recognizer:load",
     "whisper:{whisper}",
 ]
-SHIPPED = {"ds2-an4", "ds2-an4-mg", "ds2-an4-wg", "ds2-an4-wgn", "hama-mg"}  # test_shipped.py
+SHIPPED = {
+    "ds2-an4",
+    "ds2-an4-mg",
+    "ds2-an4-wg",
+    "ds2-an4-wgn",
+    "ds2-an4-noise",
+    "hama-mg",
+}  # test_shipped.py
 
 
 @pytest.fixture(scope="module")

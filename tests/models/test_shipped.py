@@ -42,7 +42,9 @@ def wer(model: Recognizer, spec: str) -> float:
     return 100 * edits / words
 
 
-@pytest.mark.parametrize("name", ["ds2-an4", "ds2-an4-mg", "ds2-an4-wg", "ds2-an4-wgn", "hama-mg"])
+@pytest.mark.parametrize(
+    "name", ["ds2-an4", "ds2-an4-mg", "ds2-an4-wg", "ds2-an4-wgn", "ds2-an4-noise", "hama-mg"]
+)
 def test_size_and_card(name: str) -> None:
     path = asset(f"{name}.safetensors")
     assert path.stat().st_size <= 25_000_000

@@ -91,6 +91,12 @@ def ds2_an4_wgn(beam: int = 0, decoder: Decoding = "auto") -> Recognizer:
     return _decoded(checkpoints.load(asset("ds2-an4-wgn.safetensors")), beam, decoder)
 
 
+@rests_on(_resting("ds2-an4-noise.safetensors"))
+def ds2_an4_noise(beam: int = 0, decoder: Decoding = "auto") -> Recognizer:
+    """``ds2-an4``, fine-tuned on loud white noise, to stand behind ``rs``."""
+    return _decoded(checkpoints.load(asset("ds2-an4-noise.safetensors")), beam, decoder)
+
+
 @rests_on(_resting())
 def deepspeech2(path: Path, beam: int = 0, decoder: Decoding = "auto") -> Recognizer:
     """A DeepSpeech2 that ``melmoat train asr`` wrote."""
@@ -269,6 +275,7 @@ MODELS: Registry[Recognizer] = Registry(
         "deepspeech2": deepspeech2,
         "ds2-an4": ds2_an4,
         "ds2-an4-mg": ds2_an4_mg,
+        "ds2-an4-noise": ds2_an4_noise,
         "ds2-an4-wg": ds2_an4_wg,
         "ds2-an4-wgn": ds2_an4_wgn,
         "hama": hama,
