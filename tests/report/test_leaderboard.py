@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from melmoat.report.leaderboard import boards, runs_in, write_leaderboard
 from tests.bench.hand_made import result
 from tests.bench.writing import write_run
 
+HOME = Path(__file__).parents[2]
 RESULTS = [
     result("none", "none", 4.0),
     result("none", "pgd:db=20", 90.0),
@@ -152,3 +155,11 @@ def test_the_command_takes_runs_and_folders_of_them(tmp_path: Path) -> None:
     write_leaderboard([tmp_path / "results"], tmp_path / "same", " ".join(["melmoat", *words[:3]]))
     assert (tmp_path / "same.md").read_text() == text
     assert runs_in([*runs, tmp_path / "results"]) == runs
+
+
+def test_the_committed_one_has_the_committed_runs(tmp_path: Path) -> None:
+    command = [sys.executable, str(HOME / "tools" / "leaderboard.py"), "--out", str(tmp_path / "b")]
+    subprocess.run(command, check=True, capture_output=True)
+    for made in (tmp_path / "b.md", tmp_path / "b.html"):
+        there = (HOME / "docs" / "leaderboard").with_suffix(made.suffix)
+        assert made.read_text("utf-8") == there.read_text("utf-8"), "run: tools/leaderboard.py"
