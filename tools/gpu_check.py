@@ -54,6 +54,12 @@ DEFENSES = [
     "room:rt60=0.2",
     "downsample:rate=6000",
     "median:width=5",
+    "smooth:width=5",
+    "filter:low=300,high=3400",
+    "compress",
+    "lpc:noise=0.5",
+    "mulaw:gradient=bpda",
+    "voted:(wgn:snr=15),votes=2",
     "quantize:step=512,gradient=bpda",
     "codec:kind=mp3,gradient=bpda",
 ]
