@@ -9,13 +9,24 @@ from pathlib import Path
 import pytest
 import torch
 
+from melmoat.attacks import ATTACKS
 from melmoat.audio import Audio
-from melmoat.models import DeepSpeech2, DeepSpeech2Config
+from melmoat.defenses import DEFENSES
+from melmoat.models import MODELS, DeepSpeech2, DeepSpeech2Config
+from melmoat.objects import OBJECT
 from tests.elsewhere import elsewhere
 
 SHARED = Path(os.environ.get("MELMOAT_SHARED", Path(__file__).parents[2] / "shared"))
 
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
+
+
+@pytest.fixture(autouse=True)
+def _forget_objects() -> Iterator[None]:
+    """Objects that a test hands over are no parts of the others' tables."""
+    yield
+    for family in (MODELS, DEFENSES, ATTACKS):
+        family.table.pop(OBJECT, None)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 import runpy
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,27 +15,18 @@ from lhotse import CutSet
 
 import melmoat
 from melmoat import audio, data
-from melmoat.attacks import ATTACKS, ThreatModel
+from melmoat.attacks import ThreatModel
 from melmoat.audio import Audio
 from melmoat.bench.store import Store
-from melmoat.defenses import DEFENSES, FrontEnd
+from melmoat.defenses import FrontEnd
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
-from melmoat.models import MODELS, DeepSpeech2
+from melmoat.models import DeepSpeech2
 from melmoat.models.base import Recognizer
-from melmoat.objects import OBJECT
 from melmoat.runs import Run
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 PGD = "pgd:norm=snr,db=20,steps=1"
-
-
-@pytest.fixture(autouse=True)
-def _forget() -> Iterator[None]:
-    """Objects that a test hands over are no parts of the others' tables."""
-    yield
-    for family in (MODELS, DEFENSES, ATTACKS):
-        family.table.pop(OBJECT, None)
 
 
 @dataclass

@@ -218,6 +218,7 @@ def test_workers_of_a_cluster_are_as_many_as_its_processors_and_gpus_allow() -> 
     assert Ray(workers=5).places(resources) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_a_folder_that_a_node_lacks_is_named(
     tmp_path: Path, cells: list[Cell], monkeypatch: pytest.MonkeyPatch

@@ -69,6 +69,7 @@ def test_wer_through_the_vocoder_it_was_tuned_for(name: str, vocoder: str, most:
     assert wer(tuned, "demo") <= most
 
 
+@pytest.mark.slow
 def test_wer_on_an4(model: DeepSpeech2, shared: Path) -> None:
     assert wer(model, f"an4:{shared / 'data' / 'an4' / 'test'}") <= 12
 

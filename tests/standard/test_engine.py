@@ -1,7 +1,6 @@
 """The cascade: fresh draws, resumption, and what does not change the figures."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,25 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 from melmoat import standard
-from melmoat.attacks import ATTACKS
 from melmoat.bench.store import Store, StoreError
 from melmoat.cli.app import app
-from melmoat.defenses import DEFENSES
-from melmoat.models import MODELS
-from melmoat.objects import OBJECT
 from melmoat.standard.levels import Level
 from melmoat.standard.members import Effort
 from tests.standard.toys import Beeps, Hiss, speech
 
 L2 = Level("l2", 42.0)  # some words can be changed, and not all
 TINY = Effort("quick", 4, ((3, 1), (4, 2)), 3, ("matched",), (L2,), 2, ())
-
-
-@pytest.fixture(autouse=True)
-def _forget() -> Iterator[None]:
-    yield
-    for family in (MODELS, DEFENSES, ATTACKS):
-        family.table.pop(OBJECT, None)
 
 
 def figures(home: Path) -> dict[str, Any]:

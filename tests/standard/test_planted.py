@@ -1,15 +1,11 @@
 """Planted defenses that only look robust: each is found broken, and it is said by what."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from melmoat import standard
-from melmoat.attacks import ATTACKS
-from melmoat.defenses import DEFENSES, FrontEnd
-from melmoat.models import MODELS
-from melmoat.objects import OBJECT
+from melmoat.defenses import FrontEnd
 from melmoat.standard.levels import LINF, Level
 from melmoat.standard.members import Effort
 from melmoat.standard.result import Result
@@ -39,14 +35,6 @@ SMALL = Effort(
     surrogates=(),
 )
 BOTH = Effort("quick", 12, ((8, 1), (12, 2)), 6, ("matched",), (LINF, L2), 2, ())
-
-
-@pytest.fixture(autouse=True)
-def _forget() -> Iterator[None]:
-    """Objects that a test hands over are no parts of the others' tables."""
-    yield
-    for family in (MODELS, DEFENSES, ATTACKS):
-        family.table.pop(OBJECT, None)
 
 
 def run(out: Path, defense: FrontEnd, effort: Effort = SMALL, count: int = 6) -> Result:

@@ -52,6 +52,7 @@ def test_synthetic_speech_has_the_phonemes_of_the_package(
     same_as_the_package(conformer, synthetic)
 
 
+@pytest.mark.slow
 def test_real_speech_has_the_phonemes_of_the_package(conformer: Hama, shared: Path) -> None:
     cuts = list(data.load(f"tsv:{shared}/data/librispeech/dev-clean-mp3"))
     same_as_the_package(conformer, data.read([cut for cut in cuts if cut.duration < 8][:12]))
