@@ -54,6 +54,7 @@ def measured(
     return [[{**row, "seconds": 0} for row in rows] for rows in kept]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_thread")
 def test_two_processes_give_the_same_rows(tmp_path: Path, cells: list[Cell]) -> None:
     alone = measured(tmp_path / "one", cells, EXECUTORS.build("here"))

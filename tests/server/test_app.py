@@ -331,6 +331,7 @@ class Running:
         until(lambda: f"melmoat_taken {requests}.0" in self.metrics())
 
 
+@pytest.mark.slow
 def test_a_running_server_keeps_its_word(own: Path) -> None:
     server = Running("--defense", "python:own_serving:Slow", "--waiting", "3")
     try:

@@ -136,6 +136,7 @@ def test_a_client_that_does_not_read_its_answer_is_cut_off(strict: Served) -> No
     until(lambda: figure(strict, "connections_closed") > before)
 
 
+@pytest.mark.slow
 def test_over_its_limit_of_open_files_it_still_answers_and_its_log_is_short() -> None:
     script = """
         import resource
