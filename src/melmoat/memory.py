@@ -8,6 +8,7 @@ takes more time than the arithmetic (``benchmarks/speed.py`` counts the faults).
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4  # parameters of mallopt, malloc.h
@@ -31,3 +32,13 @@ def keep_freed_memory() -> bool:
         return False
     wanted = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 1 << 26}
     return all(mallopt(parameter, value) == 1 for parameter, value in wanted.items())
+
+
+def for_any_length() -> None:
+    """Let this process, a server, keep what it frees, but not a program of oneDNN for each shape:
+    memory would grow with every length of a recording.
+
+    Call it before torch is imported, which reads the setting then. One that is set already stays.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8")
+    keep_freed_memory()

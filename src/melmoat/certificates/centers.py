@@ -39,6 +39,7 @@ from rapidfuzz.process import cdist
 
 from melmoat.certificates.bounds import l2_between
 from melmoat.certificates.plan import Plan
+from melmoat.metrics.errors import as_letters
 
 BETA = 2  # of a center that is one of the samples
 ROWS = 512  # of the table of distances that are in memory at once
@@ -76,7 +77,7 @@ def enclosing_ball(drawn: Mapping[str, int]) -> tuple[str, int]:
     if not texts:
         raise ValueError("no transcripts")
     weights = np.array([drawn[text] for text in texts])
-    letters = _as_letters(texts)
+    letters = as_letters(text.split() for text in texts)
     best: tuple[int, int, int, int] | None = None
     for first in range(0, len(texts), ROWS):
         table = cdist(letters[first : first + ROWS], letters, scorer=Levenshtein.distance)
@@ -96,7 +97,7 @@ def distances(center: str, drawn: Mapping[str, int]) -> dict[int, int]:
     {0: 5, 1: 2, 2: 1}
     """
     texts = list(drawn)
-    first, *others = _as_letters([center, *texts])
+    first, *others = as_letters(text.split() for text in [center, *texts])
     found: Counter[int] = Counter()
     for text, other in zip(texts, others, strict=True):
         found[Levenshtein.distance(first, other)] += drawn[text]
@@ -130,12 +131,3 @@ def _steps(
         radius = l2_between(plan.sigma, share - plan.margin, 0.5 + plan.delta) - lost
         if radius > 0:
             yield (1 + BETA) * n, radius
-
-
-def _as_letters(texts: Iterable[str]) -> list[str]:
-    """Each text as one character a word, so that edits of characters are edits of words."""
-    code: dict[str, str] = {}
-    return [
-        "".join(code.setdefault(word, chr(0xE000 + len(code))) for word in text.split())
-        for text in texts
-    ]

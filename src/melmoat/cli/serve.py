@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from melmoat.cli.options import DeviceOption
+from melmoat.cli.options import (
+    AllowedHostOption,
+    DeviceOption,
+    HostOption,
+    PortOption,
+    hosts_of,
+)
 
 serving = typer.Typer()
 LogFormat = Literal["text", "json"]
-HERE = ("localhost", "127.0.0.1", "::1")
 
 
 @serving.command()
@@ -31,10 +35,8 @@ def serve(
     upstream_key_file: Annotated[
         Path | None, typer.Option(help="File with the key of the upstream server.")
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on (0.0.0.0 = all).")] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port to listen on (0 = any free port).")
-    ] = 8000,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8000,
     batch: Annotated[int, typer.Option(min=1, help="Recordings in a batch.")] = 8,
     seconds: Annotated[
         float, typer.Option(min=1, help="Most seconds of audio in a batch, with padding.")
@@ -58,13 +60,7 @@ def serve(
     grace: Annotated[
         int, typer.Option(min=1, help="Seconds to finish open requests when the server stops.")
     ] = 30,
-    allowed_host: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Host name that clients may use ('*' = any). May be repeated. "
-            "Default: localhost if it listens only there, else any."
-        ),
-    ] = None,
+    allowed_host: AllowedHostOption = None,
     deadline: Annotated[
         float, typer.Option(min=0.1, help="Most seconds from a request's arrival to its answer.")
     ] = 120,
@@ -103,10 +99,10 @@ def serve(
     returns the transcript, by --model or by another server (--upstream). Before you open it to
     others, read docs/serving.md: keys, TLS, limits.
     """
-    # oneDNN keeps a program for each shape, so memory would grow with every length of a recording.
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "8")  # read when torch is imported
+    from melmoat.memory import for_any_length
+
+    for_any_length()
     from melmoat.errors import MelmoatError, extra
-    from melmoat.memory import keep_freed_memory
 
     with extra("serve", "serve"):
         import httpx  # noqa: F401
@@ -117,7 +113,6 @@ def serve(
         from melmoat.server.access import keys_of
         from melmoat.server.running import Front
         from melmoat.server.upstream import Upstream, key_in
-    keep_freed_memory()
     sizes = batch, seconds, longest, megabytes, waiting, queue
     limits = Limits(*sizes, upload, idle, connections, each, deadline)
     keys = keys_of(api_key_file)
@@ -126,8 +121,7 @@ def serve(
     key = key_in(upstream_key_file) if upstream_key_file else None
     behind = Upstream(upstream, key) if upstream else None
     front = Front(ssl_certfile, ssl_keyfile, root_path, log_format)
-    names = allowed_host or (HERE if host in HERE else ["*"])
-    hosts = () if "*" in names else names
+    hosts = hosts_of(host, allowed_host)
     origins = allow_origin or ()
     app = create_app(defense, model, limits, device, hosts, language, keys, origins, behind)
     run(app, host, port, limits, grace, front)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from melmoat.audio import Audio
 from melmoat.defenses.base import FrontEnd
+from melmoat.defenses.transforms import Around
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 
@@ -73,14 +74,8 @@ def _bank(edges: tuple[float, ...], dtype: torch.dtype, device: torch.device) ->
 
 
 @dataclass(frozen=True)
-class Smooth(FrontEnd):
+class Smooth(Around):
     """Replaces each sample by the mean around it; outside of the recording there is silence."""
-
-    width: int
-
-    def __post_init__(self) -> None:
-        if self.width < 1 or self.width % 2 == 0:
-            raise ValueError(f"width must be odd and positive, got {self.width}")
 
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
         side = self.width // 2

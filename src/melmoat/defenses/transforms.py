@@ -38,14 +38,20 @@ class Downsample(FrontEnd):
 
 
 @dataclass(frozen=True)
-class Median(FrontEnd):
-    """Replaces each sample by the median around it; outside of the recording there is silence."""
+class Around(FrontEnd):
+    """Replaces each sample by something of the ``width`` samples around it; ``width`` is odd.
+    Outside of the recording there is silence."""
 
     width: int
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.width % 2 == 0:
             raise ValueError(f"width must be odd and positive, got {self.width}")
+
+
+@dataclass(frozen=True)
+class Median(Around):
+    """Replaces each sample by the median around it; outside of the recording there is silence."""
 
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
         side = self.width // 2

@@ -15,7 +15,7 @@ from melmoat.models.wrappers import Voted, smoothed
 
 
 class Votes:
-    """Votes over several passes of a stochastic defense, such as ``voted:mdnf,votes=5``.
+    """A vote over several passes of a stochastic defense, such as ``voted:mdnf,votes=5``.
 
     The gradient runs through all passes. ``rs`` is ``voted:wgn``.
 

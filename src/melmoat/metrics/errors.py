@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import jiwer
 
@@ -60,14 +60,21 @@ def _edits(reference: list[str], hypothesis: list[str]) -> tuple[int, int]:
 
 def alignment(reference: list[str], hypothesis: list[str]) -> list[jiwer.AlignmentChunk]:
     """The alignment with the fewest edits: parts that are equal, replaced, left out or put in."""
-    # One private-use character a token lets jiwer's character alignment count any token.
-    code = {t: chr(0xE000 + i) for i, t in enumerate(dict.fromkeys([*reference, *hypothesis]))}
     if not reference:  # jiwer refuses an empty reference
         return [jiwer.AlignmentChunk("insert", 0, 0, 0, len(hypothesis))] if hypothesis else []
-    (chunks,) = jiwer.process_characters(
-        "".join(code[t] for t in reference), "".join(code[t] for t in hypothesis)
-    ).alignments
+    said, heard = as_letters([reference, hypothesis])
+    (chunks,) = jiwer.process_characters(said, heard).alignments
     return list(chunks)
+
+
+def as_letters(texts: Iterable[Sequence[str]]) -> list[str]:
+    """Each list of tokens as a text with one letter a token, the same in all: so edits of letters
+    are edits of tokens."""
+    code: dict[str, str] = {}
+    return [
+        "".join(code.setdefault(token, chr(0xE000 + len(code))) for token in tokens)
+        for tokens in texts
+    ]
 
 
 def _edits_of(chunk: jiwer.AlignmentChunk) -> int:

@@ -306,18 +306,27 @@ def number(value: float | None, digits: int = 1) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
+def environment(folder: Path, escaped: bool) -> Environment:
+    """What renders the templates of a folder. A name that a template lacks is an error.
+
+    Args:
+        escaped: whether values are escaped, for HTML.
+    """
+    return Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=escaped,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
 @lru_cache(maxsize=1)
 def templates() -> tuple[Environment, Environment]:
     """The template environments: for HTML, which escapes everything, and for Markdown."""
     environments = []
     for escaped in (True, False):
-        made = Environment(
-            loader=FileSystemLoader(TEMPLATES),
-            autoescape=escaped,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        made = environment(TEMPLATES, escaped)
         made.filters |= {"md": md, "number": number, "figure": figure_text, "system": name}
         made.filters["attack"] = attack_name
         made.globals |= {"diff": row_diff, "key": charts.key, "marks": MARKS, "anchor": anchor}

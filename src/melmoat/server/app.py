@@ -112,12 +112,7 @@ def create_app(
         decoder.close()
         await run_in_threadpool(service.close)
 
-    app = FastAPI(
-        title="melmoat",
-        version=__version__,
-        lifespan=life,
-        openapi_url=None,
-    )
+    app = FastAPI(title="melmoat", version=__version__, lifespan=life, openapi_url=None)
     app.state.figures, app.state.service = figures, service
     app.add_middleware(Bounded, size=int(limits.megabytes * 1e6), places=places)
     if keys:
@@ -209,7 +204,8 @@ def create_app(
         if route == TRANSLATIONS:
             absent[TRANSCRIPTIONS] = f"{model} translates into English: ask {TRANSLATIONS}"
         del absent[route]
-        began = int(time.time())
+        about = {"object": "model", "created": int(time.time()), "owned_by": "melmoat"}
+        entry: dict[str, object] = {"id": model, **about}
 
         @app.get("/v1/models")
         async def served_models() -> dict[str, object]:
@@ -221,8 +217,6 @@ def create_app(
             """The same recognizer by its name."""
             check_model(name, served)
             return entry
-
-        entry = {"id": model, "object": "model", "created": began, "owned_by": "melmoat"}
 
         @app.post(route)
         async def transcribe(request: Request) -> Response:

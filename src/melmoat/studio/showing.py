@@ -5,22 +5,22 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from melmoat import audio
 from melmoat.audio import Audio
 from melmoat.report.diffs import text_diff
 from melmoat.report.listening import spectrogram
+from melmoat.report.page import environment
 from melmoat.studio.session import Bounds, Finished, Texts, Ticket
 from melmoat.vocoders.mel import LAB_MEL
 
 TEMPLATES = Path(__file__).parent / "templates"
 POINTS = 400  # of a waveform
 PEAK = 0.5  # of full scale, at which the perturbation alone is played
+_PAGES = environment(TEMPLATES, escaped=True)
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Sound:
 
 def result(finished: Finished) -> str:
     """The whole run."""
-    return _template("result.html.j2").render(
+    return _PAGES.get_template("result.html.j2").render(
         run=finished,
         outcome=outcome(finished),
         rows=_rows(finished),
@@ -56,34 +56,22 @@ def result(finished: Finished) -> str:
 
 def progress(ticket: Ticket) -> str:
     """A bar that says how far a run is."""
-    return _template("progress.html.j2").render(ticket=ticket)
+    return _PAGES.get_template("progress.html.j2").render(ticket=ticket)
 
 
 def message(text: str, failed: bool = False) -> str:
     """One message; an error is announced to screen readers at once."""
-    return _template("message.html.j2").render(text=text, failed=failed)
+    return _PAGES.get_template("message.html.j2").render(text=text, failed=failed)
 
 
 def head(bounds: Bounds) -> str:
     """What the page is for."""
-    return _template("head.html.j2").render(bounds=bounds)
+    return _PAGES.get_template("head.html.j2").render(bounds=bounds)
 
 
 def repeating() -> str:
     """How to use the commands."""
-    return _template("repeat.html.j2").render()
-
-
-@lru_cache
-def _template(name: str) -> Template:
-    made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return made.get_template(name)
+    return _PAGES.get_template("repeat.html.j2").render()
 
 
 def outcome(finished: Finished) -> str:
