@@ -1,8 +1,8 @@
 """A hook of MkDocs: the repository's own pages and files, as the site has them.
 
 README.md becomes the first page, CONTRIBUTING.md and CHANGELOG.md pages beside it. Any other file
-outside ``docs`` that a page links to is copied into the site's folder ``files``. The gallery gets its
-players and spectrograms.
+outside ``docs`` that a page links to is copied into the site's folder ``files``. The gallery gets
+its players and spectrograms.
 """
 
 import os
@@ -67,3 +67,9 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """The gallery's page with its players."""
     return gallery.filled(html) if page.file.src_uri == "gallery.md" else html
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """The theme's search has no name for those who do not see it."""
+    dialog = 'data-md-component="search" role="dialog"'
+    return output.replace(dialog, f'{dialog} aria-label="Search"')

@@ -4,7 +4,8 @@
   const form = document.querySelector(".mg-choose");
   const cases = new Map([...document.querySelectorAll(".mg-case")].map((one) => [one.dataset.address, one]));
   const copy = document.querySelector(".mg-tools button");
-  const status = document.querySelector(".mg-tools [role=status]");
+  const copied = document.querySelector(".mg-copied");
+  const told = document.querySelector(".mg-hidden[role=status]");
   const chosen = () => {
     const { utterance, attack, system } = Object.fromEntries(new FormData(form));
     return `${utterance}/${attack}/${system}`;
@@ -14,7 +15,7 @@
       if ((one.hidden = name !== address)) for (const player of one.querySelectorAll("audio")) player.pause();
     }
     for (const player of cases.get(address).querySelectorAll("audio")) player.preload = "metadata";
-    status.textContent = "";
+    copied.textContent = "";
   };
   const linked = () => {
     const address = decodeURIComponent(location.hash.slice(1));
@@ -31,6 +32,7 @@
   form.addEventListener("change", () => {
     history.replaceState(null, "", `#${chosen()}`);
     show(chosen());
+    told.textContent = cases.get(chosen()).querySelector(".mg-heard small").textContent; // spoken
   });
   form.addEventListener("submit", (event) => event.preventDefault());
   addEventListener("hashchange", linked);
@@ -53,8 +55,8 @@
     copy.hidden = false;
     copy.addEventListener("click", () => {
       navigator.clipboard.writeText(`${location.href.split("#")[0]}#${chosen()}`).then(
-        () => { status.textContent = "Copied."; },
-        () => { status.textContent = "The browser does not allow it; copy the address above."; },
+        () => { copied.textContent = "Copied."; },
+        () => { copied.textContent = "The browser does not allow it; copy the address above."; },
       );
     });
   }
