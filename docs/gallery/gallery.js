@@ -25,7 +25,7 @@
     form.elements.attack.value = attack;
     form.elements.system.value = system;
     show(address);
-    form.scrollIntoView({ block: "center" });
+    cases.get(address).scrollIntoView({ block: "nearest" });
     return true;
   };
 
