@@ -133,10 +133,16 @@ def _sounds(result: Result, folder: Path, name: str, first: bool) -> dict[str, P
     return files
 
 
+@cache
+def _smoothing(defense: str) -> RandomizedSmoothing | None:
+    made = defenses.build(defense)
+    return made if isinstance(made, RandomizedSmoothing) else None
+
+
 def _noisy(result: Result, folder: Path, name: str) -> Audio | None:
     """One of the noisy copies that smoothing lets vote. A run keeps none of them."""
-    smoothing = defenses.build(result.cell.defense)
-    if not isinstance(smoothing, RandomizedSmoothing):
+    smoothing = _smoothing(result.cell.defense)
+    if smoothing is None:
         return None
     sent = audio_store.find(audio_store.home(folder, result.key), name, "adversarial")
     assert sent is not None  # else _sounds has said so
@@ -161,7 +167,7 @@ def cases(kept: Path = KEPT) -> list[Case]:
             if result.cell.attack != "none":
                 sounds.append((f"With {attack_in_words(result)}", result.key, "adversarial"))
             if result.cell.defense != "none":
-                smoothed = isinstance(defenses.build(result.cell.defense), RandomizedSmoothing)
+                smoothed = _smoothing(result.cell.defense)
                 title = "One of the noisy copies that vote" if smoothed else "After the defense"
                 sounds.append((title, result.key, "defended"))
             clips = [_clip(kept, title, key, name, kind) for title, key, kind in sounds]
