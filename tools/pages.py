@@ -1,13 +1,15 @@
 """A hook of MkDocs: the repository's own pages and files, as the site has them.
 
 README.md becomes the first page, CONTRIBUTING.md and CHANGELOG.md pages beside it. Any other file
-outside ``docs`` that a page links to is copied into the site's folder ``files``.
+outside ``docs`` that a page links to is copied into the site's folder ``files``. The gallery gets
+its players and spectrograms.
 """
 
 import os
 import re
 from pathlib import Path, PurePosixPath
 
+import gallery
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -51,6 +53,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             if there.startswith("files/") and not files.get_file_from_path(there):
                 origin = HOME / there.removeprefix("files/")
                 files.append(File.generated(config, there, abs_src_path=str(origin)))
+    for name, picture in gallery.pictures().items():
+        files.append(File.generated(config, f"gallery/{name}", content=picture))
     return files
 
 
@@ -58,3 +62,14 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Links of the pages under ``docs``; those of the others are rewritten already."""
     generated = page.file.src_uri in PAGES.values()
     return markdown if generated else rewritten(markdown, f"docs/{page.file.src_uri}")
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """The gallery's page with its players."""
+    return gallery.filled(html) if page.file.src_uri == "gallery.md" else html
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """The theme's search has no name for those who do not see it."""
+    dialog = 'data-md-component="search" role="dialog"'
+    return output.replace(dialog, f'{dialog} aria-label="Search"')

@@ -111,7 +111,7 @@ def _players(result: Result, name: str, paths: dict[str, Path]) -> Players | Non
     reference = audio.get("adversarial", audio.get("clean"))
     if reference is not None and "defended" in audio and reference.wav.equal(audio["defended"].wav):
         del audio["defended"]  # nothing was defended
-    top = max(float(_mel(a).max()) for a in audio.values())
+    top = max(map(peak, audio.values()))
     clips = []
     for kind, wave in audio.items():
         if kind == "perturbation":
@@ -140,6 +140,11 @@ def _flac(wave: NDArray[np.float32], rate: int) -> bytes:
     file = io.BytesIO()
     soundfile.write(file, wave, rate, format="FLAC", subtype="PCM_16")
     return file.getvalue()
+
+
+def peak(audio: Audio) -> float:
+    """The largest log10 magnitude of a spectrogram."""
+    return float(_mel(audio).max())
 
 
 def spectrogram(audio: Audio, top: float) -> bytes:
