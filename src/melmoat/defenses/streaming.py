@@ -33,7 +33,7 @@ STREAMABLE = (
     "median, smooth, quantize and mulaw"
 )
 LONGEST = 10  # seconds that are computed at a time
-BLOCK = 8  # frames that a vocoder makes at a time, at least; each time it also sees its reach
+BLOCK = 8  # frames that a vocoder makes at a time, or a multiple; each time it sees its reach too
 
 
 class Stage(Protocol):
@@ -224,7 +224,7 @@ class Resynthesised:
         vocoder: the generator, of a finite reach.
         flood: noise on the next frames of the log-mel spectrogram; None for none.
         draws: noise of a ``noisy`` vocoder.
-        block: frames that are made at a time, at least. More cost less and come later.
+        block: frames that are made at a time, or a multiple. More cost less and come later.
     """
 
     def __init__(
@@ -247,8 +247,8 @@ class Resynthesised:
     def push(self, samples: Tensor) -> Tensor:
         self._samples += len(samples)
         self._append(self._frames.push(samples))
-        ready = self._frames.count - self._reach
-        return self._make(ready if ready - self._made >= self._block else self._made)
+        ready = self._frames.count - self._reach - self._made
+        return self._make(self._made + ready // self._block * self._block)
 
     def finish(self) -> Tensor:
         if self._samples < (least := self._vocoder.mel.shortest):
