@@ -99,7 +99,7 @@ def test_what_ships_agrees_on_speech_and_says_its_latency() -> None:
         defense = front_end(spec)
         live = Streamed(defense, RATE, Draws([4]))
         assert live.latency == samples
-        wave = speech.wav[0, : 6000]
+        wave = speech.wav[0, :6000]
         whole = defense(Audio.of([wave]), Draws([4])).wav[0]
         out = joined(live, pieces(wave, 3000))
         assert torch.allclose(out, whole, atol=1e-5)
