@@ -106,7 +106,7 @@ class Streamed:
         check(samples, "the stream", shortest=1)
         self.samples += len(samples)
         with torch.no_grad():
-            pieces = samples.to(self._device).split(LONGEST * self.rate)
+            pieces = torch.split(samples.to(self._device), LONGEST * self.rate)
             return torch.cat([self._stage.push(piece) for piece in pieces]).to(CPU)
 
     def finish(self) -> Tensor:
@@ -283,7 +283,7 @@ class Resynthesised:
         last = end - self._first
         seen = slice(0, last + self._reach)
         noise = self._noise[..., : seen.stop * hop] if self._vocoder.noisy else None
-        wave = beside(self._vocoder, self._mel)(self._mel[..., seen], noise)[0]
+        wave: Tensor = beside(self._vocoder, self._mel)(self._mel[..., seen], noise)[0]
         self._made = end
         dropped = max(0, last - self._reach)
         self._first += dropped

@@ -96,7 +96,7 @@ def create_app(
     limits, figures = limits or Limits(), Figures()
     service = Service(defense, model, limits, figures, device)
     decoder, intake = Decoder(service.rate, limits), Intake(limits)
-    places = Places(limits.waiting, limits.waiting_each, limits.queue, service.wait)
+    places = Places(limits.waiting, limits.queue, service.wait, limits.waiting_each)
     forwarder = Forwarder(upstream, limits.deadline) if upstream else None
     if forwarder:
         figures.shows("upstream", "Recordings at the upstream server", lambda: forwarder.calls)

@@ -17,6 +17,7 @@ import math
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import anyio
@@ -67,7 +68,7 @@ class Streams:
 
     def __init__(self, limits: Limits) -> None:
         most, each = limits.streams, limits.streams_each
-        self.places = Places(most, each, math.inf, lambda _: limits.idle, "streams are open")
+        self.places = Places(most, math.inf, lambda _: limits.idle, each, "streams are open")
         self.pool = ThreadPoolExecutor(1, "melmoat-streams")
 
 
@@ -137,7 +138,7 @@ class _Talk:
         while (samples := await self._next()) is not None:
             if self.live.samples + len(samples) > seconds * rate:
                 raise self._too_long()
-            await self._answer(lambda part=samples: self.live.push(part), len(samples))
+            await self._answer(partial(self.live.push, samples), len(samples))
         await self._answer(self.live.finish, 0)
         await self._say({"type": "done", "samples": self.live.samples})
 

@@ -27,27 +27,28 @@ class Places:
 
     Args:
         most: most requests at once.
-        each: most requests of one client at once.
         queue: most seconds of work before one.
         wait: returns the seconds of work before a recording of so many seconds.
+        each: most requests of one client at once; None for no other limit.
         what: the word for requests in refusals.
     """
 
     def __init__(
         self,
         most: int,
-        each: int,
         queue: float,
         wait: Callable[[float], float],
+        each: int | None = None,
         what: str = "requests are already waiting",
     ) -> None:
-        self.most, self.each, self.queue, self.wait, self.what = most, each, queue, wait, what
+        self.most, self.queue, self.wait, self.what = most, queue, wait, what
+        self.each = most if each is None else each
         self._clients: Counter[str] = Counter()
 
     @property
     def taken(self) -> int:
         """Number of places that are taken."""
-        return self._clients.total()
+        return sum(self._clients.values())
 
     def refusal(self, client: str = "", seconds: float = 0, placed: bool = False) -> Refusal | None:
         """The refusal if there is no place for a recording of so many seconds, else None. A
