@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from melmoat.server import Limits, create_app
+from melmoat.server.live import MESSAGE
 from tests.server.serving import Served, served, until
 
 KEY = "0123456789abcdef0123"
@@ -150,13 +151,15 @@ def test_streams_have_places_and_leave_them() -> None:
             live.recv(10)
 
 
-def test_a_client_that_does_not_read_is_cut_off(one: Served) -> None:
-    with opened(one, "?rate=48000", max_queue=1) as live:
-        sent = threading.Thread(target=_pour, args=(live,))
-        sent.start()
-        until(lambda: gauge(one, "melmoat_connections_closed ") >= 1)
-        sent.join()
-    until(lambda: gauge(one, "melmoat_streams ") == 0)
+def test_a_client_that_does_not_read_is_cut_off() -> None:
+    limits = Limits(upload=1)
+    with served(create_app("none", limits=limits), limits) as one:
+        with opened(one, "?format=float32", max_queue=1) as live:
+            pouring = threading.Thread(target=_pour, args=(live,))
+            pouring.start()
+            until(lambda: gauge(one, "melmoat_connections_closed ") == 1)
+            pouring.join()
+        until(lambda: gauge(one, "melmoat_streams ") == 0)
 
 
 def test_a_key_is_needed_and_a_page_offers_it_as_a_subprotocol() -> None:
@@ -224,6 +227,6 @@ def _sends(live: ClientConnection) -> bool:
 def _pour(live: ClientConnection) -> None:
     try:
         while True:
-            live.send(bytes(9600))
+            live.send(bytes(MESSAGE))
     except (ConnectionClosed, OSError):
         return
