@@ -147,8 +147,12 @@ def test_streams_have_places_and_leave_them() -> None:
             assert int(headers["retry-after"]) >= 1
         until(lambda: gauge(one, "melmoat_streams ") == 0)
         until(lambda: gauge(one, "melmoat_connections ") == 1)  # this one
-        with opened(one) as live:
-            live.recv(10)
+        last = opened(one)
+        last.recv(10)
+    with pytest.raises(ConnectionClosed) as found:  # the server has stopped
+        last.recv(10)
+    assert found.value.rcvd is not None
+    assert found.value.rcvd.code == 1012
 
 
 def test_a_client_that_does_not_read_is_cut_off() -> None:
