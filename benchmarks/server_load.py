@@ -106,7 +106,7 @@ async def drip(asked: argparse.Namespace) -> None:
     while True:
         try:
             _, writer = await asyncio.open_connection(address.host, address.port)
-            writer.write(head.encode())
+            writer.write(head.encode() + form(b"").partition(b"\r\n--b--")[0])
             while True:
                 writer.write(b"-")
                 await writer.drain()
