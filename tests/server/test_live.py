@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -135,24 +136,26 @@ def test_what_cannot_be_served_is_refused_before_the_handshake(one: Served) -> N
             live.recv(10)
 
 
-def test_streams_have_places_and_leave_them() -> None:
+def test_streams_have_places_and_leave_them(caplog: pytest.LogCaptureFixture) -> None:
     limits = Limits(streams=2)
-    with served(create_app("none", limits=limits), limits) as one:
-        with opened(one) as first, opened(one) as second:
-            first.recv(10)
-            second.recv(10)
-            assert gauge(one, "melmoat_streams ") == 2
-            status, _, headers = refused(one)
-            assert status == 503
-            assert int(headers["retry-after"]) >= 1
-        until(lambda: gauge(one, "melmoat_streams ") == 0)
-        until(lambda: gauge(one, "melmoat_connections ") == 1)  # this one
-        last = opened(one)
-        last.recv(10)
-    with pytest.raises(ConnectionClosed) as found:  # the server has stopped
-        last.recv(10)
-    assert found.value.rcvd is not None
-    assert found.value.rcvd.code == 1012
+    with ExitStack() as held:
+        with served(create_app("none", limits=limits), limits) as one:
+            with opened(one) as first, opened(one) as second:
+                first.recv(10)
+                second.recv(10)
+                assert gauge(one, "melmoat_streams ") == 2
+                status, _, headers = refused(one)
+                assert status == 503
+                assert int(headers["retry-after"]) >= 1
+            until(lambda: gauge(one, "melmoat_streams ") == 0)
+            until(lambda: gauge(one, "melmoat_connections ") == 1)  # this one
+            last = held.enter_context(opened(one))
+            last.recv(10)
+        with pytest.raises(ConnectionClosed) as found:  # the server has stopped
+            last.recv(10)
+        assert found.value.rcvd is not None
+        assert found.value.rcvd.code == 1012
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_a_client_that_does_not_read_is_cut_off() -> None:

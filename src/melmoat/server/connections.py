@@ -202,6 +202,11 @@ class Talking(WebSocketsSansIOProtocol):
         after = self.room.deadlines["reading"]
         self._timer = self.loop.call_later(after, self.room.cut_off, self, "reading")
 
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            self.handshake_complete = True  # or uvicorn logs an error for each refusal
+
     def resume_writing(self) -> None:
         super().resume_writing()
         self.waits = ""
