@@ -2,6 +2,7 @@
 
     melmoat serve --defense mdnf:level=0.1 --each 512                     # in another terminal
     python benchmarks/server_load.py --clients 32 --seconds 120
+    python benchmarks/server_load.py --requests 2000 --seconds 3600 --slow 100
     python benchmarks/server_load.py --malformed 1000
 
 Each client sends a recording when it has the answer to its last one. The recordings are noise of
@@ -28,6 +29,7 @@ import numpy as np
 import soundfile
 
 RATE = 16_000
+WATCHED = 2.0  # seconds between two looks at the memory
 LENGTHS = (0.5, 0.5, 1, 1, 1, 2, 2, 4, 8, 20)  # seconds
 
 
@@ -74,12 +76,13 @@ async def load(http: httpx.AsyncClient, asked: argparse.Namespace) -> tuple[list
     """Seconds of each answer with 200, and the number of answers of each kind."""
     files = {seconds: recording(seconds) for seconds in set(LENGTHS)}
     until = time.monotonic() + asked.seconds
+    left = iter(range(asked.requests or sys.maxsize))
     waits: list[float] = []
     outcomes: Counter[str] = Counter()
 
     async def client(number: int) -> None:
         draw = random.Random(number)
-        while time.monotonic() < until:
+        while time.monotonic() < until and next(left, None) is not None:
             content = files[draw.choice(LENGTHS)]
             began = time.perf_counter()
             outcome, pause = await answered(
@@ -92,6 +95,24 @@ async def load(http: httpx.AsyncClient, asked: argparse.Namespace) -> tuple[list
 
     await asyncio.gather(*map(client, range(asked.clients)))
     return waits, outcomes
+
+
+async def drip(asked: argparse.Namespace) -> None:
+    """A slow client: it sends its upload byte by byte, and begins again where it is cut off."""
+    address = httpx.URL(asked.server)
+    head = f"POST {asked.route} HTTP/1.1\r\nHost: {address.host}\r\nContent-Length: 100000\r\n"
+    head += "Content-Type: multipart/form-data; boundary=b\r\n"
+    head += f"Authorization: Bearer {asked.key}\r\n\r\n" if asked.key else "\r\n"
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(address.host, address.port)
+            writer.write(head.encode() + form(b"").partition(b"\r\n--b--")[0])
+            while True:
+                writer.write(b"-")
+                await writer.drain()
+                await asyncio.sleep(1)
+        except OSError:
+            await asyncio.sleep(1)
 
 
 async def refuse(http: httpx.AsyncClient, asked: argparse.Namespace) -> Counter:
@@ -133,6 +154,13 @@ async def memory(http: httpx.AsyncClient) -> float:
     return float("nan")
 
 
+async def watch(http: httpx.AsyncClient, sizes: list[float]) -> None:
+    """Note the server's memory now and then."""
+    while True:
+        await asyncio.sleep(WATCHED)
+        sizes.append(await memory(http))
+
+
 async def main(asked: argparse.Namespace) -> int:
     """Print the outcome; returns the exit status."""
     key = {"Authorization": f"Bearer {asked.key}"} if asked.key else {}
@@ -141,6 +169,9 @@ async def main(asked: argparse.Namespace) -> int:
         base_url=asked.server, headers=key, limits=limits, timeout=300
     ) as http:
         before = await memory(http)
+        sizes = [before]
+        beside = [asyncio.create_task(watch(http, sizes))]
+        beside += [asyncio.create_task(drip(asked)) for _ in range(asked.slow)]
         if asked.malformed:
             outcomes = await refuse(http, asked)
             wrong = [one for one in outcomes if one[0] not in "234" and one != "503"]
@@ -150,10 +181,14 @@ async def main(asked: argparse.Namespace) -> int:
             if waits:
                 points = np.percentile(waits, [50, 95, 99])
                 print("response time, s: p50 {:.3f}, p95 {:.3f}, p99 {:.3f}".format(*points))
-        after = await memory(http)
+        for task in beside:
+            task.cancel()
+        sizes.append(await memory(http))
     print("answers:", ", ".join(f"{count} x {one}" for one, count in outcomes.most_common()))
     print(f"failures: {sum(outcomes[one] for one in wrong)} of {outcomes.total()}")
-    print(f"memory of the server: {before:.0f} MB before, {after:.0f} MB after")
+    parts = ", ".join(f"{size:.0f}" for size in sizes[1 : -1 : max(1, len(sizes) // 8)])
+    print(f"memory of the server: {before:.0f} MB before, {sizes[-1]:.0f} MB after")
+    print(f"memory over time, MB: {parts}")
     return bool(wrong) or not outcomes
 
 
@@ -169,6 +204,8 @@ if __name__ == "__main__":
     parser.add_argument("--field", action="append", default=[], type=_field, metavar="NAME=VALUE")
     parser.add_argument("--key", help="API key of a client")
     parser.add_argument("--clients", type=int, default=32)
+    parser.add_argument("--slow", type=int, default=0, help="clients beside them that only drip")
     parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--requests", type=int, help="stop after so many, not only by the clock")
     parser.add_argument("--malformed", type=int, default=0, metavar="N", help="send N such uploads")
     sys.exit(asyncio.run(main(parser.parse_args())))

@@ -158,9 +158,9 @@ def check_db(name: str, value: float) -> None:
         raise ValueError(f"{name} must be a finite number of dB, at least -100; got {value}")
 
 
-def check(wave: Tensor, name: str) -> Tensor:
+def check(wave: Tensor, name: str, shortest: int = 2) -> Tensor:
     """Return the 1-D ``wave``, or raise :class:`AudioError` if it cannot be speech."""
-    if len(wave) < 2:
+    if len(wave) < shortest:
         raise AudioError(f"{name}: {len(wave)} sample(s), which is not a recording of speech")
     if not torch.isfinite(wave).all():
         raise AudioError(f"{name}: contains NaN or Inf; re-export the recording")

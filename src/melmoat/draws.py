@@ -11,7 +11,7 @@ appends values.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 
 import numpy as np
@@ -65,9 +65,7 @@ class Draws:
     def __len__(self) -> int:
         return len(self.seeds)
 
-    def _generators(self, like: Tensor) -> list[np.random.Generator]:
-        if len(like) != len(self.seeds):
-            raise ValueError(f"{len(self.seeds)} streams cannot fill a batch of {len(like)}")
+    def _generators(self) -> list[np.random.Generator]:
         self._calls += 1
         keys = (derive(seed, "call", self._calls) for seed in self.seeds)
         return [np.random.Generator(np.random.Philox(key=key)) for key in keys]
@@ -78,14 +76,33 @@ class Draws:
         Item ``i`` comes from stream ``i`` alone and is filled along the last axis first in time,
         so a prefix in time is the same whatever the padding.
         """
-        shape = (like.shape[-1], *like.shape[1:-1])
-        items = [g.standard_normal(shape, dtype=np.float32) for g in self._generators(like)]
-        return _placed(items, like)
+        return self.normal_pieces()(like)
+
+    def normal_pieces(self) -> Callable[[Tensor], Tensor]:
+        """One call of :meth:`normal`, piece by piece in time.
+
+        Returns:
+            a function that takes the next piece and returns its values. Pieces of any sizes, joined
+            along time, have the values of one call for the whole.
+
+        >>> piece = Draws([7]).normal_pieces()
+        >>> joined = torch.cat([piece(torch.zeros(1, 3)), piece(torch.zeros(1, 1))], dim=1)
+        >>> bool((joined == Draws([7]).normal(torch.zeros(1, 4))).all())
+        True
+        """
+        generators = self._generators()
+
+        def following(like: Tensor) -> Tensor:
+            shape = (like.shape[-1], *like.shape[1:-1])
+            items = [g.standard_normal(shape, dtype=np.float32) for g in generators]
+            return _placed(items, like)
+
+        return following
 
     def uniform(self, like: Tensor) -> Tensor:
         """Uniform values in [0, 1), otherwise as :meth:`normal`."""
         shape = (like.shape[-1], *like.shape[1:-1])
-        items = [g.random(shape, dtype=np.float32) for g in self._generators(like)]
+        items = [g.random(shape, dtype=np.float32) for g in self._generators()]
         return _placed(items, like)
 
     def fork(self, label: str | int) -> Draws:
@@ -104,4 +121,6 @@ class Draws:
 
 def _placed(items: list[NDArray[np.float32]], like: Tensor) -> Tensor:
     """One array ``[T, ...]`` per utterance as a batch of the type and device of ``like``."""
+    if len(like) != len(items):
+        raise ValueError(f"{len(items)} streams cannot fill a batch of {len(like)}")
     return sent(torch.from_numpy(np.stack(items)).movedim(1, -1).to(like.dtype), like.device)

@@ -20,6 +20,7 @@ from fastapi.testclient import TestClient
 from melmoat import audio
 from melmoat.audio import Audio
 from melmoat.server import Limits, create_app
+from melmoat.server.access import client_of
 from tests.server.serving import Served, served, until
 
 SLOW = """
@@ -85,6 +86,40 @@ def test_where_too_much_work_waits_one_is_told_when_to_come_again(gated: Path) -
         assert 20 < int(full.headers["retry-after"]) <= 29
         sys.modules["own_gated"].gate.set()
         assert [each.result().status_code for each in asked] == [200] * 5
+
+
+def test_no_client_takes_more_places_than_its_share(gated: Path) -> None:
+    limits = Limits(waiting=4, waiting_each=2)
+    keys = [letter * 20 for letter in "abc"]
+    headers = [{"Authorization": f"Bearer {key}"} for key in keys]
+    app = create_app("python:own_gated:Gated", limits=limits, keys=keys)
+    with served(app, limits) as one, ThreadPoolExecutor() as pool:
+        asked = [pool.submit(post, one, 3, **headers[0]) for _ in range(2)]
+        taken = "melmoat_taken 2.0"
+        until(lambda: taken in httpx.get(f"{one.address}/metrics", headers=headers[0]).text)
+        refused = post(one, 1, **headers[0])
+        assert refused.status_code == 429
+        assert int(refused.headers["retry-after"]) >= 1
+        error = refused.json()["error"]
+        assert (error["type"], error["code"]) == ("rate_limit_error", "rate_limit_exceeded")
+        assert error["message"].startswith("2 of your requests are already waiting; come again in")
+        asked += [pool.submit(post, one, 3, **headers[1]) for _ in range(2)]
+        taken = "melmoat_taken 4.0"
+        until(lambda: taken in httpx.get(f"{one.address}/metrics", headers=headers[0]).text)
+        assert post(one, 1, **headers[2]).status_code == 503, "the server is full for everyone"
+        sys.modules["own_gated"].gate.set()
+        assert [each.result().status_code for each in asked] == [200] * 4
+        assert post(one, 1, **headers[0]).status_code == 200
+
+
+def test_without_keys_a_client_is_an_address() -> None:
+    def of(host: str | None, **state: str) -> str:
+        return client_of({"client": (host, 1) if host else None, "state": state})
+
+    assert of("192.0.2.1") != of("192.0.2.2")
+    assert of("2001:db8::1") == of("2001:db8::ffff:1") != of("2001:db8:0:1::1")
+    assert of("192.0.2.1", client="key 1") == of("192.0.2.2", client="key 1")
+    assert of(None) == of(None)
 
 
 def test_what_takes_too_long_is_a_504_and_readiness_tells_of_a_full_queue(gated: Path) -> None:

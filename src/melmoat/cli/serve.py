@@ -64,6 +64,14 @@ def serve(
     deadline: Annotated[
         float, typer.Option(min=0.1, help="Most seconds from a request's arrival to its answer.")
     ] = 120,
+    waiting_each: Annotated[
+        int, typer.Option(min=1, help="Most requests of one client that wait for an answer.")
+    ] = 32,
+    streams: Annotated[int, typer.Option(min=1, help="Most live streams.")] = 8,
+    streams_each: Annotated[int, typer.Option(min=1, help="Most live streams of one client.")] = 4,
+    stream_seconds: Annotated[
+        float, typer.Option(min=1, help="Most seconds of a live stream.")
+    ] = 3600,
     api_key_file: Annotated[
         Path | None,
         typer.Option(
@@ -95,9 +103,9 @@ def serve(
 ) -> None:
     """Serve a defense, and a recognizer behind it, over HTTP.
 
-    POST /defend returns the defended recording. POST /v1/audio/transcriptions (OpenAI's interface)
-    returns the transcript, by --model or by another server (--upstream). Before you open it to
-    others, read docs/serving.md: keys, TLS, limits.
+    POST /defend returns the defended recording. /defend/stream is a WebSocket for live audio. POST
+    /v1/audio/transcriptions (OpenAI's interface) returns the transcript, by --model or by another
+    server (--upstream). Before you open it to others, read docs/serving.md: keys, TLS, limits.
     """
     from melmoat.memory import for_any_length
 
@@ -114,7 +122,8 @@ def serve(
         from melmoat.server.running import Front
         from melmoat.server.upstream import Upstream, key_in
     sizes = batch, seconds, longest, megabytes, waiting, queue
-    limits = Limits(*sizes, upload, idle, connections, each, deadline)
+    shares = waiting_each, streams, streams_each, stream_seconds
+    limits = Limits(*sizes, upload, idle, connections, each, deadline, *shares)
     keys = keys_of(api_key_file)
     if upstream_key_file and not upstream:
         raise MelmoatError("--upstream-key-file is for --upstream: whose key is it?")

@@ -10,6 +10,7 @@ from melmoat.defenses.lpc import lpc
 from melmoat.defenses.resynthesis import mdnf, resynth
 from melmoat.defenses.smoothing import GaussianNoise, RandomizedSmoothing
 from melmoat.defenses.stft import stft, stft_flood
+from melmoat.defenses.streaming import Streamed
 from melmoat.defenses.transforms import downsample, median, quantize
 from melmoat.defenses.voting import Votes
 from melmoat.spec import Registry, SpecError
@@ -77,6 +78,7 @@ __all__ = [
     "Own",
     "RandomizedSmoothing",
     "StraightThrough",
+    "Streamed",
     "Votes",
     "apply",
     "band",

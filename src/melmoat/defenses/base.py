@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 import torch
 
 from melmoat.audio import Audio
+from melmoat.defenses.streaming import STREAMABLE, Overlapping, Stage
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.models.base import Recognizer
@@ -42,6 +43,21 @@ class FrontEnd:
         """The defended audio: same lengths, same rate; utterance ``i`` depends on stream ``i``."""
         raise NotImplementedError
 
+    def stream(self, rate: int, draws: Draws) -> Stage:
+        """The same defense at work on live audio (:class:`melmoat.defenses.Streamed`).
+
+        Args:
+            rate: sampling rate of the stream, Hz.
+            draws: one stream of random numbers.
+
+        Raises:
+            MelmoatError: it cannot be streamed, or not at this rate.
+        """
+        raise MelmoatError(
+            f"{type(self).__name__} cannot be streamed: what it makes of a sample depends on the "
+            f"whole recording. These can be: {STREAMABLE}"
+        )
+
     def wrap(self, model: Recognizer) -> Recognizer:
         """The recognizer behind this front-end."""
         return Defended(model, self)
@@ -76,6 +92,9 @@ class NoDefense(FrontEnd):
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
         return audio
 
+    def stream(self, rate: int, draws: Draws) -> Stage:
+        return Overlapping(self, rate)
+
     def wrap(self, model: Recognizer) -> Recognizer:
         return model
 
@@ -98,6 +117,9 @@ class StraightThrough(FrontEnd):
         with torch.no_grad():
             output = checked_output(self.inner, audio, self.inner(audio, draws)).wav
         return audio.with_wav(audio.wav + (output - audio.wav).detach())
+
+    def stream(self, rate: int, draws: Draws) -> Stage:
+        return self.inner.stream(rate, draws)
 
 
 class Resampled(FrontEnd):
@@ -122,6 +144,9 @@ class Resampled(FrontEnd):
             return audio.with_wav(output)
         other = checked_output(self.inner, audio, self.inner(audio, draws.fork("backward"))).wav
         return audio.with_wav(other + (output - other).detach())
+
+    def stream(self, rate: int, draws: Draws) -> Stage:
+        return self.inner.stream(rate, draws.fork("forward"))
 
 
 Gradient = Literal["exact", "resampled", "bpda"]

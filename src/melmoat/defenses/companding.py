@@ -9,6 +9,7 @@ import torch
 
 from melmoat.audio import Audio
 from melmoat.defenses.base import FrontEnd, Gradient, with_gradient
+from melmoat.defenses.streaming import Overlapping, Stage
 from melmoat.draws import Draws
 
 KNEE = 1e-3  # amplitude below which a power law is linear: -60 dB of full scale
@@ -61,6 +62,9 @@ class MuLaw(FrontEnd):
         curve = torch.log1p(MU * audio.wav.abs()) / math.log1p(MU)
         rounded = torch.round(curve * levels) / levels
         return audio.with_wav(audio.wav.sign() * torch.expm1(rounded * math.log1p(MU)) / MU)
+
+    def stream(self, rate: int, draws: Draws) -> Stage:
+        return Overlapping(self, rate)
 
 
 def compress(power: float = 0.5) -> FrontEnd:

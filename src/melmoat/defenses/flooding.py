@@ -11,6 +11,7 @@ length. With ``norm=frame`` nothing outside a frame can change the strength in i
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,7 +52,17 @@ class Flooding:
             frames: frames of each utterance; noise beyond them is not meaningful. Shape: ``[B]``.
             draws: one stream an utterance.
         """
-        noise = draws.normal(x)
+        return self._add(x, draws.normal(x), frames)
+
+    def pieces(self, draws: Draws) -> Callable[[Tensor], Tensor]:
+        """The same on a representation of one utterance that comes piece by piece, ``[1, bands,
+        F]`` each; only with ``norm=frame``."""
+        if self.norm != "frame":
+            raise ValueError(f"norm={self.norm} needs the whole utterance")
+        normal = draws.normal_pieces()
+        return lambda x: self._add(x, normal(x), torch.tensor([x.shape[-1]]))
+
+    def _add(self, x: Tensor, noise: Tensor, frames: Tensor) -> Tensor:
         if self.shaping is not None:
             curve = x.new_tensor(self.shaping)
             noise = noise * (curve if self.shape == "amplitude" else curve.sqrt())[:, None]

@@ -12,7 +12,9 @@ from melmoat.audio import Audio
 from melmoat.defenses.base import FrontEnd, Gradient, with_gradient
 from melmoat.defenses.flooding import Flooding
 from melmoat.defenses.shaping import load_curve, shaping_file
+from melmoat.defenses.streaming import STREAMABLE, Resynthesised, Stage
 from melmoat.draws import Draws
+from melmoat.errors import MelmoatError
 from melmoat.facts import NamesFile, Part
 from melmoat.resampling import resample
 from melmoat.vocoders.base import Vocoder, synthesise
@@ -51,10 +53,31 @@ class Resynthesis(FrontEnd):
         mel, frames = self.vocoder.mel(speech)
         if self.flooding is not None:
             mel = self.flooding(mel, frames, draws.fork("flooding"))
-        vocoder_draws = Draws([0] * len(audio)) if self.noise == "fixed" else draws.fork("vocoder")
-        wav = synthesise(self.vocoder, mel, frames, vocoder_draws)
+        wav = synthesise(self.vocoder, mel, frames, self._vocoder_draws(draws))
         back = resample(_fitted(speech, wav), audio.rate)
         return _fitted(audio, back.wav)
+
+    def _vocoder_draws(self, draws: Draws) -> Draws:
+        return Draws([0] * len(draws)) if self.noise == "fixed" else draws.fork("vocoder")
+
+    def stream(self, rate: int, draws: Draws) -> Stage:
+        if self.vocoder.reach is None:
+            raise MelmoatError(
+                "this vocoder cannot be streamed: it computes a recording as a whole. These can "
+                f"be: {STREAMABLE}"
+            )
+        if self.dilutes:
+            raise MelmoatError(
+                "norm=utterance cannot be streamed: its noise is spread over the whole recording. "
+                "norm=frame, the default, can be"
+            )
+        if rate != (own := self.vocoder.mel.rate):
+            raise MelmoatError(
+                f"this vocoder hears {own} Hz, and a stream is not resampled: send {own} Hz, not "
+                f"{rate} Hz"
+            )
+        flood = self.flooding.pieces(draws.fork("flooding")) if self.flooding else None
+        return Resynthesised(self.vocoder, flood, self._vocoder_draws(draws))
 
 
 def _fitted(audio: Audio, wav: Tensor) -> Audio:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from melmoat import levels
 from melmoat.audio import Audio, check_db
 from melmoat.defenses.base import FrontEnd
+from melmoat.defenses.streaming import STREAMABLE, Noisy, Stage
 from melmoat.draws import Draws
+from melmoat.errors import MelmoatError
 from melmoat.facts import Before
 from melmoat.models.base import Recognizer
 from melmoat.models.wrappers import Voted, smoothed
@@ -18,10 +21,10 @@ Level = Annotated[Literal["loudest", "file"], Before("file")]
 
 @dataclass(frozen=True)
 class GaussianNoise(FrontEnd):
-    """White noise at an SNR, one pass.
+    """White noise at an SNR or at a fixed level, one pass.
 
-    Its level follows the level of the utterance, and the gradient runs through this, too. Silence
-    gets no noise. A mean (DC) is kept, but does not count as signal.
+    At an SNR, its level follows the level of the utterance, and the gradient runs through this,
+    too. Silence gets no noise. A mean (DC) is kept, but does not count as signal.
 
     Args:
         snr: expected SNR in dB.
@@ -29,21 +32,42 @@ class GaussianNoise(FrontEnd):
             speech can lower it (:mod:`melmoat.levels`). ``file``: the whole recording, as in the
             paper and in every reported SNR. Silence around the speech weakens it, so it is for
             comparison, not for deployment.
+        sigma: a fixed level instead of ``snr`` and ``level``: the standard deviation of the noise;
+            full scale is 1. Silence gets this noise too, and louder speech does not get more. So
+            live audio can get it sample by sample.
     """
 
     snr: float = 15.0
     level: Level = "loudest"
+    sigma: float | None = None
     stochastic = True
 
     def __post_init__(self) -> None:
         check_db("snr", self.snr)
+        if self.sigma is None:
+            return
+        if not 0 < self.sigma < math.inf:
+            raise ValueError(f"sigma must be a positive number, got {self.sigma}")
+        if (self.snr, self.level) != (15.0, "loudest"):
+            raise ValueError("sigma fixes the level of the noise; leave out snr and level")
 
     @property
     def dilutes(self) -> bool:
         """Whether silence around the speech weakens the noise on it."""
         return self.level == "file"
 
+    def stream(self, rate: int, draws: Draws) -> Stage:
+        if self.sigma is None:
+            raise MelmoatError(
+                "wgn at an SNR cannot be streamed: the level of the whole recording is not known "
+                "before its end. wgn:sigma=0.01 has a fixed level (a standard deviation; full "
+                f"scale is 1). These can be streamed: {STREAMABLE}"
+            )
+        return Noisy(self.sigma, draws)
+
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
+        if self.sigma is not None:
+            return audio.with_wav(audio.wav + self.sigma * draws.normal(audio.wav))
         level = audio.rms if self.level == "file" else levels.loudest(audio)
         level = level * 10 ** (-self.snr / 20)
         return audio.with_wav(audio.wav + level[:, None] * draws.normal(audio.wav))

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 
 from melmoat.audio import PCM16, Audio
 from melmoat.defenses.base import FrontEnd, Gradient, with_gradient
+from melmoat.defenses.streaming import Overlapping, Stage
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.resampling import resample
@@ -48,6 +49,9 @@ class Around(FrontEnd):
         if self.width < 1 or self.width % 2 == 0:
             raise ValueError(f"width must be odd and positive, got {self.width}")
 
+    def stream(self, rate: int, draws: Draws) -> Stage:
+        return Overlapping(self, rate, self.width // 2)
+
 
 @dataclass(frozen=True)
 class Median(Around):
@@ -72,6 +76,9 @@ class Quantize(FrontEnd):
 
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
         return audio.with_wav(torch.round(audio.wav * PCM16 / self.step) * self.step / PCM16)
+
+    def stream(self, rate: int, draws: Draws) -> Stage:
+        return Overlapping(self, rate)
 
 
 def downsample(rate: int = 8_000) -> FrontEnd:

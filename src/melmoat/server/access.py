@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import ipaddress
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -16,6 +17,7 @@ from melmoat.server.answers import error_answer
 
 VARIABLE = "MELMOAT_API_KEY"
 OPEN = ("/health", "/ready")  # for the machines that watch the server
+SUBPROTOCOL = "api-key."
 SHORTEST = 16  # characters of a key
 
 
@@ -49,15 +51,16 @@ def keys_of(file: Path | None) -> tuple[str, ...]:
 class Keys:
     """Answers only requests with one of these keys, as ``Authorization: Bearer KEY``.
 
-    :data:`OPEN` needs none.
+    :data:`OPEN` needs none. Pages in a browser cannot set this header on a WebSocket; they offer
+    the key as a subprotocol, ``api-key.KEY``.
     """
 
     def __init__(self, app: ASGIApp, keys: Collection[str]) -> None:
         self.app, self.keys = app, [_digest(key) for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and route_of(scope) not in OPEN:
-            given = Headers(scope=scope).get("authorization", "")
+        if scope["type"] in ("http", "websocket") and route_of(scope) not in OPEN:
+            given = Headers(scope=scope).get("authorization", "") or _offered(scope)
             scheme, _, key = given.partition(" ")
             asked = _digest(key.strip())
             known = [hmac.compare_digest(asked, one) for one in self.keys]  # all, for equal time
@@ -71,13 +74,46 @@ class Keys:
                 refused = error_answer(message, 401, challenge, code="invalid_api_key")
                 await refused(scope, receive, send)
                 return
+            scope.setdefault("state", {})["client"] = f"key {asked.hex()}"
         await self.app(scope, receive, send)
+
+
+def client_of(scope: Scope) -> str:
+    """Who sends a request: the holder of its key, else its address. Of an IPv6 address the first 64
+    bits count, because one client has the others to choose from."""
+    if holder := scope.get("state", {}).get("client"):
+        return str(holder)
+    address = (scope.get("client") or ("",))[0]
+    try:
+        if ipaddress.ip_address(address).version == 6:
+            return str(ipaddress.ip_network((address, 64), strict=False))
+    except ValueError:  # a socket of the file system, or a test
+        pass
+    return str(address)
+
+
+def foreign(scope: Scope, origins: Collection[str]) -> str:
+    """The origin of the web page that opens a WebSocket, if it is neither this server nor one of
+    ``origins``; else an empty text. Browsers let any page open one and leave this check to the
+    server. Programs send no origin."""
+    headers = Headers(scope=scope)
+    origin = headers.get("origin", "")
+    own = origin.partition("://")[2] == headers.get("host")
+    return "" if own or origin in origins else origin
 
 
 def route_of(scope: Scope) -> str:
     """The path of a request without the prefix of a proxy (``--root-path``)."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", "").rstrip("/"))
+
+
+def _offered(scope: Scope) -> str:
+    """The key that a page offers as a subprotocol, as the header would have it."""
+    for name in scope.get("subprotocols", ()):
+        if name.startswith(SUBPROTOCOL):
+            return f"Bearer {name.removeprefix(SUBPROTOCOL)}"
+    return ""
 
 
 def _digest(key: str) -> bytes:

@@ -49,6 +49,12 @@ def busy(message: str, wait: float) -> Refusal:
     )
 
 
+def too_many(message: str, wait: float) -> Refusal:
+    """429, for a client that has its share, with the seconds of ``wait`` as ``Retry-After``."""
+    refused = busy(message, wait)
+    return Refusal(429, str(refused.detail), None, "rate_limit_exceeded", refused.headers)
+
+
 def error_answer(
     message: str,
     status: int,
@@ -65,6 +71,8 @@ def error_of(
 ) -> dict[str, object]:
     """The body of an error."""
     kind = "server_error" if status >= 500 else "invalid_request_error"
+    if status == 429:
+        kind = "rate_limit_error"
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 

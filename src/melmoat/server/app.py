@@ -1,6 +1,7 @@
 """The routes.
 
-- ``POST /defend``: a recording in, the defended recording out.
+- ``POST /defend``: a recording in, the defended recording out. A WebSocket at ``/defend/stream``:
+the same for live audio.
 - ``POST /v1/audio/transcriptions``: a recording in, its transcript out. It follows OpenAI's
 interface, so an OpenAI client only needs another address.
 - ``POST /v1/audio/translations``: the same for a recognizer that translates into English.
@@ -30,7 +31,7 @@ from melmoat.devices import CPU
 from melmoat.errors import MelmoatError
 from melmoat.models.load import MODELS
 from melmoat.server import forwarding
-from melmoat.server.access import Keys
+from melmoat.server.access import Keys, client_of
 from melmoat.server.answers import Refusal, error_answer
 from melmoat.server.decoding import Decoder
 from melmoat.server.fields import (
@@ -45,6 +46,7 @@ from melmoat.server.fields import (
 )
 from melmoat.server.intake import Intake
 from melmoat.server.limits import Limits
+from melmoat.server.live import STREAM, add_stream
 from melmoat.server.log import HEADER, Logged
 from melmoat.server.metrics import Figures
 from melmoat.server.middleware import Bounded, Hosts, Places, while_there
@@ -53,7 +55,11 @@ from melmoat.server.transcripts import Transcript, answer
 from melmoat.server.upstream import Forwarder, Upstream
 
 TYPES = {"wav": "audio/wav", "flac": "audio/flac"}
-ROUTES = {"/defend", TRANSCRIPTIONS, TRANSLATIONS, "/v1/models", "/health", "/ready", "/metrics"}
+ROUTES = {"/defend", STREAM, TRANSCRIPTIONS, TRANSLATIONS, "/v1/models"} | {
+    "/health",
+    "/ready",
+    "/metrics",
+}
 NOTE = "X-Melmoat-Note"  # notes about the recording
 
 
@@ -90,7 +96,7 @@ def create_app(
     limits, figures = limits or Limits(), Figures()
     service = Service(defense, model, limits, figures, device)
     decoder, intake = Decoder(service.rate, limits), Intake(limits)
-    places = Places(limits.waiting, limits.queue, service.wait)
+    places = Places(limits.waiting, limits.queue, service.wait, limits.waiting_each)
     forwarder = Forwarder(upstream, limits.deadline) if upstream else None
     if forwarder:
         figures.shows("upstream", "Recordings at the upstream server", lambda: forwarder.calls)
@@ -110,6 +116,7 @@ def create_app(
         if forwarder:
             await forwarder.close()
         decoder.close()
+        streams.pool.shutdown(wait=False)
         await run_in_threadpool(service.close)
 
     app = FastAPI(title="melmoat", version=__version__, lifespan=life, openapi_url=None)
@@ -134,7 +141,7 @@ def create_app(
     async def read(form: FormData) -> tuple[files.Recording, tuple[str, ...]]:
         file, channel = recording(form), channel_asked(form)
         decoded, notes = await decoder(file.file, file.filename or "file", channel)
-        if refusal := places.refusal(float(decoded.audio.seconds), placed=True):
+        if refusal := places.refusal(seconds=float(decoded.audio.seconds), placed=True):
             raise refusal
         return decoded, notes
 
@@ -158,6 +165,8 @@ def create_app(
         """Metrics for Prometheus."""
         return PlainTextResponse(figures.text())
 
+    streams = add_stream(app, service, limits, origins)
+    figures.shows("streams", "Live streams", lambda: streams.places.taken)
     if defending := service.defend:
 
         async def defended(
@@ -177,7 +186,7 @@ def create_app(
             """The defended recording: mono, 16 bits, of the same duration."""
             async with intake.form(request) as form:
                 kind = kind_asked(form)
-                with places.one():
+                with places.one(client_of(request.scope)):
                     until = time.monotonic() + limits.deadline
                     body, headers = await defended(request, form, kind, until)
             return Response(body, media_type=TYPES[kind], headers=headers)
@@ -223,7 +232,7 @@ def create_app(
             """The transcript of the defended recognizer."""
             async with intake.form(request) as form:
                 asked = transcript_asked(form, served)
-                with places.one():
+                with places.one(client_of(request.scope)):
                     until = time.monotonic() + limits.deadline
                     decoded, notes = await read(form)
                     work = transcribing(decoded.audio.wav[0])

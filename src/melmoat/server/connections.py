@@ -17,6 +17,7 @@ from typing import Any, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from melmoat.server.limits import Limits
 
@@ -45,14 +46,14 @@ class Room:
             "reading": limits.upload,
         }
         self.cut: Counter[str] = Counter()
-        self._all: dict[Watched, None] = {}
+        self._all: dict[Watched | Talking, None] = {}
         self._addresses: Counter[str] = Counter()
         self._told = -OFTEN
 
     def __len__(self) -> int:
         return len(self._all)
 
-    def enter(self, connection: Watched) -> None:
+    def enter(self, connection: Watched | Talking) -> None:
         """Accept ``connection``; if there is no room, close another connection."""
         self._all[connection] = None
         self._addresses[connection.address] += 1
@@ -65,14 +66,14 @@ class Room:
             candidates = [other for other in self._all if other.address == crowd and other.waits]
             self.cut_off(min(candidates, key=lambda other: other.since, default=connection), "room")
 
-    def leave(self, connection: Watched) -> None:
+    def leave(self, connection: Watched | Talking) -> None:
         """Forget ``connection``, which is closed."""
         if connection in self._all:
             del self._all[connection]
             self._addresses[connection.address] -= 1
             self._addresses += Counter()  # without those of none
 
-    def cut_off(self, connection: Watched, why: str) -> None:
+    def cut_off(self, connection: Watched | Talking, why: str) -> None:
         """Close ``connection`` at once. The log has at most one line per minute; the metrics count
         each."""
         self.leave(connection)
@@ -94,6 +95,11 @@ class Room:
         """For ``uvicorn.Config(http=...)``."""
         return cast("type[asyncio.Protocol]", partial(Watched, room=self))
 
+    @property
+    def live(self) -> type[asyncio.Protocol]:
+        """For ``uvicorn.Config(ws=...)``."""
+        return cast("type[asyncio.Protocol]", partial(Talking, room=self))
+
 
 REASONS = {
     "head": "it sent no whole head of a request in time",
@@ -110,13 +116,12 @@ class Watched(H11Protocol):
         super().__init__(*args, **kwargs)
         self.room, self.address = room, ""
         self.waits, self.since = "", 0.0  # what it waits for, and since when
-        self._unread = False
+        self._unread = self._handed_on = False
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        peer = transport.get_extra_info("peername")
-        self.address = str(peer[0]) if isinstance(peer, tuple) else ""
+        self.address = _address(transport)
         self._look()
         self.room.enter(self)
 
@@ -129,6 +134,13 @@ class Watched(H11Protocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         self._look()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        self._handed_on = True
+        self.room.leave(self)
+        if self._timer:
+            self._timer.cancel()
+        super().handle_websocket_upgrade(event)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -153,7 +165,7 @@ class Watched(H11Protocol):
             waits = "head"
         elif self.conn.their_state is h11.SEND_BODY:
             waits = "body"
-        if waits == self.waits:
+        if waits == self.waits or self._handed_on:
             return
         self.waits, self.since = waits, self.loop.time()
         if self._timer:
@@ -162,3 +174,47 @@ class Watched(H11Protocol):
         if waits:
             after = self.room.deadlines[waits]
             self._timer = self.loop.call_later(after, self.room.cut_off, self, waits)
+
+
+class Talking(WebSocketsSansIOProtocol):
+    """uvicorn's protocol of a WebSocket, with a deadline for a client that does not read. A client
+    that sends nothing is the application's concern."""
+
+    def __init__(self, *args: Any, room: Room, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.room, self.address = room, ""
+        self.waits, self.since = "", 0.0  # as of a watched connection
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.address = _address(transport)
+        self.room.enter(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.room.leave(self)
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.waits, self.since = "reading", self.loop.time()
+        after = self.room.deadlines["reading"]
+        self._timer = self.loop.call_later(after, self.room.cut_off, self, "reading")
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            self.handshake_complete = True  # or uvicorn logs an error for each refusal
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.waits = ""
+        if self._timer:
+            self._timer.cancel()
+        self._timer = None
+
+
+def _address(transport: asyncio.BaseTransport) -> str:
+    peer = transport.get_extra_info("peername")
+    return str(peer[0]) if isinstance(peer, tuple) else ""

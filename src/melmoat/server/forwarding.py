@@ -10,6 +10,7 @@ from urllib.parse import quote
 from fastapi import FastAPI, Request, Response
 from starlette.datastructures import FormData
 
+from melmoat.server.access import client_of
 from melmoat.server.answers import Refusal
 from melmoat.server.fields import TRANSCRIPTIONS, TRANSLATIONS, passed_on
 from melmoat.server.intake import Intake
@@ -41,7 +42,7 @@ def add_routes(
         async with AsyncExitStack() as held:
             form = await held.enter_async_context(intake.form(request))
             fields = passed_on(form)
-            held.enter_context(places.one())
+            held.enter_context(places.one(client_of(request.scope)))
             until = time.monotonic() + deadline
             wav, headers = await defended(request, form, "wav", until)
             answer = await forwarder.post(request, path, fields, wav, until, headers, held)

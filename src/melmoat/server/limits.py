@@ -22,6 +22,10 @@ class Limits:
         connections: most connections.
         each: most connections from one address.
         deadline: most seconds between the arrival of a body and its answer; then 504.
+        waiting_each: most requests of one client whose body has arrived; then 429.
+        streams: most live streams; then 503.
+        streams_each: most live streams of one client; then 429.
+        stream_seconds: most seconds of one live stream, of audio and of time.
     """
 
     batch: int = 8
@@ -35,3 +39,7 @@ class Limits:
     connections: int = 512
     each: int = 256
     deadline: float = 120
+    waiting_each: int = 32
+    streams: int = 8
+    streams_each: int = 4
+    stream_seconds: float = 3600

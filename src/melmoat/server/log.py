@@ -18,6 +18,7 @@ from melmoat.server.access import route_of
 from melmoat.server.answers import busy, error_answer
 
 HEADER = "X-Request-ID"
+CLOSED = 1000  # of a WebSocket, whose status is its close code, or 101 if the client left
 SANE = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 REASON = 500  # most characters of a reason in the log
 log = logging.getLogger("melmoat.server")
@@ -39,7 +40,7 @@ class Logged:
         self.app, self.count, self.known = app, count, known
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
         name, status, told_why, began = _name(scope), 0, b"", time.perf_counter()
@@ -47,9 +48,14 @@ class Logged:
 
         async def noted(message: Message) -> None:
             nonlocal status, told_why
-            if message["type"] == "http.response.start":
-                status = message["status"]
+            kind = message["type"].removeprefix("websocket.")
+            if kind in ("http.response.start", "accept"):
+                status = message.get("status", 101)
+                message.setdefault("headers", [])
                 MutableHeaders(scope=message)[HEADER] = name
+            elif kind == "close":
+                status = message.get("code", CLOSED) if status else 403
+                told_why = (message.get("reason") or "").encode()
             elif status >= 400 and len(told_why) < 10 * REASON:
                 told_why += message.get("body", b"")
             await send(message)
@@ -72,14 +78,14 @@ class Logged:
             facts = {
                 "request_id": name,
                 "client": (scope.get("client") or ["-"])[0],
-                "method": scope["method"],
+                "method": scope.get("method", "WEBSOCKET"),
                 "path": scope.get("raw_path", b"").decode("ascii", "backslashreplace")[:200],
                 "status": status,
                 "seconds": round(spent, 3),
                 "reason": _reason(told_why),
             }
             log.log(
-                logging.INFO if status < 400 else logging.WARNING,
+                logging.INFO if status < 400 or status == CLOSED else logging.WARNING,
                 '%(request_id)s %(client)s "%(method)s %(path)s" %(status)d '
                 "in %(seconds).3f s%(why)s",
                 {**facts, "why": f": {facts['reason']}" if facts["reason"] else ""},

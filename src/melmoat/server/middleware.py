@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -14,7 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from melmoat.server.answers import LEFT, Refusal, busy, error_answer
+from melmoat.server.access import client_of
+from melmoat.server.answers import LEFT, Refusal, busy, error_answer, too_many
 
 T = TypeVar("T")
 PORT = re.compile(r":\d*$")
@@ -27,34 +29,53 @@ class Places:
         most: most requests at once.
         queue: most seconds of work before one.
         wait: returns the seconds of work before a recording of so many seconds.
+        each: most requests of one client at once; None for no other limit.
+        what: the word for requests in refusals.
     """
 
-    def __init__(self, most: int, queue: float, wait: Callable[[float], float]) -> None:
-        self.most, self.queue, self.wait, self.taken = most, queue, wait, 0
+    def __init__(
+        self,
+        most: int,
+        queue: float,
+        wait: Callable[[float], float],
+        each: int | None = None,
+        what: str = "requests are already waiting",
+    ) -> None:
+        self.most, self.queue, self.wait, self.what = most, queue, wait, what
+        self.each = most if each is None else each
+        self._clients: Counter[str] = Counter()
 
-    def refusal(self, seconds: float = 0, placed: bool = False) -> Refusal | None:
+    @property
+    def taken(self) -> int:
+        """Number of places that are taken."""
+        return sum(self._clients.values())
+
+    def refusal(self, client: str = "", seconds: float = 0, placed: bool = False) -> Refusal | None:
         """The refusal if there is no place for a recording of so many seconds, else None. A
         recording that is ``placed`` is only checked against the queue."""
         if self.taken >= self.most and not placed:
-            return busy(f"{self.taken} requests are already waiting", self.wait(float("inf")))
+            return busy(f"{self.taken} {self.what}", self.wait(float("inf")))
+        if (own := self._clients[client]) >= self.each and not placed:
+            return too_many(f"{own} of your {self.what}", self.wait(float("inf")))
         if (wait := self.wait(seconds)) > self.queue:
             return busy(f"about {wait:.0f} s of work are already waiting", wait)
         return None
 
     @contextmanager
-    def one(self) -> Iterator[None]:
+    def one(self, client: str) -> Iterator[None]:
         """Hold one place.
 
         Raises:
-            Refusal: there is none.
+            Refusal: there is none, or none for this client.
         """
-        if refusal := self.refusal():
+        if refusal := self.refusal(client):
             raise refusal
-        self.taken += 1
+        self._clients[client] += 1
         try:
             yield
         finally:
-            self.taken -= 1
+            self._clients[client] -= 1
+            self._clients += Counter()  # without those of none
 
 
 class Bounded:
@@ -75,7 +96,7 @@ class Bounded:
         if declared.isdigit() and int(declared) > self.size:
             await error_answer(message, 413)(scope, receive, send)
             return
-        if refusal := self.places.refusal():
+        if refusal := self.places.refusal(client_of(scope)):
             await refusal.answer()(scope, receive, send)
             return
         got = 0
@@ -100,7 +121,7 @@ class Hosts:
         self.app, self.names = app, {name.lower() for name in names}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] in ("http", "websocket"):
             host = Headers(scope=scope).get("host")
             if host is not None and PORT.sub("", host).strip("[]").lower() not in self.names:
                 message = (

@@ -20,6 +20,7 @@ from uvicorn.config import LOGGING_CONFIG
 from melmoat.errors import MelmoatError
 from melmoat.server.connections import OFTEN, Room
 from melmoat.server.limits import Limits
+from melmoat.server.live import MESSAGE
 
 GRACE = 30  # seconds for open requests when the server stops
 BACKLOG = 128  # most connections that are accepted at once
@@ -100,7 +101,9 @@ def configured(
         host=host,
         port=port,
         http=room.protocol,
-        ws="none",
+        ws=room.live,
+        ws_max_size=MESSAGE,
+        ws_per_message_deflate=False,  # sound does not shrink
         backlog=backlog,
         log_config=_log_config(front.log_format),
         access_log=False,  # the application's line says more

@@ -31,6 +31,8 @@ class Service:
         defense, model, device: as for :func:`melmoat.server.create_app`, which lists the errors.
 
     Attributes:
+        front: the defense, if it is a function of audio; else None.
+        device: device that computes.
         rate: rate of its input and output, Hz.
         chooses: whether the recognizer itself detects the language.
         defend: passes audio through the defense; None if the defense is not a function of audio.
@@ -56,7 +58,8 @@ class Service:
         self.chooses = bool(getattr(recognizer, "languages", ()))
         system = made.wrap(recognizer) if recognizer else None
         self.rate = system.rate if system else RATE
-        self._limits, self._figures, self._device = limits, figures, usable(device)
+        self.front, self.device = front, usable(device)
+        self._limits, self._figures = limits, figures
         self._turn = threading.Lock()  # at the same time, each kind of work would be half as fast
         self._batchers: list[Batcher[Any]] = []
         self.defend = self._batcher("defend", partial(_defend, front), 1) if front else None
@@ -71,7 +74,7 @@ class Service:
     ) -> Batcher[T]:
         def alone(audio: Audio, draws: Draws) -> Sequence[T]:
             with self._turn:
-                return work(audio.to(self._device), draws)
+                return work(audio.to(self.device), draws)
 
         noise = 0.1 * torch.randn(self.rate, generator=torch.Generator().manual_seed(0))
         pace = Pace()
@@ -85,6 +88,10 @@ class Service:
         self._figures.waits(name, lambda: made.waiting)
         self._batchers.append(made)
         return made
+
+    def streamed(self, audio: float, spent: float) -> None:
+        """Count a piece of a live stream: its seconds of audio and of work."""
+        self._figures.batch("stream", 1, audio, spent)
 
     def wait(self, seconds: float) -> float:
         """Predicted seconds of work before a new recording of so many seconds."""

@@ -71,6 +71,11 @@ class MelSpec:
         """Fewest samples of an utterance that can be reflected at its ends."""
         return 1 + (self.n_fft // 2 if self.centred else (self.n_fft - self.hop) // 2 + self.hop)
 
+    @property
+    def before(self) -> int:
+        """Samples of the first frame's window before the first sample of an utterance."""
+        return self.shortest - 1 - (0 if self.centred else self.hop)
+
     def frames(self, lengths: Tensor) -> Tensor:
         """Frames of utterances of ``lengths`` samples: enough to cover every sample."""
         if self.centred:
@@ -93,16 +98,21 @@ class MelSpec:
         if audio.rate != self.rate:
             raise ValueError(f"this vocoder hears {self.rate} Hz, got {audio.rate} Hz")
         pad = self.shortest - 1
-        before = pad - (0 if self.centred else self.hop)
-        padded = reflect_pad(audio, pad)[:, pad - before :]
+        padded = reflect_pad(audio, pad)[:, pad - self.before :]
+        frames = self.frames(audio.lengths)
+        return self.framed(padded, int(frames.max())), frames
+
+    def framed(self, padded: Tensor, frames: int) -> Tensor:
+        """Log-mel of the first frames of samples that have been padded, frame ``f`` from sample
+        ``f * hop`` on. Shape: ``[B, P]``, with ``P`` at least ``n_fft + (frames - 1) * hop`` ->
+        ``[B, bands, frames]``."""
         window = _window(self.n_fft, self.win, padded)
         spectrum = torch.stft(
             padded, self.n_fft, self.hop, window=window, center=False, return_complex=True
         )
-        frames = self.frames(audio.lengths)
         # Where the logarithm's floor is low, the root's must not be above it.
-        amplitude = magnitude(spectrum[..., : int(frames.max())], min(1e-10, self.floor**2))
-        return self.log_mel(amplitude), frames
+        amplitude = magnitude(spectrum[..., :frames], min(1e-10, self.floor**2))
+        return self.log_mel(amplitude)
 
     def log_mel(self, amplitude: Tensor) -> Tensor:
         """Log-mel of a magnitude spectrum. Shape: ``[B, bins, F]`` -> ``[B, bands, F]``."""

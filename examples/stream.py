@@ -1,0 +1,58 @@
+"""Send a WAV file to ``melmoat serve`` as live audio, and write what comes back.
+
+    melmoat serve --defense mdnf                     # in another terminal
+    python examples/stream.py speech.wav defended.wav
+
+Needs the package websockets. The file has one channel of 16 bits.
+"""
+
+import asyncio
+import json
+import sys
+import wave
+
+from websockets.asyncio.client import connect
+
+SERVER = "ws://127.0.0.1:8000"
+PIECE = 0.1  # seconds
+
+
+async def defended(samples: bytes, rate: int, key: str = "") -> bytes:
+    """The defended samples, 16 bits each."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    address = f"{SERVER}/defend/stream?rate={rate}&format=pcm16"
+    async with connect(address, additional_headers=headers) as socket:
+        ready = json.loads(await socket.recv())
+        print(f"the output lags by {1000 * ready['latency_seconds']:.0f} ms")
+
+        async def speak() -> None:
+            size = 2 * int(PIECE * rate)
+            for begin in range(0, len(samples), size):
+                await socket.send(samples[begin : begin + size])
+                await asyncio.sleep(PIECE)  # as a microphone would
+            await socket.send(json.dumps({"type": "end"}))
+
+        speaking = asyncio.create_task(speak())
+        heard = []
+        async for message in socket:  # until the server closes
+            if isinstance(message, bytes):
+                heard.append(message)
+            else:
+                print(message)  # that it is done, or an error
+        await speaking
+    return b"".join(heard)
+
+
+def main() -> None:
+    """Read, send and write."""
+    with wave.open(sys.argv[1]) as file:
+        assert (file.getnchannels(), file.getsampwidth()) == (1, 2), "one channel of 16 bits"
+        rate, samples = file.getframerate(), file.readframes(file.getnframes())
+    out = asyncio.run(defended(samples, rate))
+    with wave.open(sys.argv[2], "wb") as file:
+        file.setparams((1, 2, rate, 0, "NONE", ""))
+        file.writeframes(out)
+
+
+if __name__ == "__main__":
+    main()
