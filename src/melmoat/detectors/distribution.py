@@ -57,15 +57,16 @@ class DistriBlock(Detector):
     def _statistic(self, logs: Tensor) -> Tensor:
         """The score of log probabilities ``[N, V]``; 0 where there is nothing to compare."""
         logs = logs.clamp(min=NONE)
+        values: Tensor
         if self.measure == "entropy":
             values = -(logs.exp() * logs).sum(1)
         else:
             values = (logs[:-1].exp() * (logs[:-1] - logs[1:])).sum(1)
         if not len(values):
             return logs.new_zeros(())
-        chosen = {"mean": torch.mean, "median": torch.median, "max": torch.amax}[self.over]
-        result: Tensor = chosen(values)
-        return result
+        if self.over == "mean":
+            return values.mean()
+        return torch.median(values) if self.over == "median" else torch.amax(values)
 
 
 def _distributions(model: Recognizer, audio: Audio, draws: Draws) -> list[Tensor]:
