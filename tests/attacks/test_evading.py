@@ -16,7 +16,7 @@ from tests.attacks.toys import Frames
 INNER = "pgd:norm=snr,db=10,steps=6"
 SEEDS = (1, 2, 3)
 GOALS: list[Goal] = [Untargeted(["GO ON", "ENTER SIX", "A"]), Targeted(["NO", "HELP", "STOP IT"])]
-DETECTORS = ["disagreement:(wgn:snr=15)", "likelihood:(compress:power=0.7)", "distriblock"]
+DETECTORS = ["disagreement:(wgn:snr=15)", "distriblock"]  # likelihood has the evasion of the first
 
 
 def spec(detector: str, rest: str = "", inner: str = INNER) -> str:

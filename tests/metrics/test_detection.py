@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from melmoat.metrics.detection import auc, auc_interval, resolves, roc, threshold
@@ -19,6 +19,7 @@ def test_known_areas() -> None:
     assert auc([1, 2, 3], [2]) == 0.5  # above one, tied with one, below one
 
 
+@settings(max_examples=30)
 @given(SCORES, SCORES)
 def test_the_area_is_that_under_the_curve(negatives: list[int], positives: list[int]) -> None:
     points = roc(negatives, positives)
@@ -27,6 +28,7 @@ def test_the_area_is_that_under_the_curve(negatives: list[int], positives: list[
     assert trapezoids == pytest.approx(auc(negatives, positives))
 
 
+@settings(max_examples=50)
 @given(SCORES, st.sampled_from([0.0, 0.01, 0.05, 0.3]))
 def test_a_threshold_keeps_its_promise_and_no_lower_one_does(
     negatives: list[int], rate: float
