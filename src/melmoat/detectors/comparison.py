@@ -70,7 +70,7 @@ class _Comparison(Detector):
 
 
 class Disagreement(_Comparison):
-    """Disagreement of the transcripts before and after a defense (WaveGuard).
+    """How far the transcripts before and after a defense differ (WaveGuard).
 
     The score is the number of character edits between the two transcripts, divided by the length
     of the longer one. Both are compared after the recognizer's normaliser. The score is 0 if they
