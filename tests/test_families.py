@@ -4,9 +4,11 @@ import pytest
 
 from melmoat.attacks import ATTACKS
 from melmoat.defenses import DEFENSES
+from melmoat.detectors import DETECTORS
 from melmoat.models import MODELS
 from tests.attacks import test_family as attacks
 from tests.defenses import test_family as defenses
+from tests.detectors import test_family as detectors
 from tests.models import test_family as models
 
 ROWS = {
@@ -16,6 +18,7 @@ ROWS = {
         defenses.FRONT_ENDS,
         {"python", "rs", "voted"},
     ),  # the last two vote
+    "detector": (DETECTORS.table, detectors.SPECS, {"python"}),
     "model": (MODELS.table, models.SPECS, models.SHIPPED),
 }
 

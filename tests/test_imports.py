@@ -37,6 +37,7 @@ LAYERS = [
     {"metrics"},
     {"data", "models", "vocoders"},
     {"channels", "defenses"},
+    {"detectors"},
     {"attacks"},
     {"training", "bench", "checking"},
     {"analysis", "certificates", "file_jobs", "file_attacks"},

@@ -13,6 +13,7 @@ from melmoat.bench.cell import grid
 from melmoat.cli.app import app
 from melmoat.data import CORPORA, describe
 from melmoat.defenses import DEFENSES
+from melmoat.detectors import DETECTORS
 from melmoat.errors import MelmoatError
 from melmoat.models import MODELS
 from melmoat.plugins import plugins
@@ -23,7 +24,7 @@ PACKAGES = {
         "[melmoat.attacks]\nsign = good:Sign\n[melmoat.defenses]\nhush = good:hush\n"
         "both = good:hush\n"
         "[melmoat.models]\nears = good:hush\n[melmoat.vocoders]\nvoice = good:hush\n"
-        "[melmoat.corpora]\nmine = good:corpus\n",
+        "[melmoat.corpora]\nmine = good:corpus\n[melmoat.detectors]\nnose = good:hush\n",
         "from dataclasses import dataclass\n"
         "from melmoat.attacks.base import NoAttack\nfrom melmoat.defenses import NoDefense\n"
         "@dataclass(frozen=True)\nclass Sign(NoAttack):\n"
@@ -62,6 +63,7 @@ def test_they_are_parts_as_any_other() -> None:
     assert isinstance(defenses.build("hush"), defenses.NoDefense)
     assert ("ears" in MODELS.names, "voice" in VOCODERS.names) == (True, True)
     assert CORPORA.parse("mine").text == "mine"
+    assert DETECTORS.parse("nose:level=2").text == "nose:level=2"
 
 
 def test_a_broken_one_is_named_and_hinders_no_other() -> None:

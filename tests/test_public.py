@@ -6,7 +6,9 @@ from types import ModuleType
 import pytest
 
 
-@pytest.mark.parametrize("name", ["attacks", "data", "defenses", "metrics", "models", "vocoders"])
+@pytest.mark.parametrize(
+    "name", ["attacks", "data", "defenses", "detectors", "metrics", "models", "vocoders"]
+)
 def test_all_is_what_a_package_takes_from_its_own_modules(name: str) -> None:
     package = importlib.import_module(f"melmoat.{name}")
     own = {

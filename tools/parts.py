@@ -14,12 +14,15 @@ import documents
 from melmoat.attacks import ATTACKS
 from melmoat.data import CORPORA
 from melmoat.defenses import DEFENSES
+from melmoat.detectors import DETECTORS
 from melmoat.models import MODELS
 from melmoat.objects import OBJECT
 from melmoat.vocoders import VOCODERS
 
 PLACE = documents.place(r"parts: (\w+)")
-FAMILIES = {family.kind: family for family in (MODELS, VOCODERS, DEFENSES, ATTACKS, CORPORA)}
+FAMILIES = {
+    family.kind: family for family in (MODELS, VOCODERS, DEFENSES, DETECTORS, ATTACKS, CORPORA)
+}
 
 
 def sentence(text: str) -> str:

@@ -30,7 +30,7 @@ class Part:
     The identity of this part includes that of the named part: other weights make another cell.
 
     Args:
-        kind: the family: ``model``, ``defense``, ``attack``, ``vocoder`` or ``corpus``.
+        kind: the family: ``model``, ``defense``, ``attack``, ``vocoder``, ``corpus``, ``detector``.
         keyed: whether the identity contains the option's name. For vocoders it does not, because
             older results do not have it.
     """

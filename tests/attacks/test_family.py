@@ -51,6 +51,7 @@ SPECS = [
     f"universal:{PATTERN}",
     f"universal:{PATTERN},norm=linf,eps=0.01",
     "transfer:model=ds2-an4,attack=(pgd:norm=snr,db=20,steps=4)",
+    "evading:detector=(disagreement:(wgn:snr=20)),attack=(pgd:norm=snr,db=20,steps=2),draws=2",
 ]
 SHRINKING = ("cw", "imperceptible")  # they look for the least that reaches the goal
 GRADIENT = [spec for spec in SPECS if spec.startswith(("pgd", "apgd", *SHRINKING))]

@@ -18,6 +18,7 @@ from melmoat.bench.store import Store
 from melmoat.cli.app import app
 from melmoat.data import CORPORA
 from melmoat.defenses import DEFENSES
+from melmoat.detectors import DETECTORS
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import word_edits
@@ -64,7 +65,7 @@ def test_list_explains_one_part() -> None:
 
 
 def test_every_part_is_explained() -> None:
-    families = (MODELS, VOCODERS, DEFENSES, ATTACKS, CORPORA, EXECUTORS)
+    families = (MODELS, VOCODERS, DEFENSES, DETECTORS, ATTACKS, CORPORA, EXECUTORS)
     parts = [part for family in families for part in family.table.values()]
     # A dataclass without a docstring is given its signature for one.
     assert all(part.__doc__ and not part.__doc__.startswith(part.__name__) for part in parts)

@@ -2,6 +2,7 @@
 
 from typing import Annotated, cast
 
+from melmoat import detectors
 from melmoat.attacks.apgd import APGD
 from melmoat.attacks.base import (
     ACCESSES,
@@ -18,6 +19,7 @@ from melmoat.attacks.base import (
 from melmoat.attacks.blocks import Blocks
 from melmoat.attacks.custom import python
 from melmoat.attacks.cw import CW, CW2018
+from melmoat.attacks.evading import Evading
 from melmoat.attacks.genetic import Genetic
 from melmoat.attacks.gradient import PGD
 from melmoat.attacks.imperceptible import Imperceptible
@@ -40,6 +42,27 @@ def transfer(
     ``attack`` is always crafted on ``model`` behind ``defense``, for every judged system.
     """
     return Transfer(model, defense, build(attack))
+
+
+def evading(
+    detector: Annotated[str, Part("detector")],
+    attack: Annotated[str, Part("attack")],
+    weight: float = 1.0,
+    draws: int = 1,
+) -> Evading:
+    """A gradient attack that fools the recognizer and a detector together.
+
+    It lowers the inner attack's loss plus ``weight`` times what the detector gives an attacker who
+    knows it (:meth:`melmoat.detectors.Detector.evasion`). A defense in the detector that has no
+    gradient needs ``gradient=bpda`` in its spec.
+
+    Args:
+        detector: spec of the detector, in parentheses if it has commas.
+        attack: spec of a gradient attack, in parentheses.
+        weight: weight of the evasion, which has the size of a sequence loss.
+        draws: draws of a stochastic detector whose mean evasion is lowered.
+    """
+    return Evading(detectors.build(detector), build(attack), weight, draws)
 
 
 class Attacks(Registry[Attack]):
@@ -83,6 +106,7 @@ ATTACKS = Attacks(
         "blocks": Blocks,
         "cw": CW,
         "cw2018": CW2018,
+        "evading": evading,
         "genetic": Genetic,
         "imperceptible": Imperceptible,
         "kenansville": Kenansville,
@@ -114,6 +138,7 @@ __all__ = [
     "Attack",
     "Attacks",
     "Blocks",
+    "Evading",
     "Genetic",
     "Goal",
     "Imperceptible",
@@ -127,6 +152,7 @@ __all__ = [
     "Untargeted",
     "access_of",
     "build",
+    "evading",
     "python",
     "transfer",
     "universal",

@@ -15,6 +15,7 @@ from typing import Any
 from melmoat.attacks import ATTACKS
 from melmoat.data import CORPORA, listings
 from melmoat.defenses import DEFENSES
+from melmoat.detectors import DETECTORS
 from melmoat.draws import derive
 from melmoat.errors import MelmoatError
 from melmoat.facts import NamesFile, Origin, Part, origin_of
@@ -23,7 +24,12 @@ from melmoat.spec import Registry, Spec, marks, show, spelling, typed
 from melmoat.vocoders import VOCODERS
 
 NAMED: dict[str, Registry[Any]] = {"model": MODELS, "defense": DEFENSES, "attack": ATTACKS}
-FAMILIES: dict[str, Registry[Any]] = {**NAMED, "vocoder": VOCODERS, "corpus": CORPORA}
+FAMILIES: dict[str, Registry[Any]] = {
+    **NAMED,
+    "vocoder": VOCODERS,
+    "corpus": CORPORA,
+    "detector": DETECTORS,
+}
 
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 

@@ -12,6 +12,7 @@ from melmoat import __version__
 from melmoat.cli.analysis import reading
 from melmoat.cli.certify import certifying
 from melmoat.cli.check import checks
+from melmoat.cli.detect import detecting
 from melmoat.cli.errors import refuse_idle
 from melmoat.cli.evaluate import evaluating
 from melmoat.cli.fetch import fetching
@@ -50,6 +51,7 @@ app.add_typer(fetching)
 app.add_typer(evaluating)
 app.add_typer(serving)
 app.add_typer(certifying)
+app.add_typer(detecting)
 app.add_typer(trying)
 
 
@@ -77,7 +79,7 @@ def list_parts(
 ) -> None:
     """List all parts with their options, or explain one part.
 
-    Parts are models, vocoders, defenses, attacks, corpora and executors.
+    Parts are models, vocoders, defenses, detectors, attacks, corpora and executors.
     """
     import inspect
 
@@ -85,11 +87,12 @@ def list_parts(
     from melmoat.bench.executors import EXECUTORS
     from melmoat.data import CORPORA
     from melmoat.defenses import DEFENSES
+    from melmoat.detectors import DETECTORS
     from melmoat.errors import MelmoatError
     from melmoat.models import MODELS
     from melmoat.vocoders import VOCODERS
 
-    families = (MODELS, VOCODERS, DEFENSES, ATTACKS, CORPORA, EXECUTORS)
+    families = (MODELS, VOCODERS, DEFENSES, DETECTORS, ATTACKS, CORPORA, EXECUTORS)
     if name and not any(name in family.names for family in families):
         raise MelmoatError(f"no part called {name!r}; `melmoat list` shows all")
     for family in families:
