@@ -266,6 +266,11 @@ class Objective:
         return Untargeted(list(listed(benign if self.against == "benign" else references)))
 
 
+def is_keyword(target: str) -> bool:
+    """Whether ``target=`` with this stands for other texts than itself."""
+    return target == ENDLESS or _FROM_CORPUS.fullmatch(target) is not None
+
+
 def _asked(text: str) -> str:
     """A target unchanged; but if it has only lower-case ASCII letters, which say nothing about
     case, it is put in capitals, like the texts of corpora. Punctuation alone stays: it is the way
