@@ -7,6 +7,7 @@ import re
 import pytest
 
 from melmoat.analysis.audit import audit
+from melmoat.analysis.results import Result
 from melmoat.report.curves import budgets
 from melmoat.report.digest import systems
 from melmoat.report.naming import attack_name
@@ -46,10 +47,31 @@ def test_the_outcome_is_that_of_the_rows() -> None:
     assert cost.startswith("All attacks together took 75 s of computing on 150 recordings")
 
 
-def test_a_difference_within_the_intervals_is_told() -> None:
-    made = [result("none", "pgd:db=20", 82.0), result("rs", "pgd:db=20", 81.0)]
+def _with_errors(none: list[int], rs: list[int]) -> list[Result]:
+    """The same utterances of ten words, attacked, with so many words wrong in each system."""
+    made = [result("none", "pgd:db=20", 60.0, n=30), result("rs", "pgd:db=20", 60.0, n=30)]
+    for one, wrong in zip(made, (none, rs), strict=True):
+        for row, errors in zip(one.rows.values(), wrong, strict=True):
+            row["counts"]["adversarial"]["words"] = [errors, 10]
+    return made
+
+
+def test_a_difference_that_a_paired_test_does_not_find_is_told() -> None:
+    made = _with_errors([8, 6] * 15, [6, 7] * 15)
     (found,) = outcomes(systems(made, audit(made, bare=True)))
-    assert "the difference may be chance" in " ".join(found.sentences)
+    said = " ".join(found.sentences)
+    assert "On the 30 utterances that both have, its difference from ds2-an4" in said
+    assert "may be chance (paired test, p = " in said
+
+
+def test_intervals_may_overlap_where_every_utterance_says_the_same() -> None:
+    """Hard and easy utterances make the intervals wide; the difference is sure all the same."""
+    bare, rs = made = _with_errors([9, 2] * 15, [8, 1] * 15)
+    assert bare.interval is not None
+    assert rs.interval is not None
+    assert bare.interval[0] < rs.interval[1]
+    (found,) = outcomes(systems(made, audit(made, bare=True)))
+    assert "may be chance" not in " ".join(found.sentences)
 
 
 def test_a_suspect_number_is_not_the_lowest() -> None:

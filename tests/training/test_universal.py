@@ -101,3 +101,30 @@ def test_one_pattern_has_one_target() -> None:
 def test_a_budget_must_say_something() -> None:
     with pytest.raises(SpecError, match="norm=snr takes db"):
         train_universal("ds2-an4", "", "demo")
+
+
+def test_a_prefix_stands_once_in_the_silence_before_the_speech(tmp_path: Path) -> None:
+    prefix = Pattern(torch.tensor([1.0, -0.5]), where="prefix")
+    audio = Audio.of([torch.tensor([0, 0, 0.1, 0.2]), torch.tensor([0, 0, 0.3])])
+    expected = 0.02 * torch.tensor([[1, -0.5, 0, 0], [1, -0.5, 0, 0]])
+    assert torch.allclose(prefix.on(audio, Linf(0.02)), expected)
+    path = tmp_path / "prefix.safetensors"
+    save(path, prefix, {"norm": "linf", "eps": 0.02}, {})
+    assert load(path)[0].where == "prefix"
+    speech = Audio.of([torch.tensor([0, 0.1, 0.2])])
+    with pytest.raises(AttackError, match=r"over it; give .* padded:CORPUS,before="):
+        prefix.on(speech, Linf(0.02))
+
+
+def test_a_prefix_is_trained_on_padded_speech() -> None:
+    found, _, _ = train_universal(
+        "ds2-an4",
+        "norm=linf,eps=0.02,target=",
+        "padded:demo,before=0.1",
+        seconds=0.1,
+        epochs=1,
+        limit=1,
+        batch=1,
+        where="prefix",
+    )
+    assert (found.where, len(found.samples)) == ("prefix", 1_600)

@@ -11,6 +11,7 @@ from typing import ClassVar, Literal, Protocol, cast, get_args, get_type_hints
 from torch import Tensor
 
 from melmoat.attacks.budgets import Budget, budget
+from melmoat.attacks.endless import ENDLESS, Endless, for_recognizer
 from melmoat.audio import Audio
 from melmoat.draws import Draws, derive
 from melmoat.errors import MelmoatError
@@ -180,6 +181,8 @@ def adapt_goal(goal: Goal, model: Recognizer) -> Goal:
     if isinstance(goal, Targeted):
         asked = goal.targets if goal.asked is None else goal.asked
         goal = replace(goal, targets=[as_written_by(model, text) for text in asked], asked=asked)
+    if isinstance(goal, Endless):
+        goal = for_recognizer(goal, model)
     if isinstance(goal, Untargeted | Targeted):
         goal = replace(goal, same=comparison_of(model))
     return goal
@@ -236,7 +239,8 @@ class Objective:
         target: the transcript that a targeted attack wants. Either one text for every utterance
             (an empty one wants silence), or for each utterance another text of the corpus
             (:func:`matched`): ``matched``, ``matched-2`` and so on for further ones, ``shorter``
-            for one of half the length.
+            for one of half the length. ``endless`` wants a text that does not end
+            (:mod:`melmoat.attacks.endless`), of a recognizer of tokens.
     """
 
     against: Literal["benign", "truth"] = "benign"
@@ -248,8 +252,10 @@ class Objective:
         references: Sequence[str],
         corpus: Callable[[], Sequence[str]] = tuple,
         seed: int = 0,
-    ) -> Untargeted | Targeted:
+    ) -> Untargeted | Targeted | Endless:
         """The goal for a batch with these transcripts; see :class:`Attack`."""
+        if self.target == ENDLESS:
+            return Endless(len(listed(benign)))
         if self.target is not None and (found := _FROM_CORPUS.fullmatch(self.target)):
             texts, place = corpus(), int(found[1] or 1) - 1
             share = 0.5 if self.target == SHORTER else 1.0
@@ -260,10 +266,17 @@ class Objective:
         return Untargeted(list(listed(benign if self.against == "benign" else references)))
 
 
+def is_keyword(target: str) -> bool:
+    """Whether ``target=`` with this stands for other texts than itself."""
+    return target == ENDLESS or _FROM_CORPUS.fullmatch(target) is not None
+
+
 def _asked(text: str) -> str:
     """A target unchanged; but if it has only lower-case ASCII letters, which say nothing about
-    case, it is put in capitals, like the texts of corpora."""
-    return normalise(text) if text.isascii() and text == text.lower() else text
+    case, it is put in capitals, like the texts of corpora. Punctuation alone stays: it is the way
+    to say nothing for a recognizer that may not write an empty text."""
+    plain = text.isascii() and text == text.lower()
+    return (normalise(text) or text) if plain else text
 
 
 def matched(

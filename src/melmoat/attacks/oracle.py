@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from melmoat.attacks.base import AttackError, Goal
+from melmoat.attacks.endless import Endless, NeverEnding
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.models.base import Recognizer, kind_of, require_ctc
@@ -85,6 +86,7 @@ class LossOracle:
         worst: bool = False,
     ) -> None:
         self.clean, self.goal, self.eot, self.mask = clean, goal, eot, clean.mask
+        model = NeverEnding(model) if isinstance(goal, Endless) else model
         self._listen, self._confirm = listen, confirm if listen else 0
         self._worst = _Worst(clean) if worst and _is_free(model) else None
         self._listener = _Listener(model) if listen or _is_free(model) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -18,27 +18,46 @@ from melmoat.draws import Draws
 from melmoat.models.base import Recognizer
 from melmoat.weights import WeightsError
 
+Where = Literal["everywhere", "prefix"]
+
 
 class Pattern(nn.Module):
     """The samples of a universal perturbation, in [-1, 1]: a share of each utterance's radius.
 
-    Shape: ``samples`` is ``[N]``.
+    Args:
+        samples: shape ``[N]``.
+        rate: samples per second.
+        where: ``everywhere``: repeated over each utterance. ``prefix``: once, before the speech: in
+            the silence that an utterance must begin with.
     """
 
-    def __init__(self, samples: Tensor, rate: int = RATE) -> None:
+    def __init__(self, samples: Tensor, rate: int = RATE, where: Where = "everywhere") -> None:
         super().__init__()
         self.samples = nn.Parameter(samples)
-        self.rate = rate
+        self.rate, self.where = rate, where
 
     def on(self, audio: Audio, ball: Budget) -> Tensor:
-        """The pattern, repeated over each utterance from its first sample on.
+        """The pattern on each utterance, from its first sample on.
 
         It is scaled to the utterance's own radius and projected, so it stays within the budget.
         The samples must not be all zero for an l2 ball's gradient. Shape: ``[B, T]``.
+
+        Raises:
+            AttackError: a prefix would lie over the speech.
         """
-        times = -(-audio.wav.shape[1] // len(self.samples))
-        tiled = self.samples.repeat(times)[: audio.wav.shape[1]].to(audio.wav)
-        return ball.project(ball.radius(audio)[:, None] * tiled * audio.mask, audio)
+        total, size = audio.wav.shape[1], len(self.samples)
+        if self.where == "prefix":
+            if total < size or bool(audio.wav[:, :size].any()):
+                seconds = size / self.rate
+                raise AttackError(
+                    f"this pattern is a prefix: its {seconds:g} s come before the speech, and here "
+                    "they would lie over it; give recordings that begin with as much silence, such "
+                    f"as the corpus padded:CORPUS,before={seconds:g}"
+                )
+            row = torch.nn.functional.pad(self.samples, (0, total - size))
+        else:
+            row = self.samples.repeat(-(-total // size))[:total]
+        return ball.project(ball.radius(audio)[:, None] * row.to(audio.wav) * audio.mask, audio)
 
 
 def save(path: Path, pattern: Pattern, ball: Mapping[str, Any], card: Mapping[str, Any]) -> None:
@@ -46,7 +65,12 @@ def save(path: Path, pattern: Pattern, ball: Mapping[str, Any], card: Mapping[st
     keys."""
     header = {
         "architecture": "universal",
-        "config": {"size": len(pattern.samples), "rate": pattern.rate, "ball": dict(ball)},
+        "config": {
+            "size": len(pattern.samples),
+            "rate": pattern.rate,
+            "where": pattern.where,
+            "ball": dict(ball),
+        },
         "card": dict(card),
     }
     weights.write(path, pattern, header)
@@ -59,7 +83,11 @@ def load(path: Path) -> tuple[Pattern, dict[str, Any]]:
         if header["architecture"] != "universal":
             raise ValueError(header["architecture"])
         config = header["config"]
-        pattern, ball = Pattern(torch.zeros(config["size"]), config["rate"]), dict(config["ball"])
+        where = config.get("where", "everywhere")
+        if where not in get_args(Where):
+            raise ValueError(where)
+        pattern = Pattern(torch.zeros(config["size"]), config["rate"], where)
+        ball = dict(config["ball"])
     except (KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path}: not a universal perturbation ({error!r})") from error
     weights.fill(pattern, weights.read(path), str(path))

@@ -84,7 +84,10 @@ def certify(
         typer.echo(f"no curve: {error}")
     typer.echo(f"certificates, counts and settings: {out}")
     if found.failures:
-        reasons = "\n".join(f"{name}: {why}" for name, why in found.failures.items())
+        reasons = "\n".join(
+            why if why.startswith(name) else f"{name}: {why}"  # errors of files begin with them
+            for name, why in found.failures.items()
+        )
         raise MelmoatError(
             f"{len(found.failures)} utterance(s) failed and count as wrong; the same command tries "
             f"them again:\n{reasons}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -242,6 +242,10 @@ def universal(
         str, typer.Option(help="Budget and target, as in the options of an attack.")
     ] = "norm=snr,db=20",
     pattern: Annotated[float, typer.Option(min=0.01, help="Seconds of the pattern.")] = 3.0,
+    where: Annotated[
+        Literal["everywhere", "prefix"],
+        typer.Option(help="prefix: once, in the silence before the speech (padded:CORPUS)."),
+    ] = "everywhere",
     epochs: Annotated[int, typer.Option(min=1, help="Passes over --data.")] = 10,
     limit: Annotated[int, typer.Option(min=0, help="Utterances to use (0 = all).")] = 0,
     batch: Annotated[int, typer.Option(min=1, help="Utterances per step.")] = 8,
@@ -266,7 +270,7 @@ def universal(
     total = epochs * (min(limit, count) if limit else count)
     with bar("universal", total) as tick:
         found, ball, card = train_universal(
-            model, budget, data, defense, pattern, epochs, limit, batch, seed, tick, device
+            model, budget, data, defense, pattern, epochs, limit, batch, seed, tick, device, where
         )
     save(out, found, ball, card)
     reached = card["reached_percent"]

@@ -158,7 +158,7 @@ class Seq2Seq:
                 if self.beam:
                     found = _beam(encoded, len(some), v, self.beam, device)
                 else:
-                    found = _greedy(encoded, len(some), v, device)
+                    found = greedy(encoded, len(some), v, device)
                 written += self.guards.apply(unread, found, v) if self.guards else found
         texts: list[list[str]] = [[] for _ in parts]
         for owner, tokens in zip(owners, written, strict=True):
@@ -205,8 +205,9 @@ def _target(text: str, vocabulary: Vocabulary) -> Tensor:
     return torch.tensor(tokens)
 
 
-def _greedy(encoded: Encoded, count: int, v: Vocabulary, device: torch.device) -> list[list[int]]:
-    """The likeliest token after another. Utterances that have ended are not computed on."""
+def greedy(encoded: Encoded, count: int, v: Vocabulary, device: torch.device) -> list[list[int]]:
+    """The likeliest token after another, for ``count`` utterances, without the token that ends a
+    text. Utterances that have ended are not computed on."""
     written: list[list[int]] = [[] for _ in range(count)]
     active = list(range(count))
     tokens = torch.zeros(count, 0, dtype=torch.long, device=device)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from melmoat.analysis.results import Result
+from melmoat.analysis.results import Result, compare, p_text
 from melmoat.analysis.variants import setting
+from melmoat.bench.store import StoreError
 from melmoat.progress import span
 from melmoat.report.digest import SystemSummary, strongest
 from melmoat.report.listening import Players
@@ -89,9 +90,23 @@ def _defended(systems: Sequence[SystemSummary]) -> list[str]:
     elif best.audited.verdict == "incomplete":
         said += " The audit misses evidence, so a better attack may do more."
     bare = next((s for s in systems if s.defense == "none" and s.worst), None)
-    if bare and bare.worst and _overlap(bare.worst, best.worst):
-        said += f" Its interval overlaps that of {bare.name}, so the difference may be chance."
+    if bare and bare.worst:
+        said += _told_apart(best.worst, bare.worst, bare.name, len(every))
     return [said]
+
+
+def _told_apart(ours: Result, bare: Result, name: str, among: int) -> str:
+    """Whether ``ours``, one of ``among`` systems, differs from ``bare`` on the same utterances."""
+    try:
+        found = compare(ours, bare, among=among)
+    except StoreError:  # other texts, or other words: the two rates are not comparable
+        return ""
+    if found.difference is None or found.stands:
+        return ""
+    return (
+        f" On the {found.n} utterances that both have, its difference from {name} may be chance "
+        f"(paired test, p {p_text(found.difference.p)})."
+    )
 
 
 def _cost(systems: Sequence[SystemSummary]) -> list[str]:
@@ -123,12 +138,6 @@ def _control(system: SystemSummary, attack: Result) -> Result | None:
         and len(r.rows) == len(attack.rows)
     ]
     return controls[0] if controls else None
-
-
-def _overlap(one: Result, other: Result) -> bool:
-    if one.interval is None or other.interval is None:
-        return False
-    return one.interval[0] <= other.interval[1] and other.interval[0] <= one.interval[1]
 
 
 def _rate(result: Result) -> str:

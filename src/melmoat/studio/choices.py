@@ -14,7 +14,7 @@ from typing import Any
 
 from melmoat import defenses, models
 from melmoat.attacks import ATTACKS, access_of
-from melmoat.attacks.base import MATCHED
+from melmoat.attacks.base import is_keyword
 from melmoat.errors import MelmoatError
 from melmoat.spec import Registry, Spec, spelling
 
@@ -129,7 +129,8 @@ def checked_target(text: str) -> str:
     """
     if len(text) > LONGEST_TARGET:
         raise MelmoatError(f"the target has {len(text)} letters, of {LONGEST_TARGET} at most")
-    if not _TARGET.fullmatch(text) or text.lower() in (MATCHED, "none"):
+    plain = text.lower()
+    if not _TARGET.fullmatch(text) or plain == "none" or is_keyword(plain):
         raise MelmoatError(
             f"the target {text!r} cannot be used; write words with letters, digits, spaces, "
             "commas, apostrophes and hyphens, such as STOP THE CAR"

@@ -12,7 +12,7 @@ from melmoat import __version__, data, defenses, models
 from melmoat.attacks import ATTACKS, ThreatModel
 from melmoat.attacks.base import MATCHED, AttackError, Goal, adapt_goal
 from melmoat.attacks.oracle import LossOracle
-from melmoat.attacks.universal import Pattern
+from melmoat.attacks.universal import Pattern, Where
 from melmoat.bench.cell import identity
 from melmoat.bench.worker import choose, plan
 from melmoat.defenses import DEFENSES
@@ -40,6 +40,7 @@ def train_universal(
     seed: int = 0,
     tick: Callable[[float], None] = lambda _: None,
     device: str = CPU,
+    where: Where = "everywhere",
 ) -> tuple[Pattern, dict[str, Any], dict[str, Any]]:
     """Train a pattern by signed gradient steps with momentum, one step per batch of utterances.
 
@@ -50,11 +51,13 @@ def train_universal(
     Args:
         model, corpus, defense: specs; the utterances are spread evenly over the corpus.
         budget: the budget and the goal as in an attack's spec, such as ``norm=snr,db=20``.
-        seconds: length of the pattern; it is repeated over longer utterances.
+        seconds: length of the pattern.
         epochs: passes over the corpus.
         limit: utterances (0 = all).
         tick: called with the number of utterances that were just finished.
         device: device to compute on, such as ``cuda``.
+        where: as for :class:`Pattern`. For ``prefix``, ``corpus`` must begin with silence, such as
+            ``padded:CORPUS,before=SECONDS``.
 
     Returns:
         the pattern, the keys of its budget and goal, and its card.
@@ -74,7 +77,7 @@ def train_universal(
     groups = plan(choose(list(data.load(corpus)), limit, "spread"), batch)
     rng = np.random.default_rng([seed, 7])
     start = rng.uniform(-START, START, max(1, round(seconds * system.rate)))
-    pattern = Pattern(torch.tensor(start, dtype=torch.float32), system.rate)
+    pattern = Pattern(torch.tensor(start, dtype=torch.float32), system.rate, where)
     velocity = torch.zeros_like(pattern.samples)
     total = epochs * len(groups)
     reached, losses = 0, 0.0
