@@ -2,10 +2,11 @@
 
     melmoat train universal --model moonshine:ort:moonshine-voice --where prefix --pattern 0.64 \\
         --data "padded:(tsv:librispeech/train-clean-5,shortest=2,longest=6),before=0.64" \\
-        --budget "norm=linf,eps=0.02,target=" --limit 120 --epochs 20 --out runs/mute.safetensors
+        --budget "norm=linf,eps=0.02,target=" --epochs 50 --out results/decoder/mute.safetensors
     melmoat bench --suite suites/decoder.py --out results/decoder
 
-The prefix was trained without a defense. Needs the extra moonshine.
+To be run from the repository's root. The prefix was trained without a defense. Needs the extra
+moonshine.
 """
 
 from lab import LEVEL, run
@@ -22,7 +23,7 @@ ROWS = [
 ]
 COLUMNS = {
     "silence before": "none",
-    "muting prefix, linf 0.02": "universal:runs/mute.safetensors",
+    "muting prefix, linf 0.02": "universal:results/decoder/mute.safetensors",
     "endless, l2 30 dB": "pgd:norm=snr,db=30,steps=50,target=endless,stop=true",
 }
 
