@@ -75,7 +75,7 @@ def test_the_mean_over_draws_is_lowered(ragged: Audio) -> None:
 
 def test_a_step_is_one_tick(ragged: Audio) -> None:
     ticks: list[int] = []
-    made = attacks.build(spec("disagreement:mulaw"))
+    made = attacks.build(spec("disagreement:mulaw:gradient=bpda"))
     model = Monitored(Frames(), lambda: ticks.append(1))
     made(model, ragged, GOALS[0], Draws(SEEDS))
     assert len(ticks) == made.evaluations == 6
@@ -90,6 +90,8 @@ def test_a_step_is_one_tick(ragged: Audio) -> None:
         ("nes:norm=snr,db=20,queries=9,population=4", "a gradient, such as pgd"),
         ("pgd:db=20,stop=true", "decide by transcripts"),
         ("apgd:db=20,keep=errors", "decide by transcripts"),
+        ("cw:target=GO", "shrinks its perturbation by transcripts"),
+        ("pgd:db=20,target=endless", "a loss of its own"),
     ],
 )
 def test_attacks_that_cannot_evade_are_refused(inner: str, said: str) -> None:

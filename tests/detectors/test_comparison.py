@@ -10,6 +10,7 @@ from melmoat import defenses, detectors
 from melmoat.audio import Audio
 from melmoat.detectors import score
 from melmoat.draws import Draws
+from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import char_edits
 from melmoat.models.seq2seq import Vocabulary
 from tests.attacks.toys import Frames
@@ -55,8 +56,8 @@ def test_the_drop_of_likelihood_is_a_difference_of_losses_for_each_character() -
 
 
 def test_the_evasion_of_a_target_is_its_loss_behind_the_defense(ragged: Audio) -> None:
-    made, model = detectors.build("disagreement:mulaw:bits=2"), Frames()
-    behind = defenses.build("mulaw:bits=2").wrap(model)
+    made, model = detectors.build("disagreement:(mulaw:bits=2,gradient=bpda)"), Frames()
+    behind = defenses.build("mulaw:bits=2,gradient=bpda").wrap(model)
     texts = ["NO", "GO", "A"]
     expected = behind.loss(ragged, texts, Draws([0] * 3))
     assert torch.equal(made.evasion(model, ragged, Draws([1, 2, 3]), texts), expected)
@@ -104,3 +105,9 @@ def test_tokens_have_distributions_too() -> None:
 
     wanted = [(entropy(ENDS[2]) + 2 * entropy(ENDS[0])) / 3, 0]
     assert score(detectors.build("distriblock"), model, audio) == pytest.approx(wanted)
+
+
+def test_a_defense_without_a_gradient_has_no_evasion(ragged: Audio) -> None:
+    made = detectors.build("disagreement:mulaw")
+    with pytest.raises(MelmoatError, match="gradient=bpda"):
+        made.evasion(Frames(), ragged, Draws([1, 2, 3]), None)

@@ -29,15 +29,26 @@ def test_the_area_is_that_under_the_curve(negatives: list[int], positives: list[
 
 
 @settings(max_examples=50)
-@given(SCORES, st.sampled_from([0.0, 0.01, 0.05, 0.3]))
-def test_a_threshold_keeps_its_promise_and_no_lower_one_does(
-    negatives: list[int], rate: float
+@given(
+    st.lists(st.integers(0, 99), min_size=4, max_size=30, unique=True),
+    st.sampled_from([0.05, 0.2, 0.3]),
+)
+def test_a_threshold_keeps_its_promise_on_a_further_score_and_no_lower_one_does(
+    scores: list[int], rate: float
 ) -> None:
-    limit = threshold(negatives, rate)
-    assert sum(score > limit for score in negatives) <= rate * len(negatives)
-    lower = [score for score in negatives if score < limit]
-    if lower:
-        assert sum(score > max(lower) for score in negatives) > rate * len(negatives)
+    """Each of the scores in turn is the further one, as likely as any other."""
+
+    def alarms(lower: int) -> int:
+        found = 0
+        for i, further in enumerate(scores):
+            others = scores[:i] + scores[i + 1 :]
+            rank = sorted(others, reverse=True).index(threshold(others, rate)) + lower
+            found += further > sorted(others, reverse=True)[min(rank, len(others) - 1)]
+        return found
+
+    if resolves(len(scores) - 1, rate):
+        assert alarms(0) <= rate * len(scores) + 1e-9
+        assert alarms(1) > rate * len(scores)
 
 
 def test_the_interval_of_normal_scores_holds_the_true_area() -> None:
@@ -73,4 +84,4 @@ def test_what_cannot_be_is_refused() -> None:
         threshold([1], 5)
     with pytest.raises(ValueError, match="needs its group"):
         auc_interval([1, 2], [3], ([1], [1]))
-    assert (resolves(19, 0.05), resolves(20, 0.05)) == (False, True)
+    assert (resolves(18, 0.05), resolves(19, 0.05)) == (False, True)

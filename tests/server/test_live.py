@@ -115,6 +115,12 @@ def test_what_a_client_may_not_do_ends_with_a_reason(one: Served) -> None:
         began = time.monotonic()
         until(lambda: not _sends(live), 10)
         assert time.monotonic() - began < 9
+    with opened(one) as live:  # also for one whose next message always waits already
+        live.recv(10)
+        began = time.monotonic()
+        while _takes_nothing(live) and time.monotonic() - began < 20:
+            pass
+        assert time.monotonic() - began < 9
 
 
 def refused(one: Served, query: str = "", **how: Any) -> tuple[int, dict[str, Any], Any]:
@@ -216,6 +222,14 @@ def test_a_defense_that_needs_the_whole_recording_is_refused() -> None:
     ):
         pass
     assert found.value.status_code == 404
+
+
+def _takes_nothing(live: ClientConnection) -> bool:
+    try:
+        live.send(b"")
+    except ConnectionClosed:
+        return False
+    return True
 
 
 def _sends(live: ClientConnection) -> bool:

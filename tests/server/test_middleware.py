@@ -119,6 +119,7 @@ def test_without_keys_a_client_is_an_address() -> None:
     assert of("192.0.2.1") != of("192.0.2.2")
     assert of("2001:db8::1") == of("2001:db8::ffff:1") != of("2001:db8:0:1::1")
     assert of("192.0.2.1", client="key 1") == of("192.0.2.2", client="key 1")
+    assert of("::ffff:192.0.2.1") == of("192.0.2.1") != of("::ffff:192.0.2.2")
     assert of(None) == of(None)
 
 

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from melmoat.attacks.base import Access, Attack, Goal, Targeted, access_of
 from melmoat.attacks.budgets import Budget
+from melmoat.attacks.cw import Shrinking
+from melmoat.attacks.endless import ENDLESS
 from melmoat.attacks.oracle import Crafted
 from melmoat.audio import Audio
 from melmoat.detectors import Detector
@@ -45,6 +47,13 @@ class Evading:
     def __post_init__(self) -> None:
         if access_of(self.attack) != "white-box":
             raise ValueError("evading needs an attack with a gradient, such as pgd")
+        if isinstance(self.attack, Shrinking):
+            raise ValueError(
+                f"{type(self.attack).__name__} shrinks its perturbation by transcripts, which say "
+                "nothing about the detector; take pgd or apgd"
+            )
+        if getattr(self.attack, "target", None) == ENDLESS:
+            raise ValueError(f"target={ENDLESS} has a loss of its own, which evading cannot add to")
         stops = getattr(self.attack, "stop", False)
         if stops or getattr(self.attack, "keep", "loss") == "errors":
             raise ValueError(

@@ -93,14 +93,16 @@ def detect(
             {"file": utf8(file), "score": found, "suspect": _suspect(found, threshold)}
             for file, found in scored.scores.items()
         ]
-        typer.echo(as_json({"detector": detector, "threshold": threshold, "files": lines}))
+        lost = {utf8(path): why for one in parts for path, why in one.failed.items()}
+        told = {"detector": detector, "threshold": threshold, "files": lines, "failed": lost}
+        typer.echo(as_json(told))
     else:
         for file, found in scored.scores.items():
             verdict = {True: "\tsuspect", False: "\tnot suspect", None: ""}
             typer.echo(f"{shown(file)}\t{found:.4f}{verdict[_suspect(found, threshold)]}")
     if calibrate and threshold is not None:
         count = len(benign.scores)
-        typer.echo(f"threshold {threshold:.4f}, from {count} recordings", err=True)
+        typer.echo(f"threshold {threshold!r}, from {count} recordings", err=True)
         if not detection.resolves(count, false_alarms / 100):
             typer.echo(
                 f"warning: {count} recordings cannot show a rate of {false_alarms:g} %; this is "

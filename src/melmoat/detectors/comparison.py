@@ -64,7 +64,16 @@ class _Comparison(Detector):
 
         Low loss there means that both paths write the same. With ``weight=1`` a targeted attack
         lowers the sum of both losses of its target. Shape: ``[B]``.
+
+        Raises:
+            MelmoatError: no gradient flows through the defense, so the sum would be blind to it.
         """
+        front = getattr(self.inner, "front_end", self.inner)
+        if getattr(front, "differentiable", None) is False:
+            raise MelmoatError(
+                f"no gradient flows through {self.defense}, so an attack that follows one cannot "
+                "evade this detector; give the defense another gradient (gradient=bpda)"
+            )
         texts = self._plain(model, audio, draws) if targets is None else list(targets)
         return self._behind(model).loss(audio, texts, draws.fork("behind"))
 

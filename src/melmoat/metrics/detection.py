@@ -83,32 +83,36 @@ def roc(negatives: Sequence[float], positives: Sequence[float]) -> list[tuple[fl
 
 
 def threshold(negatives: Sequence[float], false_alarms: float) -> float:
-    """The least of the negatives' scores above which at most this share of them lies.
+    """The least of the negatives' scores above which a further negative lies with at most this
+    probability.
 
-    With fewer than ``1 / false_alarms`` negatives this is the largest score, and the true rate of
-    false alarms may be far higher: :func:`resolves`.
+    Of ``n`` negatives and a further one like them, each order is equally likely. So the further one
+    is above the largest score but ``k`` with probability ``(k + 1) / (n + 1)`` at most, in the mean
+    over sets of negatives (split conformal prediction, Vovk et al. 2005). With fewer than
+    ``1 / false_alarms - 1`` negatives this is their largest score, and the rate of false alarms may
+    be far higher: :func:`resolves`.
 
     Raises:
         ValueError: there are no negatives, or the share is not in [0, 1).
 
-    >>> threshold([0.1, 0.2, 0.3, 0.4], 0.25), threshold([0.1, 0.2, 0.3, 0.4], 0.01)
+    >>> threshold([0.1, 0.2, 0.3, 0.4], 0.4), threshold([0.1, 0.2, 0.3, 0.4], 0.01)
     (0.3, 0.4)
     """
     if not negatives:
         raise ValueError("a threshold needs at least one recording that nobody attacked")
     if not 0 <= false_alarms < 1:
         raise ValueError(f"false_alarms must be in [0, 1), got {false_alarms}")
-    allowed = math.floor(false_alarms * len(negatives) + 1e-9)
-    return sorted(negatives, reverse=True)[allowed]
+    above = max(0, math.floor(false_alarms * (len(negatives) + 1) + 1e-9) - 1)
+    return sorted(negatives, reverse=True)[above]
 
 
 def resolves(negatives: int, false_alarms: float) -> bool:
     """Whether so many negatives can show such a rate of false alarms at all.
 
-    >>> resolves(99, 0.01), resolves(100, 0.01)
+    >>> resolves(98, 0.01), resolves(99, 0.01)
     (False, True)
     """
-    return negatives * false_alarms >= 1 - 1e-9
+    return (negatives + 1) * false_alarms >= 1 - 1e-9
 
 
 def _wins(negatives: Sequence[float], positives: Sequence[float]) -> NDArray[np.float64]:

@@ -85,7 +85,10 @@ def client_of(scope: Scope) -> str:
         return str(holder)
     address = (scope.get("client") or ("",))[0]
     try:
-        if ipaddress.ip_address(address).version == 6:
+        found = ipaddress.ip_address(address)
+        if mapped := getattr(found, "ipv4_mapped", None):  # an IPv4 client of an IPv6 socket
+            return str(mapped)
+        if found.version == 6:
             return str(ipaddress.ip_network((address, 64), strict=False))
     except ValueError:  # a socket of the file system, or a test
         pass
@@ -99,7 +102,7 @@ def foreign(scope: Scope, origins: Collection[str]) -> str:
     headers = Headers(scope=scope)
     origin = headers.get("origin", "")
     own = origin.partition("://")[2] == headers.get("host")
-    return "" if own or origin in origins else origin
+    return "" if own or origin in origins or "*" in origins else origin
 
 
 def route_of(scope: Scope) -> str:

@@ -145,9 +145,10 @@ class _Talk:
     async def _next(self) -> Tensor | None:
         """The samples of the next message; None at the end."""
         left = self.until - time.monotonic()
+        if left <= 0:  # a message that waits already would come in spite of a deadline
+            raise self._too_long()
         try:
-            waits = min(self.limits.idle, max(0.0, left))
-            with anyio.fail_after(waits):
+            with anyio.fail_after(min(self.limits.idle, left)):
                 message = await self.socket.receive()
         except TimeoutError:
             if left <= self.limits.idle:

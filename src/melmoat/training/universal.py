@@ -10,7 +10,8 @@ import torch
 
 from melmoat import __version__, data, defenses, models
 from melmoat.attacks import ATTACKS, ThreatModel
-from melmoat.attacks.base import MATCHED, AttackError, Goal, adapt_goal
+from melmoat.attacks.base import AttackError, Goal, adapt_goal, is_keyword
+from melmoat.attacks.endless import ENDLESS
 from melmoat.attacks.oracle import LossOracle
 from melmoat.attacks.universal import Pattern, Where
 from melmoat.bench.cell import identity
@@ -68,10 +69,10 @@ def train_universal(
     usable(device)
     ball = ATTACKS.build(f"noise:{budget}")
     assert isinstance(ball, ThreatModel)
-    if ball.target == MATCHED:
+    if ball.target is not None and ball.target != ENDLESS and is_keyword(ball.target):
         raise AttackError(
-            f"target={MATCHED} gives each utterance a target of its own, but one pattern has one "
-            "target for all utterances: target=TEXT"
+            f"target={ball.target} gives each utterance a target of its own, but one pattern has "
+            "one target for all utterances: target=TEXT"
         )
     system = defenses.build(defense).wrap(models.load(model))
     groups = plan(choose(list(data.load(corpus)), limit, "spread"), batch)
