@@ -3,15 +3,18 @@
     melmoat serve --defense mdnf                     # in another terminal
     python examples/stream.py speech.wav defended.wav
 
-Needs the package websockets. The file has one channel of 16 bits.
+Needs the package websockets. The file has one channel of 16 bits. An API key is read from
+MELMOAT_API_KEY.
 """
 
 import asyncio
 import json
+import os
 import sys
 import wave
 
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 SERVER = "ws://127.0.0.1:8000"
 PIECE = 0.1  # seconds
@@ -34,12 +37,16 @@ async def defended(samples: bytes, rate: int, key: str = "") -> bytes:
 
         speaking = asyncio.create_task(speak())
         heard = []
-        async for message in socket:  # until the server closes
-            if isinstance(message, bytes):
-                heard.append(message)
-            else:
-                print(message)  # that it is done, or an error
-        await speaking
+        try:
+            async for message in socket:  # until the server closes
+                if isinstance(message, bytes):
+                    heard.append(message)
+                else:
+                    print(message)  # that it is done, or an error
+            await speaking
+        except ConnectionClosed as closed:  # what came until then is kept
+            print(f"the server ended the stream: {closed}")
+            speaking.cancel()
     return b"".join(heard)
 
 
@@ -48,7 +55,10 @@ def main() -> None:
     with wave.open(sys.argv[1]) as file:
         assert (file.getnchannels(), file.getsampwidth()) == (1, 2), "one channel of 16 bits"
         rate, samples = file.getframerate(), file.readframes(file.getnframes())
-    out = asyncio.run(defended(samples, rate))
+    try:
+        out = asyncio.run(defended(samples, rate, os.environ.get("MELMOAT_API_KEY", "")))
+    except InvalidStatus as refused:
+        sys.exit(f"the server refused: {(refused.response.body or b'').decode()}")
     with wave.open(sys.argv[2], "wb") as file:
         file.setparams((1, 2, rate, 0, "NONE", ""))
         file.writeframes(out)

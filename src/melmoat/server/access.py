@@ -41,8 +41,9 @@ def keys_of(file: Path | None) -> tuple[str, ...]:
         keys += found
     for key in keys:
         if len(key) < SHORTEST or not key.isascii() or not key.isprintable() or " " in key:
+            where = f"{VARIABLE}: " if VARIABLE in os.environ and key == keys[0] else ""
             raise MelmoatError(
-                f"an API key needs {SHORTEST} or more plain characters without spaces; "
+                f"{where}an API key needs {SHORTEST} or more plain characters without spaces; "
                 "`openssl rand -hex 32` prints one"
             )
     return tuple(keys)
