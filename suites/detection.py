@@ -36,12 +36,11 @@ PLAIN = {
     "targeted, 30 dB": PGD.format(30) + ",target=matched",
 }
 ADAPTIVE = {f"adaptive {goal}": attack for goal, attack in PLAIN.items()}
-LPC, MULAW = "lpc:noise=0.5", "mulaw:gradient=bpda"  # mu-law has no gradient of its own
+LPC = "lpc:noise=0.5"
 DETECTORS = {  # by what the tables call them
     "disagreement, LPC": f"disagreement:({LPC})",
     "likelihood, LPC": f"likelihood:({LPC})",
     "DistriBlock, mean entropy": "distriblock:measure=entropy",
-    "disagreement, mu-law": f"disagreement:({MULAW})",
 }
 # The evasion of likelihood is that of disagreement, so both meet the same audio.
 KNOWN_AS = {"likelihood, LPC": "disagreement, LPC"}
