@@ -16,6 +16,7 @@ from lab import plainly
 
 from melmoat.analysis.results import Result, read_results
 from melmoat.metrics.intervals import bootstrap, rate
+from melmoat.report.tables import interval_text
 
 
 def main() -> None:
@@ -38,10 +39,7 @@ def line(result: Result) -> str:
 
 
 def percent(edits: Sequence[float], words: Sequence[float]) -> str:
-    interval = bootstrap(edits, words)
-    if interval is None:
-        return f"{rate(edits, words):.1f}"
-    return f"{rate(edits, words):.1f} [{interval[0]:.1f}, {interval[1]:.1f}]"
+    return f"{rate(edits, words):.1f} {interval_text(bootstrap(edits, words))}".rstrip()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, Protocol, cast, get_args, get_type_hints
+from typing import Any, ClassVar, Literal, Protocol, cast, get_args, get_type_hints
 
 from torch import Tensor
 
@@ -229,6 +229,36 @@ class Attack(Protocol):
         ...
 
 
+class Nested:
+    """An attack around another: budget and goal are the inner one's.
+
+    The judge asks the inner goal, from the transcripts of the judged system, whatever the inner
+    attack is given to lower.
+    """
+
+    attack: Attack
+
+    @property
+    def budget(self) -> Budget | None:
+        """The inner attack's."""
+        return self.attack.budget
+
+    @property
+    def evaluations(self) -> int:
+        """The inner attack's."""
+        return self.attack.evaluations
+
+    @property
+    def against(self) -> str | None:
+        """The text that the inner attack moves away from, if any."""
+        against: str | None = getattr(self.attack, "against", None)
+        return against
+
+    def goal(self, *args: Any, **options: Any) -> Goal:
+        """The inner attack's."""
+        return self.attack.goal(*args, **options)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Objective:
     """The goal of an attack. It is part of the spec, so result files state it.
@@ -268,7 +298,12 @@ class Objective:
 
 def is_keyword(target: str) -> bool:
     """Whether ``target=`` with this stands for other texts than itself."""
-    return target == ENDLESS or _FROM_CORPUS.fullmatch(target) is not None
+    return target == ENDLESS or is_from_corpus(target)
+
+
+def is_from_corpus(target: str) -> bool:
+    """Whether ``target=`` with this gives each utterance a text of its own."""
+    return _FROM_CORPUS.fullmatch(target) is not None
 
 
 def _asked(text: str) -> str:

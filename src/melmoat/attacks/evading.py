@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
-from melmoat.attacks.base import Access, Attack, Goal, Targeted, access_of
-from melmoat.attacks.budgets import Budget
+from melmoat.attacks.base import Access, Attack, Goal, Nested, Targeted, access_of
 from melmoat.attacks.cw import Shrinking
 from melmoat.attacks.endless import ENDLESS
 from melmoat.attacks.oracle import Crafted
@@ -22,7 +21,7 @@ from melmoat.models.wrappers import Monitored
 
 
 @dataclass(frozen=True)
-class Evading:
+class Evading(Nested):
     """A gradient attack on the sum of its own loss and the detector's evasion.
 
     Budget and goal are those of the inner attack. It reports neither queries nor the first
@@ -65,26 +64,6 @@ class Evading:
                 "weight must be finite and not negative and draws at least 1, got "
                 f"{self.weight} and {self.draws}"
             )
-
-    @property
-    def budget(self) -> Budget | None:
-        """The inner attack's."""
-        return self.attack.budget
-
-    @property
-    def evaluations(self) -> int:
-        """The inner attack's."""
-        return self.attack.evaluations
-
-    @property
-    def against(self) -> str | None:
-        """The text that the inner attack moves away from, if any."""
-        against: str | None = getattr(self.attack, "against", None)
-        return against
-
-    def goal(self, *args: Any, **options: Any) -> Goal:
-        """The inner attack's: the judge asks whether the recognizer is fooled."""
-        return self.attack.goal(*args, **options)
 
     def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
         quiet = model.model if isinstance(model, Monitored) else model  # a step is one tick

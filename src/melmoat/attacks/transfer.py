@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 
 from melmoat import defenses, models
-from melmoat.attacks.base import Access, Attack, AttackError, Goal, Untargeted, adapt_goal
-from melmoat.attacks.budgets import Budget
+from melmoat.attacks.base import Access, Attack, AttackError, Goal, Nested, Untargeted, adapt_goal
 from melmoat.attacks.oracle import Crafted
 from melmoat.audio import Audio
 from melmoat.draws import Draws
@@ -20,7 +19,7 @@ from melmoat.text import TextError, spell
 
 
 @dataclass(frozen=True)
-class Transfer:
+class Transfer(Nested):
     """Crafts on its own system; of the judged system it knows at most the benign transcript.
 
     Budget and goal are those of the inner attack. It reports no queries, because it does not query
@@ -45,26 +44,6 @@ class Transfer:
     def system(self) -> Recognizer:
         """The system that the attack is crafted on, loaded at first use."""
         return defenses.build(self.defense).wrap(models.load(self.model))
-
-    @property
-    def budget(self) -> Budget | None:
-        """The inner attack's."""
-        return self.attack.budget
-
-    @property
-    def evaluations(self) -> int:
-        """The inner attack's."""
-        return self.attack.evaluations
-
-    @property
-    def against(self) -> str | None:
-        """The text that the inner attack moves away from, if any."""
-        against: str | None = getattr(self.attack, "against", None)
-        return against
-
-    def goal(self, *args: Any, **options: Any) -> Goal:
-        """The inner attack's, from the transcripts of the judged system."""
-        return self.attack.goal(*args, **options)
 
     def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
         system = self.system

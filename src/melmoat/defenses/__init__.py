@@ -69,6 +69,17 @@ def function_of_audio(made: Defense) -> FrontEnd | None:
     return made if isinstance(made, FrontEnd) else None
 
 
+def declared(made: Defense) -> tuple[bool | None, bool | None]:
+    """Whether a defense says that it is stochastic and differentiable; None if nobody knows."""
+    front = made.inner if isinstance(made, Votes) else function_of_audio(made)
+    if front is not None:
+        return front.stochastic, front.differentiable
+    if type(made).__module__.partition(".")[0] == "melmoat" and not isinstance(made, Own):
+        return True, True  # what averages several passes draws for each of them
+    inner = made.made if isinstance(made, Own) else made
+    return getattr(inner, "stochastic", None), getattr(inner, "differentiable", None)
+
+
 __all__ = [
     "DEFENSES",
     "Defense",
@@ -85,6 +96,7 @@ __all__ = [
     "build",
     "codec",
     "compress",
+    "declared",
     "downsample",
     "front_end",
     "function_of_audio",

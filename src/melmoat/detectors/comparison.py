@@ -68,8 +68,8 @@ class _Comparison(Detector):
         Raises:
             MelmoatError: no gradient flows through the defense, so the sum would be blind to it.
         """
-        front = getattr(self.inner, "front_end", self.inner)
-        if getattr(front, "differentiable", None) is False:
+        _, differentiable = defenses.declared(self.inner)
+        if differentiable is False:
             raise MelmoatError(
                 f"no gradient flows through {self.defense}, so an attack that follows one cannot "
                 "evade this detector; give the defense another gradient (gradient=bpda)"

@@ -15,6 +15,7 @@ from melmoat.defenses import (
     NoDefense,
     StraightThrough,
     Votes,
+    declared,
     function_of_audio,
 )
 from melmoat.defenses.base import Resampled
@@ -78,17 +79,6 @@ def subject(model: str, defense: str, corpus: str, seed: int = 0) -> Subject:
         recognizer.rate == RATE and (normaliser is None or normaliser.name != "phonemes"),
         len({data.written(cut) for cut in data.listed(corpus)} - {""}),
     )
-
-
-def declared(made: Defense) -> tuple[bool | None, bool | None]:
-    """Whether a defense says that it is stochastic and differentiable."""
-    front = made.inner if isinstance(made, Votes) else function_of_audio(made)
-    if front is not None:
-        return front.stochastic, front.differentiable
-    if type(made).__module__.partition(".")[0] == "melmoat" and not isinstance(made, defenses.Own):
-        return True, True  # what averages several passes draws for each of them
-    inner = made.made if isinstance(made, defenses.Own) else made
-    return getattr(inner, "stochastic", None), getattr(inner, "differentiable", None)
 
 
 def variants(defense: str, made: Defense) -> dict[str, str]:

@@ -10,8 +10,7 @@ import torch
 
 from melmoat import __version__, data, defenses, models
 from melmoat.attacks import ATTACKS, ThreatModel
-from melmoat.attacks.base import AttackError, Goal, adapt_goal, is_keyword
-from melmoat.attacks.endless import ENDLESS
+from melmoat.attacks.base import AttackError, Goal, adapt_goal, is_from_corpus
 from melmoat.attacks.oracle import LossOracle
 from melmoat.attacks.universal import Pattern, Where
 from melmoat.bench.cell import identity
@@ -69,7 +68,7 @@ def train_universal(
     usable(device)
     ball = ATTACKS.build(f"noise:{budget}")
     assert isinstance(ball, ThreatModel)
-    if ball.target is not None and ball.target != ENDLESS and is_keyword(ball.target):
+    if ball.target is not None and is_from_corpus(ball.target):
         raise AttackError(
             f"target={ball.target} gives each utterance a target of its own, but one pattern has "
             "one target for all utterances: target=TEXT"
