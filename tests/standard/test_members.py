@@ -64,6 +64,15 @@ def test_the_members_are_frozen() -> None:
     assert Ensemble(SUBJECT, FULL, False).draws == (1,)
 
 
+@pytest.mark.parametrize(
+    ("defense", "effort", "draws"),
+    [("rs:votes=5", FULL, (1, 2, 4)), ("rs:votes=5", QUICK, (1,)), ("rs:votes=32", FULL, (1,)),
+     ("voted:wgn,votes=3", FULL, (1, 2, 4, 6)), ("rs:votes=1", QUICK, (1, 2, 4))],
+)  # fmt: skip
+def test_votes_are_passes_of_a_step(defense: str, effort: Effort, draws: tuple[int, ...]) -> None:
+    assert Ensemble(subject("ds2-an4", defense, "demo"), effort, True).draws == draws
+
+
 @pytest.mark.parametrize("effort", [FULL, QUICK])
 @pytest.mark.parametrize("kind", ["ctc", "tokens", "text"])
 def test_a_member_has_its_own_cell_and_fits_the_recognizer(effort: Effort, kind: str) -> None:

@@ -31,7 +31,7 @@ SMALL = Effort(
     queries=6,
     targets=("", "matched"),
     levels=(L2,),
-    most_draws=2,
+    most_passes=2,
     surrogates=(),
 )
 BOTH = Effort("quick", 12, ((8, 1), (12, 2)), 6, ("matched",), (LINF, L2), 2, ())

@@ -46,6 +46,18 @@ def test_a_share_of_the_utterances_is_attacked_within_the_budget(
     assert torch.equal(out.wav, other.wav) == (share != 0.5)
 
 
+def test_fading_scales_each_perturbation_down_by_at_most_so_many_db(
+    tiny: DeepSpeech2, ragged: Audio
+) -> None:
+    many, texts = ragged.repeat(8), TEXTS * 8
+    whole, faded = (Adversary(ATTACK, 1.0, fade)(tiny, many, texts, seed=1) for fade in (0, 15))
+    before, after = ((out.wav - many.wav).square().sum(1).sqrt() for out in (whole, faded))
+    lost = 20 * (before / after).log10()
+    assert lost.min() >= -1e-3
+    assert lost.max() <= 15 + 1e-3
+    assert lost.std() > 2  # each example has its own
+
+
 def test_it_moves_away_from_the_truth_and_leaves_the_weights_as_they_were(
     tiny: DeepSpeech2, ragged: Audio
 ) -> None:

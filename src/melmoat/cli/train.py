@@ -68,6 +68,10 @@ def asr(
     attacked: Annotated[
         float, typer.Option(min=0, max=1, help="Share of examples that --attack attacks.")
     ] = 1.0,
+    fade: Annotated[
+        float,
+        typer.Option(min=0, help="Scale each perturbation of --attack down by 0 to so many dB."),
+    ] = 0.0,
     noise: Annotated[
         float, typer.Option(min=0, max=1, help="Probability that an utterance gets white noise.")
     ] = 0.5,
@@ -91,7 +95,7 @@ def asr(
     if not extra:
         refuse_idle(context, ["extra_share"], "needs --extra")
     if attack is None:
-        refuse_idle(context, ["attacked"], "needs --attack")
+        refuse_idle(context, ["attacked", "fade"], "needs --attack")
     if start is not None:
         refuse_idle(context, ["hidden", "layers", "channels"], "are those of --start")
     if loudest > faintest:
@@ -124,6 +128,7 @@ def asr(
             device=device,
             attack=attack,
             attacked=attacked,
+            fade=fade,
             progress=progress,
         )
     wer, left = card["held_out_wer"], card["left_out"]

@@ -18,7 +18,7 @@ from melmoat.standard.subject import Subject
 
 VERSION = "standard-1"
 DRAWS = 10  # draws that choose between candidates, and as many fresh ones that judge
-MOST_DRAWS = 20  # passes a step at which averaging over draws ends
+MOST_PASSES = 20  # of a step: averaging over draws ends there
 HELPS = 1.0  # points of capped error rate that another doubling must add to be followed by one
 SILENCE = "before=0.5,after=2"  # seconds around the speech
 MATCHED = "matched"  # the target that every utterance is attacked with
@@ -47,7 +47,7 @@ class Effort:
     queries: int
     targets: tuple[str, ...]
     levels: tuple[Level, ...]
-    most_draws: int = MOST_DRAWS
+    most_passes: int = MOST_PASSES
     surrogates: tuple[str, ...] = ("ds2-an4",)
 
 
@@ -66,7 +66,7 @@ QUICK = Effort(
     queries=20,
     targets=(MATCHED,),
     levels=in_order((L2[1], L2[2], LINF)),
-    most_draws=4,
+    most_passes=4,
 )
 EFFORTS: dict[str, Effort] = {effort.name: effort for effort in (FULL, QUICK)}
 
@@ -106,10 +106,13 @@ class Ensemble:
 
     @property
     def draws(self) -> tuple[int, ...]:
-        """Draws of each step that are tried one after another."""
+        """Draws of each step that are tried one after another.
+
+        A defense that votes takes several passes a draw, and its loss is an average already.
+        """
         if not self.stochastic:
             return (1,)
-        most = self.effort.most_draws
+        most = max(1, self.effort.most_passes // self.subject.votes)
         doubled = [2**k for k in range(most.bit_length()) if 2**k <= most]
         return tuple(dict.fromkeys([*doubled, most]))
 

@@ -13,6 +13,7 @@ from melmoat.defenses import (
     DEFENSES,
     Defense,
     NoDefense,
+    RandomizedSmoothing,
     StraightThrough,
     Votes,
     declared,
@@ -39,6 +40,7 @@ class Subject:
         variants: the same system with another gradient for attackers, by name.
         words: whether it writes words of 16 kHz speech, as the surrogates do.
         texts: number of different texts in the corpus, which targets are taken from.
+        votes: passes that one transcript takes.
     """
 
     model: str
@@ -51,6 +53,7 @@ class Subject:
     variants: Mapping[str, str] = field(default_factory=dict)
     words: bool = True
     texts: int = 0
+    votes: int = 1
 
 
 def subject(model: str, defense: str, corpus: str, seed: int = 0) -> Subject:
@@ -78,6 +81,7 @@ def subject(model: str, defense: str, corpus: str, seed: int = 0) -> Subject:
         variants(defense, made),
         recognizer.rate == RATE and (normaliser is None or normaliser.name != "phonemes"),
         len({data.written(cut) for cut in data.listed(corpus)} - {""}),
+        made.votes if isinstance(made, RandomizedSmoothing | Votes) else 1,
     )
 
 

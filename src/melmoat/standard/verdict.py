@@ -21,6 +21,7 @@ from melmoat.standard.subject import Subject
 
 _SEVERITY: tuple[Status, ...] = ("n/a", "ok", "missing", "open", "sign")
 GRADIENT: tuple[Role, ...] = ("noise", "gradient", "targeted")
+UNDOUBLED = "more draws a step were not tried: one draw's votes take all passes of this effort"
 
 
 class Evidence:
@@ -144,6 +145,8 @@ class Evidence:
         name = "EOT"
         if not self.stochastic:
             return Finding(name, "n/a", "two passes do not differ")
+        if self._undoubled:
+            return Finding(name, "open", UNDOUBLED)
         pairs = [
             (level, members[0], members[-1])
             for level, members in self.doubled.items()
@@ -158,7 +161,14 @@ class Evidence:
         name = "EOT converged"
         if not self.stochastic:
             return Finding(name, "n/a", "two passes do not differ")
+        if self._undoubled:
+            return Finding(name, "open", UNDOUBLED)
         return self._last(name, self.doubled, "the last doubling of draws (apgd)")
+
+    @property
+    def _undoubled(self) -> bool:
+        """Whether one draw left something to attack, and no more draws were tried."""
+        return any(len(members) == 1 for members in self.doubled.values())
 
     def _weaker(self) -> Finding:
         name = "weaker attackers"

@@ -29,10 +29,13 @@ class Adversary:
         attack: the attack.
         share: probability that an example is attacked. An example whose text does not fit into its
             frames has no loss and is not attacked.
+        fade: each perturbation is scaled down by 0 to so many dB, so that the recognizer meets
+            attacks of all sizes.
     """
 
     attack: Attack
     share: float = 1.0
+    fade: float = 0.0
 
     def __call__(self, model: Trainable, audio: Audio, texts: Sequence[str], seed: int) -> Audio:
         """``audio`` with the chosen examples attacked on ``model``.
@@ -66,11 +69,13 @@ class Adversary:
                     "trained recognizer to --start from"
                 ) from error
         wav: Tensor = audio.wav.clone()
-        wav[rows, : out.wav.shape[1]] = out.wav
+        delta = out.wav - wav[rows, : out.wav.shape[1]]
+        size = 10 ** (-self.fade / 20 * draws.pick(rows).fork("fade").uniform(delta[:, :1]))
+        wav[rows, : out.wav.shape[1]] += size * delta
         return audio.with_wav(wav)
 
 
-def adversary(spec: str, share: float) -> Adversary:
+def adversary(spec: str, share: float, fade: float = 0.0) -> Adversary:
     """The adversary with the attack ``spec``.
 
     Raises:
@@ -82,7 +87,7 @@ def adversary(spec: str, share: float) -> Adversary:
             f"{spec}: to train against, give an attack that changes audio within a budget, and "
             "without target=, because it moves away from the reference"
         )
-    return Adversary(made, share)
+    return Adversary(made, share, fade)
 
 
 @contextmanager

@@ -174,7 +174,7 @@ class ASRTask:
             return self._wer(defended, "wer") | self._wer(waves, "clean_wer")
         scores = self._wer(waves, "wer")
         if self.adversary is not None:
-            everyone = replace(self.adversary, share=1.0)
+            everyone = replace(self.adversary, share=1.0, fade=0.0)
             scores |= self._wer(waves, "attacked_wer", everyone)
         return scores
 
@@ -296,6 +296,7 @@ def train_asr(
     device: str = CPU,
     attack: str | None = None,
     attacked: float = 1.0,
+    fade: float = 0.0,
     progress: Progress = silent,
 ) -> tuple[Path, dict[str, Any]]:
     """Train on corpora in the folder ``out``, continue an earlier run there, and export.
@@ -312,6 +313,7 @@ def train_asr(
         device: device to compute on, such as ``cuda``; a run may continue on another device.
         attack: spec of the attack to train against; not together with a defense.
         attacked: share of the examples that are attacked.
+        fade: their perturbations are scaled down by 0 to so many dB.
         progress: is called while speech is read, and after each step.
 
     Returns:
@@ -340,9 +342,10 @@ def train_asr(
         origin["start"] = identity(MODELS.parse(start))
     if defense:
         origin["defense"] = identity(DEFENSES.parse(defense))
-    against = adversary(attack, attacked) if attack else None
+    against = adversary(attack, attacked, fade) if attack else None
     if attack:
         origin |= {"attack": identity(ATTACKS.parse(attack)), "attacked": attacked}
+        origin |= {"fade": fade} if fade else {}
     settings = {
         "trained_on": [provenance(spec) for spec in [*main, *extra]],
         "held_out_speakers": sorted(unseen),
