@@ -12,7 +12,7 @@ from melmoat.detectors import score
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import char_edits
-from melmoat.models.seq2seq import Vocabulary
+from melmoat.models.seq2seq import Vocabulary, readable
 from tests.attacks.toys import Frames
 from tests.models.test_seq2seq import ENDS, ONE_WAY, Chain, Writer
 
@@ -29,6 +29,43 @@ class ByLevel:
         return audio.rms * torch.tensor([float(len(text)) for text in texts])
 
 
+class Begun(Chain):
+    """A chain that reads what every text begins with, as teacher forcing needs it."""
+
+    begun = False
+
+    def read(self, tokens: Tensor) -> Tensor:
+        if not self.begun:
+            tokens = torch.cat([torch.full((len(tokens), 1), -1), tokens], 1)
+        self.begun = True
+        return super().read(tokens)
+
+    def pick(self, rows: Sequence[int]) -> Chain:
+        picked = Begun(self.follows[list(rows)])
+        picked.begun = self.begun
+        return picked
+
+
+class Spelled(Writer):
+    """A writer that also reads A and B."""
+
+    rate = 16_000
+
+    def __init__(self, *follows: list[list[float]], longest: int, room: int) -> None:
+        super().__init__(*follows, beam=0)
+        self.vocabulary = Vocabulary(
+            lambda text: ["AB".index(c) for c in text],
+            self.vocabulary.decode,
+            self.vocabulary.end,
+            longest,
+            room,
+        )
+
+    def encode(self, audio: Audio, draws: Draws) -> Chain:
+        return Begun(self.chain.follows)
+
+
+SELDOM_ENDS = [[0.3, 0.6, 0.1], [0.6, 0.3, 0.1], [0.8, 0.1, 0.1]]
 LOUDER = "compress:power=0.5"
 TONE = torch.sin(torch.arange(4_000) / 9)
 
@@ -70,32 +107,7 @@ def test_the_evasion_of_a_target_is_its_loss_behind_the_defense(ragged: Audio) -
 def test_tokens_have_distributions_too() -> None:
     """Those behind the start and behind each token of the own transcript."""
 
-    class Begun(Chain):
-        begun = False
-
-        def read(self, tokens: Tensor) -> Tensor:
-            if not self.begun:  # what every text begins with comes first
-                tokens = torch.cat([torch.full((len(tokens), 1), -1), tokens], 1)
-            self.begun = True
-            return super().read(tokens)
-
-        def pick(self, rows: Sequence[int]) -> Chain:
-            picked = Begun(self.follows[list(rows)])
-            picked.begun = self.begun
-            return picked
-
-    class Spelled(Writer):
-        def __init__(self, *follows: list[list[float]]) -> None:
-            super().__init__(*follows, beam=0, longest=2)
-            v = self.vocabulary
-            self.vocabulary = Vocabulary(
-                lambda text: ["AB".index(c) for c in text], v.decode, v.end, v.longest, 9
-            )
-
-        def encode(self, audio: Audio, draws: Draws) -> Chain:
-            return Begun(self.chain.follows)
-
-    model = Spelled(ENDS, ONE_WAY)
+    model = Spelled(ENDS, ONE_WAY, longest=2, room=9)
     audio = Audio.of([torch.zeros(9)] * 2)
     texts = model.transcribe(audio, Draws([0, 0]))
     assert texts == ["AA", "AB"]
@@ -105,6 +117,17 @@ def test_tokens_have_distributions_too() -> None:
 
     wanted = [(entropy(ENDS[2]) + 2 * entropy(ENDS[0])) / 3, 0]
     assert score(detectors.build("distriblock"), model, audio) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize("spec", ["likelihood:wgn", "distriblock"])
+def test_a_transcript_that_the_decoder_broke_off_has_a_score(spec: str) -> None:
+    """It has as many tokens as can be read, and the end is one more."""
+
+    model, audio = Spelled(SELDOM_ENDS, longest=4, room=4), Audio.of([torch.ones(900)])
+    assert model.transcribe(audio, Draws([0])) == ["ABAB"]
+    assert readable(model, "ABAB") == "ABA"
+    assert readable(model, "AB") == "AB"
+    assert len(score(detectors.build(spec), model, audio)) == 1
 
 
 def test_a_defense_without_a_gradient_has_no_evasion(ragged: Audio) -> None:

@@ -23,6 +23,7 @@ from melmoat.errors import MelmoatError
 from melmoat.facts import Part
 from melmoat.metrics.errors import char_edits
 from melmoat.models.base import Recognizer, comparison_of, transcribe
+from melmoat.models.seq2seq import readable
 
 DefenseSpec = Annotated[str, Part("defense")]
 
@@ -54,6 +55,10 @@ class _Comparison(Detector):
         with torch.no_grad():
             return transcribe(model, audio, draws.fork("plain"))
 
+    def _read(self, model: Recognizer, audio: Audio, draws: Draws) -> list[str]:
+        """What is heard, as far as its likelihood can be computed."""
+        return [readable(model, text) for text in self._plain(model, audio, draws)]
+
     def _behind(self, model: Recognizer) -> Recognizer:
         return self.inner.wrap(model)
 
@@ -74,7 +79,7 @@ class _Comparison(Detector):
                 f"no gradient flows through {self.defense}, so an attack that follows one cannot "
                 "evade this detector; give the defense another gradient (gradient=bpda)"
             )
-        texts = self._plain(model, audio, draws) if targets is None else list(targets)
+        texts = self._read(model, audio, draws) if targets is None else list(targets)
         return self._behind(model).loss(audio, texts, draws.fork("behind"))
 
 
@@ -118,7 +123,7 @@ class Likelihood(_Comparison):
 
     def score(self, model: Recognizer, audio: Audio, draws: Draws) -> Tensor:
         """The drop. Shape: ``[B]``."""
-        texts = self._plain(model, audio, draws)
+        texts = self._read(model, audio, draws)
         before = model.loss(audio, texts, draws.fork("plain"))
         after = self._behind(model).loss(audio, texts, draws.fork("behind"))
         lengths = torch.tensor([max(len(text), 1) for text in texts]).to(before)

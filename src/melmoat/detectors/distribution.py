@@ -13,7 +13,7 @@ from melmoat.detectors.base import Detector
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.models.base import Recognizer, kind_of, require_ctc, transcribe
-from melmoat.models.seq2seq import require_tokens, teacher_forced
+from melmoat.models.seq2seq import readable, require_tokens, teacher_forced
 
 NONE = -100.0  # log of no probability; its products are zero, and so are their gradients
 
@@ -77,7 +77,8 @@ def _distributions(model: Recognizer, audio: Audio, draws: Draws) -> list[Tensor
         return [one[:count] for one, count in zip(logs, frames.tolist(), strict=True)]
     if kind == "tokens":
         with torch.no_grad():
-            texts = transcribe(model, audio, draws.fork("plain"))
+            heard = transcribe(model, audio, draws.fork("plain"))
+        texts = [readable(model, text) for text in heard]
         streams = draws.fork("plain")
         logs, _, inside = teacher_forced(require_tokens(model), audio, texts, streams)
         return [one[: int(kept.sum())] for one, kept in zip(logs, inside, strict=True)]

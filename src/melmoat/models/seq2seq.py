@@ -205,6 +205,20 @@ def _target(text: str, vocabulary: Vocabulary) -> Tensor:
     return torch.tensor(tokens)
 
 
+def readable(model: Recognizer, text: str) -> str:
+    """``text`` without its end, if a token recognizer cannot read it whole.
+
+    A transcript that the decoder broke off can have too many tokens to be read with its end.
+    """
+    if kind_of(model) != "tokens":
+        return text
+    vocabulary = require_tokens(model).vocabulary
+    tokens, kept = vocabulary.encode(text), vocabulary.room - 1
+    while len(vocabulary.encode(text)) >= vocabulary.room:
+        text, kept = vocabulary.decode(tokens[:kept]), kept - 1
+    return text
+
+
 def greedy(encoded: Encoded, count: int, v: Vocabulary, device: torch.device) -> list[list[int]]:
     """The likeliest token after another, for ``count`` utterances, without the token that ends a
     text. Utterances that have ended are not computed on."""
