@@ -31,8 +31,8 @@ NEEDS = {
 SMALL = """
 from melmoat.bench.suite import TableRow, Suite
 ROWS = [
-    TableRow("None", "ds2-an4", "none", paper={"benign": 11.0}),
-    TableRow("WGN", "ds2-an4", "wgn:snr=20", stochastic=True),
+    TableRow("None", "python:tests.attacks.toys:Frames", "none", paper={"benign": 11.0}),
+    TableRow("WGN", "python:tests.attacks.toys:Frames", "wgn:snr=20", stochastic=True),
 ]
 COLUMNS = {"benign": "none", "EOT": "pgd:norm=snr,db=20,steps=1,eot=2"}
 SUITE = Suite("small", ROWS, COLUMNS, frozenset({"EOT"}), limit=2)

@@ -50,12 +50,13 @@ def test_it_succeeds_and_then_shrinks(form: str, ragged: Audio) -> None:
 @pytest.mark.parametrize("form", FORMS)
 def test_shrinking_and_keeping_do_not_depend_on_the_batch(form: str, ragged: Audio) -> None:
     clean = Audio(ragged.wav.double(), ragged.lengths).quantized()
-    out = craft(FORMS[form], clean)
+    spec = FORMS[form].replace("steps=150", "steps=60")
+    out = craft(spec, clean)
+    assert out.first is not None
+    assert (out.first < 55).all()  # so that shrinking begins
     for i, wave in enumerate(clean):
         model = Frames(torch.double)
-        alone = attacks.build(FORMS[form])(
-            model, Audio.of([wave]), TARGETS.pick([i]), Draws([SEEDS[i]])
-        )
+        alone = attacks.build(spec)(model, Audio.of([wave]), TARGETS.pick([i]), Draws([SEEDS[i]]))
         assert torch.allclose(alone.wav[0], out.wav[i, : len(wave)], atol=1e-9)
 
 

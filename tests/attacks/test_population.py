@@ -44,10 +44,10 @@ class TestPopulation:
         start = float(POINT.norm())
         assert start > 0.8
         attack = attacks.build(spec.format(2000))
-        eight = Audio.of([torch.zeros(8)] * 8), Targeted([""] * 8), Draws(range(8))
-        ended = (attack(Ladder(), *eight).wav - POINT).norm(dim=1)
+        four = Audio.of([torch.zeros(8)] * 4), Targeted([""] * 4), Draws(range(4))
+        ended = (attack(Ladder(), *four).wav - POINT).norm(dim=1)
         rounds = attacks.build("nes:norm=l2,eps=1,step=1e-9,queries=2000")
-        random = (rounds(Ladder(), *eight).wav - POINT).norm(dim=1)
+        random = (rounds(Ladder(), *four).wav - POINT).norm(dim=1)
         assert ended.mean() < 0.5 * random.mean()
         assert (ended < 0.3 * start).all()
 

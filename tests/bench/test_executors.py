@@ -68,21 +68,22 @@ def test_two_processes_give_the_same_rows(tmp_path: Path, cells: list[Cell]) -> 
 
 @pytest.mark.usefixtures("one_thread")
 def test_a_killed_process_costs_no_row(tmp_path: Path, cells: list[Cell]) -> None:
+    cells = cells[2:]
     alone = measured(tmp_path / "one", cells, EXECUTORS.build("here"))
     killed: list[int] = []
     total: list[float] = []
 
     def kill(cell: Cell, amount: float) -> None:
         total.append(amount)
-        if len(killed) < 2 and len(total) % 5 == 1:
+        if not killed:
             child = multiprocessing.active_children()[0]
             child.kill()
             child.join()
             killed.append(child.pid or 0)
 
     assert measured(tmp_path / "two", cells, Processes(2, 1), kill) == alone
-    assert len(killed) == 2
-    assert sum(total) == pytest.approx(20)
+    assert len(killed) == 1
+    assert sum(total) == pytest.approx(10)
 
 
 @pytest.mark.slow
@@ -185,6 +186,7 @@ def cluster() -> Iterator[None]:
     ray.shutdown()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("one_thread", "cluster")
 def test_a_ray_cluster_gives_the_same_rows_though_a_worker_dies(
     tmp_path: Path, cells: list[Cell]

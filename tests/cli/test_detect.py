@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from melmoat import audio, data, detectors, models
+from melmoat.audio import Audio
 from melmoat.cli.app import app
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
@@ -18,7 +19,7 @@ DETECTOR = ["detect", "--detector", "distriblock"]
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for number, cut in enumerate(list(data.load("demo"))[:3]):
-        audio.save(tmp_path / f"{number}.wav", data.read([cut]))
+        audio.save(tmp_path / f"{number}.wav", Audio.of([data.read([cut]).wav[0, :12_000]]))
     return tmp_path
 
 
@@ -32,6 +33,7 @@ def test_files_are_scored_and_judged_by_a_threshold(folder: Path) -> None:
         for n in range(3)
     ]
     assert [float(score) for _, score in lines] == pytest.approx(wanted, abs=1e-4)
+    assert len(set(wanted)) == 3
     limit = sorted(wanted)[1]
     result = CLI.invoke(
         app, [*DETECTOR, str(folder), "--threshold", str(limit), "--json"], catch_exceptions=False

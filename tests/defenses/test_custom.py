@@ -162,6 +162,7 @@ def test_what_is_wrong_is_said(
 def test_the_documented_run_shows_what_masks_the_gradient(tmp_path: Path) -> None:
     out = str(tmp_path / "coarse")
     words = ["bench", "--data", "demo", "--limit", "2", "--out", out, "--defense", OWN,
+             "--model", "python:tests.attacks.toys:Frames",
              "--defense", f"{OWN},gradient=bpda", "--attack", "none",
              "--attack", "pgd:db=20,steps=2", "--save-audio"]  # fmt: skip
     assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0

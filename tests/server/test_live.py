@@ -24,7 +24,7 @@ from tests.server.serving import Served, served, until
 
 KEY = "0123456789abcdef0123"
 END = json.dumps({"type": "end"})
-LIMITS = Limits(idle=1.5, stream_seconds=4, upload=1)
+LIMITS = Limits(idle=1.5, stream_seconds=3, upload=1)
 
 
 @pytest.fixture(scope="module")
@@ -104,11 +104,11 @@ def test_what_a_client_may_not_do_ends_with_a_reason(one: Served) -> None:
         assert found.value.rcvd.code == 1009
     with opened(one, "?rate=8000") as live:
         live.recv(10)
-        live.send(bytes(64_000))
+        live.send(bytes(48_000))
         live.recv(10)
         live.send(bytes(2))
         error, closing, reason = closed(live)
-        assert "at most 4 s" in error["message"]
+        assert "at most 3 s" in error["message"]
         assert json.loads(reason) == {"code": "too_long"}
     with opened(one) as live:  # and as much time
         live.recv(10)

@@ -162,7 +162,7 @@ def test_past_the_grace_period_each_is_told_and_nothing_fails(
             until(sys.modules["own_gated"].begun.is_set)
             waiting(one, 2)
             # The thread that computes ends when its work is done.
-            threading.Timer(3, sys.modules["own_gated"].gate.set).start()
+            threading.Timer(2, sys.modules["own_gated"].gate.set).start()
         answers = [each.result() for each in asked]
     assert [answer.status_code for answer in answers] == [503] * 3
     assert answers[0].json()["error"]["message"].startswith("the server is closing")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,11 @@ import soundfile
 from melmoat import data
 from tests.studio.conftest import Serve
 
-pytestmark = pytest.mark.slow
-pytest.importorskip("gradio", reason="needs the extra studio")
+# Not imported here: that takes seconds, and the quick tests collect this file too.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("gradio") is None, reason="needs the extra studio"),
+]
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 PATIENCE = 240_000  # ms; other work may be on the machine

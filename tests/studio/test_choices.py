@@ -1,7 +1,10 @@
 """What visitors may ask for."""
 
+from pathlib import Path
+
 import pytest
 
+import melmoat
 from melmoat.attacks import ATTACKS
 from melmoat.errors import MelmoatError
 from melmoat.studio.choices import ATTACKS_OFFERED, DEFENSES, Offer, attack_spec
@@ -95,3 +98,9 @@ def test_a_choice_says_in_words_what_it_is() -> None:
 def test_a_list_is_not_empty() -> None:
     with pytest.raises(MelmoatError, match="models"):
         Offer([])
+
+
+def test_what_the_doctests_leave_out_has_none() -> None:
+    for name in ("page", "serving"):  # see the conftest.py of the repository
+        code = Path(melmoat.__file__).parent / "studio" / f"{name}.py"
+        assert ">>>" not in code.read_text("utf-8")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
 
 from tests.studio.conftest import Serve
 
-pytestmark = pytest.mark.slow
-pytest.importorskip("gradio", reason="needs the extra studio")
+# Not imported here: that takes seconds, and the quick tests collect this file too.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("gradio") is None, reason="needs the extra studio"),
+]
 httpx = pytest.importorskip("httpx", reason="needs httpx")
 
 ELSEWHERE = "https://192.0.2.1/speech.wav"  # an address for documentation

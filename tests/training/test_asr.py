@@ -146,10 +146,11 @@ def test_a_share_of_the_utterances_is_heard_through_the_defense(share: float, he
 def test_fine_tuning_starts_from_weights_and_validates_with_and_without_the_defense(
     tmp_path: Path,
 ) -> None:
-    first, _ = train_asr(tmp_path / "a", ["demo"], [], 1, tiny_config(layers=1), Recipe(epochs=1))
+    few = f"tsv:{asset('demo')},longest=2"
+    first, _ = train_asr(tmp_path / "a", [few], [], 1, tiny_config(layers=1), Recipe(epochs=1))
     recipe = Recipe(epochs=1, lr=0.0, noise=1.0)
     path, told = train_asr(
-        tmp_path / "b", ["demo"], [], 2, DeepSpeech2Config(), recipe,
+        tmp_path / "b", [few], [], 2, DeepSpeech2Config(), recipe,
         start=f"deepspeech2:{first}", defense="wgn:snr=0",
     )  # fmt: skip
     card = read_header(path)["card"]

@@ -10,6 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 from melmoat import data, models
+from melmoat.assets import asset
 from melmoat.audio import Audio
 from melmoat.bench.cell import identity
 from melmoat.cli.app import app
@@ -71,7 +72,8 @@ def test_a_step_is_the_same_after_a_restart(folder: Path) -> None:
 
 def test_the_command_fine_tunes_on_resynthesised_speech(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    words = ["train", "asr", "--model", f"hf-ctc:{folder}", "--data", "demo", "--out", str(out),
+    few = f"tsv:{asset('demo')},longest=2"
+    words = ["train", "asr", "--model", f"hf-ctc:{folder}", "--data", few, "--out", str(out),
              "--epochs", "1", "--batch", "8", "--held-out", "1", "--noise", "0",
              "--defense", "resynth:vocoder=griffin-lim:iterations=1"]  # fmt: skip
     result = CliRunner().invoke(app, words, catch_exceptions=False)
