@@ -79,7 +79,7 @@ def evaluate(
     system = subject(specs[0], specs[1], corpus, seed)
     asked = {
         "version": VERSION,
-        "effort": work.name,
+        "effort": work.label,
         "model": system.model,
         "defense": system.defense,
         "data": system.data,
