@@ -55,8 +55,7 @@ class Standing:
         """Its 95 % interval over utterances."""
         u = self.result.utterances
         found = bootstrap(u.capped[level], u.lengths)
-        if found is None:  # a result has at least 20 utterances
-            raise AssertionError(self.entry.name)
+        assert found is not None  # an entry has at least 20 utterances
         return found
 
     @property
@@ -71,19 +70,11 @@ class Standing:
         return half.db if half.db is not None else (999 if half.text.startswith("above") else -999)
 
     @property
-    def signs(self) -> list[str]:
-        """The checks that found a sign."""
-        return [f.check for f in self.result.findings if f.status == "sign"]
-
-    @property
-    def unsettled(self) -> list[str]:
-        """The checks that lack evidence."""
-        return [f.check for f in self.result.findings if f.status in ("open", "missing")]
-
-    @property
     def why(self) -> str:
-        """The reasons of the verdict; empty if there is none to give."""
-        return ", ".join(self.signs or self.unsettled)
+        """The checks that found a sign, or else those that lack evidence."""
+        found = self.result.findings
+        signs = [f.check for f in found if f.status == "sign"]
+        return ", ".join(signs or [f.check for f in found if f.status in ("open", "missing")])
 
     @property
     def cost(self) -> tuple[float, float, float]:
@@ -120,7 +111,8 @@ class StandardBoard:
     normaliser: str | None
     utterances: int
     rows: tuple[Standing, ...]
-    drawn: tuple[Drawn, ...]
+    plot: Drawn
+    curves: Drawn
 
 
 def standard_boards(entries: Sequence[Entry]) -> list[StandardBoard]:
@@ -143,7 +135,8 @@ def _board(entries: Sequence[Entry]) -> StandardBoard:
         result.utterances.normaliser,
         max(e.result.n for e in entries),
         tuple(rows),
-        (_plot(rows, result.metric), _curves(rows, result.metric)),
+        _plot(rows, result.metric),
+        _curves(rows, result.metric),
     )
 
 

@@ -55,7 +55,7 @@ def read_result(path: Path) -> Result:
     if publishable is not result.publishable:
         faults.append(f"publishable: {publishable!r}")
     if faults:
-        raise MelmoatError(f"{path} contradicts itself: {'; '.join(faults[:3])}")
+        raise MelmoatError(f"{path} contradicts itself: {'; '.join(faults)}")
     return result
 
 
