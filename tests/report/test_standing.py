@@ -66,8 +66,9 @@ def test_only_what_is_counted_alike_is_compared() -> None:
     assert [[row.place for row in board.rows] for board in standard_boards(entries)] == [["1"]] * 3
 
 
-@pytest.fixture
-def pages(tmp_path: Path) -> tuple[str, str]:
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    tmp_path = tmp_path_factory.mktemp("pages")
     folder = tmp_path / "results" / "standard"
     write_entry(folder, "easy", made(EASY, defense="rs:snr=15"), "<script>x</script>", True)
     write_entry(folder, "hard", made([*HARD, 4, 4], still="more steps"), "Plain | one")

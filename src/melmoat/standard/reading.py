@@ -42,7 +42,7 @@ def read_result(path: Path) -> Result:
     if not isinstance(told, dict):
         raise MelmoatError(f"{path}: expected a standard.json of melmoat evaluate")
     told = dict(told)
-    again = "run the same command of melmoat evaluate again: it rewrites the file in no time"
+    again = "run the same command of melmoat evaluate again: it rewrites the file from its rows"
     if (schema := told.pop("schema", None)) != SCHEMA:
         raise MelmoatError(f"{path}: schema {schema!r}, expected {SCHEMA}; {again}")
     if (version := told.get("version")) != VERSION:
