@@ -1,4 +1,4 @@
-"""The measured runs of this repository as one table, docs/leaderboard.md and .html.
+"""The leaderboard, docs/leaderboard.md and .html: the standard's entries, and all measured runs.
 
 python tools/leaderboard.py
 """
@@ -9,9 +9,12 @@ from pathlib import Path
 
 from melmoat.errors import MelmoatError
 from melmoat.report.leaderboard import write_leaderboard
+from melmoat.report.standing import standard_boards
+from melmoat.standard.entries import read_entries
 
 HOME = Path(__file__).parents[1]
 MADE_BY = "python tools/leaderboard.py"
+ENTRIES = "standard"  # folder of the standard's entries under results
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
@@ -19,7 +22,10 @@ if __name__ == "__main__":
     parser.add_argument("--out", type=Path, default=HOME / "docs" / "leaderboard")
     given = parser.parse_args()
     try:
-        made = write_leaderboard([given.results], given.out, MADE_BY, "`results/`")
+        judged = standard_boards(read_entries(given.results / ENTRIES))
+        made = write_leaderboard(
+            [given.results], given.out, MADE_BY, "`results/`", judged, f"../results/{ENTRIES}"
+        )
         print(*made, sep="\n")
     except MelmoatError as error:
         sys.exit(f"error: {error}")

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from markupsafe import Markup
+
 from melmoat.analysis.audit import audit
 from melmoat.analysis.results import Result, read_results
 from melmoat.analysis.variants import setting, siblings
@@ -27,11 +29,13 @@ from melmoat.report.digest import (
     systems,
     wer_text,
 )
-from melmoat.report.page import shell, templates
+from melmoat.report.page import TEMPLATES, shell, templates
+from melmoat.report.standing import COLUMNS, RANKED_AT, StandardBoard
 
 LEVELS = (20.0, 30.0)  # dB of SNR
 NEAR = 5.0  # largest distance of a column from its level, in dB
 SAME = 0.75  # attacks this close in dB share a column
+STYLE = Markup((TEMPLATES / "board.css").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,12 @@ def runs_in(paths: Iterable[Path]) -> list[Path]:
 
 
 def write_leaderboard(
-    paths: Iterable[Path], out: Path, made_by: str = "", source: str = "these runs"
+    paths: Iterable[Path],
+    out: Path,
+    made_by: str = "",
+    source: str = "these runs",
+    judged: Sequence[StandardBoard] | None = None,
+    entries_at: str = "",
 ) -> list[Path]:
     """Render runs to ``out`` with the suffixes .md and .html.
 
@@ -170,6 +179,8 @@ def write_leaderboard(
         paths: runs, or folders of runs (:func:`runs_in`).
         made_by: the command that the page names.
         source: what it says that it was rendered from, in Markdown.
+        judged: the standard's tables, which come first; None leaves them out.
+        entries_at: the folder of their entries, as the pages link to it.
 
     Raises:
         MelmoatError: there are no runs.
@@ -185,7 +196,13 @@ def write_leaderboard(
         "text": wer_text,
         "made_by": made_by,
         "source": source,
-        **shell(),
+        "judged": judged,
+        "entries_at": entries_at,
+        "levels_judged": COLUMNS,
+        "ranked_at": RANKED_AT.name,
+        "depth": 2 if judged is None else 3,
+        "own_style": "" if judged is None else STYLE,
+        **(shell() if judged is None else shell("board.js")),
     }
     escaped, plain = templates()
     made = {

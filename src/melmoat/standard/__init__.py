@@ -56,7 +56,8 @@ def evaluate(
         model, defense: specs, or objects of your own.
         data: a corpus's spec, a Lhotse CutSet, or a list of pairs (wave, text).
         out: folder of the run. The same call continues a run that was stopped.
-        effort: ``full``, or ``quick`` for a first look that is not for publication.
+        effort: ``full``, or ``quick`` for a first look that is not for publication. One of your own
+            is not for publication either.
         limit: utterances (0 = all): the first ones of a fixed shuffle.
         seed: seed of all random draws.
         batch, seconds, executor, device: as for :func:`melmoat.evaluate`.
@@ -79,7 +80,7 @@ def evaluate(
     system = subject(specs[0], specs[1], corpus, seed)
     asked = {
         "version": VERSION,
-        "effort": work.name,
+        "effort": work.label,
         "model": system.model,
         "defense": system.defense,
         "data": system.data,

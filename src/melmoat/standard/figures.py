@@ -17,6 +17,7 @@ from melmoat.standard.levels import Level
 Interval = tuple[float, float]
 RUNAWAY = 2.0  # a transcript of more than this many times the words of what was said
 HALF = 50.0  # percent
+CLEAN = "clean"  # the level of speech that nobody attacked
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def figures(
     for candidate in chosen:
         by[candidate.member] = by.get(candidate.member, 0) + 1
     return Figures(
-        level="clean" if level is None else level.name,
+        level=CLEAN if level is None else level.name,
         n=len(chosen),
         capped=rate(capped, totals),
         capped_interval=bootstrap(capped, totals),

@@ -50,6 +50,11 @@ class Effort:
     most_passes: int = MOST_PASSES
     surrogates: tuple[str, ...] = ("ds2-an4",)
 
+    @property
+    def label(self) -> str:
+        """The name; ``custom`` if it is not the effort of this name, but one of your own."""
+        return self.name if EFFORTS.get(self.name) == self else "custom"
+
 
 FULL = Effort(
     "full",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -11,14 +11,14 @@ from melmoat.analysis.evidence import Finding
 from melmoat.analysis.missing import utterances
 from melmoat.analysis.results import speakers_of
 from melmoat.bench.provenance import machine, revision, versions
-from melmoat.standard.book import Candidate
+from melmoat.standard.book import Book, Candidate
 from melmoat.standard.engine import Measured
-from melmoat.standard.figures import Figures, HalfPoint, figures, half_point
+from melmoat.standard.figures import CLEAN, Figures, HalfPoint, figures, half_point
 from melmoat.standard.levels import Level
 from melmoat.standard.members import DRAWS, MATCHED, VERSION
 from melmoat.standard.verdict import Evidence, verdict
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,25 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Utterances:
+    """What a paired comparison of systems needs, one number an utterance.
+
+    Attributes:
+        ids: names of the utterances.
+        normaliser: what texts are compared after; None if letter for letter. Systems with different
+            ones count different words.
+        lengths: words of what was said; characters where ``metric`` is CER.
+        capped: errors, at most the length: the mean over the judging draws. By level, with
+            ``clean``.
+    """
+
+    ids: tuple[str, ...]
+    normaliser: str | None
+    lengths: tuple[int, ...]
+    capped: Mapping[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
 class Result:
     """The result of one system.
 
@@ -69,6 +88,7 @@ class Result:
         needed: utterances that would settle what is open; 0 if nothing is, or nobody knows.
         failures: errors of members by utterance.
         cost: by utterance.
+        utterances: the errors of each one.
     """
 
     version: str
@@ -90,6 +110,7 @@ class Result:
     needed: int
     failures: Mapping[str, Mapping[str, str]]
     cost: Mapping[str, Cost]
+    utterances: Utterances
     about: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -116,7 +137,7 @@ def result_of(measured: Measured, device: str) -> Result:
     asked = [level for level in m.levels if level in m.effort.levels]
     return Result(
         version=VERSION,
-        effort=m.effort.name,
+        effort=m.effort.label,
         model=m.subject.model,
         defense=m.subject.defense,
         data=m.subject.data,
@@ -134,12 +155,25 @@ def result_of(measured: Measured, device: str) -> Result:
         needed=utterances(findings),
         failures=m.failures,
         cost=_costs(m),
+        utterances=utterances_of(book, m.levels),
         about={
             "probe": asdict(m.probe),
             "versions": versions(),
             "machine": machine(device),
             "revision": revision(),
         },
+    )
+
+
+def utterances_of(book: Book, levels: Sequence[Level]) -> Utterances:
+    """The judged errors of the worst case of each utterance."""
+    clean = [book.clean[name] for name in book.ids]
+    worst = {lv.name: [book.worst(lv, name) for name in book.ids] for lv in levels}
+    return Utterances(
+        ids=book.ids,
+        normaliser=clean[0].row.get("normaliser"),
+        lengths=tuple(map(book.total, book.ids)),
+        capped={name: tuple(book.judged(c)) for name, c in ({CLEAN: clean} | worst).items()},
     )
 
 
