@@ -85,6 +85,17 @@ def test_a_sound_that_is_missing_is_an_error(kept: Path, tmp_path: Path) -> None
         gallery.cases(tmp_path / "kept")
 
 
+def test_a_run_without_all_its_sounds_replaces_nothing(kept: Path, tmp_path: Path) -> None:
+    shutil.copytree(kept, tmp_path / "kept")
+    shutil.copytree(kept.parent / "run", tmp_path / "run")
+    last = list(SMALL.cells().values())[-1].key
+    shutil.rmtree(audio_store.home(tmp_path / "run", last))
+    before = {path: path.stat().st_ino for path in (tmp_path / "kept").rglob("*")}
+    with pytest.raises(MelmoatError, match="no audio of demo-"):
+        gallery.keep(SMALL, tmp_path / "run", tmp_path / "kept")
+    assert {path: path.stat().st_ino for path in (tmp_path / "kept").rglob("*")} == before
+
+
 def test_what_is_kept_is_the_suite_on_speech_that_ships() -> None:
     suite = find(str(HOME / "suites" / "gallery.py"))
     results = read_results(gallery.KEPT)
@@ -170,7 +181,7 @@ def test_a_visitor_chooses_by_mouse_keys_and_address(browser: object, tmp_path: 
 
     assert shown() == gallery.first(gallery.cases()).address
     page.select_option("select", "demo-0022-flite-slt")
-    page.get_by_text("Random noise, 20 dB", exact=True).first.click()
+    page.get_by_label("Random noise, 20 dB", exact=True).check()
     assert shown() == "demo-0022-flite-slt/random-noise-20-db/no-defense"
     page.keyboard.press("ArrowRight")
     assert shown() == "demo-0022-flite-slt/pgd-30-db/no-defense" == page.url.split("#")[1]
@@ -184,7 +195,10 @@ def test_a_visitor_chooses_by_mouse_keys_and_address(browser: object, tmp_path: 
     page.goto(f"{address}#demo-0010-flite-slt/pgd-30-db/randomized-smoothing")
     assert shown() == "demo-0010-flite-slt/pgd-30-db/randomized-smoothing"
     assert page.input_value("select") == "demo-0010-flite-slt"
-    page.goto(f"{address}#no-such-example")
-    assert shown() == "demo-0010-flite-slt/pgd-30-db/randomized-smoothing"
+    for odd in ("no-such-example", "%E0%A4%A"):
+        page.goto(f"{address}#{odd}")
+        assert shown() == "demo-0010-flite-slt/pgd-30-db/randomized-smoothing"
+    page.reload()  # opened with such an address
+    assert shown() == gallery.first(gallery.cases()).address
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert not wrong

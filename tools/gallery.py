@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import jinja2
@@ -96,11 +97,25 @@ def run(suite: Suite, folder: Path) -> None:
 
 
 def keep(suite: Suite, folder: Path, kept: Path) -> None:
-    """Copy the rows of the suite's cells, and each sound once."""
+    """Copy the rows of the suite's cells, and each sound once. What was kept before is replaced
+    once everything has been copied.
+
+    Raises:
+        MelmoatError: the run lacks audio.
+    """
+    kept.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="new-", dir=kept) as new:
+        _copy(suite, folder, Path(new))
+        for part in ("audio", "cells"):
+            shutil.rmtree(kept / part, ignore_errors=True)
+            (Path(new) / part).rename(kept / part)
+        (Path(new) / "run.json").replace(kept / "run.json")
+
+
+def _copy(suite: Suite, folder: Path, kept: Path) -> None:
     keys = [cell.key for cell in suite.cells().values()]
-    for old in ("audio", "cells"):
-        shutil.rmtree(kept / old, ignore_errors=True)
-        (kept / old).mkdir(parents=True)
+    (kept / "audio").mkdir()
+    (kept / "cells").mkdir()
     told = Store(folder).run()
     told["cells"] = [cell for key in keys for cell in told["cells"] if cell["key"] == key]
     write_json(kept / "run.json", told)

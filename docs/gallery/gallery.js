@@ -18,7 +18,10 @@
     copied.textContent = "";
   };
   const linked = () => {
-    const address = decodeURIComponent(location.hash.slice(1));
+    let address = "";
+    try {
+      address = decodeURIComponent(location.hash.slice(1));
+    } catch { /* no address of a case; stay with the one that is shown */ }
     if (!cases.has(address)) return false;
     const [utterance, attack, system] = address.split("/");
     form.elements.utterance.value = utterance;

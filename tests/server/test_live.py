@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -81,20 +82,21 @@ def test_samples_come_back_defended_as_the_whole_would(one: Served, kind: str, d
 
 
 def test_what_a_client_may_not_do_ends_with_a_reason(one: Served) -> None:
-    cases: list[tuple[bytes | str | None, int, str]] = [
-        (None, 1008, "idle"),
-        (b"abc", 1003, "unsupported_message"),
-        ("end", 1003, "unsupported_message"),
-        (np.full(4, np.nan, "<f4").tobytes(), 1008, "unusable_audio"),
+    cases: list[tuple[bytes | str | None, int, str, str]] = [
+        (None, 1008, "idle", "send silence"),
+        (b"abc", 1003, "unsupported_message", "no whole number of float32 samples"),
+        ("end", 1003, "unsupported_message", "binary messages"),
+        (np.full(4, np.nan, "<f4").tobytes(), 1008, "unusable_audio", "zeros for silence"),
+        (np.full(4, 32767, "<f4").tobytes(), 1008, "unusable_audio", "before you send them"),
     ]
-    for sent, code, word in cases:
+    for sent, code, word, said in cases:
         with opened(one, "?format=float32") as live:
             live.recv(10)
             if sent is not None:
                 live.send(sent)
             error, closing, reason = closed(live)
             assert (closing, json.loads(reason), error["code"]) == (code, {"code": word}, word)
-            assert error["message"]
+            assert said in error["message"]
     with opened(one, "?rate=8000") as live:
         live.recv(10)
         live.send(bytes(65_538))
@@ -137,6 +139,14 @@ def test_what_cannot_be_served_is_refused_before_the_handshake(one: Served) -> N
         assert headers["x-request-id"]
     status, error, _ = refused(one, origin="https://evil.example")
     assert (status, error["code"]) == (403, "origin_not_allowed")
+    with pytest.raises(InvalidStatus) as found, connect(f"ws{one.address[4:]}/defend/strem"):
+        pass
+    answer = found.value.response
+    assert (answer.status_code, answer.headers["x-request-id"] != "") == (404, True)
+    assert "live audio is at /defend/stream" in json.loads(answer.body or b"")["error"]["message"]
+    with pytest.raises(InvalidStatus) as found, opened(one, additional_headers={"X": "x" * 9000}):
+        pass
+    assert found.value.response.status_code == 431
     for origin in ("https://calls.example", one.address):
         with opened(one, origin=origin) as live:
             live.recv(10)
@@ -222,6 +232,35 @@ def test_a_defense_that_needs_the_whole_recording_is_refused() -> None:
     ):
         pass
     assert found.value.status_code == 404
+
+
+def test_the_log_has_the_code_with_which_a_stream_ended(
+    one: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "melmoat.server")
+
+    def logged(*sent: bytes | str, left: int = 0) -> int:
+        name = f"stream-{len(caplog.records)}"
+        with opened(one, additional_headers={"X-Request-ID": name}) as live:
+            live.recv(10)
+            for message in sent:
+                live.send(message)
+            if left:
+                live.close(left)
+            for _ in live:  # until it is closed
+                pass
+        until(lambda: any(name in record.getMessage() for record in caplog.records))
+        facts = [record.__dict__.get("facts", {}) for record in caplog.records]
+        (status,) = [one["status"] for one in facts if one.get("request_id") == name]
+        return status
+
+    assert logged(END) == 1000
+    assert logged(b"a") == 1003
+    assert logged(bytes(MESSAGE + 2)) == 1009
+    # while it still computes what came before
+    assert logged(bytes(MESSAGE), bytes(MESSAGE), bytes(MESSAGE + 2)) == 1009
+    assert logged(left=1009) == 101, "the client's own code"
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def _takes_nothing(live: ClientConnection) -> bool:

@@ -17,7 +17,7 @@ import time
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.datastructures import FormData
@@ -166,6 +166,12 @@ def create_app(
         return PlainTextResponse(figures.text())
 
     streams = add_stream(app, service, limits, origins)
+
+    @app.websocket("/{path:path}")
+    async def elsewhere(_: WebSocket) -> None:
+        """Any other WebSocket."""
+        raise Refusal(404, f"no WebSocket here; live audio is at {STREAM}", code="not_found")
+
     figures.shows("streams", "Live streams", lambda: streams.places.taken)
     if defending := service.defend:
 

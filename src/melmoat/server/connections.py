@@ -17,7 +17,9 @@ from typing import Any, cast
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
 
 from melmoat.server.limits import Limits
 
@@ -186,6 +188,13 @@ class Talking(WebSocketsSansIOProtocol):
         self.waits, self.since = "", 0.0  # as of a watched connection
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def closed_with(self) -> int | None:
+        """The code with which the server has ended it, such as 1009 for a message that is too
+        large; None if it has not, or if the client was first."""
+        frame = self.conn.close_sent
+        return frame.code if frame and not self.conn.close_rcvd_then_sent else None
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self.address = _address(transport)
@@ -202,7 +211,20 @@ class Talking(WebSocketsSansIOProtocol):
         after = self.room.deadlines["reading"]
         self._timer = self.loop.call_later(after, self.room.cut_off, self, "reading")
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if not self.handshake_initiated:  # websockets refuses the head, and uvicorn does not say so
+            self.transport.write(b"".join(self.conn.data_to_send()))
+            self.transport.close()
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            self.scope["state"]["connection"] = self
+
     async def send(self, message: Any) -> None:
+        if self.close_sent and message["type"] in ("websocket.send", "websocket.close"):
+            raise ClientDisconnected  # uvicorn has ended it; the application cannot know yet
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and self.close_sent:
             self.handshake_complete = True  # or uvicorn logs an error for each refusal

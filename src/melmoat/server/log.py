@@ -18,7 +18,7 @@ from melmoat.server.access import route_of
 from melmoat.server.answers import busy, error_answer
 
 HEADER = "X-Request-ID"
-CLOSED = 1000  # of a WebSocket, whose status is its close code, or 101 if the client left
+CLOSED = 1000  # of a WebSocket. Its status is the server's close code, or 101 if the client left
 SANE = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 REASON = 500  # most characters of a reason in the log
 log = logging.getLogger("melmoat.server")
@@ -73,6 +73,7 @@ class Logged:
             await error_answer("the server failed; its log says why", 500)(scope, receive, noted)
         finally:
             spent = time.perf_counter() - began
+            status = getattr(scope["state"].get("connection"), "closed_with", None) or status
             route = path if (path := route_of(scope)) in self.known else "none"
             self.count(route, status or 500, spent)
             facts = {
