@@ -2,6 +2,7 @@
 
     python benchmarks/sizing.py                  # on an idle machine
     python benchmarks/sizing.py --defense mdnf --defense wgn --model ds2-an4
+    python benchmarks/sizing.py --defense mdnf --seconds 60      # memory of the longest recording
 
 Each row is a process of its own, which defends the recordings of the demo corpus one by one, as
 ``melmoat serve`` does. RTF is the real-time factor: seconds of work per second of audio, the median
@@ -30,7 +31,7 @@ from collections.abc import Callable
 import torch
 
 from melmoat import data, defenses, models
-from melmoat.audio import RATE
+from melmoat.audio import RATE, Audio
 from melmoat.defenses import Streamed
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
@@ -71,11 +72,14 @@ def measured(work: Callable[[], object], seconds: float, rounds: int) -> tuple[f
     return statistics.median(walls), statistics.median(cpus)
 
 
-def one(spec: str, model: str | None, rounds: int) -> dict[str, float | None]:
+def one(spec: str, model: str | None, rounds: int, length: float) -> dict[str, float | None]:
     """The figures of one defense, in this process."""
     made = defenses.build(spec)
     cuts = list(data.load("demo"))
     recordings = [data.read([cut]) for cut in cuts]
+    if length:
+        noise = torch.randn(round(length * RATE), generator=torch.Generator().manual_seed(0))
+        recordings = [Audio.of([0.1 * noise])]
     seconds = sum(float(one.seconds) for one in recordings)
     latency = live = None
     with torch.no_grad():
@@ -121,7 +125,7 @@ def streamed(
 def in_its_own_process(spec: str, threads: int, asked: argparse.Namespace, model: str) -> str:
     """A row of the table."""
     words = [sys.executable, __file__, "--one", spec, "--rounds", str(asked.rounds)]
-    words += ["--model", model] if model else []
+    words += ["--model", model] if model else ["--seconds", str(asked.seconds)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     run = subprocess.run(words, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     found = json.loads(run.stdout.splitlines()[-1])
@@ -138,19 +142,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--defense", action="append", metavar="SPEC")
     parser.add_argument("--model", default="", help="also transcribe with this recognizer")
+    parser.add_argument("--seconds", type=float, default=0, help="one recording of such a length")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, action="append", help="by default 1 and all")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    if asked.seconds and asked.model:
+        parser.error("--seconds is for defenses alone; leave out --model")
     for_any_length()
     if asked.one:
-        print(json.dumps(one(asked.one, asked.model or None, asked.rounds)))
+        print(json.dumps(one(asked.one, asked.model or None, asked.rounds, asked.seconds)))
         return
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    speech = f"{asked.seconds:g} s of noise" if asked.seconds else "demo corpus"
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(
         f"{platform.processor() or platform.machine()}, {cores} cores, load {load}, torch "
-        f"{torch.__version__}, demo corpus, median of {asked.rounds} rounds\n\n{HEAD}"
+        f"{torch.__version__}, {speech}, median of {asked.rounds} rounds\n\n{HEAD}"
     )
     print("|---" * (HEAD.count("|") - 1) + "|")
     specs = asked.defense or DEFENSES
