@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import httpx
@@ -247,8 +247,9 @@ def test_the_log_has_the_code_with_which_a_stream_ended(
                 live.send(message)
             if left:
                 live.close(left)
-            for _ in live:  # until it is closed
-                pass
+            with suppress(ConnectionClosed):
+                while True:
+                    live.recv(10)
         until(lambda: any(name in record.getMessage() for record in caplog.records))
         facts = [record.__dict__.get("facts", {}) for record in caplog.records]
         (status,) = [one["status"] for one in facts if one.get("request_id") == name]
