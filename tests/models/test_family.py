@@ -46,6 +46,7 @@ SHIPPED = {
     "ds2-an4-wgn",
     "ds2-an4-noise",
     "hama-mg",
+    "hama-at",
 }  # test_shipped.py
 
 

@@ -146,19 +146,34 @@ def hama(
     return hama_load.tuned(weights, network, decoder == "lexicon")
 
 
-def _hama_mg_files(args: Mapping[str, Any]) -> Origin:
-    inventory = hama_load.depended("conformer")
-    return Origin([asset("hama-mg.safetensors"), *inventory, *_lexicon(args)])
+def _tuned_hama_files(name: str) -> Finder:
+    def find(args: Mapping[str, Any]) -> Origin:
+        inventory = hama_load.depended("conformer")
+        return Origin([asset(f"{name}.safetensors"), *inventory, *_lexicon(args)])
+
+    return find
 
 
-@rests_on(_hama_mg_files)
+def _tuned_hama(name: str, decoder: str) -> Recognizer:
+    return hama_load.tuned(asset(f"{name}.safetensors"), "conformer", decoder == "lexicon")
+
+
+@rests_on(_tuned_hama_files("hama-mg"))
 def hama_mg(decoder: Literal["lexicon", "phonemes"] = "lexicon") -> Recognizer:
     """``hama:conformer``, fine-tuned on speech that ``melgan-lab`` resynthesised (extra ``hama``).
 
     ``decoder`` is as for ``hama``.
     """
-    path = asset("hama-mg.safetensors")
-    return hama_load.tuned(path, "conformer", decoder == "lexicon")
+    return _tuned_hama("hama-mg", decoder)
+
+
+@rests_on(_tuned_hama_files("hama-at"))
+def hama_at(decoder: Literal["lexicon", "phonemes"] = "lexicon") -> Recognizer:
+    """``hama:conformer``, fine-tuned on attacked speech (extra ``hama``).
+
+    ``decoder`` is as for ``hama``.
+    """
+    return _tuned_hama("hama-at", decoder)
 
 
 def _hf_files(args: Mapping[str, Any]) -> Origin:
@@ -280,6 +295,7 @@ MODELS: Registry[Recognizer] = Registry(
         "ds2-an4-wgn": ds2_an4_wgn,
         "hama": hama,
         "hama-mg": hama_mg,
+        "hama-at": hama_at,
         "hf-ctc": hf_ctc,
         "moonshine": moonshine,
         "python": python,
