@@ -2,8 +2,9 @@
 
     melmoat bench --suite suites/libri_at.py --out results/libri
 
-hama-at is attacked as hama:conformer is, and by AutoPGD: trained robustness can be robustness to the
-attack of the training. Cells that stand in Table 1, too, are measured once. Needs the extra hama.
+hama-at is attacked as hama:conformer is, and by AutoPGD: trained robustness can be robustness to
+the attack of the training. Cells that stand in Table 1, too, are measured once. Needs the extra
+hama.
 """
 
 from lab import run
