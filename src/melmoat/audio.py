@@ -158,16 +158,27 @@ def check_db(name: str, value: float) -> None:
         raise ValueError(f"{name} must be a finite number of dB, at least -100; got {value}")
 
 
-def check(wave: Tensor, name: str, shortest: int = 2) -> Tensor:
-    """Return the 1-D ``wave``, or raise :class:`AudioError` if it cannot be speech."""
+def check(
+    wave: Tensor,
+    name: str,
+    shortest: int = 2,
+    finite: str = "re-export the recording",
+    scaled: str = "and export again",
+) -> Tensor:
+    """Return the 1-D ``wave``, or raise :class:`AudioError` if it cannot be speech.
+
+    Args:
+        finite: what to do about NaN.
+        scaled: what to do once integers have been divided by their full scale.
+    """
     if len(wave) < shortest:
         raise AudioError(f"{name}: {len(wave)} sample(s), which is not a recording of speech")
     if not torch.isfinite(wave).all():
-        raise AudioError(f"{name}: contains NaN or Inf; re-export the recording")
+        raise AudioError(f"{name}: contains NaN or Inf; {finite}")
     if (peak := float(wave.abs().max())) > LOUDEST:
         raise AudioError(
             f"{name}: samples reach {peak:.3g} where full scale is 1; if they are integers kept as "
-            "floats, divide them by their full scale (32768 for 16 bits) and export again"
+            f"floats, divide them by their full scale (32768 for 16 bits) {scaled}"
         )
     return wave
 

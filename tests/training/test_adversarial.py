@@ -58,6 +58,12 @@ def test_fading_scales_each_perturbation_down_by_at_most_so_many_db(
     assert lost.std() > 2  # each example has its own
 
 
+@pytest.mark.parametrize("fade", [-1.0, float("nan"), float("inf")])
+def test_a_fade_that_is_no_scaling_down_is_refused(fade: float) -> None:
+    with pytest.raises(AttackError, match="finite and not negative"):
+        Adversary(ATTACK, fade=fade)
+
+
 def test_it_moves_away_from_the_truth_and_leaves_the_weights_as_they_were(
     tiny: DeepSpeech2, ragged: Audio
 ) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
-from melmoat.audio import LOUDEST, RATE, Audio, AudioError
+from melmoat.audio import RATE, Audio, check
 from melmoat.devices import CPU, beside
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
@@ -103,7 +103,13 @@ class Streamed:
         self._open()
         if not len(samples):
             return samples
-        _check(samples)
+        check(
+            samples,
+            "the stream",
+            shortest=1,
+            finite="send finite samples, and zeros for silence",
+            scaled="before you send them",
+        )
         self.samples += len(samples)
         with torch.no_grad():
             pieces = torch.split(samples.to(self._device), LONGEST * self.rate)
@@ -126,18 +132,6 @@ class Streamed:
     def _open(self) -> None:
         if self._done:
             raise ValueError("this stream has been finished; begin another one")
-
-
-def _check(samples: Tensor) -> None:
-    """As :func:`melmoat.audio.check`, with advice for one who sends and has no file."""
-    if not torch.isfinite(samples).all():
-        raise AudioError("the stream has NaN or Inf; send finite samples, and zeros for silence")
-    if (peak := float(samples.abs().max())) > LOUDEST:
-        raise AudioError(
-            f"the samples of the stream reach {peak:.3g} where full scale is 1; if they are "
-            "integers kept as floats, divide them by their full scale (32768 for 16 bits) before "
-            "you send them"
-        )
 
 
 class Overlapping:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from melmoat.bench.labels import heading
-from melmoat.metrics.intervals import bootstrap, paired
+from melmoat.metrics.intervals import bootstrap, paired, rate
 from melmoat.report.charts import Axis, Point, Series, chart, rates
 from melmoat.report.curves import Drawn
 from melmoat.report.digest import Interval, place_text
@@ -147,7 +147,9 @@ def _order(entry: Entry) -> tuple[bool, float, str]:
 
 
 def _rate(result: Result, level: str) -> float:
-    return 100 * sum(result.utterances.capped[level]) / sum(result.utterances.lengths)
+    found = rate(result.utterances.capped[level], result.utterances.lengths)
+    assert found is not None  # an entry has words
+    return found
 
 
 def ranked(entries: Sequence[Entry]) -> list[tuple[int, int] | None]:

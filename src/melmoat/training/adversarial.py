@@ -7,10 +7,12 @@ weights that change fast.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from melmoat.attacks import ATTACKS
@@ -36,6 +38,10 @@ class Adversary:
     attack: Attack
     share: float = 1.0
     fade: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.fade < math.inf:
+            raise AttackError(f"fade must be finite and not negative, got {self.fade}")
 
     def __call__(self, model: Trainable, audio: Audio, texts: Sequence[str], seed: int) -> Audio:
         """``audio`` with the chosen examples attacked on ``model``.
@@ -69,9 +75,9 @@ class Adversary:
                     "trained recognizer to --start from"
                 ) from error
         wav: Tensor = audio.wav.clone()
-        delta = out.wav - wav[rows, : out.wav.shape[1]]
-        size = 10 ** (-self.fade / 20 * draws.pick(rows).fork("fade").uniform(delta[:, :1]))
-        wav[rows, : out.wav.shape[1]] += size * delta
+        clean = wav[rows, : out.wav.shape[1]]
+        size = 10 ** (-self.fade / 20 * draws.pick(rows).fork("fade").uniform(clean[:, :1]))
+        wav[rows, : out.wav.shape[1]] = torch.lerp(clean, out.wav, size)
         return audio.with_wav(wav)
 
 

@@ -1,4 +1,25 @@
 "use strict";
+// What is typed into a form, or chosen there, hides the rows that do not match.
+const filterRows = (form, rows, what, matches) => {
+  const texts = rows.map((row) => row.textContent.toLowerCase());
+  const count = form.querySelector("output");
+  const filter = () => {
+    const chosen = Object.fromEntries(new FormData(form));
+    const wanted = chosen.text.trim().toLowerCase();
+    let shown = 0;
+    rows.forEach((row, i) => {
+      const kept = texts[i].includes(wanted) && matches(row, chosen);
+      row.hidden = !kept;
+      shown += kept;
+    });
+    count.textContent = `${shown} of ${rows.length} ${what}`;
+  };
+  form.hidden = false;
+  form.addEventListener("input", filter);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  filter();
+};
+
 (() => {
   // Tables: a header's button sorts by its column; empty values stay last.
   const numeric = (text) => (text.trim() === "" ? NaN : Number(text));
@@ -39,35 +60,22 @@
     true,
   );
 
-  // Utterances: what is typed or chosen hides the rows that do not match.
   const form = document.getElementById("filter");
   if (!form) return;
-  const rows = [...document.querySelectorAll("#rows tbody tr")];
-  const texts = rows.map((row) => row.textContent.toLowerCase());
-  const count = form.querySelector("output");
   const outcomes = {
     "": () => true,
     wrong: (row) => row.dataset.wrong !== "0",
     right: (row) => row.dataset.wrong === "0",
     reached: (row) => "reached" in row.dataset,
   };
-  const filter = () => {
-    const { text, system, attack, outcome } = Object.fromEntries(new FormData(form));
-    const wanted = text.trim().toLowerCase();
-    let shown = 0;
-    rows.forEach((row, i) => {
-      const kept =
-        texts[i].includes(wanted) &&
-        (!system || row.dataset.system === system) &&
-        (!attack || row.dataset.attack === attack) &&
-        outcomes[outcome](row);
-      row.hidden = !kept;
-      shown += kept;
-    });
-    count.textContent = `${shown} of ${rows.length} rows`;
-  };
-  form.hidden = false;
-  form.addEventListener("input", filter);
-  form.addEventListener("submit", (event) => event.preventDefault());
-  filter();
+  const utterances = [...document.querySelectorAll("#rows tbody tr")];
+  filterRows(
+    form,
+    utterances,
+    "rows",
+    (row, { system, attack, outcome }) =>
+      (!system || row.dataset.system === system) &&
+      (!attack || row.dataset.attack === attack) &&
+      outcomes[outcome](row),
+  );
 })();
