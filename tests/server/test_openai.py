@@ -61,7 +61,7 @@ def test_what_clients_always_send_works(one: Served) -> None:
         ("temperature", "nan", 400),
         ("prompt", "Umbrella Corporation", 400),
         ("response_format", "nonsense", 400),
-        ("timestamp_granularities[]", "word", 400),
+        ("timestamp_granularities[]", "word", 400),  # without verbose_json
         ("timestamp_granularities[]", "segment", 400),  # without verbose_json
         ("timestamp_granularities[]", "letter", 400),
         ("stream", "maybe", 400),
@@ -160,6 +160,25 @@ def test_verbose_json_field_by_field(one: Served) -> None:
     }
 
 
+def test_the_times_of_words_where_the_recognizer_has_them(one: Served) -> None:
+    told = ask(one, response_format="verbose_json", **{TIMES: ["word", "segment"]}).json()
+    assert [word["word"] for word in told["words"]] == TEXT.split()
+    times = [time for word in told["words"] for time in (word["start"], word["end"])]
+    assert [0.0, *times, told["duration"]] == sorted([0.0, *times, told["duration"]])
+    assert len(told["segments"]) == 1
+    told = ask(one, response_format="verbose_json", **{TIMES: "word"}).json()
+    assert (len(told["words"]), "segments" in told) == (len(TEXT.split()), False)
+    assert "words" not in ask(one, response_format="verbose_json").json()
+
+
+def test_times_of_words_that_nobody_knows_are_refused() -> None:
+    with TestClient(create_app("none", "ds2-an4:beam=2")) as client:
+        fields = {"response_format": "verbose_json", TIMES: "word"}
+        answer = client.post(ROUTE, files={"file": ("a.wav", WAV)}, data=fields)
+        assert (answer.status_code, error_of(answer)["param"]) == (400, TIMES)
+        assert "no times of words" in error_of(answer)["message"]
+
+
 def test_subtitles(one: Served) -> None:
     end = f"00:00:0{float(SPEECH.seconds):.3f}"
     srt = ask(one, response_format="srt")
@@ -242,6 +261,13 @@ def test_openais_own_client(one: Served) -> None:
         )
         assert (told.text, told.duration) == (TEXT, round(float(SPEECH.seconds), 3))
         assert [segment.text for segment in told.segments] == [TEXT]
+        told = ask(
+            file=file,
+            model="whisper-1",
+            response_format="verbose_json",
+            timestamp_granularities=["word"],
+        )
+        assert [word.word for word in told.words] == TEXT.split()
         assert TEXT in ask(file=file, model="whisper-1", response_format="srt")
         with pytest.raises(openai.NotFoundError, match="translations need"):
             client.audio.translations.create(file=file, model="whisper-1")

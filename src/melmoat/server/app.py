@@ -214,7 +214,7 @@ def create_app(
         options = MODELS.parse(model).args
         task = str(options.get("task", "transcribe"))
         chosen = language or options.get("language") or (None if service.chooses else "en")
-        served = Served(model, chosen, task)
+        served = Served(model, chosen, task, service.times_words)
         route = TRANSLATIONS if task == "translate" else TRANSCRIPTIONS
         if route == TRANSLATIONS:
             absent[TRANSCRIPTIONS] = f"{model} translates into English: ask {TRANSLATIONS}"
@@ -242,9 +242,10 @@ def create_app(
                     until = time.monotonic() + limits.deadline
                     decoded, notes = await read(form)
                     work = transcribing(decoded.audio.wav[0])
-                    text = await while_there(request, work, until - time.monotonic())
-            found = Transcript(text, float(decoded.audio.seconds), task, chosen)
-            return answer(found, asked.form, asked.stream, _noting(notes))
+                    heard = await while_there(request, work, until - time.monotonic())
+            seconds = float(decoded.audio.seconds)
+            found = Transcript(heard.text, seconds, task, chosen, heard.words)
+            return answer(found, asked.form, asked.stream, asked.times, _noting(notes))
 
     for route_without, why in absent.items():
         _absent(app, route_without, why)

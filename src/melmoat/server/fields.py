@@ -22,12 +22,13 @@ TRUTHS = {"true": True, "1": True, "false": False, "0": False, "": False}
 
 @dataclass(frozen=True)
 class Served:
-    """What a client may request: the spec of the recognizer, its language, and its task
-    (``transcribe``, or ``translate`` into English)."""
+    """What a client may request: the spec of the recognizer, its language, its task
+    (``transcribe``, or ``translate`` into English), and whether it knows the times of words."""
 
     model: str
     language: str | None
     task: str = "transcribe"
+    times_words: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Asked:
 
     form: str = "json"
     stream: bool = False
+    times: tuple[str, ...] = ("segment",)
 
 
 def recording(form: FormData) -> UploadFile:
@@ -90,11 +92,11 @@ def transcript_asked(form: FormData, served: Served) -> Asked:
             f"{texts['temperature'][:100]!r} is not possible; only 0 is, the likeliest transcript",
         ) from None
     form_of_it = _one_of("response_format", texts.get("response_format", "json"), FORMATS)
-    _check_times([str(value) for value in form.getlist(TIMES)], form_of_it)
+    times = _times([str(value) for value in form.getlist(TIMES)], form_of_it, served.times_words)
     stream = texts.get("stream", "").lower()
     if stream not in TRUTHS:
         raise _not("stream", f"expected true or false, got {stream[:100]!r}")
-    asked = Asked(form_of_it, TRUTHS[stream])
+    asked = Asked(form_of_it, TRUTHS[stream], times)
     if asked.stream and asked.form != "json":
         raise _not("stream", f"events are JSON; leave out stream or response_format={asked.form}")
     return asked
@@ -117,13 +119,15 @@ def passed_on(form: FormData) -> list[tuple[str, str]]:
     return fields
 
 
-def _check_times(wanted: Sequence[str], form: str) -> None:
-    for value in filter(None, wanted):
+def _times(wanted: Sequence[str], form: str, words: bool) -> tuple[str, ...]:
+    asked = tuple(filter(None, wanted))
+    for value in asked:
         _one_of(TIMES, value, ("segment", "word"))
-        if value == "word":
+        if value == "word" and not words:
             raise _not(TIMES, "the recognizer has no times of words; 'segment' is possible")
         if form != "verbose_json":
             raise _not(TIMES, "only with response_format=verbose_json")
+    return asked or Asked.times
 
 
 def check_model(model: str, served: Served) -> None:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 
@@ -16,12 +16,20 @@ from melmoat.defenses import FrontEnd, apply
 from melmoat.devices import CPU, usable
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
-from melmoat.models.base import transcribe
+from melmoat.models.base import Recognizer, labels_of, transcribe
+from melmoat.models.timing import Word, timeable, words_of
 from melmoat.server.batching import Batcher, Pace
 from melmoat.server.limits import Limits
 from melmoat.server.metrics import Figures
 
 T = TypeVar("T")
+
+
+class Heard(NamedTuple):
+    """A transcript, and the times of its words where the recognizer has them."""
+
+    text: str
+    words: Sequence[Word] = ()
 
 
 class Service:
@@ -35,6 +43,7 @@ class Service:
         device: device that computes.
         rate: rate of its input and output, Hz.
         chooses: whether the recognizer itself detects the language.
+        times_words: whether transcripts come with the times of their words.
         defend: passes audio through the defense; None if the defense is not a function of audio.
         transcribe: transcribes with the defended recognizer; None without one.
     """
@@ -57,6 +66,7 @@ class Service:
         recognizer = models.load(model) if model else None
         self.chooses = bool(getattr(recognizer, "languages", ()))
         system = made.wrap(recognizer) if recognizer else None
+        self.times_words = system is not None and timeable(system) is not None
         self.rate = system.rate if system else RATE
         self.front, self.device = front, usable(device)
         self._limits, self._figures = limits, figures
@@ -64,9 +74,7 @@ class Service:
         self._batchers: list[Batcher[Any]] = []
         self.defend = self._batcher("defend", partial(_defend, front), 1) if front else None
         self.transcribe = (
-            self._batcher("transcribe", partial(transcribe, system), limits.batch)
-            if system
-            else None
+            self._batcher("transcribe", partial(_hear, system), limits.batch) if system else None
         )
 
     def _batcher(
@@ -120,3 +128,12 @@ class Service:
 
 def _defend(front: FrontEnd, audio: Audio, draws: Draws) -> list[Audio]:
     return [apply(front, audio, draws).to(CPU)]  # before the next request's turn
+
+
+def _hear(system: Recognizer, audio: Audio, draws: Draws) -> list[Heard]:
+    timed = timeable(system)
+    if timed is None:
+        return [Heard(text) for text in transcribe(system, audio, draws)]
+    log_probs, frames = timed.log_probs(audio, draws)
+    words = words_of(log_probs, frames, labels_of(system) or "", audio.seconds.tolist())
+    return [Heard(*one) for one in zip(timed.decode(log_probs, frames), words, strict=True)]

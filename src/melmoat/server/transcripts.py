@@ -1,17 +1,18 @@
 """A transcript in the response formats of OpenAI's interface.
 
-A recording is one segment: from its start to its end. The defended recognizer gives no times within
-a recording, and none are invented.
+A recording is one segment: from its start to its end. Recognizers that know the times of their
+words give them on request; for others none are invented.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from melmoat.models.timing import Word
 from melmoat.server.answers import events
 
 FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
@@ -27,34 +28,43 @@ class Transcript:
         seconds: length of the recording.
         task: ``transcribe``, or ``translate`` for a text in English.
         language: the language that was spoken; None if it is not known.
+        words: with their times, where the recognizer has them.
     """
 
     text: str
     seconds: float
     task: str = "transcribe"
     language: str | None = None
+    words: Sequence[Word] = ()
 
 
-def answer(found: Transcript, form: str, stream: bool, headers: Mapping[str, str]) -> Response:
+def answer(
+    found: Transcript,
+    form: str,
+    stream: bool,
+    times: Collection[str],
+    headers: Mapping[str, str],
+) -> Response:
     """The answer to the client.
 
     Args:
         form: one of ``FORMATS``.
         stream: as server-sent events.
+        times: what ``verbose_json`` has the times of: ``segment``, ``word``.
     """
     if stream:
         return events(found.text, headers)
     if form == "json":
         return JSONResponse({"text": found.text}, headers=headers)
     if form == "verbose_json":
-        return JSONResponse(verbose(found), headers=headers)
+        return JSONResponse(verbose(found, times), headers=headers)
     if form == "text":
         return PlainTextResponse(found.text + "\n", headers=headers)
     kind, body = ("x-subrip", srt(found)) if form == "srt" else ("vtt", vtt(found))
     return Response(body, media_type=f"text/{kind}; charset=utf-8", headers=headers)
 
 
-def verbose(found: Transcript) -> dict[str, object]:
+def verbose(found: Transcript, times: Collection[str] = ("segment",)) -> dict[str, object]:
     """The body of ``verbose_json``. What the recognizer does not give is null."""
     segment = {
         "id": 0,
@@ -68,13 +78,20 @@ def verbose(found: Transcript) -> dict[str, object]:
         "compression_ratio": _ratio(found.text),
         "no_speech_prob": None,
     }
-    return {
+    body: dict[str, object] = {
         "task": found.task,
         "language": found.language or UNKNOWN,
         "duration": round(found.seconds, 3),
         "text": found.text,
-        "segments": [segment] if found.text else [],
     }
+    if "segment" in times:
+        body["segments"] = [segment] if found.text else []
+    if "word" in times:
+        body["words"] = [
+            {"word": word.text, "start": round(word.start, 3), "end": round(word.end, 3)}
+            for word in found.words
+        ]
+    return body
 
 
 def srt(found: Transcript) -> str:

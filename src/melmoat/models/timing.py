@@ -1,0 +1,75 @@
+"""When each word of a transcript was said: from the best path of a CTC recognizer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import Tensor
+
+from melmoat.models.base import CTCRecognizer, Recognizer, kind_of, labels_of, require_ctc
+from melmoat.models.hf_ctc import OTHER
+
+
+class Word(NamedTuple):
+    """A word, and the seconds from its first frame to its last."""
+
+    text: str
+    start: float
+    end: float
+
+
+def timeable(model: Recognizer) -> CTCRecognizer | None:
+    """``model``, if the times of its words are known; else None.
+
+    It has to take the best path of frame-wise probabilities of characters, one of them the space.
+    A beam sums over paths, phonemes have no spaces, and tokens have no frames.
+    """
+    if kind_of(model) != "ctc" or " " not in (labels_of(model) or ""):
+        return None
+    recognizer = require_ctc(model)
+    return recognizer if recognizer.greedy else None
+
+
+def words_of(
+    log_probs: Tensor, frames: Tensor, labels: str, seconds: Sequence[float]
+) -> list[list[Word]]:
+    """The words of the best path of each utterance, with their times.
+
+    A CTC recognizer puts a character on few frames, often one, and blanks between. So the start is
+    late by up to the length of the first sound, and the end early.
+
+    Args:
+        log_probs, frames: as :meth:`CTCRecognizer.log_probs` gives them. Shape: ``[B, F, V]``,
+            ``[B]``.
+        labels: the characters, index 0 the blank.
+        seconds: length of each utterance. All its frames have the same length.
+    """
+    labels = labels.rstrip(OTHER)
+    paths = log_probs[..., : len(labels)].argmax(-1).tolist()
+    return [
+        [
+            Word(text, first * length / count, (last + 1) * length / count)
+            for text, first, last in _runs([labels[i] if i else "" for i in path[:count]])
+        ]
+        for path, count, length in zip(paths, frames.tolist(), seconds, strict=True)
+    ]
+
+
+def _runs(path: Sequence[str]) -> list[tuple[str, int, int]]:
+    """The words of a path of characters (empty: blank), each with its first and last frame."""
+    words: list[tuple[str, int, int]] = []
+    word, first, last, before = "", 0, 0, ""
+    for frame, letter in enumerate([*path, " "]):
+        if letter == " ":
+            if word:
+                words.append((word, first, last))
+            word = ""
+        elif letter:
+            if not word:
+                first = frame
+            if letter != before:
+                word += letter
+            last = frame
+        before = letter
+    return words
