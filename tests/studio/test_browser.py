@@ -60,7 +60,9 @@ def visit(chromium: sync_api.Browser, address: str) -> Iterator[Open]:
     """Opens the page; at the end it must have been silent, and asked nobody else."""
     contexts, wrong, expected = [], [], []
 
-    def opened(width: int = 1280, height: int = 900, error: str = "") -> sync_api.Page:
+    def opened(
+        width: int = 1280, height: int = 900, error: str = "", query: str = ""
+    ) -> sync_api.Page:
         expected.append(error)
         context = chromium.new_context(
             viewport={"width": width, "height": height}, permissions=["microphone"]
@@ -79,7 +81,7 @@ def visit(chromium: sync_api.Browser, address: str) -> Iterator[Open]:
                 asked.url.startswith((address, "data:", "blob:")) or wrong.append(asked.url)
             ),
         )
-        page.goto(address)
+        page.goto(f"{address}{query}")
         page.wait_for_selector("#start")
         return page
 
@@ -93,9 +95,14 @@ def upload(page: sync_api.Page, path: Path) -> None:
     if page.locator("#speech").get_by_label("Clear").count():
         page.locator("#speech").get_by_label("Clear").click()
     page.locator("#speech input[type=file]").set_input_files(path)
+    holds(page, path.name)
+
+
+def holds(page: sync_api.Page, name: str) -> None:
+    """Wait until the page has the recording."""
     page.wait_for_function(
         "name => [...document.querySelectorAll('#speech a')].some(one => one.href.endsWith(name))",
-        arg=path.name,
+        arg=name,
     )
 
 
@@ -137,6 +144,36 @@ def test_upload_attack_defend_and_compare_with_noise(
     assert page.locator("#result figure").count() == 5
     assert page.locator("#result tbody tr").count() == 3
     assert "melmoat attack speech.wav noise.wav" in page.inner_text("body")
+
+
+def test_a_link_opens_the_same_form(visit: Open) -> None:
+    query = "?target=GO+ON&db=31&steps=2&defense=wgn%3Asnr%3D15&adaptive=false&seed=5"
+    page = visit(query=query)
+    page.wait_for_function("document.querySelector('input[type=number]').value == '31'")
+    page.get_by_label("Example").click()
+    page.get_by_role("option").nth(2).click()
+    heard = list(data.load("demo"))[2].recording.sources[0].source
+    holds(page, Path(heard).name)
+    attack(page)
+    said = finished(page)
+    assert "GO ON" in said
+    assert "2 gradient passes" in said
+    link = page.get_by_role("link", name="This form as a link").get_attribute("href")
+    assert link
+    other = visit(query=link)
+    holds(other, Path(heard).name)
+    attack(other)
+    assert finished(other).partition("cost")[0] == said.partition("cost")[0]
+    commands = [one.locator(".cm-content").first.inner_text() for one in (page, other)]
+    assert commands[0] == commands[1]
+    assert "wgn:snr=15" in commands[0]
+
+
+def test_a_link_to_what_is_not_offered_says_so(visit: Open) -> None:
+    page = visit(query="?model=python%3Aos%3Asystem&steps=3")
+    page.wait_for_selector("#status [role=alert]:has-text('is not offered here')")
+    attack(page)
+    assert "3 gradient passes" in finished(page)
 
 
 def test_a_stopped_run_ends_and_the_next_one_works(visit: Open) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,16 @@ from melmoat import data
 from melmoat.audio import AudioError
 from melmoat.errors import MelmoatError, one_line
 from melmoat.server.decoding import Decoder
-from melmoat.studio import recipe, showing
+from melmoat.studio import links, recipe, showing
 from melmoat.studio.choices import MOST_STEPS, STRONGEST, WEAKEST, attack_spec
+from melmoat.studio.links import LARGEST_SEED, Form
 from melmoat.studio.session import Asked, Finished, Session, Stopped, Ticket
 
 OFTEN = 0.2  # seconds between two looks at a run
 KEPT = 1800  # seconds for which an upload is kept
 VISITORS = 64  # most visitors whose last result is kept in memory
 MOST_TICKETS = 1000
-UNCHANGED = [gr.skip()] * 6
+UNCHANGED = [gr.skip()] * 7
 log = logging.getLogger("melmoat.server")
 
 
@@ -111,7 +113,7 @@ class Page:
                     defense = self._choice("defenses", "Defense")
                     adaptive = gr.Checkbox(True, label="The attacker knows the defense")
                     steps = gr.Slider(1, MOST_STEPS, 50, step=1, label="Steps")
-                    seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=2**31)
+                    seed = gr.Number(0, label="Seed", precision=0, minimum=0, maximum=LARGEST_SEED)
             with gr.Row():
                 start = gr.Button("Attack", variant="primary", elem_id="start")
                 stop = gr.Button("Stop", elem_id="stop")
@@ -121,7 +123,7 @@ class Page:
             status = gr.HTML(elem_id="status")
             result = gr.HTML(elem_id="result")
             with gr.Column(visible=False) as repeat:
-                gr.HTML(showing.repeating())
+                again = gr.HTML()
                 plain: dict[str, Any] = {
                     "interactive": False,
                     "wrap_lines": True,
@@ -132,7 +134,7 @@ class Page:
                 shell = gr.Code(label="Commands", **plain)
                 script = gr.Code(label="Python", **plain)
             asked = [speech, example, model, attack, target, db, steps, defense, adaptive, seed]
-            shown = [status, result, repeat, shell, script, last, control]
+            shown = [status, result, repeat, again, shell, script, last, control]
             at_once: dict[str, Any] = {
                 "concurrency_id": "work",
                 "concurrency_limit": bounds.at_once,
@@ -148,6 +150,7 @@ class Page:
             )
             stop.click(self.stop, None, [status], show_progress="hidden", **quick)
             blocks.unload(self.leave)
+            blocks.load(self.linked, None, [status, *asked], **quick)
             example.input(self.example, [example], [speech], **quick)
             for other in (speech.upload, speech.stop_recording, speech.clear):
                 other(lambda: None, None, [example], **quick)
@@ -167,6 +170,14 @@ class Page:
     def example(self, name: str | None) -> str | None:
         """The file of an example."""
         return None if name is None else str(self._examples[name])
+
+    def linked(self, request: gr.Request) -> list[Any]:
+        """The form as a link sets it; what it leaves open, or sets wrong, stays."""
+        ask, wrong = links.asked(request.query_params, self.session.offer, self._examples)
+        said = showing.message("; ".join(wrong), failed=True) if wrong else gr.skip()
+        speech = self.example(ask["example"]) if "example" in ask else gr.skip()
+        names = [field.name for field in fields(Form)]
+        return [said, speech, *(ask.get(name, gr.skip()) for name in names)]
 
     def wait(self, request: gr.Request) -> str:
         """Take a ticket for this visitor's next run; one before it ends."""
@@ -203,11 +214,12 @@ class Page:
     ) -> AsyncIterator[list[Any]]:
         """Attack, with progress; the parts of the page that change."""
         ticket = self._ticket(request)
+        form = Form(example, model, attack, target, db, steps, defense, adaptive, int(seed or 0))
 
         def work() -> Finished:
             self.session.offer.check("attacks", attack)
             spec = attack_spec(attack, db, int(steps), target or "")
-            asked = Asked(model, defense, spec, adaptive, int(seed or 0))
+            asked = Asked(model, defense, spec, adaptive, int(form.seed))
             return self.session.run(speech, asked, ticket, notes)
 
         try:
@@ -224,7 +236,7 @@ class Page:
             yield _failure(error)
             return
         yield [showing.progress(ticket), *_nothing()]
-        async for parts in self._watched(work, ticket, request):
+        async for parts in self._watched(work, ticket, request, showing.repeating(form.query())):
             yield parts
 
     async def control(self, last: Finished | None, request: gr.Request) -> AsyncIterator[list[Any]]:
@@ -250,9 +262,17 @@ class Page:
             del self.tickets[request.session_hash]
 
     async def _watched(
-        self, work: Callable[[], Finished], ticket: Ticket, request: gr.Request
+        self,
+        work: Callable[[], Finished],
+        ticket: Ticket,
+        request: gr.Request,
+        again: Any = UNCHANGED[0],
     ) -> AsyncIterator[list[Any]]:
-        """Run ``work`` in a thread, and show how far it is."""
+        """Run ``work`` in a thread, and show how far it is.
+
+        Args:
+            again: how to repeat it; as it was, if it is not given.
+        """
         running = asyncio.ensure_future(asyncio.to_thread(work))
         try:
             while not running.done():
@@ -272,6 +292,7 @@ class Page:
             showing.message(f"Done in {spent:.1f} s."),
             showing.result(finished),
             gr.Column(visible=True),
+            again,
             recipe.commands(finished),
             recipe.python(finished),
             finished,
@@ -281,7 +302,7 @@ class Page:
 
 def _nothing() -> list[Any]:
     """The page without a result, because an old one would be taken for the new one's."""
-    return ["", gr.Column(visible=False), "", "", None, gr.Button(interactive=False)]
+    return ["", gr.Column(visible=False), "", "", "", None, gr.Button(interactive=False)]
 
 
 def _failure(error: Exception) -> list[Any]:

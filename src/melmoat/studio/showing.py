@@ -69,9 +69,9 @@ def head(bounds: Bounds) -> str:
     return _PAGES.get_template("head.html.j2").render(bounds=bounds)
 
 
-def repeating() -> str:
-    """How to use the commands."""
-    return _PAGES.get_template("repeat.html.j2").render()
+def repeating(query: str) -> str:
+    """How to use the commands, and a link to the page with this ``query``."""
+    return _PAGES.get_template("repeat.html.j2").render(query=query)
 
 
 def outcome(finished: Finished) -> str:
