@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
 
-.PHONY: demo test test-slow lint format docs gpu-check clean
+.PHONY: demo test test-slow test-tutorials lint format docs gpu-check clean
 
 demo: .venv/demo
 	$(BIN)/melmoat demo
@@ -13,6 +13,9 @@ test: lint
 
 test-slow: .venv/done
 	$(BIN)/python -m pytest -m slow
+
+test-tutorials: .venv/done
+	$(BIN)/python -m pytest -m "slow or not slow" tests/test_tutorials.py
 
 lint: .venv/done
 	$(BIN)/ruff check .
