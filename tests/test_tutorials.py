@@ -10,7 +10,8 @@ import tutorials
 
 HOME = Path(__file__).parents[1]
 each = pytest.mark.parametrize("page", tutorials.tutorials(), ids=lambda path: path.stem)
-QUICK = [page for page in tutorials.tutorials() if page.stem != "evaluate"]  # that one: half a minute
+# The fast code of evaluate.md takes half a minute: make test-tutorials.
+QUICK = [page for page in tutorials.tutorials() if page.stem != "evaluate"]
 
 
 def masked(text: str) -> str:
