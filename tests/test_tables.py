@@ -1,6 +1,8 @@
 """The documents show the tables that were measured."""
 
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,3 +23,15 @@ def test_a_table_is_replaced_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "results" / "a.md").write_text("| new |\n")
     text = "x\n<!-- results/a.md -->\n| old |\n<!-- end -->\ny\n"
     assert filled(text, tmp_path) == "x\n<!-- results/a.md -->\n| new |\n<!-- end -->\ny\n"
+
+
+@pytest.mark.slow
+def test_the_table_of_defenses_is_of_the_runs() -> None:
+    text, picture = (HOME / "results" / name for name in ("defenses.md", "defenses.svg"))
+    before, drawn = text.read_text("utf-8"), picture.read_bytes()
+    try:
+        subprocess.run([sys.executable, str(HOME / "suites" / "defenses.py")], check=True)
+        assert text.read_text("utf-8") == before, "run: python suites/defenses.py"
+    finally:
+        text.write_text(before, "utf-8")
+        picture.write_bytes(drawn)

@@ -115,6 +115,8 @@ class Engine:
         self._stage(level, e.noise(level))
         eot = self._sequence(level)
         self._stage(level, e.margin(level, eot))
+        if not e.effort.is_deep(level):
+            return
         self._stage(level, e.other_gradients(level, eot))
         self._stage(level, e.targeted(level, eot))
         self._long(level, eot)

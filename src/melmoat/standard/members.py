@@ -39,6 +39,8 @@ class Effort:
         targets: what targeted attacks want.
         levels: budgets.
         surrogates: recognizers that attacks are also crafted on, and transferred from.
+        deep: levels at which all members run; at the others noise and members 1 and 2. None for
+            all.
     """
 
     name: Literal["full", "quick"]
@@ -49,6 +51,11 @@ class Effort:
     levels: tuple[Level, ...]
     most_passes: int = MOST_PASSES
     surrogates: tuple[str, ...] = ("ds2-an4",)
+    deep: tuple[Level, ...] | None = None
+
+    def is_deep(self, level: Level) -> bool:
+        """Whether all members run at ``level``."""
+        return self.deep is None or level in self.deep
 
     @property
     def label(self) -> str:
@@ -63,6 +70,7 @@ FULL = Effort(
     queries=1000,
     targets=("", "shorter", MATCHED, f"{MATCHED}-2", f"{MATCHED}-3"),
     levels=in_order((*L2, LINF)),
+    deep=L2[1:],
 )
 QUICK = Effort(
     "quick",
