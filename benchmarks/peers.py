@@ -8,6 +8,7 @@ In an environment of its own, with melmoat installed:
     python benchmarks/peers.py --only identity speed
     python benchmarks/peers.py --model hama:conformer,decoder=phonemes --only identity speed
     python benchmarks/peers.py --only targeted --contest imperceptible --limit 8
+    python benchmarks/peers.py --only ensemble
 
 Speed is CPU time, measured in turn (A B A B ...), and the median of the ratios is judged. ART takes
 utterances of one length only, and asr-attacks one utterance, so on ragged audio both get them one
@@ -28,8 +29,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
-from contests import CONTESTS, STEP, Contest, Peers, draws_for, whole
+from contests import CONTESTS, STEP, Contest, Peers, art_pgd, draws_for, other_pgd, whole
 from torch import Tensor
 
 from melmoat import attacks, data, defenses, models
@@ -40,6 +42,9 @@ from melmoat.memory import keep_freed_memory
 from melmoat.metrics.distortion import snr_db
 from melmoat.metrics.errors import word_edits
 from melmoat.models.base import CTC, comparison_of
+from melmoat.standard.levels import Level
+from melmoat.standard.members import Effort, Ensemble
+from melmoat.standard.subject import subject
 
 MODEL = "ds2-an4"
 QUIETER_DB = 0.5  # chance, over a few utterances
@@ -78,10 +83,14 @@ class Bench:
         return self.model.transcribe(audio, draws_for(audio))
 
     def wer(self, audio: Audio) -> float:
+        counts = self.edits(audio)
+        return 100 * sum(e for e, _ in counts) / sum(n for _, n in counts)
+
+    def edits(self, audio: Audio) -> list[tuple[int, int]]:
+        """Word errors and words of each utterance."""
         same = comparison_of(self.model)
         pairs = zip(map(same, self.texts), map(same, self.heard(audio)), strict=True)
-        counts = [word_edits(*pair) for pair in pairs]
-        return 100 * sum(e for e, _ in counts) / sum(n for _, n in counts)
+        return [word_edits(*pair) for pair in pairs]
 
     def made(self, contest: Contest) -> dict[str, Audio]:
         """What each toolkit makes of the whole utterances."""
@@ -135,6 +144,45 @@ def strength(bench: Bench, targeted: bool = False) -> None:
                 holds = losses["melmoat"] >= 0.99 * losses[name]
                 holds = holds and wers["melmoat"] >= wers[name] - words
                 claim(holds, f"{contest.name}: loss and WER at least those of {name}")
+
+
+def ensemble(bench: Bench) -> None:
+    """The standard's gradient members against the peers' PGD, which gets as many passes.
+
+    Errors of an utterance count at most its number of words, as the standard counts.
+    """
+    rounds = ((bench.steps, 1),)
+    for level in (Level("l2", 30.0), Level("linf", 30.0)):
+        effort = Effort("full", bench.steps, rounds, 0, (), (level,))
+        whom = Ensemble(subject(bench.spec, "none", "demo"), effort, stochastic=False)
+        members = [*whom.sequence(level, 1), *whom.margin(level, 1), *whom.long(level, 1, 0)]
+        passes = sum(attacks.build(one.cell.attack).evaluations for one in members)
+        found: dict[str, list[list[int]]] = {"melmoat": []}
+        for one in members:
+            made = bench.ours(one.cell.attack, bench.audio, bench.texts).quantized()
+            found["melmoat"].append([min(pair) for pair in bench.edits(made)])
+        radii = attacks.build(f"pgd:{level.budget}").budget.radius(bench.audio).tolist()
+        order = 2 if level.norm == "l2" else np.inf
+        each = list(zip(bench.audio, bench.texts, radii, strict=True))
+        theirs = {
+            "ART": [art_pgd(order, r)(bench.peers, w[None], [t], passes)[0] for w, t, r in each],
+            "asr-attacks": [other_pgd(order, r)(bench.peers, w, t, passes) for w, t, r in each],
+        }
+        for name, waves in theirs.items():
+            edits = bench.edits(Audio.of(waves).quantized())
+            found[name] = [[min(pair) for pair in edits]]
+        words = sum(n for _, n in bench.edits(bench.audio))
+        rates = {
+            name: 100 * sum(map(max, zip(*tried, strict=True))) / words
+            for name, tried in found.items()
+        }
+        print(f"\n{level.name}, {passes} passes an utterance: capped WER %")
+        for member, tried in zip(members, found["melmoat"], strict=True):
+            print(f"  {member.name:26}{100 * sum(tried) / words:9.1f}")
+        for name, value in rates.items():
+            print(f"{name:28}{value:9.1f}")
+        for name in ("ART", "asr-attacks"):
+            claim(rates["melmoat"] >= rates[name], f"{level.name}: the ensemble beats {name}")
 
 
 def equal_lengths(bench: Bench) -> tuple[Audio, list[str]]:
@@ -277,6 +325,7 @@ def memory(bench: Bench) -> None:
 
 PARTS: dict[str, Callable[[Bench], None]] = {
     "strength": strength,
+    "ensemble": ensemble,
     "identity": identity,
     "speed": speed,
     "memory": memory,

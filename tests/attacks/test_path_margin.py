@@ -3,7 +3,7 @@ import torch
 
 from melmoat import attacks
 from melmoat.attacks.base import Untargeted
-from melmoat.attacks.path_margin import path_margin, ratio
+from melmoat.attacks.path_margin import LOST, path_margin, ratio
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.models.base import CTC
@@ -12,10 +12,12 @@ from tests.attacks.toys import Frames
 
 def test_the_ratio_has_no_scale_and_its_sign_says_who_wins() -> None:
     logits = torch.tensor([[3.0, 1.0, 0.0, -4.0]])
-    for label, expected in ((0, -2 / 3), (1, 2 / 3), (2, 1.0), (3, 1.0)):
+    for label, expected in ((0, -2 / 3), (1, LOST), (2, LOST), (3, LOST)):
         wanted = torch.tensor([label])
         assert ratio(logits, wanted).item() == pytest.approx(expected)
         assert torch.allclose(ratio(1000 * logits, wanted), ratio(logits, wanted))
+    close = torch.tensor([[3.0, 2.9, 0.0, -4.0]])
+    assert ratio(close, torch.tensor([1])).item() == pytest.approx(0.1 / 3)
 
 
 class Sure(CTC):

@@ -16,18 +16,18 @@ SPECS = {
     "margin": "apgd:against=truth,db=20,eot=4,keep=errors,loss=margin",
     "bpda": "apgd:against=truth,db=20,eot=4,keep=errors",
     "transfer": "transfer:model=ds2-an4,attack=(apgd:db=20,against=truth)",
-    "target silence": "apgd:target=,db=20,eot=4,stop=true,confirm=3,keep=errors",
-    "target shorter": "apgd:target=shorter,db=20,eot=4,stop=true,confirm=3,keep=errors",
-    "target matched": "apgd:target=matched,db=20,eot=4,stop=true,confirm=3,keep=errors",
-    "target matched-2": "apgd:target=matched-2,db=20,eot=4,stop=true,confirm=3,keep=errors",
-    "target matched-3": "apgd:target=matched-3,db=20,eot=4,stop=true,confirm=3,keep=errors",
-    "long pgd, 200 steps": "pgd:against=truth,db=20,steps=200,step=0.1,random_start=true,eot=4,"
-    "momentum=1,schedule=cosine,best=true,keep=errors",
-    "long pgd, 400 steps x 2": "pgd:against=truth,db=20,steps=400,step=0.1,random_start=true,"
-    "restarts=2,eot=4,momentum=1,schedule=cosine,best=true,keep=errors",
-    "long pgd, 800 steps x 2": "pgd:against=truth,db=20,steps=800,step=0.1,random_start=true,"
-    "restarts=2,eot=4,momentum=1,schedule=cosine,best=true,keep=errors",
-    "blocks": "blocks:against=truth,db=20,queries=1000,eot=4",
+    **{
+        f"target {name or 'silence'}": f"apgd:target={name},db=20,steps=50,eot=4,stop=true,"
+        "confirm=3,keep=errors"
+        for name in ("", "shorter", "matched", "matched-2", "matched-3")
+    },
+    "long apgd, 100 steps": "apgd:against=truth,db=20,random_start=true,eot=4,keep=errors,"
+    "loss=margin",
+    "long apgd, 200 steps": "apgd:against=truth,db=20,steps=200,random_start=true,eot=4,"
+    "keep=errors,loss=margin",
+    "long apgd, 400 steps x 2": "apgd:against=truth,db=20,steps=400,random_start=true,restarts=2,"
+    "eot=4,keep=errors,loss=margin",
+    "blocks": "blocks:against=truth,db=20,queries=500,eot=4",
     "silence around": "apgd:against=truth,db=20,eot=4,keep=errors",
 }
 
@@ -60,6 +60,8 @@ def test_the_members_are_frozen() -> None:
     assert {name for name, m in found.items() if m.everyone} == {"clean", "target matched"}
     assert [level.name for level in FULL.levels] == [
         "l2 40 dB", "linf 30 dB", "l2 30 dB", "l2 20 dB"]  # fmt: skip
+    assert [level.name for level in FULL.levels if FULL.is_deep(level)] == ["l2 30 dB", "l2 20 dB"]
+    assert all(map(QUICK.is_deep, QUICK.levels))
     assert Ensemble(SUBJECT, FULL, True).draws == (1, 2, 4, 8, 16, 20)
     assert Ensemble(SUBJECT, FULL, False).draws == (1,)
 

@@ -32,7 +32,7 @@ class Effort:
     """How much work the members do.
 
     Args:
-        steps: gradient steps of members 1 to 3.
+        steps: gradient steps of members 1, 2, 6 and 7; targets have half of them.
         rounds: steps and restarts of each round of member 4. Another round follows while one adds
             something.
         queries: of the decision-only search.
@@ -66,8 +66,8 @@ class Effort:
 FULL = Effort(
     "full",
     steps=100,
-    rounds=((200, 1), (400, 2), (800, 2)),
-    queries=1000,
+    rounds=((100, 1), (200, 1), (400, 2)),
+    queries=500,
     targets=("", "shorter", MATCHED, f"{MATCHED}-2", f"{MATCHED}-3"),
     levels=in_order((*L2, LINF)),
     deep=L2[1:],
@@ -170,7 +170,8 @@ class Ensemble:
 
     def targeted(self, level: Level, eot: int) -> list[Member]:
         """Member 3: AutoPGD towards other texts."""
-        base = f"apgd:{level.budget},steps={self.effort.steps},keep=errors,stop=true{_eot(eot)}"
+        steps = -(-self.effort.steps // 2)
+        base = f"apgd:{level.budget},steps={steps},keep=errors,stop=true{_eot(eot)}"
         base += ",confirm=3" if self.stochastic else ""
         enough = self.subject.texts > 1
         return [
@@ -186,14 +187,15 @@ class Ensemble:
         ]
 
     def long(self, level: Level, eot: int, number: int) -> list[Member]:
-        """Member 4: PGD with momentum; each round has more steps, and more restarts."""
+        """Member 4: AutoPGD from random points; each round has more steps, and more restarts."""
         steps, restarts = self.effort.rounds[number]
+        loss = "" if self.subject.kind == "text" else ",loss=margin"
         attack = (
-            f"pgd:{level.budget},steps={steps},step=0.1,momentum=1,schedule=cosine,best=true,"
-            f"random_start=true,restarts={restarts},against=truth,keep=errors{_eot(eot)}"
+            f"apgd:{level.budget},steps={steps},random_start=true,restarts={restarts},"
+            f"against=truth,keep=errors{loss}{_eot(eot)}"
         )
         times = f" x {restarts}" if restarts > 1 else ""
-        return [self._gradient(f"long pgd, {steps} steps{times}", attack)]
+        return [self._gradient(f"long apgd, {steps} steps{times}", attack)]
 
     def blocks(self, level: Level, eot: int) -> list[Member]:
         """Member 5: a search that sees transcripts only."""

@@ -30,7 +30,7 @@ class Evidence:
     Args:
         levels: those that were measured.
         doubled: for each level, the members of each doubling of the draws, in order.
-        rounds: for each level, the members of each round of long PGD, in order.
+        rounds: for each level, the members of each round of member 4, in order.
         failed: utterances on which a gradient member failed, by member.
     """
 
@@ -127,13 +127,13 @@ class Evidence:
             return Finding(name, "n/a", "clean speech or noise breaks it already")
         if not moved:
             return Finding(name, "sign", "no gradient member changed a sample")
-        return Finding(name, "ok", "apgd, margin, targets and long pgd had its gradient")
+        return Finding(name, "ok", "apgd, margin, targets and long apgd had its gradient")
 
     def _exact(self) -> Finding:
         name = "exact gradient"
         if self.subject.differentiable is False:
             if "bpda" in self.subject.variants:
-                return Finding(name, "ok", "none flows; apgd, margin and long pgd took BPDA")
+                return Finding(name, "ok", "none flows; apgd, margin and long apgd took BPDA")
             return Finding(name, "sign", "none flows, and the defense has no gradient=bpda")
         others = ", ".join(self.subject.variants)
         text = "one graph from the loss to the waveform"
@@ -186,7 +186,7 @@ class Evidence:
         )
 
     def _more(self, name: str) -> Finding:
-        return self._last(name, self.rounds, "the last round of long pgd")
+        return self._last(name, self.rounds, "the last round of long apgd")
 
     def _large(self) -> Finding:
         name = "large budget"

@@ -1,0 +1,101 @@
+"""Which inner settings the standard's members have: tried on speakers that no table is about.
+
+    python suites/standard_tuning.py --data "an4:an4/train,speakers=mjgk+mjhp+mkem+msct+mtje+mtxj"
+
+Two systems that no table of the standard has, each at a level that half of the words survive.
+Every line is one attack on the same utterances, with the capped WER of what it made, and of the
+worst of all lines so far. LOST is where the margin is cut (melmoat.attacks.path_margin). A line
+takes minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import time
+from collections.abc import Sequence
+
+import torch
+from lab import HOME, plainly
+
+from melmoat import attacks, data, models
+from melmoat.attacks import path_margin
+from melmoat.audio import Audio
+from melmoat.draws import Draws
+from melmoat.metrics.errors import word_edits
+from melmoat.models.base import Recognizer, as_written_by, transcribe
+
+SYSTEMS = {"ds2-an4-noise": 30.0, "ds2-an4-wg": 34.0}  # dB
+COUNT = 8
+MARGIN = "apgd:db={db},steps=100,keep=errors,loss=margin"
+WALK = "pgd:db={db},steps=100,schedule=cosine,best=true,keep=errors"
+LINES = [  # the cut of the margin, and the attack
+    (1.0, "apgd:db={db},steps=100,keep=errors"),
+    (1.0, MARGIN),
+    (0.2, MARGIN),
+    (0.05, MARGIN),
+    (0.2, f"{WALK},step=0.1,momentum=1,random_start=true,loss=margin"),
+    (0.2, f"{WALK},loss=margin"),
+    (0.2, MARGIN.replace("100", "50")),
+    (0.2, f"{WALK},step=0.1"),
+    (0.2, f"{WALK},step=0.1,momentum=0.5,loss=margin"),
+    (0.2, "apgd:db={db},steps=50,keep=errors,stop=true,target=matched"),
+    (0.2, "apgd:db={db},steps=100,keep=errors,stop=true,target=matched"),
+]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--system", choices=SYSTEMS)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    for name in [given.system] if given.system else SYSTEMS:
+        found = list(tried(name, given.data))
+        out = HOME / "results" / "standard_tuning" / f"{name}.json"
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+
+
+def tried(name: str, corpus: str) -> Sequence[dict[str, object]]:
+    """Every line on one system, printed as it is finished."""
+    model, db = models.load(name), SYSTEMS[name]
+    cuts = sorted(data.load(corpus), key=lambda cut: cut.id)
+    random.Random(3).shuffle(cuts)
+    cuts = cuts[:COUNT]
+    speech = data.read(cuts)
+    texts = [as_written_by(model, data.written(cut)) for cut in cuts]
+    words = [len(text.split()) for text in texts]
+    lines: list[dict[str, object]] = []
+    worst = [0] * COUNT
+    for cut, spec in LINES:
+        path_margin.LOST = cut
+        attack = attacks.build(spec.format(db=db))
+        goal = attack.goal(texts, texts, lambda: texts)
+        began = time.process_time()
+        made = attack(model, speech, goal, Draws(range(COUNT))).quantized()
+        errors = capped(model, made, texts)
+        worst = [max(pair) for pair in zip(worst, errors, strict=True)]
+        line = {
+            "system": name,
+            "lost": cut,
+            "attack": spec.format(db=f"{db:g}"),
+            "capped WER %": round(100 * sum(errors) / sum(words), 1),
+            "worst so far": round(100 * sum(worst) / sum(words), 1),
+            "errors": errors,
+            "CPU s": round(time.process_time() - began),
+        }
+        lines.append(line)
+        print(json.dumps(line), flush=True)
+    return lines
+
+
+def capped(model: Recognizer, audio: Audio, texts: Sequence[str]) -> list[int]:
+    """Word errors of each utterance, at most its words."""
+    heard = transcribe(model, audio, Draws(range(len(audio))))
+    return [min(word_edits(*pair)) for pair in zip(texts, heard, strict=True)]
+
+
+if __name__ == "__main__":
+    plainly(main)
