@@ -15,7 +15,7 @@ test-slow: .venv/done
 	$(BIN)/python -m pytest -m slow
 
 test-tutorials: .venv/done
-	$(BIN)/python -m pytest -m "slow or not slow" tests/test_tutorials.py
+	$(BIN)/python -m pytest -m "slow or not slow" tests/test_tutorials.py tests/test_tables.py
 
 lint: .venv/done
 	$(BIN)/ruff check .

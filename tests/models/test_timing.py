@@ -3,13 +3,14 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from melmoat import data, models
+from melmoat import data, defenses, models
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.models.base import Recognizer, labels_of
 from melmoat.models.decoding import greedy
 from melmoat.models.hf_ctc import OTHER, written
 from melmoat.models.timing import Word, timeable, words_of
+from tests.attacks.toys import Frames
 
 LABELS = "_AB "
 
@@ -50,6 +51,13 @@ def test_what_is_never_written_is_in_no_word() -> None:
     assert [word.text for word in found] == written(greedy)(log_probs, frames, labels) == ["A"]
 
 
+def test_labels_that_look_alike_are_two_letters() -> None:
+    labels = "_AA "
+    frames = torch.tensor([3])
+    (found,) = words_of(path(1, 2, 2), frames, labels, [3.0])
+    assert [word.text for word in found] == greedy(path(1, 2, 2), frames, labels) == ["AA"]
+
+
 def heard(model: Recognizer, audio: Audio) -> tuple[list[str], list[list[Word]]]:
     ctc = timeable(model)
     assert ctc is not None
@@ -74,5 +82,24 @@ def test_words_are_where_they_are_said() -> None:
             assert other.end - one.end == pytest.approx(0.5, abs=0.1)
 
 
-def test_a_recognizer_without_frames_of_letters_has_no_times() -> None:
+def test_votes_have_times_and_what_writes_otherwise_has_none() -> None:
     assert timeable(models.load("ds2-an4:beam=4")) is None
+    model = models.load("ds2-an4")
+    for spec in ("none", "wgn", "rs", "voted:wgn,votes=2"):
+        assert timeable(defenses.build(spec).wrap(model))
+    assert timeable(defenses.build("voted:wgn,votes=2,vote=rover").wrap(model)) is None
+
+
+def test_a_transcript_of_somebody_s_own_has_no_times() -> None:
+    class Corrected(Frames):
+        def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
+            return ["CORRECTED" for _ in audio]
+
+    class Spelled(Frames):
+        def decode(self, log_probs: torch.Tensor, frames: torch.Tensor) -> list[str]:
+            return ["SPELLED" for _ in frames]
+
+    wgn = defenses.build("wgn")
+    assert timeable(wgn.wrap(Frames()))
+    for model in (Corrected(), Spelled()):
+        assert timeable(model) is timeable(wgn.wrap(model)) is None

@@ -30,6 +30,13 @@ def test_a_link_sets_what_the_form_had() -> None:
     assert read(FULL.query()) == (vars(FULL), [])
 
 
+def test_spaces_around_a_target_are_not_in_it() -> None:
+    for typed, kept in ((" STOP  NOW ", "STOP NOW"), ("  ", "")):
+        form = Form(None, "ds2-an4", "pgd", typed, 20, 50, "none", True, 0)
+        ask, wrong = read(form.query())
+        assert (ask.get("target", ""), wrong) == (kept, [])
+
+
 def test_a_recording_and_no_target_are_not_in_it() -> None:
     plain = Form(None, "ds2-an4", "pgd", "", 20, 50, "none", True, 0)
     left = {name: value for name, value in vars(plain).items() if name not in ("example", "target")}
@@ -50,6 +57,8 @@ def test_a_recording_and_no_target_are_not_in_it() -> None:
         ("steps=0", "from 1 to 200"),
         ("steps=1e2", "from 1 to 200"),
         ("steps=" + "9" * 9999, "from 1 to 200"),
+        ("steps=" + "0" * 12 + "9999", "from 1 to 200"),
+        ("seed=" + "0" * 12 + "9" * 5000, "from 0 to 2147483648"),
         ("seed=-1", "from 0 to 2147483648"),
         ("seed=\u0663", "from 0 to"),
         ("adaptive=maybe", "true or false"),

@@ -26,6 +26,7 @@ def figure(path: Path, width: float, height: float, columns: int = 1) -> Iterato
         MelmoatError: matplotlib is not installed.
     """
     with extra("plots", "a figure"):
+        from matplotlib import rc_context
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     made = Figure(figsize=(width, height), layout="constrained")
@@ -36,7 +37,8 @@ def figure(path: Path, width: float, height: float, columns: int = 1) -> Iterato
     yield list(axes)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        made.savefig(path, dpi=150)
+        with rc_context({"svg.hashsalt": "melmoat"}):  # the same figure is the same file
+            made.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
     except (OSError, ValueError) as error:
         raise MelmoatError(f"cannot write {path}: {error}") from error
 

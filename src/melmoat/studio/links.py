@@ -11,6 +11,7 @@ from melmoat.errors import MelmoatError
 from melmoat.studio.choices import MOST_STEPS, STRONGEST, WEAKEST, Offer, checked_target
 
 LARGEST_SEED = 2**31
+LONGEST_NUMBER = 10  # digits
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Form:
         '?model=m&attack=pgd&target=GO+ON&db=20&steps=50&defense=none&adaptive=true&seed=0'
         """
         said = {field.name: _written(getattr(self, field.name)) for field in fields(self)}
+        said["target"] = " ".join(self.target.split())
         return "?" + urlencode({name: text for name, text in said.items() if text})
 
 
@@ -84,7 +86,8 @@ def _read(name: str, text: str, offer: Offer, examples: Collection[str]) -> Any:
         "steps": (1, MOST_STEPS),
         "seed": (0, LARGEST_SEED),
     }[name]
-    if not text.isascii() or not text.isdigit() or not least <= int(text[:12]) <= most:
+    short = text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER
+    if not short or not least <= int(text) <= most:
         raise MelmoatError(
             f"{name} is a whole number from {least:.0f} to {most:.0f}; got {text[:100]!r}"
         )

@@ -214,7 +214,9 @@ class Page:
     ) -> AsyncIterator[list[Any]]:
         """Attack, with progress; the parts of the page that change."""
         ticket = self._ticket(request)
-        form = Form(example, model, attack, target, db, steps, defense, adaptive, int(seed or 0))
+        form = Form(
+            example, model, attack, target or "", db, steps, defense, adaptive, int(seed or 0)
+        )
 
         def work() -> Finished:
             self.session.offer.check("attacks", attack)
