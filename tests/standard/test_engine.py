@@ -76,6 +76,17 @@ def test_ten_draws_choose_and_ten_others_judge(tmp_path: Path) -> None:
     assert {"apgd", "apgd, 2 draws"} <= names  # the draws were doubled
 
 
+def test_only_cheap_members_attack_at_levels_that_are_not_deep(tmp_path: Path) -> None:
+    box = Level("linf", 45.0)
+    effort = replace(TINY, levels=(box, L2), deep=(L2,), targets=("matched",))
+    result = standard.evaluate(Beeps(35.0), data=speech(1, 35.0), out=tmp_path, effort=effort)
+    names: dict[str, set[str]] = {level.name: set() for level in effort.levels}
+    for line in result.members:
+        names[line.level].add(line.member)
+    assert names[box.name] == {"noise", "apgd", "margin"}
+    assert names[L2.name] >= {"noise", "apgd", "margin", "target matched", "long apgd, 3 steps"}
+
+
 def test_the_command_prints_80_columns_and_its_exit_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
