@@ -1,6 +1,7 @@
 """The cascade: fresh draws, resumption, and what does not change the figures."""
 
 import json
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -79,8 +80,8 @@ def test_ten_draws_choose_and_ten_others_judge(tmp_path: Path) -> None:
 def test_only_cheap_members_attack_at_levels_that_are_not_deep(tmp_path: Path) -> None:
     box = Level("linf", 45.0)
     effort = replace(TINY, levels=(box, L2), deep=(L2,), targets=("matched",))
-    result = standard.evaluate(Beeps(35.0), data=speech(1, 35.0), out=tmp_path, effort=effort)
-    names: dict[str, set[str]] = {level.name: set() for level in effort.levels}
+    result = standard.evaluate(Beeps(35.0), data=speech(2, 35.0), out=tmp_path, effort=effort)
+    names: dict[str, set[str]] = defaultdict(set)
     for line in result.members:
         names[line.level].add(line.member)
     assert names[box.name] == {"noise", "apgd", "margin"}
