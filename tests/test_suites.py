@@ -1,9 +1,11 @@
 """Suites are measured by one command, and name parts that exist."""
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from melmoat.assets import asset
@@ -12,7 +14,11 @@ from melmoat.bench.store import Store
 from melmoat.bench.suite import Suite, TableRow, find
 from melmoat.bench.worker import Unit, Worker
 from melmoat.cli.app import app
+from melmoat.data import CORPORA
+from melmoat.defenses import DEFENSES
 from melmoat.errors import MelmoatError
+from melmoat.models import MODELS
+from melmoat.standard.entries import read_corpora, read_statement
 
 HOME = Path(__file__).parents[1] / "suites"
 TABLES = [
@@ -174,3 +180,20 @@ def test_another_corpus_or_seed_leaves_the_suites_own_table_alone(tmp_path: Path
     assert names[0].startswith("small-")
     assert "small-seed-7.md" in names
     assert len({cell.seed for cell in Store(tmp_path / "run").cells()}) == 2
+
+
+def test_the_leaderboards_own_systems_exist_and_can_be_entries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(HOME)
+    made = runpy.run_path(str(HOME / "entries.py"))
+    corpora = read_corpora(made["ENTRIES"] / "corpora.yaml")
+    systems = set()
+    for name, one in made["SYSTEMS"].items():
+        path = tmp_path / f"{name}.yaml"
+        said = {key: getattr(one, key) for key in ("label", "sentence", "link", "training")}
+        path.write_text(yaml.safe_dump(said))
+        assert read_statement(path).label == one.label
+        assert str(CORPORA.parse(one.data)) in corpora
+        systems.add((str(MODELS.parse(one.model)), str(DEFENSES.parse(one.defense)), one.data))
+    assert len(systems) == len(made["SYSTEMS"])
