@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from melmoat.assets import asset
 from melmoat.cli.app import app
 from melmoat.cli.errors import plain_errors, resumable
 from melmoat.errors import MelmoatError
@@ -22,6 +23,26 @@ def test_an_interruption_says_what_is_kept(capsys: pytest.CaptureFixture[str]) -
         raise KeyboardInterrupt
     said = capsys.readouterr().err
     assert said == "interrupted: finished rows are in run; the same command goes on\n"
+
+
+def test_an_interrupted_command_on_files_says_what_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("melmoat.file_jobs.defend_files", stopped)
+    monkeypatch.setattr("melmoat.file_attacks.attack_file", stopped)
+    folder, out = str(asset("demo/audio")), str(tmp_path / "out")
+    source = f"{folder}/demo-0001-flite-slt.flac"
+    for words, told in {
+        ("defend", source, f"{out}.wav", "--defense", "wgn"): "nothing was written",
+        ("attack", source, f"{out}.wav"): "nothing was written",
+        ("defend", folder, out, "--defense", "wgn"): f"finished files are in {out}",
+        ("attack", folder, out): f"finished files are in {out}",
+    }.items():
+        result = CliRunner().invoke(app, words)
+        assert (result.exit_code, result.stderr.splitlines()[-1]) == (130, f"interrupted: {told}")
 
 
 def test_what_is_near_is_asked_for() -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,10 +73,21 @@ def refuse_idle(context: typer.Context, names: Iterable[str], why: str) -> None:
 
 
 @contextmanager
-def resumable(what: str, out: Path) -> Iterator[None]:
-    """Ctrl-C is exit code 130, and says that ``what`` is in ``out``."""
+def interruptible(told: str) -> Iterator[None]:
+    """Ctrl-C is exit code 130, and says what is kept."""
     try:
         yield
     except KeyboardInterrupt:
-        print(f"interrupted: {what} in {out}; the same command goes on", file=sys.stderr)
+        print(f"interrupted: {told}", file=sys.stderr)
         sys.exit(130)
+
+
+def resumable(what: str, out: Path) -> AbstractContextManager[None]:
+    """:func:`interruptible`: ``what`` is in ``out``, and the same command goes on."""
+    return interruptible(f"{what} in {out}; the same command goes on")
+
+
+def writing_files(target: Path, single: bool) -> AbstractContextManager[None]:
+    """:func:`interruptible`, for a command that writes one file, or several into a folder."""
+    kept = "nothing was written" if single else f"finished files are in {target}"
+    return interruptible(kept)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from melmoat.cli.errors import chosen_channel
+from melmoat.cli.errors import chosen_channel, writing_files
 from melmoat.cli.options import (
     ChannelOption,
     DefenseOption,
@@ -151,7 +151,7 @@ def attack(
     usable(device)
     told = {"model": model, "defense": defense, "attack": attack, "seed": seed}
     problems: list[str] = []
-    with bar("attack", made.evaluations * len(todo)) as tick:
+    with writing_files(target, single), bar("attack", made.evaluations * len(todo)) as tick:
         if single:
             job = todo[0]
             written = [attack_file(system, recognizer, made, job, seed, text, tick, device, chosen)]
@@ -220,7 +220,8 @@ def defend(
     front = defenses.front_end(defense)
     usable(device)
     keep_freed_memory()
-    with bar("defend", len(todo)) as tick:
+    single = len(todo) == 1 and todo[0].target == target
+    with writing_files(target, single), bar("defend", len(todo)) as tick:
         passed = defend_files(front, todo, seed, lambda: tick(1), device, chosen)
     failed = [failure_line(path, why) for one in found for path, why in one.failed.items()]
     failed += passed.failed
