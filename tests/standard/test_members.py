@@ -86,6 +86,15 @@ def test_a_member_has_its_own_cell_and_fits_the_recognizer(effort: Effort, kind:
         assert ("silence around" in {m.name for m in found}) == (level.norm == "l2")
 
 
+def test_where_transcripts_cost_a_target_takes_all_its_steps() -> None:
+    for spec, free in (("ds2-an4", True), ("ds2-an4:beam=2", False)):
+        one = subject(spec, "rs", "demo")
+        assert one.free is free
+        targets = Ensemble(one, FULL, True).targeted(L2, 1)
+        assert {("stop=true" in m.cell.attack) for m in targets} == {free}
+        assert {("confirm=3" in m.cell.attack) for m in targets} == {free}
+
+
 def test_a_defense_without_a_gradient_is_attacked_by_bpda() -> None:
     one = subject("ds2-an4", "quantize", "demo")
     assert one.differentiable is False

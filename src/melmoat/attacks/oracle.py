@@ -17,7 +17,7 @@ from melmoat.attacks.base import AttackError, Goal
 from melmoat.attacks.endless import Endless, NeverEnding
 from melmoat.audio import Audio
 from melmoat.draws import Draws
-from melmoat.models.base import Recognizer, kind_of, require_ctc
+from melmoat.models.base import Recognizer, transcribes_for_free
 from melmoat.models.wrappers import EOT
 
 NEVER = -1
@@ -88,8 +88,8 @@ class LossOracle:
         self.clean, self.goal, self.eot, self.mask = clean, goal, eot, clean.mask
         model = NeverEnding(model) if isinstance(goal, Endless) else model
         self._listen, self._confirm = listen, confirm if listen else 0
-        self._worst = _Worst(clean) if worst and _is_free(model) else None
-        self._listener = _Listener(model) if listen or _is_free(model) else None
+        self._worst = _Worst(clean) if worst and transcribes_for_free(model) else None
+        self._listener = _Listener(model) if listen or transcribes_for_free(model) else None
         inner: Recognizer = self._listener or model
         self._model = EOT(inner, eot, chunk) if eot > 1 else inner
         self._steps = 0  # gradients so far; losses that compare restarts are none
@@ -202,10 +202,6 @@ class _Worst:
             if found < self._lowest[row]:
                 self._lowest[row] = found
                 self.wav[row, : wav.shape[1]] = wav[place].detach()
-
-
-def _is_free(model: Recognizer) -> bool:
-    return kind_of(model) == "ctc" and require_ctc(model).greedy
 
 
 class _Listener:

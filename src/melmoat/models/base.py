@@ -176,6 +176,11 @@ def require_ctc(model: Recognizer) -> CTCRecognizer:
     return model if isinstance(model, CTCRecognizer) else Lettered(model)
 
 
+def transcribes_for_free(model: Recognizer) -> bool:
+    """Whether a transcript costs nothing beside a loss: the best path of the same frames."""
+    return kind_of(model) == "ctc" and require_ctc(model).greedy
+
+
 class FromFrames:
     """Transcripts and loss from what a CTC recognizer has of its frames."""
 

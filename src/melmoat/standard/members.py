@@ -171,8 +171,9 @@ class Ensemble:
     def targeted(self, level: Level, eot: int) -> list[Member]:
         """Member 3: AutoPGD towards other texts."""
         steps = -(-self.effort.steps // 2)
-        base = f"apgd:{level.budget},steps={steps},keep=errors,stop=true{_eot(eot)}"
-        base += ",confirm=3" if self.stochastic else ""
+        base = f"apgd:{level.budget},steps={steps},keep=errors{_eot(eot)}"
+        if self.subject.free:  # or looking whether it is reached costs more than the steps
+            base += ",stop=true,confirm=3" if self.stochastic else ",stop=true"
         enough = self.subject.texts > 1
         return [
             self._member(

@@ -22,7 +22,7 @@ from melmoat.defenses import (
 from melmoat.defenses.base import Resampled
 from melmoat.facts import Part
 from melmoat.models import MODELS
-from melmoat.models.base import Kind, kind_of, normaliser_of
+from melmoat.models.base import Kind, kind_of, normaliser_of, transcribes_for_free
 from melmoat.objects import hand, is_object
 from melmoat.spec import SpecError, marks, show, spelling
 from melmoat.vocoders import VOCODERS
@@ -41,6 +41,7 @@ class Subject:
         words: whether it writes words of 16 kHz speech, as the surrogates do.
         texts: number of different texts in the corpus, which targets are taken from.
         votes: passes that one transcript takes.
+        free: whether a transcript costs nothing beside the loss, as of a greedy CTC recognizer.
     """
 
     model: str
@@ -54,6 +55,7 @@ class Subject:
     words: bool = True
     texts: int = 0
     votes: int = 1
+    free: bool = True
 
 
 def subject(model: str, defense: str, corpus: str, seed: int = 0) -> Subject:
@@ -69,19 +71,20 @@ def subject(model: str, defense: str, corpus: str, seed: int = 0) -> Subject:
     own = MODELS.parse(model).foreign or is_object(model)
     if isinstance(made, NoDefense) and own:  # the recognizer may hide one
         stochastic = differentiable = None
-    normaliser = normaliser_of(recognizer)
+    normaliser, system = normaliser_of(recognizer), made.wrap(recognizer)
     return Subject(
         model,
         defense,
         corpus,
         seed,
-        kind_of(made.wrap(recognizer)),
+        kind_of(system),
         stochastic,
         differentiable,
         variants(defense, made),
         recognizer.rate == RATE and (normaliser is None or normaliser.name != "phonemes"),
         len({data.written(cut) for cut in data.listed(corpus)} - {""}),
         made.votes if isinstance(made, RandomizedSmoothing | Votes) else 1,
+        transcribes_for_free(system),
     )
 
 
