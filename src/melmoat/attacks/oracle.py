@@ -17,7 +17,7 @@ from melmoat.attacks.base import AttackError, Goal
 from melmoat.attacks.endless import Endless, NeverEnding
 from melmoat.audio import Audio
 from melmoat.draws import Draws
-from melmoat.models.base import Recognizer, transcribes_for_free
+from melmoat.models.base import Recognizer, kind_of, require_ctc, transcribes_for_free
 from melmoat.models.wrappers import EOT
 
 NEVER = -1
