@@ -86,7 +86,7 @@ def _table(r: Result) -> Iterator[str]:
             f"{f.level} {_number(f.reached)} % reached, {_number(f.target_wer)} % WER"
             for f in aimed
         )
-        yield from _wrapped(f"target of matched length: {said}", 2)
+        yield from _wrapped(f"target of matched length (a short attack): {said}", 2)
 
 
 def _members(r: Result) -> Iterator[str]:
