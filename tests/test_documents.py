@@ -15,10 +15,13 @@ CODE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 
 
 def anchors(text: str) -> set[str]:
-    """What a document's headings are called in links: as GitHub and MkDocs make it."""
+    """What places in a document are called in links: headings as GitHub and MkDocs name them, and
+    the ids of a page."""
     headings = re.findall(r"^#+ (.+)$", CODE.sub("", text), re.MULTILINE)
     kept = (re.sub(r"[^\w\s-]", "", heading.lower()).strip() for heading in headings)
-    return {re.sub(r"\s", "-", heading) for heading in kept}
+    return {re.sub(r"\s", "-", heading) for heading in kept} | set(
+        re.findall(r' id="([^"]+)"', text)
+    )
 
 
 @every
