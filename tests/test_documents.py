@@ -51,6 +51,7 @@ def test_a_table_is_replaced_and_nothing_else() -> None:
 @every
 def test_links_lead_to_files_and_headings(document: Path) -> None:
     for link in LINK.findall(CODE.sub("", document.read_text("utf-8"))):
+        link = link.strip("<>")
         if link.startswith(("http://", "https://")):
             continue
         name, _, anchor = link.partition("#")
