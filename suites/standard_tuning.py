@@ -21,7 +21,7 @@ import torch
 from lab import HOME, plainly
 
 from melmoat import attacks, data, models
-from melmoat.attacks import path_margin
+from melmoat.attacks import search
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.metrics.errors import word_edits
@@ -87,7 +87,7 @@ def tried(name: str, corpus: str) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
     worst = [0] * COUNT
     for cut, spec in LINES:
-        path_margin.LOST = cut
+        search.LOST = cut
         attack = attacks.build(spec.format(db=db))
         goal = attack.goal(texts, texts, lambda: texts)
         began = time.process_time()

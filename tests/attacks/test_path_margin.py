@@ -12,12 +12,11 @@ from tests.attacks.toys import Frames
 
 def test_the_ratio_has_no_scale_and_its_sign_says_who_wins() -> None:
     logits = torch.tensor([[3.0, 1.0, 0.0, -4.0]])
-    for label, expected in ((0, -2 / 3), (1, LOST), (2, LOST), (3, LOST)):
+    for label, expected in ((0, -2 / 3), (1, 2 / 3), (2, 1.0), (3, 1.0)):
         wanted = torch.tensor([label])
         assert ratio(logits, wanted).item() == pytest.approx(expected)
         assert torch.allclose(ratio(1000 * logits, wanted), ratio(logits, wanted))
-    close = torch.tensor([[3.0, 2.9, 0.0, -4.0]])
-    assert ratio(close, torch.tensor([1])).item() == pytest.approx(0.1 / 3)
+        assert ratio(logits, wanted, LOST).item() == pytest.approx(min(expected, LOST))
 
 
 class Sure(CTC):

@@ -7,10 +7,11 @@ that the text needs there:
 
     ``d = (max over i != y of z_i - z_y) / (z_1 - z_3)``
 
-It lies in [-1, 0] while ``y`` wins, and is above 0 when it has lost. It is cut at ``LOST``: what
-has been lost needs no more perturbation. A CTC recognizer decides in each frame. ``y`` is the label
-of the text's likeliest alignment, found anew at each step. A recognizer of tokens decides at each
-token of the text, given those before it.
+It lies in [-1, 0] while ``y`` wins, and is above 0 when it has lost. An attack that raises it cuts
+it at ``LOST``: what has been lost needs no more perturbation. One that lowers it, towards a target,
+cuts it at 1: what has not been won yet needs its gradient. A CTC recognizer decides in each frame.
+``y`` is the label of the text's likeliest alignment, found anew at each step. A recognizer of
+tokens decides at each token of the text, given those before it.
 """
 
 from __future__ import annotations
@@ -32,8 +33,11 @@ TINY = 1e-12
 LOST = 0.2  # chosen on training speakers, suites/standard_tuning.py
 
 
-def path_margin(model: Recognizer) -> Recognizer:
+def path_margin(model: Recognizer, cut: float = 1.0) -> Recognizer:
     """The same recognizer; its loss is the mean of ``d`` over the text's best path.
+
+    Args:
+        cut: the most that ``d`` counts.
 
     Raises:
         MelmoatError: the recognizer shows neither frames nor tokens.
@@ -44,19 +48,25 @@ def path_margin(model: Recognizer) -> Recognizer:
             f"{type(model).__name__} has neither frame-wise nor token probabilities, which "
             "loss=margin needs; use loss=sequence"
         )
-    return _Frames(model) if kind == "ctc" else _Tokens(model)
+    return _Frames(model, cut) if kind == "ctc" else _Tokens(model, cut)
 
 
-def ratio(logits: Tensor, wanted: Tensor) -> Tensor:
-    """``d`` of each decision. Shape: ``[..., V]``, ``[...]`` -> ``[...]``."""
+def ratio(logits: Tensor, wanted: Tensor, cut: float = 1.0) -> Tensor:
+    """``d`` of each decision, at most ``cut``. Shape: ``[..., V]``, ``[...]`` -> ``[...]``."""
     own = logits.gather(-1, wanted[..., None])[..., 0]
     other = logits.scatter(-1, wanted[..., None], -torch.inf).amax(-1)
     ordered = logits.topk(min(3, logits.shape[-1]), dim=-1).values
     spread = (ordered[..., 0] - ordered[..., -1]).clamp(min=TINY)
-    return ((other - own) / spread).clamp(max=LOST)
+    return ((other - own) / spread).clamp(max=cut)
 
 
-class _Frames(FromFrames, Wrapper):
+class _Cut(Wrapper):
+    def __init__(self, model: Recognizer, most: float) -> None:
+        super().__init__(model)
+        self.most = most
+
+
+class _Frames(FromFrames, _Cut):
     """Frames that need a label and those that need the blank count half each: otherwise the blanks,
     which are most, would decide."""
 
@@ -65,17 +75,17 @@ class _Frames(FromFrames, Wrapper):
         targets = require_ctc(self.model).targets(texts)
         check_frames(frames, targets, texts)
         path = alignment(log_probs.detach(), frames, targets)
-        each = ratio(log_probs, path)
+        each = ratio(log_probs, path, self.most)
         inside = torch.arange(path.shape[1], device=path.device) < frames[:, None]
         blank = path == 0
         return _mean(each, inside & ~blank) + _mean(each, inside & blank)
 
 
-class _Tokens(Wrapper):
+class _Tokens(_Cut):
     def loss(self, audio: Audio, texts: Sequence[str], draws: Draws) -> Tensor:
         """Mean over the text's tokens and its end. Shape: ``[B]``."""
         logs, wanted, inside = teacher_forced(require_tokens(self.model), audio, texts, draws)
-        return _mean(ratio(logs, wanted), inside)
+        return _mean(ratio(logs, wanted, self.most), inside)
 
 
 def _mean(each: Tensor, chosen: Tensor) -> Tensor:

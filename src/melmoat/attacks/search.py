@@ -7,10 +7,10 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from melmoat.attacks.base import Goal
+from melmoat.attacks.base import Goal, Untargeted
 from melmoat.attacks.budgets import Budget, within_scale
 from melmoat.attacks.oracle import Crafted, LossOracle
-from melmoat.attacks.path_margin import path_margin
+from melmoat.attacks.path_margin import LOST, path_margin
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.models.base import Recognizer
@@ -108,7 +108,7 @@ def passes(attack: Averaging) -> int:
 def search(attack: Search, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Crafted:
     """Walk as often as ``attack`` says, and keep the best end point of each utterance."""
     if attack.loss == "margin":
-        model = path_margin(model)
+        model = path_margin(model, LOST if isinstance(goal, Untargeted) else 1.0)
     oracle = LossOracle(
         model,
         audio,
