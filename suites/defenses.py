@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from capped import percent
 from lab import HOME, plainly
 
 from melmoat.analysis.audit import audit
@@ -25,11 +26,9 @@ from melmoat.attacks.budgets import L2, SNR, LinfSNR
 from melmoat.errors import MelmoatError
 from melmoat.metrics.intervals import bootstrap, paired, rate
 from melmoat.report.digest import SystemSummary, systems
-from melmoat.report.leaderboard import merged
+from melmoat.report.leaderboard import SAME, merged
 from melmoat.report.plots import COLORS, figure
-from melmoat.report.tables import interval_text
 
-NEAR = 0.75  # dB: attacks this close to a level belong to it
 FEWEST = 20  # utterances of a paired comparison
 
 
@@ -57,7 +56,7 @@ class Share:
     def text(self, most: int) -> str:
         """As a cell of a table, where most systems have so many utterances."""
         few = f", n = {len(self.words)}" if len(self.words) != most else ""
-        return f"{self.percent:.1f} {interval_text(self.interval)}{few}".strip()
+        return percent(list(self.errors.values()), list(self.words.values())) + few
 
     @property
     def tried(self) -> str:
@@ -147,7 +146,7 @@ def at(result: Result, level: Mapping[str, float]) -> bool:
     """Whether an attack's budget is that of ``level``."""
     budget = setting(result.cell.attack).budget
     if isinstance(budget, SNR | LinfSNR) and "db" in level:
-        return abs(budget.db - level["db"]) <= NEAR
+        return abs(budget.db - level["db"]) <= SAME
     return isinstance(budget, L2) and budget.eps == level.get("eps")
 
 
@@ -161,8 +160,7 @@ def share(results: Sequence[Result]) -> Share | None:
     errors: dict[str, int] = {}
     words: dict[str, int] = {}
     for result in results:
-        for name, row in result.rows.items():
-            edits, total = row["counts"]["adversarial"][result.unit]
+        for name, edits, total in zip(result.rows, *result.errors(), strict=True):
             errors[name] = max(errors.get(name, 0), min(edits, total))
             words[name] = total
     whole = sum(len(result.rows) == len(words) for result in results)

@@ -48,11 +48,14 @@ def run(file: str, folder: str = "an4") -> None:
 
 
 def plainly(main: Callable[[], None]) -> None:
-    """Call ``main``; an error of the user's is one line and exit code 1."""
+    """Call ``main``; an error of the user's is one line and exit code 1, Ctrl-C one and 130."""
     try:
         main()
     except MelmoatError as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
 
 
 def complete(

@@ -220,7 +220,7 @@ class Page:
 
         def work() -> Finished:
             self.session.offer.check("attacks", attack)
-            spec = attack_spec(attack, db, int(steps), target or "")
+            spec = attack_spec(attack, db, int(steps), form.target)
             asked = Asked(model, defense, spec, adaptive, int(form.seed))
             return self.session.run(speech, asked, ticket, notes)
 
