@@ -17,7 +17,7 @@ from melmoat import defenses
 from melmoat.analysis import evidence, missing
 from melmoat.analysis.evidence import Finding
 from melmoat.analysis.results import Result
-from melmoat.analysis.variants import Setting, setting, siblings
+from melmoat.analysis.variants import Setting, gradients, setting, siblings
 from melmoat.bench.cell import foreign
 from melmoat.bench.labels import Labels, heading, shown, system
 from melmoat.defenses import DEFENSES, FrontEnd, Votes
@@ -35,7 +35,9 @@ class System:
     Attributes:
         own: results of untargeted attacks and of no attack, with what is known of each attack.
         others: the same of this defense where its attacker was given another gradient.
-        gradient: what this row's attackers were given: exact, resampled or bpda.
+        gradient: what this row's attackers were given: exact, resampled or bpda; of a neural codec
+            straight, soft or bpda.
+        gradients: what they could be given.
         stochastic: whether two passes differ; None where the defense cannot be built here.
     """
 
@@ -46,6 +48,7 @@ class System:
     own: Sequence[tuple[Setting, Result]]
     others: Sequence[tuple[str, Setting, Result]] = ()
     gradient: str = "exact"
+    gradients: Sequence[str] = ("exact",)
     stochastic: bool | None = True
     differentiable: bool | None = True
     labels: Labels = field(default_factory=dict)
@@ -99,7 +102,11 @@ class Audited:
 
 CHECKS: dict[str, Callable[[System], Finding]] = {
     "adaptive attack": lambda s: evidence.adaptive(s.own),
-    "exact gradient": lambda s: evidence.gradient(s.gradient, s.differentiable, s.own, s.others),
+    "exact gradient": lambda s: (
+        evidence.gradient(s.gradient, s.differentiable, s.own, s.others)
+        if "exact" in s.gradients
+        else evidence.stand_in(s.gradient, s.gradients, s.own, s.others)
+    ),
     "EOT": lambda s: evidence.eot(s.own, s.stochastic),
     "EOT converged": lambda s: evidence.converged(s.own, s.stochastic),
     "weaker attackers": lambda s: evidence.weaker(s.own, s.others if s.gradient == "exact" else ()),
@@ -152,6 +159,7 @@ def systems(results: Sequence[Result], bare: bool = False) -> list[System]:
                     and siblings(r.cell.defense)[1] == same
                 ],
                 gradient=gradient,
+                gradients=tuple(gradients(same)) or ("exact",),
                 stochastic=stochastic,
                 differentiable=differentiable,
                 labels=next(r.labels for r in results if r.system == place),

@@ -143,6 +143,38 @@ def gradient(
     return Finding(name, "open", some, figures)
 
 
+def stand_in(
+    kind: str,
+    kinds: Sequence[str],
+    results: Measured,
+    others: Sequence[tuple[str, Setting, Result]],
+) -> Finding:
+    """Where attackers never have the exact gradient, because it is zero: whether another stand-in
+    for it breaks more.
+
+    Args:
+        kind: what this row's attackers had.
+        kinds: all that the defense offers.
+    """
+    name = "exact gradient"
+    found = {(k, s.but()): r for k, s, r in others if s.white}
+    pairs = [
+        (k, _between(found[k, s.but()], r))
+        for s, r in _whites(results)
+        for k in kinds
+        if (k, s.but()) in found
+    ]
+    figures = tuple(figure for _, figure in pairs)
+    text = f"no exact one flows through this defense; attackers had a stand-in ({kind})"
+    if any(_something(figure) for figure in figures):
+        return Finding(name, "sign", f"{text}, and another one breaks more", figures)
+    if left := [k for k in kinds if k not in (kind, *(tried for tried, _ in pairs))]:
+        return Finding(name, "missing", f"{text}; untried: {', '.join(left)}", figures)
+    if not all(_nothing(figure) for figure in figures):
+        return Finding(name, "open", f"{text}: too few utterances to tell", figures)
+    return Finding(name, "ok", f"{text}, and no other one breaks more", figures)
+
+
 def _ladder(pool: Measured, key: str) -> list[tuple[Result, Result]]:
     """Pairs of attacks that differ only in ``key``: the largest value and the next one."""
     groups = _groups((s.but(key), s.args[key], r) for s, r in pool if _count(s, key))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from melmoat.analysis.evidence import ENOUGH, LARGE_DB, Finding, Measured
-from melmoat.analysis.variants import Setting, setting
+from melmoat.analysis.variants import Setting, gradients, setting, siblings
 from melmoat.attacks import ATTACKS
 from melmoat.attacks.budgets import SNR, Linf
 from melmoat.bench.cell import foreign
@@ -33,7 +33,8 @@ def wanted(
     findings: Iterable[Finding],
     differentiable: bool | None = True,
 ) -> tuple[Pair, ...]:
-    """What to measure so that no check of a row is ``missing``; and BPDA where no gradient flows.
+    """What to measure so that no check of a row is ``missing``; and BPDA where no gradient flows,
+    or every other stand-in for it.
 
     Args:
         own: the row's untargeted results.
@@ -47,6 +48,11 @@ def wanted(
     exact = lacking.get("exact gradient")
     if exact is not None and exact.status == "sign" and differentiable is False:
         found += [(other, row.base()) for other in _through(defense)]
+    if exact is not None and exact.status == "missing":
+        own = siblings(defense)[0]
+        kinds = gradients(defense)
+        if "exact" not in kinds:
+            found += [(other, row.base()) for kind, other in kinds.items() if kind != own]
     return tuple(dict.fromkeys(found))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from melmoat.attacks import ATTACKS
 from melmoat.attacks.base import Access, ThreatModel
@@ -73,10 +73,31 @@ def _named_budget(args: Mapping[str, Any]) -> Budget | None:
         return None
 
 
-def siblings(defense: str) -> tuple[str, str]:
-    """The gradient that a defense's spec gives attackers, and its spec with the exact gradient.
+def gradients(defense: str) -> dict[str, str]:
+    """Specs of the same defense with each gradient for attackers that its option ``gradient`` has,
+    the default first, by the gradient's name. Empty if it has no such option."""
+    try:
+        spec = DEFENSES.parse(defense)
+        hint = get_type_hints(spec.factory).get("gradient")
+    except (SpecError, TypeError, NameError):  # of another version; of somebody's own class
+        return {}
+    if "gradient" not in spec.args or get_origin(hint) is not Literal:
+        return {}
+    plain = without(spec, "gradient")
+    own = str(DEFENSES.parse(plain).args["gradient"])
+    name, _, rest = plain.partition(":")
+    others = [kind for kind in get_args(hint) if kind != own]
+    return {own: plain} | {
+        kind: str(DEFENSES.parse(spelling(name, [*([rest] if rest else []), f"gradient={kind}"])))
+        for kind in others
+    }
 
-    The gradient is not exact with ``gradient=``, or if the gradient of a vocoder runs through a
+
+def siblings(defense: str) -> tuple[str, str]:
+    """The gradient that a defense's spec gives attackers, and its spec without another one.
+
+    The gradient is the exact one, but not with ``gradient=``, in a defense that has no exact one
+    (the neural codecs), or if the gradient of a vocoder runs through a
     part of it only (``griffin-lim:through=2``, called "through=2" here). The gradient of a vote is
     that of its passes.
     """

@@ -103,15 +103,20 @@ class _Subject:
     def silence(self) -> str:
         quiet = silence(self.audio)
         apply(self.front, quiet, draws())
-        if self.front.differentiable and not torch.isfinite(self._slope(quiet)).all():
+        if self._followed and not torch.isfinite(self._slope(quiet)).all():
             raise WrongError(
                 "the gradient at digital silence is NaN or Inf (a square root or log at zero?): "
                 "add a small number under the root, or clamp before the log"
             )
         return "what comes of digital silence is finite"
 
+    @property
+    def _followed(self) -> bool:
+        """Whether attackers follow its gradient."""
+        return self.front.differentiable or self.front.approximate
+
     def gradient(self) -> str:
-        if not self.front.differentiable:
+        if not self._followed:
             raise NoteError(
                 "none, as it says: attack it by gradient=bpda, or the audit calls it suspect"
             )
@@ -123,7 +128,8 @@ class _Subject:
                 "the gradient is zero everywhere, so an attack through it finds nothing: say "
                 "differentiable = False, and attack it by gradient=bpda"
             )
-        return "finite, and not zero, at the waveform"
+        kind = "" if self.front.differentiable else ", but only a stand-in, as it says"
+        return f"finite, and not zero, at the waveform{kind}"
 
     def same(self) -> str:
         return repeated("passes", *(apply(self.front, self.audio, draws()) for _ in range(2)))

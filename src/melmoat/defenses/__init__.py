@@ -7,6 +7,7 @@ from melmoat.defenses.companding import compress, mulaw
 from melmoat.defenses.custom import Own
 from melmoat.defenses.filters import band, smooth
 from melmoat.defenses.lpc import lpc
+from melmoat.defenses.neural import NeuralCodec, neural_codec
 from melmoat.defenses.resynthesis import mdnf, resynth
 from melmoat.defenses.smoothing import GaussianNoise, RandomizedSmoothing
 from melmoat.defenses.stft import stft, stft_flood
@@ -26,6 +27,7 @@ DEFENSES: Registry[Defense] = Registry(
         "mdnf": mdnf,
         "median": median,
         "mulaw": mulaw,
+        "neural-codec": neural_codec,
         "none": NoDefense,
         "python": Own,
         "quantize": quantize,
@@ -80,11 +82,19 @@ def declared(made: Defense) -> tuple[bool | None, bool | None]:
     return getattr(inner, "stochastic", None), getattr(inner, "differentiable", None)
 
 
+def approximates(made: Defense) -> bool:
+    """Whether attackers get a stand-in for a gradient that is zero
+    (:attr:`FrontEnd.approximate`)."""
+    front = made.inner if isinstance(made, Votes) else function_of_audio(made)
+    return front is not None and front.approximate
+
+
 __all__ = [
     "DEFENSES",
     "Defense",
     "FrontEnd",
     "GaussianNoise",
+    "NeuralCodec",
     "NoDefense",
     "Own",
     "RandomizedSmoothing",
@@ -92,6 +102,7 @@ __all__ = [
     "Streamed",
     "Votes",
     "apply",
+    "approximates",
     "band",
     "build",
     "codec",
@@ -104,6 +115,7 @@ __all__ = [
     "mdnf",
     "median",
     "mulaw",
+    "neural_codec",
     "quantize",
     "resynth",
     "smooth",

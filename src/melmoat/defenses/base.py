@@ -28,10 +28,13 @@ class FrontEnd:
     Attributes:
         stochastic: whether two draws give different audio.
         differentiable: whether an exact gradient flows through it.
+        approximate: where none does, whether attackers get another one from its backward pass that
+            is not zero.
     """
 
     stochastic: bool = False
     differentiable: bool = True
+    approximate: bool = False
 
     @property
     def dilutes(self) -> bool:

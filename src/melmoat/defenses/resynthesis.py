@@ -54,8 +54,8 @@ class Resynthesis(FrontEnd):
         if self.flooding is not None:
             mel = self.flooding(mel, frames, draws.fork("flooding"))
         wav = synthesise(self.vocoder, mel, frames, self._vocoder_draws(draws))
-        back = resample(_fitted(speech, wav), audio.rate)
-        return _fitted(audio, back.wav)
+        back = resample(fitted(speech, wav), audio.rate)
+        return fitted(audio, back.wav)
 
     def _vocoder_draws(self, draws: Draws) -> Draws:
         return Draws([0] * len(draws)) if self.noise == "fixed" else draws.fork("vocoder")
@@ -80,7 +80,7 @@ class Resynthesis(FrontEnd):
         return Resynthesised(self.vocoder, flood, self._vocoder_draws(draws))
 
 
-def _fitted(audio: Audio, wav: Tensor) -> Audio:
+def fitted(audio: Audio, wav: Tensor) -> Audio:
     """``audio`` with the samples of ``wav``. ``wav`` covers every utterance, but may be longer or
     shorter than the padded batch."""
     excess = wav.shape[1] - audio.wav.shape[1]

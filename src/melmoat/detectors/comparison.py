@@ -74,7 +74,7 @@ class _Comparison(Detector):
             MelmoatError: no gradient flows through the defense, so the sum would be blind to it.
         """
         _, differentiable = defenses.declared(self.inner)
-        if differentiable is False:
+        if differentiable is False and not defenses.approximates(self.inner):
             raise MelmoatError(
                 f"no gradient flows through {self.defense}, so an attack that follows one cannot "
                 "evade this detector; give the defense another gradient (gradient=bpda)"

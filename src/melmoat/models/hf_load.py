@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -34,7 +31,7 @@ def load(name: str, language: str | None = None) -> HFCTC | HFPieces:
     source = _folder(name)
     where = source or name
     chosen: dict[str, Any] = {} if language is None else {"target_lang": language}
-    with _quiet(hf, bars=source is None):
+    with hub.quiet(hf, bars=source is None):
         config = _read(hf.AutoConfig, where, source, "a config.json")
         if type(config) not in hf.MODEL_FOR_CTC_MAPPING:
             raise WeightsError(
@@ -138,19 +135,3 @@ def _read(kind: Any, where: Path | str, source: Path | None, needs: str, **optio
             f"network; without one, run `hf download {where} --local-dir FOLDER` where there is "
             "one and give hf-ctc:FOLDER"
         ) from error
-
-
-@contextmanager
-def _quiet(hf: ModuleType, bars: bool) -> Iterator[None]:
-    """Turn off transformers' loading reports, because loading is checked here; ``bars`` stay."""
-    logging = hf.utils.logging
-    verbosity, shown = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    if not bars:
-        logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if shown:
-            logging.enable_progress_bar()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -89,3 +90,20 @@ def tensors(path: Path) -> Mapping[str, Any]:
     if file_kinds.is_torch(path):
         raise WeightsError(f"{path}: a PyTorch file under this name; call it pytorch_model.bin")
     return load_file(path)
+
+
+@contextmanager
+def quiet(hf: ModuleType, bars: bool) -> Iterator[None]:
+    """Turn off transformers' loading reports, because callers check what was loaded; ``bars``
+    stay."""
+    logging = hf.utils.logging
+    verbosity, shown = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    if not bars:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if shown:
+            logging.enable_progress_bar()

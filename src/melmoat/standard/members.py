@@ -113,7 +113,7 @@ class Ensemble:
 
     def __init__(self, subject: Subject, effort: Effort, stochastic: bool) -> None:
         self.subject, self.effort, self.stochastic = subject, effort, stochastic
-        blind = subject.differentiable is False
+        blind = subject.differentiable is False and not subject.approximate
         # Where no gradient flows, the attacker who knows the defense takes BPDA.
         self.attacked = subject.variants.get("bpda", subject.defense) if blind else subject.defense
 

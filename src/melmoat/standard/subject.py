@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from melmoat import data, defenses, models
-from melmoat.analysis.variants import around
+from melmoat.analysis.variants import around, gradients
 from melmoat.audio import RATE
 from melmoat.data import CORPORA
 from melmoat.defenses import (
@@ -16,6 +16,7 @@ from melmoat.defenses import (
     RandomizedSmoothing,
     StraightThrough,
     Votes,
+    approximates,
     declared,
     function_of_audio,
 )
@@ -37,6 +38,7 @@ class Subject:
     Attributes:
         kind: what the recognizer shows (:func:`melmoat.models.base.kind_of`).
         stochastic, differentiable: what the defense declares; None if nobody knows.
+        approximate: whether attackers get a stand-in for a gradient that is zero.
         variants: the same system with another gradient for attackers, by name.
         words: whether it writes words of 16 kHz speech, as the surrogates do.
         texts: number of different texts in the corpus, which targets are taken from.
@@ -56,6 +58,7 @@ class Subject:
     texts: int = 0
     votes: int = 1
     free: bool = True
+    approximate: bool = False
 
 
 def subject(model: str, defense: str, corpus: str, seed: int = 0) -> Subject:
@@ -85,14 +88,16 @@ def subject(model: str, defense: str, corpus: str, seed: int = 0) -> Subject:
         len({data.written(cut) for cut in data.listed(corpus)} - {""}),
         made.votes if isinstance(made, RandomizedSmoothing | Votes) else 1,
         transcribes_for_free(system),
+        approximates(made),
     )
 
 
 def variants(defense: str, made: Defense) -> dict[str, str]:
     """Specs of the same defense with another gradient for attackers.
 
-    ``bpda`` treats it as the identity. ``resampled`` runs through other noise. ``through`` runs
-    through the last iterations of its vocoder only.
+    ``bpda`` treats it as the identity. ``resampled`` runs through other noise. ``soft`` runs
+    through a soft choice of codes. ``through`` runs through the last iterations of its vocoder
+    only.
     """
     if isinstance(made, Votes):
         inner = variants(made.defense, made.inner)
@@ -106,23 +111,13 @@ def variants(defense: str, made: Defense) -> dict[str, str]:
         if front.stochastic:
             found["resampled"] = hand(DEFENSES, Resampled(front))
         return found
-    for name in ("bpda", *(["resampled"] if front.stochastic else [])):
-        if spec := _with(defense, "gradient", name):
-            found[name] = spec
+    kinds = gradients(defense)
+    if DEFENSES.parse(defense).text == next(iter(kinds.values()), None):  # it names none itself
+        order = sorted(list(kinds)[1:], key=lambda kind: kind != "bpda")
+        found = {kind: kinds[kind] for kind in order if kind != "resampled" or front.stochastic}
     if spec := _through(defense):
         found["through"] = spec
     return found
-
-
-def _with(spec: str, key: str, value: str) -> str | None:
-    """``spec`` with one more option, if it has this option and does not set it itself."""
-    name, _, rest = spec.partition(":")
-    try:
-        if DEFENSES.parse(spec).args.get(key) != "exact":
-            return None
-        return str(DEFENSES.parse(spelling(name, [*([rest] if rest else []), f"{key}={value}"])))
-    except SpecError:
-        return None
 
 
 def _through(defense: str) -> str | None:

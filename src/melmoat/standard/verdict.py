@@ -73,7 +73,8 @@ class Evidence:
 
     def _live_gradient(self) -> Finding:
         name, p = "live gradient", self.probe
-        if self.subject.differentiable is False and "bpda" in self.subject.variants:
+        stand_in = self.subject.approximate
+        if self.subject.differentiable is False and not stand_in and self._bpda:
             return Finding(name, "ok", "none, as declared: the gradient members take BPDA")
         if p.gradient is None:
             return Finding(name, "sign", "no gradient reaches the waveform, or it is NaN or Inf")
@@ -84,10 +85,17 @@ class Evidence:
             return Finding(
                 name, "sign", f"{what}: {p.gradient:.1g} times that of the recognizer alone"
             )
+        if stand_in:  # small steps change no code, so nothing follows from where they lead
+            text = f"a stand-in, as declared: {p.gradient:.2g} times that of the recognizer alone"
+            return Finding(name, "ok", text)
         if p.followed is not None and not FOLLOWED <= p.followed <= 1 / FOLLOWED:
             text = f"leads nowhere: the loss changes by {p.followed:.1g} times what it predicts"
             return Finding(name, "sign", text)
         return Finding(name, "ok", f"{p.gradient:.2g} times that of the recognizer alone")
+
+    @property
+    def _bpda(self) -> bool:
+        return "bpda" in self.subject.variants
 
     def _declared(self) -> Finding:
         name, p = "declared randomness", self.probe
@@ -131,11 +139,16 @@ class Evidence:
 
     def _exact(self) -> Finding:
         name = "exact gradient"
+        others = ", ".join(self.subject.variants)
+        if self.subject.approximate:
+            text = "none flows; the gradient members took the defense's stand-in"
+            if others:
+                return Finding(name, "ok", f"{text}; also tried: {others}")
+            return Finding(name, "open", f"{text}; no other was tried")
         if self.subject.differentiable is False:
-            if "bpda" in self.subject.variants:
+            if self._bpda:
                 return Finding(name, "ok", "none flows; apgd, margin and long apgd took BPDA")
             return Finding(name, "sign", "none flows, and the defense has no gradient=bpda")
-        others = ", ".join(self.subject.variants)
         text = "one graph from the loss to the waveform"
         if self.probe.gradient is None:
             return Finding(name, "sign", "no gradient reaches the waveform")

@@ -1,0 +1,125 @@
+"""Neural codecs from a folder of transformers or from the hub.
+
+Weights are safetensors: nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from melmoat import files as file_kinds
+from melmoat.defenses.neural.networks import CodecNetwork, Dac, Encodec, Mimi
+from melmoat.models import hub
+from melmoat.weights import WeightsError
+
+FAMILY = "neural-codec"
+SETTINGS = "config.json"
+WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
+KINDS: dict[str, tuple[str, type[CodecNetwork]]] = {
+    "encodec": ("EncodecModel", Encodec),
+    "dac": ("DacModel", Dac),
+    "mimi": ("MimiModel", Mimi),
+}
+KNOWN = (
+    "neural-codec takes EnCodec, DAC and Mimi of transformers, such as facebook/encodec_24khz, "
+    "descript/dac_16khz and kyutai/mimi"
+)
+
+
+def origin(name: str) -> tuple[list[Path], str]:
+    """What the defended audio depends on: the files of a folder, or the hub name."""
+    folder = _folder(name)
+    return ([], name) if folder is None else ([folder / SETTINGS, *_weights(folder)], "folder")
+
+
+def load(name: str) -> CodecNetwork:
+    """The codec that ``name`` stands for, in eval mode with frozen weights.
+
+    Args:
+        name: a folder that ``save_pretrained`` wrote, or a hub name such as ``kyutai/mimi``.
+
+    Raises:
+        MelmoatError: transformers is not installed.
+        WeightsError: there is no such folder, the hub cannot be reached, the weights are not
+            complete, or it is no codec that fits.
+    """
+    hf = hub.transformers("a neural codec")
+    folder = _folder(name) or hub.snapshot(name, FAMILY, [SETTINGS, *WEIGHTS])
+    settings = hub.Files((), folder, name).json(SETTINGS)
+    kind = settings.get("model_type")
+    if kind not in KINDS:
+        found = f"a {kind} model" if kind else f"a folder without a {SETTINGS} that says its model"
+        raise WeightsError(f"{name}: {found}; {KNOWN}")
+    if not _weights(folder):
+        raise WeightsError(
+            f"{name}: no {WEIGHTS[0]} beside its {SETTINGS}; save the model there with "
+            "save_pretrained"
+        )
+    if (channels := settings.get("audio_channels", 1)) != 1:
+        raise WeightsError(
+            f"{name}: a codec for {channels} channels, and speech here has one; take a mono model, "
+            "such as facebook/encodec_24khz"
+        )
+    if settings.get("normalize") or settings.get("chunk_length_s"):
+        raise WeightsError(
+            f"{name}: it cuts its input into pieces or scales each to one level, which is not done "
+            "here; take a model without normalize and chunk_length_s in its config.json, such as "
+            "facebook/encodec_24khz"
+        )
+    model, made = KINDS[kind]
+    codec = made(_read(hf, getattr(hf, model), folder, name))
+    codec.eval().requires_grad_(False)
+    return codec
+
+
+def _folder(name: str) -> Path | None:
+    """The folder ``name``; None if it can only be a hub name.
+
+    Raises:
+        WeightsError: it is a file, or a path without a folder.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise WeightsError(
+            f"{name}: no such folder; neural-codec takes a folder that save_pretrained wrote, or a "
+            "hub name such as facebook/encodec_24khz"
+        )
+    return None
+
+
+def _weights(folder: Path) -> list[Path]:
+    return sorted(path for pattern in WEIGHTS for path in folder.glob(pattern))
+
+
+def _read(hf: ModuleType, kind: Any, folder: Path, name: str) -> Any:
+    """The network, with all its weights."""
+    try:
+        with hub.quiet(hf, bars=False):
+            network, report = kind.from_pretrained(
+                folder,
+                dtype=torch.float32,
+                local_files_only=True,
+                output_loading_info=True,
+                use_safetensors=True,
+            )
+    except Exception as error:  # transformers answers with OSError, ValueError, KeyError and more
+        reason = " ".join(str(error).split())[:200]
+        for path in _weights(folder):
+            reason = file_kinds.obstacle(path) or reason
+        raise WeightsError(
+            f"{name}: it cannot be read ({reason}); save it anew with save_pretrained"
+        ) from error
+    if wrong := sorted(key for key, *_ in report["mismatched_keys"]):
+        raise WeightsError(
+            f"{name}: the weights of {', '.join(wrong[:4])} have other sizes than its config.json "
+            "says; the two are of different models"
+        )
+    if missing := sorted(report["missing_keys"]):
+        raise WeightsError(f"{name} is not whole: {', '.join(missing[:4])} are not in its weights")
+    return network
