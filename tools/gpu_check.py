@@ -13,6 +13,7 @@ alone, and the speed and memory of PGD. Small random networks stand for what nee
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import tempfile
 import time
@@ -62,6 +63,9 @@ DEFENSES = [
     "voted:(wgn:snr=15),votes=2",
     "quantize:step=512,gradient=bpda",
     "codec:kind=mp3,gradient=bpda",
+    "neural-codec:{encodec},quantizers=1",
+    "neural-codec:{dac},quantizers=1,gradient=soft",
+    "neural-codec:{mimi},quantizers=1",
 ]
 SPEED = ["none", "mdnf:vocoder=melgan-lab,level=0.1"]
 STEPS = 3
@@ -109,6 +113,15 @@ def _transformers(kind: str, home: Path) -> Recognizer:
     small = {"whisper": tiny_whisper, "moonshine": tiny_moonshine}[kind]
     small.save(home / kind, small.network())
     return models.load(f"{kind}:{home / kind}")
+
+
+def _defended(spec: str, home: Path) -> Recognizer:
+    """``ds2-an4`` behind a defense; ``{KIND}`` stands for one of the tests' random codecs."""
+    if found := re.search(r"{(\w+)}", spec):
+        from tests.defenses import tiny_codecs
+
+        spec = spec.replace(found[0], tiny_codecs.save(found[1], home / found[1]))
+    return defenses.build(spec).wrap(models.load("ds2-an4"))
 
 
 def speech(seconds: Sequence[float]) -> Audio:
@@ -195,9 +208,7 @@ def rows(device: str, only: str) -> Iterator[tuple[str, Callable[[], tuple[list[
     with tempfile.TemporaryDirectory() as folder:
         parts = [*recognizers(Path(folder))]
         for spec in DEFENSES:
-            parts.append(
-                (spec, lambda spec=spec: defenses.build(spec).wrap(models.load("ds2-an4")))
-            )
+            parts.append((spec, lambda spec=spec: _defended(spec, Path(folder))))
         every = [("CTC loss", lambda: ctc(device))]
         every += [(name, lambda make=make: compare(make, device)) for name, make in parts]
         yield from (row for row in every if only in row[0])

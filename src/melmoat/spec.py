@@ -280,6 +280,12 @@ def marks(factory: Callable[..., Any]) -> dict[str, Part | NamesFile]:
     }
 
 
+def choices(factory: Callable[..., Any], key: str) -> tuple[str, ...]:
+    """The values that an option of a ``Literal`` type may have; none for any other option."""
+    hint = _hints(factory).get(key)
+    return get_args(hint) if get_origin(hint) is Literal else ()
+
+
 def _late(factory: Callable[..., Any]) -> dict[str, Any]:
     """For each option that was added later, its value in older specs, by its key."""
     annotations = _annotations(factory).items()

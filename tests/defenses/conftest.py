@@ -1,10 +1,13 @@
-"""Tiny vocoders as files, for spec strings."""
+"""Tiny vocoders and codecs as files, for spec strings."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from melmoat.vocoders import checkpoints
+from tests.defenses import tiny_codecs
 from tests.defenses.tiny import MEL_22K, tiny_melgan, tiny_pwg
 
 
@@ -27,3 +30,16 @@ def vocoder(vocoder_files: dict[str, str]) -> str:
 @pytest.fixture
 def pwg(vocoder_files: dict[str, str]) -> str:
     return vocoder_files["pwg"]
+
+
+@pytest.fixture(scope="session")
+def codec(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """The folder of a tiny codec, which is made when first asked for."""
+    home: Path = tmp_path_factory.mktemp("codecs")
+
+    @cache
+    def made(kind: str) -> str:
+        pytest.importorskip("transformers", reason="needs the extra hf")
+        return tiny_codecs.save(kind, home / kind)
+
+    return made

@@ -129,6 +129,7 @@ def test_what_needs_the_whole_recording_is_refused_and_told_what_can_be(
         Streamed(build("resynth:vocoder={melgan22k}"), RATE)
     named = set(re.findall("[a-z]+", STREAMABLE))
     others = {spec.partition(":")[0] for spec in whole[1:-1]} | {"python", "room", "rs", "voted"}
+    others |= {"neural-codec"}
     assert named & set(defenses.DEFENSES.names) == set(defenses.DEFENSES.names) - others
 
 

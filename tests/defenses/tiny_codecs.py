@@ -10,9 +10,9 @@ import torch
 CODEBOOKS = 4
 SCALE = {"encodec": 0.1, "dac": 0.1, "mimi": 1.0}  # of code vectors, about that of latents
 SIZES: dict[str, tuple[str, dict[str, Any]]] = {
-    "encodec": ("Encodec", {  # 1000 frames a second and 4 bits: 4 kbit/s a codebook
-        "sampling_rate": 8_000, "upsampling_ratios": [4, 2], "num_filters": 4, "hidden_size": 8,
-        "codebook_size": 16, "num_lstm_layers": 1, "target_bandwidths": [4.0, 8.0, 12.0, 16.0],
+    "encodec": ("Encodec", {  # 250 frames a second of 4 bits: 1 kbit/s a codebook
+        "sampling_rate": 8_000, "upsampling_ratios": [8, 4], "num_filters": 4, "hidden_size": 8,
+        "codebook_size": 16, "num_lstm_layers": 1, "target_bandwidths": [1.0, 2.0, 3.0, 4.0],
     }),
     "dac": ("Dac", {  # an odd stride, which loses samples
         "sampling_rate": 16_000, "downsampling_ratios": [2, 5], "encoder_hidden_size": 4,
@@ -40,6 +40,8 @@ def network(kind: str, **changes: Any) -> Any:
     for parameter in made.parameters():  # biases and norms that are not the identity
         if parameter.dim() == 1:
             parameter.add_(0.1 * torch.randn_like(parameter))
+        elif kind == "dac":  # its random weights are so small that nothing comes through
+            parameter.mul_(5)
     for i, book in enumerate(codebooks(kind, made)):
         codes = 0.7**i * SCALE[kind] * torch.randn_like(book)
         codes[0] = 0
@@ -54,8 +56,9 @@ def codebooks(kind: str, made: Any) -> list[torch.Tensor]:
         return [layer.codebook.weight for layer in quantizer.quantizers]
     if kind == "encodec":
         return [layer.codebook.embed for layer in quantizer.layers]
-    both = quantizer.semantic_residual_vector_quantizer, quantizer.acoustic_residual_vector_quantizer
-    return [layer.codebook.embed_sum for chain in both for layer in chain.layers]
+    content = quantizer.semantic_residual_vector_quantizer.layers
+    sound = quantizer.acoustic_residual_vector_quantizer.layers
+    return [layer.codebook.embed_sum for layer in [*content, *sound]]
 
 
 def save(kind: str, folder: Path, **changes: Any) -> str:

@@ -49,10 +49,9 @@ def wanted(
     if exact is not None and exact.status == "sign" and differentiable is False:
         found += [(other, row.base()) for other in _through(defense)]
     if exact is not None and exact.status == "missing":
-        own = siblings(defense)[0]
-        kinds = gradients(defense)
-        if "exact" not in kinds:
-            found += [(other, row.base()) for kind, other in kinds.items() if kind != own]
+        given, offered = siblings(defense)[0], gradients(defense)
+        if "exact" not in offered:
+            found += [(other, row.base()) for kind, other in offered.items() if kind != given]
     return tuple(dict.fromkeys(found))
 
 

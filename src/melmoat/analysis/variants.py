@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any
 
 from melmoat.attacks import ATTACKS
 from melmoat.attacks.base import Access, ThreatModel
@@ -13,7 +13,7 @@ from melmoat.bench.cell import foreign
 from melmoat.defenses import DEFENSES
 from melmoat.errors import MelmoatError
 from melmoat.facts import Part
-from melmoat.spec import SpecError, marks, show, spelling, without
+from melmoat.spec import SpecError, choices, marks, show, spelling, without
 from melmoat.vocoders import VOCODERS
 
 
@@ -78,18 +78,19 @@ def gradients(defense: str) -> dict[str, str]:
     the default first, by the gradient's name. Empty if it has no such option."""
     try:
         spec = DEFENSES.parse(defense)
-        hint = get_type_hints(spec.factory).get("gradient")
-    except (SpecError, TypeError, NameError):  # of another version; of somebody's own class
+    except SpecError:  # a defense of another version
         return {}
-    if "gradient" not in spec.args or get_origin(hint) is not Literal:
+    kinds = choices(spec.factory, "gradient")
+    if not kinds:
         return {}
     plain = without(spec, "gradient")
     own = str(DEFENSES.parse(plain).args["gradient"])
     name, _, rest = plain.partition(":")
-    others = [kind for kind in get_args(hint) if kind != own]
+    given = [rest] if rest else []
     return {own: plain} | {
-        kind: str(DEFENSES.parse(spelling(name, [*([rest] if rest else []), f"gradient={kind}"])))
-        for kind in others
+        kind: str(DEFENSES.parse(spelling(name, [*given, f"gradient={kind}"])))
+        for kind in kinds
+        if kind != own
     }
 
 

@@ -25,7 +25,7 @@ from melmoat.facts import Part
 from melmoat.models import MODELS
 from melmoat.models.base import Kind, kind_of, normaliser_of, transcribes_for_free
 from melmoat.objects import hand, is_object
-from melmoat.spec import SpecError, marks, show, spelling
+from melmoat.spec import marks, show, spelling
 from melmoat.vocoders import VOCODERS
 
 THROUGH = 2  # last iterations of a vocoder that a gradient runs through, where it can be chosen

@@ -107,6 +107,7 @@ def _read(hf: ModuleType, kind: Any, folder: Path, name: str) -> Any:
                 local_files_only=True,
                 output_loading_info=True,
                 use_safetensors=True,
+                ignore_mismatched_sizes=True,  # they are reported, and refused below
             )
     except Exception as error:  # transformers answers with OSError, ValueError, KeyError and more
         reason = " ".join(str(error).split())[:200]
