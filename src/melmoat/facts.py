@@ -51,6 +51,14 @@ class NamesFile:
 
 
 @dataclass(frozen=True)
+class OfGradient:
+    """Marks an option of a defense that changes only what attackers get in the backward pass."""
+
+
+Mark = Part | NamesFile | OfGradient
+
+
+@dataclass(frozen=True)
 class Origin:
     """What a part depends on besides its options.
 

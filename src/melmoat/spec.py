@@ -40,7 +40,7 @@ from typing import (
 )
 
 from melmoat.errors import MelmoatError, alike
-from melmoat.facts import Before, NamesFile, Part
+from melmoat.facts import Before, Mark
 from melmoat.plugins import PluginError, load, package, plugins
 
 T = TypeVar("T")
@@ -270,13 +270,13 @@ def typed(where: str, factory: Callable[..., Any], texts: Mapping[str, str]) -> 
     return values
 
 
-def marks(factory: Callable[..., Any]) -> dict[str, Part | NamesFile]:
-    """The mark of each option that names a part or a file, by its key."""
+def marks(factory: Callable[..., Any]) -> dict[str, Mark]:
+    """The mark of each option that has one, such as that it names a part, by its key."""
     return {
         key: mark
         for key, annotations in _annotations(factory).items()
         for mark in annotations
-        if isinstance(mark, Part | NamesFile)
+        if isinstance(mark, Mark)
     }
 
 

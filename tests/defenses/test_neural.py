@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from melmoat import defenses
+from melmoat import defenses, detectors
 from melmoat.analysis.audit import audit
 from melmoat.analysis.variants import gradients, siblings
 from melmoat.audio import Audio
@@ -280,6 +280,7 @@ class TestWhatAttackersAreTold:
         assert list(found) == ["straight", "soft", "bpda"]
         for kind, spec in found.items():
             assert siblings(spec) == (kind, plain)
+        assert siblings(f"{plain},gradient=soft,temperature=0.1") == ("soft", plain)
 
     def test_the_audit_wants_every_stand_in_and_believes_the_worst(
         self, codecs: Mapping[str, str]
@@ -299,6 +300,14 @@ class TestWhatAttackersAreTold:
         assert status(60.0, 20.0, 20.0) == "ok"
         assert status(60.0, 90.0, 20.0) == "sign"
         assert status(60.0, 20.0, 90.0) == "sign"
+
+    def test_a_detector_can_be_evaded_through_it(
+        self, codecs: Mapping[str, str], tiny: DeepSpeech2
+    ) -> None:
+        made = detectors.build(f"disagreement:({codecs['dac']})")
+        wav = speech(16_000, 4_000).wav.requires_grad_()
+        loss = made.evasion(tiny, Audio.of(list(wav)), Draws([0]), ["A"])
+        assert torch.autograd.grad(loss.sum(), wav)[0].abs().max() > 0
 
     def test_a_check_calls_it_a_stand_in(
         self, codecs: Mapping[str, str], tiny: DeepSpeech2

@@ -10,9 +10,9 @@ import torch
 CODEBOOKS = 4
 SCALE = {"encodec": 0.1, "dac": 0.1, "mimi": 1.0}  # of code vectors, about that of latents
 SIZES: dict[str, tuple[str, dict[str, Any]]] = {
-    "encodec": ("Encodec", {  # 250 frames a second of 4 bits: 1 kbit/s a codebook
-        "sampling_rate": 8_000, "upsampling_ratios": [8, 4], "num_filters": 4, "hidden_size": 8,
-        "codebook_size": 16, "num_lstm_layers": 1, "target_bandwidths": [1.0, 2.0, 3.0, 4.0],
+    "encodec": ("Encodec", {  # 125 frames a second of 4 bits: 0.5 kbit/s a codebook
+        "sampling_rate": 8_000, "upsampling_ratios": [8, 8], "num_filters": 4, "hidden_size": 8,
+        "codebook_size": 16, "num_lstm_layers": 1, "target_bandwidths": [0.5, 1.0, 1.5, 2.0],
     }),
     "dac": ("Dac", {  # an odd stride, which loses samples
         "sampling_rate": 16_000, "downsampling_ratios": [2, 5], "encoder_hidden_size": 4,

@@ -1,5 +1,6 @@
 import pytest
 
+from melmoat.analysis.evidence import Finding
 from melmoat.standard.book import Book
 from melmoat.standard.levels import Level
 from melmoat.standard.probe import Probe
@@ -39,3 +40,19 @@ def test_draws_that_were_not_doubled_show_no_convergence(
     assert findings["EOT"].status == status
     assert text in findings["EOT"].text
     assert findings["EOT converged"].status == status
+
+
+@pytest.mark.parametrize("gradient", [None, 0.0, 0.5])
+def test_a_stand_in_for_a_gradient_is_no_exact_one(gradient: float | None) -> None:
+    def findings(**variants: str) -> dict[str, Finding]:
+        one = Subject("m", "d", "x", differentiable=False, approximate=True, variants=variants)
+        looked = Probe(False, True, True, gradient, 0.0)
+        evidence = Evidence(one, Book([]), [L20], looked, False, {}, {}, {})
+        return {found.check: found for found in (evidence._live_gradient(), evidence._exact())}
+
+    found = findings(bpda="d:gradient=bpda", soft="d:gradient=soft")
+    assert found["live gradient"].status == ("ok" if gradient else "sign")
+    assert ("a stand-in, as declared" in found["live gradient"].text) == bool(gradient)
+    assert found["exact gradient"].status == "ok"
+    assert found["exact gradient"].text.endswith("stand-in; also tried: bpda, soft")
+    assert findings()["exact gradient"].status == "open"

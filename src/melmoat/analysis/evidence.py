@@ -157,12 +157,11 @@ def stand_in(
         kinds: all that the defense offers.
     """
     name = "exact gradient"
-    found = {(k, s.but()): r for k, s, r in others if s.white}
     pairs = [
-        (k, _between(found[k, s.but()], r))
+        (other, _between(theirs, r))
         for s, r in _whites(results)
-        for k in kinds
-        if (k, s.but()) in found
+        for other, attack, theirs in others
+        if attack.but() == s.but()
     ]
     figures = tuple(figure for _, figure in pairs)
     text = f"no exact one flows through this defense; attackers had a stand-in ({kind})"

@@ -12,7 +12,7 @@ from melmoat.attacks.budgets import Budget
 from melmoat.bench.cell import foreign
 from melmoat.defenses import DEFENSES
 from melmoat.errors import MelmoatError
-from melmoat.facts import Part
+from melmoat.facts import OfGradient, Part
 from melmoat.spec import SpecError, choices, marks, show, spelling, without
 from melmoat.vocoders import VOCODERS
 
@@ -108,6 +108,8 @@ def siblings(defense: str) -> tuple[str, str]:
         return "exact", defense
     gradient, text = str(spec.args.get("gradient", "exact")), without(spec, "gradient")
     for key, mark in marks(spec.factory).items():
+        if isinstance(mark, OfGradient):
+            text = without(DEFENSES.parse(text), key)
         if isinstance(mark, Part) and mark.kind == "defense":
             gradient, inner_text = siblings(str(spec.args[key]))
             text = around(defense, key, inner_text)

@@ -18,7 +18,7 @@ from melmoat.defenses import DEFENSES
 from melmoat.detectors import DETECTORS
 from melmoat.draws import derive
 from melmoat.errors import MelmoatError
-from melmoat.facts import NamesFile, Origin, Part, origin_of
+from melmoat.facts import Mark, NamesFile, Origin, Part, origin_of
 from melmoat.models import MODELS
 from melmoat.spec import Registry, Spec, marks, show, spelling, typed
 from melmoat.vocoders import VOCODERS
@@ -124,7 +124,7 @@ def foreign(spec: Spec) -> bool:
     )
 
 
-def _options(spec: Spec, origin: Origin) -> tuple[dict[str, Any], dict[str, Part | NamesFile]]:
+def _options(spec: Spec, origin: Origin) -> tuple[dict[str, Any], dict[str, Mark]]:
     """The options of ``spec`` and their marks, those of somebody's own factory in its types."""
     args, marked = dict(spec.args), marks(spec.factory)
     if origin.factory is None:

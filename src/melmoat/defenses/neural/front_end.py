@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from torch.nn.utils.rnn import pad_sequence
 
@@ -15,7 +15,7 @@ from melmoat.defenses.neural.quantiser import Soft, StandIn, straight
 from melmoat.defenses.resynthesis import fitted
 from melmoat.devices import beside
 from melmoat.draws import Draws
-from melmoat.facts import Origin, rests_on
+from melmoat.facts import OfGradient, Origin, rests_on
 from melmoat.resampling import resample
 
 CodecGradient = Literal["straight", "soft", "bpda"]
@@ -67,7 +67,7 @@ def neural_codec(
     name: str,
     quantizers: int | None = None,
     gradient: CodecGradient = "straight",
-    temperature: float = 0.3,
+    temperature: Annotated[float, OfGradient()] = 0.3,
 ) -> FrontEnd:
     """EnCodec, DAC or Mimi, with as few codebooks as wanted (extra ``hf``).
 
