@@ -37,7 +37,7 @@ class System:
         others: the same of this defense where its attacker was given another gradient.
         gradient: what this row's attackers were given: exact, resampled or bpda; of a neural codec
             straight, soft or bpda.
-        gradients: what they could be given.
+        gradients: what they could be given, the default first.
         stochastic: whether two passes differ; None where the defense cannot be built here.
     """
 
@@ -109,7 +109,9 @@ CHECKS: dict[str, Callable[[System], Finding]] = {
     ),
     "EOT": lambda s: evidence.eot(s.own, s.stochastic),
     "EOT converged": lambda s: evidence.converged(s.own, s.stochastic),
-    "weaker attackers": lambda s: evidence.weaker(s.own, s.others if s.gradient == "exact" else ()),
+    "weaker attackers": lambda s: evidence.weaker(
+        s.own, s.others if s.gradient == s.gradients[0] else ()
+    ),
     "more steps": lambda s: evidence.effort(s.own, "steps"),
     "more restarts": lambda s: evidence.effort(s.own, "restarts"),
     "large budget": lambda s: evidence.large(s.own),

@@ -67,7 +67,7 @@ def neural_codec(
     name: str,
     quantizers: int | None = None,
     gradient: CodecGradient = "straight",
-    temperature: Annotated[float, OfGradient()] = 0.3,
+    temperature: Annotated[float, OfGradient()] = 0.1,
 ) -> FrontEnd:
     """EnCodec, DAC or Mimi, with as few codebooks as wanted (extra ``hf``).
 
