@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatch
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -328,6 +329,25 @@ def test_the_identity_is_that_of_the_weights(codec: Callable[[str], str], tmp_pa
     assert identity(first) != identity(copy)
     named = DEFENSES.parse("neural-codec:kyutai/mimi,quantizers=8")
     assert identity(named) == "neural-codec:quantizers=8@kyutai/mimi"
+
+
+def test_a_hub_name_downloads_what_is_read(
+    codec: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+
+    def download(name: str, allow_patterns: list[str]) -> str:
+        assert name == "owner/codec"
+        for file in Path(codec("mimi")).iterdir():
+            if any(fnmatch(file.name, pattern) for pattern in allow_patterns):
+                shutil.copy(file, tmp_path)
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    audio = speech(16_000)
+    names = ("owner/codec", codec("mimi"))
+    heard = [front_end(f"neural-codec:{name}")(audio, Draws([0])) for name in names]
+    assert torch.equal(heard[0].wav, heard[1].wav)
 
 
 def refused(name: str | Path, match: str) -> None:

@@ -119,10 +119,8 @@ class Dac(CodecNetwork):
 
 
 class Mimi(CodecNetwork):
-    """Mimi (Defossez et al. 2024, Moshi): codebooks for content and for sound, side by side.
-
-    Its attention also sees 250 frames back, of 25 a second before they are joined.
-    """
+    """Mimi (Defossez et al. 2024, Moshi, section 3.3): one chain of codebooks for content and one
+    for sound, side by side. The first codebooks are those for content."""
 
     def __init__(self, network: Any) -> None:
         super().__init__(network)
