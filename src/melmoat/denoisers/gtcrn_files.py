@@ -75,13 +75,15 @@ def load(path: Path | None = None) -> GTCRN:
         MelmoatError: the package is not installed, or onnx, which reads the ONNX file.
         WeightsError: no such file, or a damaged one, or that of another network.
     """
-    network, name = GTCRN(), str(path or CARRIER.package)
+    name = str(path or CARRIER.package)
+    state: Mapping[str, Tensor]
     if path is None or not path.is_file() or _is_wheel(path):
         state = _of_onnx(initializers(*CARRIER.read(path, CARRIER.names[0]), "denoisers"), name)
     elif files.is_torch(path) or files.is_safetensors(path) or files.obstacle(path):
         state = _of_checkpoint(read_pickle(path), name)
     else:
         state = _of_onnx(initializers(path.read_bytes(), name, "denoisers"), name)
+    network = GTCRN()
     fill(network, state, name)
     return network
 
