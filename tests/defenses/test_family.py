@@ -42,6 +42,8 @@ FRONT_ENDS = [
     "mulaw:bits=5",
     "codec:kind=mp3",
     "codec:kind=opus,quality=0.2",
+    "denoise:dtln,weights={dtln}",
+    "denoise:gtcrn,weights={gtcrn}",
 ]
 FLAT = [
     spec for spec in FRONT_ENDS if spec.startswith(("quantize", "mulaw", "codec"))
