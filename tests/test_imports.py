@@ -35,7 +35,7 @@ LAYERS = [
         "fetching",
     },
     {"metrics"},
-    {"data", "models", "vocoders"},
+    {"data", "models", "vocoders", "denoisers"},
     {"channels", "defenses"},
     {"detectors"},
     {"attacks"},

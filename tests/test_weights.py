@@ -150,3 +150,16 @@ def test_unreadable_checkpoints(tmp_path: Path) -> None:
     torch.save(torch.zeros(3), path)
     with pytest.raises(WeightsError, match="holds a Tensor, expected a dictionary"):
         weights.read_pickle(path)
+
+
+def test_onnx_files_are_read_and_broken_ones_refused() -> None:
+    onnx = pytest.importorskip("onnx", reason="needs the extra hama or dtln")
+    found = {"a": torch.arange(6.0).view(2, 3), "ä.bias": torch.tensor([0.5, -2.0, 3.0])}
+    tensors = [onnx.numpy_helper.from_array(x.half().numpy(), name) for name, x in found.items()]
+    graph = onnx.helper.make_graph([], "g", [], [], initializer=tensors)
+    data = onnx.helper.make_model(graph).SerializeToString()
+    read = weights.initializers(data, "x", "dtln")
+    assert read.keys() == found.keys()
+    assert all(torch.equal(read[name], value) for name, value in found.items())
+    with pytest.raises(WeightsError, match="not a whole ONNX file"):
+        weights.initializers(data[:-3], "x", "dtln")

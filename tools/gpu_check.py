@@ -50,6 +50,8 @@ DEFENSES = [
     "resynth:vocoder=(griffin-lim:iterations=4)",
     "mdnf:vocoder=melgan-lab,level=0.1",
     "mdnf:vocoder=pwg-lab,level=0.1,gradient=resampled",
+    "denoise:dtln",
+    "denoise:gtcrn",
     "stft",
     "stft-flood:level=0.1",
     "room:rt60=0.2",

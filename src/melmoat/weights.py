@@ -1,8 +1,8 @@
 """Files of weights, ours and foreign.
 
 Our files are safetensors with a JSON card (architecture, config and origin) in the header. Foreign
-files are PyTorch checkpoints; their pickles are read without running code
-(:mod:`melmoat.unpickling`).
+files are PyTorch checkpoints, whose pickles are read without running code
+(:mod:`melmoat.unpickling`), and ONNX files, of which only the weights are read.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -23,12 +24,13 @@ from torch import Tensor, nn
 
 from melmoat import files, unpickling
 from melmoat.devices import CPU
-from melmoat.errors import MelmoatError
+from melmoat.errors import MelmoatError, extra
 
 RESAVE = (
     "if you trust its origin, load it in its own project and save {'state_dict': "
     "model.state_dict(), ...} with torch.save"
 )
+AGAIN = "install or fetch it again"
 
 
 class WeightsError(MelmoatError):
@@ -157,6 +159,32 @@ def _bare(path: Path) -> dict[str, Tensor]:
             f"trained:{path}"
         )
     return state
+
+
+def initializers(data: bytes, name: str, needs: str) -> dict[str, Tensor]:
+    """The weights of an ONNX file, as 32-bit floats.
+
+    Args:
+        data: the whole file.
+        name: what errors call it.
+        needs: the extra that brings the package onnx.
+
+    Raises:
+        MelmoatError: onnx is not installed.
+        WeightsError: not a whole ONNX file.
+    """
+    with extra(needs, name):
+        import onnx
+        from google.protobuf.message import DecodeError
+        from onnx import numpy_helper
+    try:
+        graph = onnx.load_model_from_string(data).graph
+    except DecodeError as error:
+        raise WeightsError(f"{name}: not a whole ONNX file ({error}); {AGAIN}") from error
+    return {
+        x.name: torch.from_numpy(numpy_helper.to_array(x).astype(np.float32))
+        for x in graph.initializer
+    }
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:

@@ -1,4 +1,4 @@
-"""Tiny vocoders and codecs as files, for spec strings."""
+"""Tiny vocoders, codecs and random denoisers as files, for spec strings."""
 
 from collections.abc import Callable
 from functools import cache
@@ -9,6 +9,7 @@ import pytest
 from melmoat.vocoders import checkpoints
 from tests.defenses import tiny_codecs
 from tests.defenses.tiny import MEL_22K, tiny_melgan, tiny_pwg
+from tests.denoisers import writing
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +20,11 @@ def vocoder_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         checkpoints.save(folder / f"{name}.safetensors", vocoder, {})
     curve = folder / "curve.json"
     curve.write_text('{"hz": [100, 4000, 7000], "values": [1, 0.5, 0.1]}')
-    return {name: f"trained:{folder / name}.safetensors" for name in made} | {"curve": str(curve)}
+    others = {"curve": curve, "dtln": folder / "dtln", "gtcrn": folder / "gtcrn.tar"}
+    writing.dtln(others["dtln"])
+    writing.gtcrn(others["gtcrn"])
+    vocoders = {name: f"trained:{folder / name}.safetensors" for name in made}
+    return vocoders | {name: str(path) for name, path in others.items()}
 
 
 @pytest.fixture

@@ -46,6 +46,8 @@ FRONT_ENDS = [
     "neural-codec:{encodec},quantizers=2",
     "neural-codec:{dac},gradient=soft",
     "neural-codec:{mimi},quantizers=3,gradient=bpda",
+    "denoise:dtln,weights={dtln}",
+    "denoise:gtcrn,weights={gtcrn}",
 ]
 FLAT = [
     spec for spec in FRONT_ENDS if spec.startswith(("quantize", "mulaw", "codec"))

@@ -29,6 +29,8 @@ SPECS = {
     "eot=4,keep=errors,loss=margin",
     "blocks": "blocks:against=truth,db=20,queries=500,eot=4",
     "silence around": "apgd:against=truth,db=20,eot=4,keep=errors",
+    "quieter": "apgd:against=truth,db=20,eot=4,keep=errors",
+    "faster": "apgd:against=truth,db=20,eot=4,keep=errors",
 }
 
 
@@ -56,7 +58,11 @@ def test_the_members_are_frozen() -> None:
         name: ATTACKS.declared(spec) for name, spec in SPECS.items()
     }
     assert found["bpda"].cell.defense == "resynth:gradient=bpda"
-    assert found["silence around"].cell.data == "padded:demo,before=0.5,after=2"
+    assert {name: m.cell.data for name, m in found.items() if m.role == "around"} == {
+        "silence around": "padded:demo,before=0.5,after=2",
+        "quieter": "altered:demo,gain=-12",
+        "faster": "altered:demo,speed=1.05",
+    }
     assert {name for name, m in found.items() if m.everyone} == {"clean", "target matched"}
     assert [level.name for level in FULL.levels] == [
         "l2 40 dB", "linf 30 dB", "l2 30 dB", "l2 20 dB"]  # fmt: skip
@@ -83,7 +89,7 @@ def test_a_member_has_its_own_cell_and_fits_the_recognizer(effort: Effort, kind:
         found = members(one, effort, level, True)
         assert len({m.cell for m in found}) == len({m.name for m in found}) == len(found)
         assert ("margin" in {m.name for m in found}) == (kind != "text")
-        assert ("silence around" in {m.name for m in found}) == (level.norm == "l2")
+        assert any(m.role == "around" for m in found) == (level.norm == "l2")
 
 
 def test_where_transcripts_cost_a_target_takes_all_its_steps() -> None:

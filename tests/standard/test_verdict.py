@@ -8,7 +8,7 @@ from melmoat.standard.subject import Subject
 from melmoat.standard.verdict import UNDOUBLED, Evidence
 from tests.standard.rows import member, row
 
-L20 = Level("l2", 20.0)
+L20, L30 = Level("l2", 20.0), Level("l2", 30.0)
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,18 @@ def test_a_stand_in_for_a_gradient_is_no_exact_one(gradient: float | None) -> No
     assert found["exact gradient"].status == "ok"
     assert found["exact gradient"].text.endswith("stand-in; also tried: bpda, soft")
     assert findings()["exact gradient"].status == "open"
+
+
+@pytest.mark.parametrize(("own", "status"), [("target", "ok"), ("apgd", "sign")])
+def test_what_fell_at_a_smaller_budget_says_nothing_of_a_larger_one(own: str, status: str) -> None:
+    names = [f"{n:02}" for n in range(30)]
+    right, wrong = ([row(n, "GO ON", [text]) for n in names] for text in ("GO ON", "NO"))
+    found = Book(right)
+    found.add(L30, member("apgd"), wrong)
+    found.add(L20, member("noise", "noise"), right[:1])
+    found.add(L20, member(own, "targeted" if own == "target" else "gradient"), right)
+    probe = Probe(False, True, True, 1.0, 1.0)
+    subject = Subject("m", "none", "x")
+    evidence = Evidence(subject, found, [L30, L20], probe, False, {}, {}, {})
+    findings = {finding.check: finding for finding in evidence.findings()}
+    assert findings["smaller budgets"].status == status

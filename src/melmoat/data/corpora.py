@@ -17,14 +17,14 @@ from lhotse.recipes import download_librispeech
 from lhotse.utils import fastcopy
 
 from melmoat.data.custom import python
-from melmoat.data.entries import SILENCE, fault, whole
+from melmoat.data.entries import CHANGES, fault, whole
 from melmoat.data.entries import CorpusError as CorpusError  # also this module's own
 from melmoat.data.layouts import listings
 from melmoat.data.manifests import lhotse, manifest
 from melmoat.data.published import an4, demo, librispeech
 from melmoat.data.tables import comma, commonvoice, tsv
 from melmoat.data.texts import folder
-from melmoat.data.waveforms import read
+from melmoat.data.waveforms import Altered, Change, Surrounded, read
 from melmoat.errors import MelmoatError
 from melmoat.facts import Part
 from melmoat.spec import Registry, Spec, SpecError
@@ -82,17 +82,37 @@ def padded(
     if not (0 <= before < math.inf and 0 <= after < math.inf and before + after > 0):
         raise CorpusError(f"padded: before and after are seconds, got {before:g} and {after:g}")
 
-    def surrounded(cut: MonoCut) -> MonoCut:
-        inner = (cut.custom or {}).get(SILENCE, (0.0, 0.0))
-        around = (inner[0] + before, inner[1] + after)
-        return fastcopy(cut, custom={**(cut.custom or {}), SILENCE: around})
+    return _changed(corpus, Surrounded(before, after))
 
-    return CutSet.from_cuts(map(surrounded, listed(corpus)))
+
+def altered(
+    corpus: Annotated[str, Part("corpus")], gain: float = 0.0, speed: float = 1.0
+) -> CutSet:
+    """Another corpus at another level or rate of speech, such as altered:demo,speed=1.05.
+
+    Levels change by ``gain`` dB, at most 0: a louder recording might clip. ``speed=1.05`` is 5 %
+    faster; pitch moves with it.
+    """
+    if not (-60 <= gain <= 0 and 0.5 <= speed <= 2 and (gain or speed != 1)):
+        raise CorpusError(
+            "altered: gain is in dB, from -60 to 0, and speed a factor from 0.5 to 2, got "
+            f"{gain:g} and {speed:g}; one of them must change something"
+        )
+    return _changed(corpus, Altered(gain, speed))
+
+
+def _changed(corpus: str, change: Change) -> CutSet:
+    def changed(cut: MonoCut) -> MonoCut:
+        custom = cut.custom or {}
+        return fastcopy(cut, custom={**custom, CHANGES: (*custom.get(CHANGES, ()), change)})
+
+    return CutSet.from_cuts(map(changed, listed(corpus)))
 
 
 CORPORA = Corpora(
     "corpus",
     {
+        "altered": altered,
         "an4": an4,
         "commonvoice": commonvoice,
         "csv": comma,

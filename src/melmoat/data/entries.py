@@ -17,7 +17,7 @@ from melmoat.text import normalise
 WRITTEN = "written"  # field of a cut with its text as the corpus writes it
 FAULT = "fault"  # field of a cut with the reason why it cannot be read
 CHANNEL = "channel"  # field of a cut with its channel, if not all are used
-SILENCE = "silence"  # field of a cut with the seconds of silence before and after it, if any
+CHANGES = "changes"  # field of a cut with what is done to its audio, in order (waveforms.Change)
 SLACK = 0.1  # seconds by which a list may round the length of a recording
 MOST = 50  # most lines of one message
 _STEERS = ("Cc", "Cs", "Zl", "Zp")  # line breaks, control characters, half characters

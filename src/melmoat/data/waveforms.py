@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
+import soxr
 import torch
 from lhotse import MonoCut
+from torch import Tensor
 
 from melmoat import audio, decoding
 from melmoat.audio import RATE, Audio, AudioError, AudioWarning, Recording
-from melmoat.data.entries import CHANNEL, SILENCE, fault
+from melmoat.data.entries import CHANGES, CHANNEL, fault
 from melmoat.decoding import Channel, Decoded
 
 
@@ -34,16 +37,48 @@ def recording(cut: MonoCut, rate: int = RATE) -> Recording:
             found = _part(path, cut.start, cut.duration, rate, channel)
     except AudioError as error:
         raise AudioError(f"{cut.id}: {error}") from error
-    return _surrounded(found, *(cut.custom or {}).get(SILENCE, (0.0, 0.0)))
-
-
-def _surrounded(found: Recording, before: float, after: float) -> Recording:
-    """``found`` with seconds of silence around it."""
-    if not before and not after:
+    changes: tuple[Change, ...] = (cut.custom or {}).get(CHANGES, ())
+    if not changes:
         return found
-    sizes = round(before * found.audio.rate), round(after * found.audio.rate)
-    wave = torch.nn.functional.pad(found.audio.wav[0], sizes)
-    return replace(found, audio=Audio.of([wave], found.audio.rate))
+    wave = found.audio.wav[0]
+    for change in changes:
+        wave = change(wave, rate)
+    return replace(found, audio=Audio.of([wave], rate))
+
+
+class Change(Protocol):
+    """What a corpus does to the audio of another one."""
+
+    def __call__(self, wave: Tensor, rate: int) -> Tensor:
+        """Shape: ``[T]`` -> ``[T']``."""
+
+
+@dataclass(frozen=True)
+class Surrounded:
+    """Seconds of digital silence before and after the audio."""
+
+    before: float
+    after: float
+
+    def __call__(self, wave: Tensor, rate: int) -> Tensor:
+        """Shape: ``[T]`` -> ``[T']``."""
+        sizes = round(self.before * rate), round(self.after * rate)
+        return torch.nn.functional.pad(wave, sizes)
+
+
+@dataclass(frozen=True)
+class Altered:
+    """Another level (``gain_db``), and another rate of speech (``speed``; pitch moves with it)."""
+
+    gain_db: float
+    speed: float
+
+    def __call__(self, wave: Tensor, rate: int) -> Tensor:
+        """Shape: ``[T]`` -> ``[T']``."""
+        if self.speed != 1:
+            faster = soxr.resample(wave.numpy(), rate * self.speed, rate, quality="HQ")
+            wave = torch.from_numpy(faster)
+        return wave * 10 ** (self.gain_db / 20)
 
 
 def read(cuts: Iterable[MonoCut], rate: int = RATE) -> Audio:

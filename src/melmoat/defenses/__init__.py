@@ -5,6 +5,7 @@ from melmoat.defenses.base import Defense, FrontEnd, NoDefense, StraightThrough,
 from melmoat.defenses.codecs import codec
 from melmoat.defenses.companding import compress, mulaw
 from melmoat.defenses.custom import Own
+from melmoat.defenses.denoising import denoise
 from melmoat.defenses.filters import band, smooth
 from melmoat.defenses.lpc import lpc
 from melmoat.defenses.neural import NeuralCodec, neural_codec
@@ -21,6 +22,7 @@ DEFENSES: Registry[Defense] = Registry(
     {
         "codec": codec,
         "compress": compress,
+        "denoise": denoise,
         "downsample": downsample,
         "filter": band,
         "lpc": lpc,
@@ -108,6 +110,7 @@ __all__ = [
     "codec",
     "compress",
     "declared",
+    "denoise",
     "downsample",
     "front_end",
     "function_of_audio",

@@ -20,7 +20,11 @@ VERSION = "standard-1"
 DRAWS = 10  # draws that choose between candidates, and as many fresh ones that judge
 MOST_PASSES = 20  # of a step: averaging over draws ends there
 HELPS = 1.0  # points of capped error rate that another doubling must add to be followed by one
-SILENCE = "before=0.5,after=2"  # seconds around the speech
+AROUND = {  # what a sender may do to the recording before the attack
+    "silence around": "padded:{},before=0.5,after=2",  # seconds
+    "quieter": "altered:{},gain=-12",  # dB
+    "faster": "altered:{},speed=1.05",
+}
 MATCHED = "matched"  # the target that every utterance is attacked with
 QUERY_DRAWS = 4  # most draws of one query of the decision-only search
 
@@ -91,8 +95,8 @@ class Member:
     Attributes:
         name: what tables call it.
         role: ``gradient`` members have the gradient of the system; ``weaker`` ones know less, or
-            have another gradient, and must not be stronger; ``around`` changes what is around the
-            speech.
+            have another gradient, and must not be stronger; ``around`` changes the recording
+            first: silence, level, rate.
         everyone: attacks also the utterances that have fallen.
     """
 
@@ -205,12 +209,15 @@ class Ensemble:
         return [self._member("blocks", "weaker", attack, self.subject.defense)]
 
     def around(self, level: Level, eot: int) -> list[Member]:
-        """Member 7: silence around the speech. For linf it would lower the budget."""
+        """Member 7: silence around the speech, another level, another rate. For linf silence would
+        lower the budget."""
         if level.norm != "l2":
             return []
-        corpus = f"padded:{show_corpus(self.subject.data)},{SILENCE}"
-        attack = self._apgd(level, eot)
-        return [self._member("silence around", "around", attack, self.attacked, corpus)]
+        inner, attack = show_corpus(self.subject.data), self._apgd(level, eot)
+        return [
+            self._member(name, "around", attack, self.attacked, changed.format(inner))
+            for name, changed in AROUND.items()
+        ]
 
     def _apgd(self, level: Level, eot: int) -> str:
         steps = self.effort.steps

@@ -249,7 +249,9 @@ class Evidence:
                 here = [c for c in every if c.level == level]
                 before = [c for c in every if c.level != level]
                 carried.append(max(before, key=self.book.harm))
-                own.append(max(here, key=self.book.harm) if here else carried[-1])
+                # What had fallen was attacked by a target alone, which shows nothing here.
+                tried = any(c.role == "gradient" for c in here)
+                own.append(max(here, key=self.book.harm) if tried else carried[-1])
             gains.append(
                 self._compare(
                     (f"smaller than {level.name}", level.name),

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from melmoat import weights
-from melmoat.models.hama.files import initializers, package, unpacked
+from melmoat.models.hama.files import package, unpacked
 from melmoat.weights import WeightsError
 from tests.models.hama.writing import packed
 
@@ -46,19 +46,6 @@ def test_an_unknown_type_is_refused() -> None:
 def test_another_file_is_refused(data: bytes) -> None:
     with pytest.raises(WeightsError, match="does not begin with HAMAPK"):
         unpacked(data, "x")
-
-
-def test_onnx_files_are_read_and_broken_ones_refused() -> None:
-    onnx = pytest.importorskip("onnx", reason="needs the extra hama")
-    weights = [
-        onnx.numpy_helper.from_array(value.half().numpy(), name) for name, value in FOUND.items()
-    ]
-    graph = onnx.helper.make_graph([], "g", [], [], initializer=weights)
-    data = onnx.helper.make_model(graph).SerializeToString()
-    read = initializers(data, "x")
-    assert all(torch.equal(read[name], value) for name, value in FOUND.items())
-    with pytest.raises(WeightsError, match="not a whole ONNX file"):
-        initializers(data[:-3], "x")
 
 
 def test_a_wheel_is_a_package(tmp_path: Path) -> None:

@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from melmoat.errors import MelmoatError, extra
-from melmoat.weights import WeightsError, package_folder
+from melmoat.errors import MelmoatError
+from melmoat.weights import AGAIN, WeightsError, initializers, package_folder
 
 MAGIC = b"HAMAPK"
 TYPES = {0: np.float32, 1: np.float16}
@@ -31,7 +31,6 @@ ALIGNED = 16  # bytes
 VOCABULARY = "g2p_vocab.json"
 GRAPHEMES = ("encoder", "decoder_step")  # files of grapheme-to-phoneme
 INSTALL = 'pip install "melmoat[hama]"'
-AGAIN = "install or fetch it again"
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,10 @@ class Package:
         name = self.file(stem)
         if name is None:
             raise WeightsError(f"{self.path}: no {stem}.hama or {stem}.onnx in it; {INSTALL}")
-        unpack = unpacked if name.endswith(".hama") else initializers
-        return unpack(self.read(name), f"{self.path / name}")
+        data, shown = self.read(name), f"{self.path / name}"
+        if name.endswith(".hama"):
+            return unpacked(data, shown)
+        return initializers(data, shown, "hama")
 
     def json(self, name: str) -> Any:
         """A file of settings."""
@@ -158,24 +159,3 @@ def _entries(data: bytes) -> tuple[list[_Entry], int]:
 def _tensor(data: bytes, kind: int, sizes: tuple[int, ...]) -> Tensor:
     values = np.frombuffer(data, TYPES[kind]).reshape(sizes)
     return torch.from_numpy(values.astype(np.float32))
-
-
-def initializers(data: bytes, name: str) -> dict[str, Tensor]:
-    """The weights of an ONNX file, as 32-bit floats.
-
-    Raises:
-        MelmoatError: the package onnx is not installed.
-        WeightsError: not a whole ONNX file.
-    """
-    with extra("hama", name):
-        import onnx
-        from google.protobuf.message import DecodeError
-        from onnx import numpy_helper
-    try:
-        graph = onnx.load_model_from_string(data).graph
-    except DecodeError as error:
-        raise WeightsError(f"{name}: not a whole ONNX file ({error}); {AGAIN}") from error
-    return {
-        x.name: torch.from_numpy(numpy_helper.to_array(x).astype(np.float32))
-        for x in graph.initializer
-    }
