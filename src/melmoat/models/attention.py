@@ -121,7 +121,7 @@ class TransformerEncoded:
             tokens, first = torch.cat([self.prompt, tokens], 1), self.prompt.shape[1] - 1
         states = self.decode(tokens)[:, first:]
         # Few rows by one matrix of 80 MB, batched or whole, take twice as long on a processor.
-        states, weights = states.flatten(0, 1), self.output.split(ROWS)
+        states, weights = states.flatten(0, 1), torch.split(self.output, ROWS)
         logits = torch.cat([F.linear(states, part) for part in weights], -1)
         return logits.log_softmax(-1).view(len(tokens), -1, logits.shape[-1])
 

@@ -147,7 +147,8 @@ def _longest(files: Files, config: Any) -> int:
             f"{files.folder}: max_length in generation_config.json or config.json is {found!r}; "
             "expected a whole number of at least 2"
         )
-    return min(found, config.max_text_positions) - 1
+    room: int = config.max_text_positions
+    return min(found, room) - 1
 
 
 def _network(hf: ModuleType, files: Files) -> Any:

@@ -138,7 +138,8 @@ def run_encoder(network: Any, wav: Tensor, lengths: Tensor) -> Tensor:
         attended = attend(queries, _pair(attention, x), bias)
         x = layer.layer_norm(x + attention.out_proj(attended))
         x = layer.final_layer_norm(x + layer.feed_forward(x))
-    return x
+    states: Tensor = x
+    return states
 
 
 class SpeechT5Encoded(TransformerEncoded):
