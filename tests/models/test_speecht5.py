@@ -199,6 +199,7 @@ class TestTokens:
             (b"\x08\x01", "a number where text was expected"),
             (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
             (b"", "it is empty"),
+            (tiny_speecht5.sentencepiece(charsmap=b"ab"), "its rules of spelling cannot be read"),
             (tiny_speecht5.sentencepiece(["go", "on"]), "single characters, .* it has 'go', 'on'"),
         ):
             (tmp_path / "m").write_bytes(content)

@@ -107,8 +107,8 @@ def distances(relative: Any, count: int, device: torch.device) -> Tensor:
     Shape: ``[F, F]``.
     """
     steps = torch.arange(count, device=device)
-    far = (steps[:, None] - steps).clamp(-relative.max_length, relative.max_length - 1)
-    return far + relative.max_length
+    most: int = relative.max_length
+    return (steps[:, None] - steps).clamp(-most, most - 1) + most
 
 
 def run_encoder(network: Any, wav: Tensor, lengths: Tensor) -> Tensor:

@@ -27,13 +27,12 @@ class Characters:
 
     Args:
         pieces: the character of each token; None where a token is no text.
-        charsmap: what brings characters to one spelling, as sentencepiece compiles it; may be
-            empty.
+        normalise: brings the characters of a text to one spelling.
         prefix: whether a text begins with the mark of a space.
     """
 
     pieces: tuple[str | None, ...]
-    charsmap: bytes
+    normalise: Callable[[str], str]
     prefix: bool
 
 
@@ -50,7 +49,7 @@ def load(path: Path) -> Characters:
         if not any(pieces):
             raise ValueError("it has no characters")
         rules = dict(_fields(next((message for field, message in top if field == 3), b"")))
-        charsmap, prefix = _bytes(rules.get(2, b"")), rules.get(3, 1) != 0
+        normalise = _normaliser(_bytes(rules.get(2, b"")))
     except (OSError, ValueError) as error:
         reason = files.obstacle(path) if path.is_file() else None
         raise WeightsError(f"{path}: {reason or f'no SentencePiece model ({error})'}") from error
@@ -60,7 +59,7 @@ def load(path: Path) -> Characters:
             f"{path}: expected a SentencePiece model of single characters, as SpeechT5's "
             f"spm_char.model; it has {', '.join(map(repr, long[:4]))}"
         )
-    return Characters(pieces, charsmap, prefix)
+    return Characters(pieces, normalise, prefix=rules.get(3, 1) != 0)
 
 
 def _piece(message: dict[int, int | bytes]) -> str | None:
@@ -109,11 +108,20 @@ def _fields(data: int | bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _normaliser(charsmap: bytes) -> Callable[[str], str]:
+    """What sentencepiece's compiled rules of spelling do.
+
+    Raises:
+        ValueError: they cannot be read.
+    """
     if not charsmap:
         return str
     from tokenizers.normalizers import Precompiled
 
-    normalise: Callable[[str], str] = Precompiled(charsmap).normalize_str
+    try:
+        rules = Precompiled(charsmap)
+    except Exception as error:  # tokenizers raises this very class
+        raise ValueError(f"its rules of spelling cannot be read: {error}") from error
+    normalise: Callable[[str], str] = rules.normalize_str
     return normalise
 
 
@@ -130,11 +138,10 @@ def vocabulary(characters: Characters, config: Any, longest: int) -> Vocabulary:
     pieces = characters.pieces
     ids = {piece: i for i, piece in reversed(list(enumerate(pieces))) if piece}
     cased = any(piece != piece.lower() for piece in ids)
-    normalise = _normaliser(characters.charsmap)
 
     def encode(text: str) -> list[int]:
         small = not cased or text in (text.upper(), capitals(text))
-        words = normalise(text.lower() if small else text).split()
+        words = characters.normalise(text.lower() if small else text).split()
         marked = SPACE.join([""] * (characters.prefix and bool(words)) + words)
         if unknown := sorted(set(marked) - ids.keys()):
             raise TextError(
