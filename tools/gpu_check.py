@@ -92,7 +92,7 @@ def recognizers(home: Path) -> Iterator[tuple[str, Callable[[], Recognizer]]]:
             name = f"DeepSpeech2, random, {rnn}, {'both directions' if both else 'lookahead'}"
             yield name, lambda rnn=rnn, both=both: _deepspeech2(rnn, both)
     yield "hama:conformer", lambda: models.load("hama:conformer,decoder=phonemes")
-    for kind in ("wav2vec2", "parakeet", "lasr", "omniasr", "whisper", "moonshine"):
+    for kind in ("wav2vec2", "parakeet", "lasr", "omniasr", "whisper", "moonshine", "speecht5"):
         yield f"{kind}, random", lambda kind=kind: _transformers(kind, home)
 
 
@@ -106,13 +106,14 @@ def _deepspeech2(rnn: str, bidirectional: bool) -> Recognizer:
 
 def _transformers(kind: str, home: Path) -> Recognizer:
     """The tests' small random networks."""
-    from tests.models import tiny_hf, tiny_moonshine, tiny_pieces, tiny_whisper
+    from tests.models import tiny_hf, tiny_moonshine, tiny_pieces, tiny_speecht5, tiny_whisper
 
     if kind == "wav2vec2":
         return tiny_hf.tiny_hf(kind, home)
     if kind in ("parakeet", "lasr", "omniasr"):
         return models.load(f"hf-ctc:{tiny_pieces.save(kind, home / kind)}")
-    small = {"whisper": tiny_whisper, "moonshine": tiny_moonshine}[kind]
+    kinds = {"whisper": tiny_whisper, "moonshine": tiny_moonshine, "speecht5": tiny_speecht5}
+    small = kinds[kind]
     small.save(home / kind, small.network())
     return models.load(f"{kind}:{home / kind}")
 

@@ -37,6 +37,8 @@ SPECS = [
     "moonshine:{moonshine}",
     "moonshine:{moonshine},beam=2",
     "python:own_recognizer:load",
+    "speecht5:{speecht5}",
+    "speecht5:{speecht5},beam=2",
     "whisper:{whisper}",
 ]
 SHIPPED = {
@@ -77,6 +79,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, DeepSpeech
         elif spec.startswith("moonshine") and not (home / "moonshine").exists():
             tiny_moonshine = pytest.importorskip("tests.models.tiny_moonshine", reason="extra hf")
             tiny_moonshine.save(home / "moonshine", tiny_moonshine.network())
+        elif spec.startswith("speecht5") and not (home / "speecht5").exists():
+            tiny_speecht5 = pytest.importorskip("tests.models.tiny_speecht5", reason="extra hf")
+            tiny_speecht5.save(home / "speecht5", tiny_speecht5.network())
         elif spec.startswith("whisper") and not (home / "whisper").exists():
             tiny_whisper = pytest.importorskip("tests.models.tiny_whisper", reason="extra hf")
             tiny_whisper.save(home / "whisper", tiny_whisper.network())

@@ -69,7 +69,7 @@ class TransformerEncoded:
     Subclasses write :meth:`decode`.
 
     Args:
-        network: of transformers, with ``proj_out``.
+        network: of transformers, with ``proj_out``, or a subclass says what :attr:`output` is.
         prompt: what every text begins with. Shape: ``[B, P]``.
         cross: keys and values of the speech, of each layer.
         ends: how many of those are each utterance's; all if None.
@@ -95,6 +95,12 @@ class TransformerEncoded:
         """Tokens read so far."""
         return self.past[0][0].shape[2] if self.past else 0
 
+    @property
+    def output(self) -> Tensor:
+        """What makes logits of the decoder's states. Shape: ``[V, C]``."""
+        weight: Tensor = self.network.proj_out.weight
+        return weight
+
     def pick(self: EncodedT, rows: Sequence[int]) -> EncodedT:
         """Some of the utterances, a row perhaps several times, with what each has read."""
         chosen = list(rows)
@@ -115,7 +121,7 @@ class TransformerEncoded:
             tokens, first = torch.cat([self.prompt, tokens], 1), self.prompt.shape[1] - 1
         states = self.decode(tokens)[:, first:]
         # Few rows by one matrix of 80 MB, batched or whole, take twice as long on a processor.
-        states, weights = states.flatten(0, 1), self.network.proj_out.weight.split(ROWS)
+        states, weights = states.flatten(0, 1), torch.split(self.output, ROWS)
         logits = torch.cat([F.linear(states, part) for part in weights], -1)
         return logits.log_softmax(-1).view(len(tokens), -1, logits.shape[-1])
 

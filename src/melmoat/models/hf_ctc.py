@@ -119,18 +119,13 @@ class HFCTC(CTC, nn.Module):
         return lengths
 
     def waveforms(self, audio: Audio) -> Tensor:
-        """The network's input: samples, normalised over each utterance if the network needs this.
+        """The network's input: samples, :func:`standardised` if the network needs this, and at
+        least :attr:`shortest` of them.
 
-        ``(x - mean) / sqrt(var + 1e-7)`` with the biased variance over the true length, zero beyond
-        it, and at least :attr:`shortest` samples. Shape: ``[B, T]``.
+        Shape: ``[B, T]``.
         """
         check_audio(audio, self.rate)
-        wav = audio.wav * audio.mask
-        if self.extractor.do_normalize:
-            count = audio.lengths[:, None]
-            centred = (wav - wav.sum(1, keepdim=True) / count) * audio.mask
-            variance = centred.square().sum(1, keepdim=True) / count
-            wav = centred / torch.sqrt(variance + 1e-7)
+        wav = standardised(audio) if self.extractor.do_normalize else audio.wav * audio.mask
         return nn.functional.pad(wav, (0, max(0, self.shortest - wav.shape[1])))
 
     def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
@@ -175,6 +170,19 @@ class HFCTC(CTC, nn.Module):
                 part.save_pretrained(folder)
         except (OSError, SafetensorError) as error:
             raise unwritable(folder, error) from error
+
+
+def standardised(audio: Audio) -> Tensor:
+    """Samples with mean 0 and variance 1, as transformers' extractors of waveforms have them.
+
+    ``(x - mean) / sqrt(var + 1e-7)`` with the biased variance over the true length, zero beyond it.
+    Shape: ``[B, T]``.
+    """
+    count = audio.lengths[:, None]
+    wav = audio.wav * audio.mask
+    centred = (wav - wav.sum(1, keepdim=True) / count) * audio.mask
+    variance = centred.square().sum(1, keepdim=True) / count
+    return centred / torch.sqrt(variance + 1e-7)
 
 
 def check_audio(audio: Audio, rate: int) -> None:

@@ -21,6 +21,7 @@ from melmoat.models.hama import load as hama_load
 from melmoat.models.hama.recognizer import Network
 from melmoat.models.hf_ctc import HFCTC, OTHER, written
 from melmoat.models.moonshine import loading as moonshine_files
+from melmoat.models.speecht5 import loading as speecht5_files
 from melmoat.models.whisper import loading as whisper_files
 from melmoat.models.words.english import letters
 from melmoat.models.words.lm import files
@@ -250,6 +251,28 @@ def moonshine(
     return moonshine_files.load(*chosen)
 
 
+def _speecht5_origin(args: Mapping[str, Any]) -> Origin:
+    return Origin(speecht5_files.origin(args["name"]), instead="name")
+
+
+@rests_on(_speecht5_origin)
+def speecht5(
+    name: str,
+    beam: int = 0,
+    normaliser: Choice = "auto",
+    compression_ratio_threshold: float | None = None,
+) -> Recognizer:
+    """SpeechT5, which writes characters from the waveform, from the hub or a folder (extra ``hf``).
+
+    ``name`` is a name on the hub, such as ``microsoft/speecht5_asr``, or a folder.
+
+    ``beam`` is the width of a beam search; 0 decodes greedily. Texts are compared without case and
+    punctuation unless a ``normaliser`` is named. ``compression_ratio_threshold=2.4`` cuts a text
+    that is a loop (``docs/recognizers.md``).
+    """
+    return speecht5_files.load(name, beam, normaliser, compression_ratio_threshold)
+
+
 def _whisper_origin(args: Mapping[str, Any]) -> Origin:
     chosen = (args[key] for key in ("name", "language", "task", "normaliser"))
     return Origin(*whisper_files.origin(*chosen), instead="name")
@@ -299,6 +322,7 @@ MODELS: Registry[Recognizer] = Registry(
         "hf-ctc": hf_ctc,
         "moonshine": moonshine,
         "python": python,
+        "speecht5": speecht5,
         "whisper": whisper,
     },
     group="melmoat.models",

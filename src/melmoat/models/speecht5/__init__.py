@@ -1,0 +1,1 @@
+"""SpeechT5's recognizer: text from the waveform, letter by letter."""
