@@ -1,10 +1,11 @@
 """Which inner settings the standard's members have: tried on speakers that no table is about.
 
-    python suites/standard_tuning.py --data "an4:an4/train,speakers=mjgk+mjhp+mkem+msct+mtje+mtxj"
+    python suites/standard_tuning.py
+    python suites/standard_tuning.py --only linf
 
-Two systems that no table of the standard has, each at a level that half of the words survive.
-Every line is one attack on the same utterances, with the capped WER of what it made, and of the
-worst of all lines so far. LOST is where the margin is cut (melmoat.attacks.path_margin). A line
+Run it in the folder that has the corpora. Every line is one attack on the same utterances of
+training speakers, at a level that half of the words survive: the capped WER of what it made, and of
+the worst of all lines so far. LOST is where the margin is cut (melmoat.attacks.path_margin). A line
 takes minutes.
 """
 
@@ -15,6 +16,7 @@ import json
 import random
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -27,7 +29,6 @@ from melmoat.draws import Draws
 from melmoat.metrics.errors import word_edits
 from melmoat.models.base import Recognizer, as_written_by, transcribe
 
-SYSTEMS = {"ds2-an4-noise": 30.0, "ds2-an4-wg": 34.0}  # dB
 COUNT = 8
 SEEDS = [1403689752, 923744234, 543137603, 162530972, 1830069102, 1449462471, 969516953, 588910322]
 MARGIN = "apgd:db={db},steps=100,keep=errors,loss=margin"
@@ -45,40 +46,64 @@ LINES = [  # where the margin is cut, and the attack
 ]
 OUT = HOME / "results" / "standard_tuning"
 
+AN4 = "an4:an4/train,speakers=mjgk+mjhp+mkem+msct+mtje+mtxj"
+LIBRI = "tsv:librispeech/train-clean-5,speakers=2136+226+2416+7312,shortest=2,longest=10"
+BOX = "apgd:norm=linf,db={db},steps=100,keep=errors"
+
+
+@dataclass(frozen=True)
+class System:
+    """A system that is tried at one level, on a corpus of training speakers."""
+
+    model: str
+    db: float
+    data: str = AN4
+
+
+TRIALS = {  # systems, and lines: where the margin is cut, and the attack
+    "l2": ([System("ds2-an4-noise", 30.0), System("ds2-an4-wg", 34.0)], LINES),
+    "linf": (
+        [System("ds2-an4-wg", 34.0), System("hama:conformer", 44.0, LIBRI)],
+        [
+            (0.2, BOX),
+            (0.2, f"{BOX},loss=margin"),
+            (0.2, f"{BOX},random_start=true"),
+            (0.2, f"{BOX.replace('100', '50')},target=matched"),
+            (0.2, BOX.replace("100", "50")),
+        ],
+    ),
+}
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--system", choices=SYSTEMS, nargs="*", default=list(SYSTEMS))
+    parser.add_argument("--only", choices=TRIALS, nargs="*", default=list(TRIALS))
     given = parser.parse_args()
     torch.set_num_threads(1)
     OUT.mkdir(parents=True, exist_ok=True)
-    for name in given.system:
-        found = json.dumps(tried(name, given.data), indent=1)
-        (OUT / f"{name}.json").write_text(f"{found}\n", "utf-8")
-    made = {name: OUT / f"{name}.json" for name in SYSTEMS}
-    if all(path.exists() for path in made.values()):
-        lines = {name: json.loads(path.read_text("utf-8")) for name, path in made.items()}
-        (OUT / "tuning.md").write_text(table(lines), "utf-8")
+    for name in given.only:
+        systems, lines = TRIALS[name]
+        found = {one.model: tried(one, lines) for one in systems}
+        (OUT / f"{name}.json").write_text(f"{json.dumps(found, indent=1)}\n", "utf-8")
+        (OUT / f"{name}.md").write_text(table(systems, found), "utf-8")
 
 
-def table(lines: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+def table(systems: Sequence[System], lines: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """The capped WER of every line, and of the worst case so far, for each system."""
-    head = [f"{name}, {db:g} dB | worst so far" for name, db in SYSTEMS.items()]
+    head = [f"{one.model}, {one.db:g} dB | worst so far" for one in systems]
     rows = [f"| attack | LOST | {' | '.join(head)} |", "|---|---" + "|---|---" * len(head) + "|"]
-    for each in zip(*lines.values(), strict=True):
-        attack = each[0]["attack"].partition(",")[0].partition(":")[0]
-        rest = each[0]["attack"].partition(",")[2]
+    for each in zip(*(lines[one.model] for one in systems), strict=True):
+        attack = each[0]["attack"].replace(f"db={systems[0].db:g},", "")
         cells = [f"{one['capped WER %']:.0f} | {one['worst so far']:.0f}" for one in each]
-        lost = f"{each[0]['lost']:g}" if "loss=margin" in rest else ""
-        rows.append(f"| `{attack}:{rest}` | {lost} | {' | '.join(cells)} |")
+        lost = f"{each[0]['lost']:g}" if "loss=margin" in attack else ""
+        rows.append(f"| `{attack}` | {lost} | {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
 
 
-def tried(name: str, corpus: str) -> list[dict[str, Any]]:
+def tried(system: System, asked: Sequence[tuple[float, str]]) -> list[dict[str, Any]]:
     """Every line on one system, printed as it is finished."""
-    model, db = models.load(name), SYSTEMS[name]
-    cuts = sorted(data.load(corpus), key=lambda cut: cut.id)
+    model, db = models.load(system.model), system.db
+    cuts = sorted(data.load(system.data), key=lambda cut: cut.id)
     random.Random(3).shuffle(cuts)
     cuts = cuts[:COUNT]
     speech = data.read(cuts)
@@ -86,7 +111,7 @@ def tried(name: str, corpus: str) -> list[dict[str, Any]]:
     words = [len(text.split()) for text in texts]
     lines: list[dict[str, Any]] = []
     worst = [0] * COUNT
-    for cut, spec in LINES:
+    for cut, spec in asked:
         search.LOST = cut
         attack = attacks.build(spec.format(db=db))
         goal = attack.goal(texts, texts, lambda: texts)
@@ -95,7 +120,7 @@ def tried(name: str, corpus: str) -> list[dict[str, Any]]:
         errors = capped(model, made, texts)
         worst = [max(pair) for pair in zip(worst, errors, strict=True)]
         line = {
-            "system": name,
+            "system": system.model,
             "lost": cut,
             "attack": spec.format(db=f"{db:g}"),
             "capped WER %": round(100 * sum(errors) / sum(words), 1),

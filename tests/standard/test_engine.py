@@ -88,6 +88,25 @@ def test_only_cheap_members_attack_at_levels_that_are_not_deep(tmp_path: Path) -
     assert names[L2.name] >= {"noise", "apgd", "margin", "target matched", "long apgd, 3 steps"}
 
 
+def test_quieter_levels_are_tried_until_half_of_the_words_hold(tmp_path: Path) -> None:
+    loud, middle, quiet = (Level("l2", db) for db in (40.0, 50.0, 60.0))
+    effort = replace(TINY, targets=(), quiet=(middle, quiet))
+    model, corpus = Beeps(35.0), speech(2, 35.0)
+    broken, holds = (
+        standard.evaluate(
+            model, data=corpus, out=tmp_path / level.name, effort=replace(effort, levels=(level,))
+        )
+        for level in (loud, middle)
+    )
+    assert [found.level for found in broken.levels] == ["l2 50 dB", "l2 40 dB"]
+    assert [found.level for found in holds.levels] == ["l2 50 dB", "l2 10 dB"]
+    assert broken.half is not None
+    assert broken.half.db is not None
+    assert 40 < broken.half.db < 50
+    assert {one.member for one in broken.members if one.level == "l2 50 dB"} == {
+        "noise", "apgd", "margin"}  # fmt: skip
+
+
 def test_the_command_prints_80_columns_and_its_exit_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,6 +67,8 @@ def test_the_members_are_frozen() -> None:
     assert [level.name for level in FULL.levels] == [
         "l2 40 dB", "linf 30 dB", "l2 30 dB", "l2 20 dB"]  # fmt: skip
     assert [level.name for level in FULL.levels if FULL.is_deep(level)] == ["l2 30 dB", "l2 20 dB"]
+    assert [level.name for level in FULL.quiet] == ["l2 50 dB", "l2 60 dB"]
+    assert not any(map(FULL.is_deep, FULL.quiet))
     assert all(map(QUICK.is_deep, QUICK.levels))
     assert Ensemble(SUBJECT, FULL, True).draws == (1, 2, 4, 8, 16, 20)
     assert Ensemble(SUBJECT, FULL, False).draws == (1,)

@@ -42,6 +42,10 @@ def told_and_read(tmp_path_factory: pytest.TempPathFactory) -> tuple[standard.Re
 def test_what_was_written_is_read_again(told_and_read: tuple[standard.Result, Path]) -> None:
     result, path = told_and_read
     assert told(read_result(path)) == told(result)
+    assert result.levels[0].level == "l2 50 dB"  # 40 dB broke it, and 50 did not
+    assert result.half is not None
+    assert result.half.db is not None
+    assert result.half.db > 40
 
 
 def test_the_errors_of_the_utterances_give_the_figures(

@@ -23,7 +23,8 @@ from melmoat.errors import MelmoatError
 from melmoat.models.base import as_written_by, transcribe
 from melmoat.progress import Progress, silent
 from melmoat.standard.book import Book, Row
-from melmoat.standard.levels import LARGE, Level
+from melmoat.standard.figures import HALF
+from melmoat.standard.levels import LARGE, Level, in_order
 from melmoat.standard.members import DRAWS, HELPS, Effort, Ensemble, Member
 from melmoat.standard.probe import Probe, probe
 from melmoat.standard.subject import Subject
@@ -96,16 +97,24 @@ class Engine:
         self.out = Measured(subject, effort, found, stochastic, Book(rows))
 
     def run(self) -> Measured:
-        """Every level, the least budget first; and a large one, if none broke the system."""
-        out, book = self.out, self.out.book
-        for level in self.ensemble.effort.levels:
+        """Every level, the least budget first; quieter ones, while half of the words fall at the
+        least; and a large one, if none broke the system."""
+        out, book, effort = self.out, self.out.book, self.ensemble.effort
+        for level in effort.levels:
             self._level(level)
+        least = effort.levels[0]
+        for level in effort.quiet:
+            if book.chosen_rate(least) < HALF:
+                break
+            self._level(level)
+            least = level
         loudest = max((lv for lv in out.levels if lv.norm == "l2"), key=lambda lv: -lv.db)
         if book.chosen_rate(loudest) < BROKEN:
             out.levels.append(LARGE)
             self._stage(LARGE, self.ensemble.noise(LARGE))
             eot = self._sequence(LARGE)
             self._stage(LARGE, self.ensemble.margin(LARGE, eot))
+        out.levels = list(in_order(tuple(out.levels)))
         return out
 
     def _level(self, level: Level) -> None:

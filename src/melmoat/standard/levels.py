@@ -39,6 +39,7 @@ class Level:
 
 L2 = tuple(Level("l2", db) for db in (40.0, 30.0, 20.0))
 LINF = Level("linf", 30.0)
+QUIET = (Level("l2", 50.0), Level("l2", 60.0))  # each only where half of the words fall above it
 LARGE = Level("l2", 10.0)  # must break everything; tried only where 20 dB does not
 
 

@@ -13,7 +13,7 @@ from melmoat.attacks import ATTACKS
 from melmoat.bench.cell import Cell
 from melmoat.data import CORPORA
 from melmoat.spec import show
-from melmoat.standard.levels import L2, LINF, Level, in_order
+from melmoat.standard.levels import L2, LINF, QUIET, Level, in_order
 from melmoat.standard.subject import Subject
 
 VERSION = "standard-1"
@@ -45,6 +45,8 @@ class Effort:
         surrogates: recognizers that attacks are also crafted on, and transferred from.
         deep: levels at which all members run; at the others noise and members 1 and 2. None for
             all.
+        quiet: further levels, louder first, each tried where half of the words fall at the one
+            before it; with the members of a level that is not deep.
     """
 
     name: Literal["full", "quick"]
@@ -56,10 +58,11 @@ class Effort:
     most_passes: int = MOST_PASSES
     surrogates: tuple[str, ...] = ("ds2-an4",)
     deep: tuple[Level, ...] | None = None
+    quiet: tuple[Level, ...] = ()
 
     def is_deep(self, level: Level) -> bool:
         """Whether all members run at ``level``."""
-        return self.deep is None or level in self.deep
+        return level not in self.quiet and (self.deep is None or level in self.deep)
 
     @property
     def label(self) -> str:
@@ -75,6 +78,7 @@ FULL = Effort(
     targets=("", "shorter", MATCHED, f"{MATCHED}-2", f"{MATCHED}-3"),
     levels=in_order((*L2, LINF)),
     deep=L2[1:],
+    quiet=QUIET,
 )
 QUICK = Effort(
     "quick",

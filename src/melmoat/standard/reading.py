@@ -17,7 +17,7 @@ from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import METRICS
 from melmoat.metrics.intervals import rate
 from melmoat.standard.figures import CLEAN, Figures, HalfPoint, half_of
-from melmoat.standard.levels import LARGE, Level
+from melmoat.standard.levels import LARGE, Level, in_order
 from melmoat.standard.members import FULL, VERSION
 from melmoat.standard.result import SCHEMA, Result
 from melmoat.standard.text import ANSWERS
@@ -62,9 +62,9 @@ def read_result(path: Path) -> Result:
 def contradictions(r: Result) -> Iterator[str]:
     """What a result says that cannot be."""
     u, levels = r.utterances, [found.level for found in r.levels]
-    wanted = [level.name for level in FULL.levels]
-    if levels not in (wanted, [*wanted, LARGE.name]):
-        yield f"levels {', '.join(levels)}, expected {', '.join(wanted)}"
+    if not levels_of(r):
+        wanted = ", ".join(level.name for level in FULL.levels)
+        yield f"levels {', '.join(levels)}, expected {wanted}"
         return
     if len(set(u.ids)) != len(u.ids) or not len(u.ids) == len(u.lengths) == r.n:
         yield f"{r.n} utterances, but {len(set(u.ids))} names and {len(u.lengths)} lengths"
@@ -88,6 +88,18 @@ def contradictions(r: Result) -> Iterator[str]:
     yield from _half(r)
 
 
+def levels_of(r: Result) -> list[Level]:
+    """The levels of a full run, the least budget first: those of every run, and quieter and louder
+    ones where they were needed. Empty if the result has others."""
+    names = [found.level for found in r.levels]
+    for quieter in range(len(FULL.quiet) + 1):
+        for louder in ([], [LARGE]):
+            levels = in_order((*FULL.quiet[:quieter], *FULL.levels, *louder))
+            if names == [level.name for level in levels]:
+                return list(levels)
+    return []
+
+
 def _of_level(r: Result, f: Figures) -> Iterator[str]:
     u = r.utterances
     errors = u.capped[f.level]
@@ -107,7 +119,7 @@ def _grows(r: Result) -> Iterator[str]:
     """Without randomness the worst case can only grow with the budget."""
     if r.draws > 1:
         return
-    levels = [*FULL.levels, *([LARGE] if len(r.levels) > len(FULL.levels) else [])]
+    levels = levels_of(r)
     pairs = [(CLEAN, level.name) for level in levels]
     pairs += [(b.name, a.name) for a in levels for b in levels if a != b and a.contains(b)]
     for less, more in pairs:
@@ -128,8 +140,9 @@ def _half(r: Result) -> Iterator[str]:
 
 def half_of_result(r: Result) -> HalfPoint:
     """The SNR at which half of the words are wrong, from the errors of the utterances."""
-    dbs = sorted((level.db for level in FULL.levels if level.norm == "l2"), reverse=True)
-    harm = np.array([r.utterances.capped[Level("l2", db).name] for db in dbs], dtype=float)
+    asked = [level for level in levels_of(r) if level.norm == "l2" and level != LARGE]
+    dbs = [level.db for level in asked]
+    harm = np.array([r.utterances.capped[level.name] for level in asked], dtype=float)
     return half_of(np.array(dbs), harm, np.array(r.utterances.lengths, dtype=float))
 
 

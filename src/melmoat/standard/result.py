@@ -134,7 +134,7 @@ def result_of(measured: Measured, device: str) -> Result:
     of_levels = [
         figures(book, level, speakers, book.of(level, f"target {MATCHED}")) for level in m.levels
     ]
-    asked = [level for level in m.levels if level in m.effort.levels]
+    asked = [level for level in m.levels if level in (*m.effort.levels, *m.effort.quiet)]
     return Result(
         version=VERSION,
         effort=m.effort.label,
