@@ -258,6 +258,36 @@ def test_languages_are_given_or_found_out(tmp_path: Path, ragged: Audio) -> None
         models.load(f"whisper:{folder},language=xx")
 
 
+def test_the_spoken_language_is_a_recognizer(tmp_path: Path, ragged: Audio) -> None:
+    folder = tiny_whisper.save(tmp_path / "many", tiny_whisper.network(), multilingual=True)
+    whisper, spoken = load(f"whisper:{folder}"), models.load(f"spoken-language:whisper:{folder}")
+    chosen = whisper.encode(ragged, DRAWS).prompt[:, 1].tolist()
+    codes = [tiny_whisper.LANGUAGES[token - 258] for token in chosen]
+    assert spoken.transcribe(ragged, DRAWS) == codes
+    losses = torch.stack([spoken.loss(ragged, [c] * 3, DRAWS) for c in tiny_whisper.LANGUAGES])
+    assert torch.allclose(losses.neg().exp().sum(0), torch.ones(3))
+    assert losses.argmin(0).tolist() == [token - 258 for token in chosen]
+    apart = torch.cat([spoken.loss(ragged.pick([i]), ["De"], Draws([0])) for i in range(3)])
+    assert torch.allclose(apart, losses[tiny_whisper.LANGUAGES.index("de")], rtol=1e-5)
+    with pytest.raises(TextError, match=r"'xx' is not the code .* knows: en, de, fr"):
+        spoken.loss(ragged, ["xx"] * 3, DRAWS)
+    for known in (f"whisper:{folder},language=de", "ds2-an4"):
+        with pytest.raises(MelmoatError, match="finds the language itself"):
+            models.load(f"spoken-language:({known})")
+
+
+def test_an_attack_changes_the_language_that_is_heard(tmp_path: Path, ragged: Audio) -> None:
+    folder = tiny_whisper.save(tmp_path / "many", tiny_whisper.network(), multilingual=True)
+    spec = f"spoken-language:whisper:{folder}"
+    spoken = models.load(spec)
+    (heard,) = spoken.transcribe(ragged.pick([0]), Draws([0]))
+    other = next(code for code in tiny_whisper.LANGUAGES if code != heard)
+    attack = attacks.build(f"transfer:model=({spec}),attack=(pgd:db=0,steps=20,target={other})")
+    whisper = load(f"whisper:{folder}")
+    made = attack(whisper, ragged.pick([0]), Targeted([other]), Draws([0]))
+    assert spoken.transcribe(made, Draws([0])) == [other]
+
+
 def test_a_checkpoint_may_be_of_one_language(tmp_path: Path, ragged: Audio) -> None:
     folder = tiny_whisper.save(tmp_path / "de", tiny_whisper.network(), multilingual=True)
     assert load(f"whisper:{folder},language=German").prompt[1] == 259

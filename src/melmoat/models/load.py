@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from melmoat import custom
 from melmoat.assets import asset
 from melmoat.errors import MelmoatError
-from melmoat.facts import Finder, Origin, rests_on
+from melmoat.facts import Finder, Origin, Part, rests_on
 from melmoat.models import checkpoints, hf_load
 from melmoat.models import custom as own_recognizer
 from melmoat.models.base import Recognizer
@@ -23,6 +23,7 @@ from melmoat.models.hf_ctc import HFCTC, OTHER, written
 from melmoat.models.moonshine import loading as moonshine_files
 from melmoat.models.speecht5 import loading as speecht5_files
 from melmoat.models.whisper import loading as whisper_files
+from melmoat.models.whisper.spoken import SpokenLanguage
 from melmoat.models.words.english import letters
 from melmoat.models.words.lm import files
 from melmoat.normalisers import Choice, WhisperChoice, by_name
@@ -306,6 +307,14 @@ def whisper(
     return whisper_files.load(name, language, task, beam, pad, normaliser, thresholds)
 
 
+def spoken_language(model: Annotated[str, Part("model")]) -> Recognizer:
+    """The language that a multilingual Whisper hears, as its code; for attacks on that choice.
+
+    ``model`` is a Whisper that finds the language itself: ``spoken-language:whisper:base``.
+    """
+    return SpokenLanguage(MODELS.build(model))
+
+
 MODELS: Registry[Recognizer] = Registry(
     "model",
     {
@@ -323,6 +332,7 @@ MODELS: Registry[Recognizer] = Registry(
         "moonshine": moonshine,
         "python": python,
         "speecht5": speecht5,
+        "spoken-language": spoken_language,
         "whisper": whisper,
     },
     group="melmoat.models",

@@ -9,7 +9,7 @@ depends on the utterance's length, and its result is the same alone and in any b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,7 +140,7 @@ class Whisper(nn.Module, Seq2Seq):
         vocabulary: of its tokenizer.
         prompt: what its texts begin with. Shape: ``[P]``. In a multilingual network whose language
             is to be found out, the second token stands for that.
-        languages: tokens of the languages to choose from; empty where it is given.
+        languages: the languages to choose from, with their tokens; empty where it is given.
         normaliser: applied before transcripts are compared.
         beam: width of a beam search; 0 decodes greedily.
         pad: windows are rounded up to a multiple of this many seconds; the reference has 30.
@@ -155,7 +155,7 @@ class Whisper(nn.Module, Seq2Seq):
         network: Any,
         vocabulary: Vocabulary,
         prompt: Sequence[int],
-        languages: Sequence[int] = (),
+        languages: Mapping[str, int] | None = None,
         normaliser: Normaliser | None = None,
         beam: int = 0,
         pad: float = 1.0,
@@ -170,7 +170,7 @@ class Whisper(nn.Module, Seq2Seq):
             raise ValueError("whisper: only networks with a window of 30 s are known")
         super().__init__()
         self.network, self.vocabulary, self.normaliser = network, vocabulary, normaliser
-        self.prompt, self.languages = list(prompt), list(languages)
+        self.prompt, self.languages = list(prompt), dict(languages or {})
         self.beam, self.pad, self.origin, self.guards = beam, pad, origin, guards
         self._kept: Silence | None = None
         self.eval().requires_grad_(False)
@@ -185,19 +185,35 @@ class Whisper(nn.Module, Seq2Seq):
         Raises:
             AudioError: an utterance is longer than 30 s.
         """
+        cross = self._heard(audio)
+        prompt = torch.tensor(self.prompt, device=audio.wav.device).expand(len(audio), -1)
+        if self.languages:
+            with torch.no_grad():
+                likely = self._spoken(cross, prompt).argmax(-1)
+            prompt = prompt.clone()
+            prompt[:, 1] = torch.tensor(list(self.languages.values()), device=prompt.device)[likely]
+        return WhisperEncoded(self.network, prompt, cross)
+
+    def spoken(self, audio: Audio) -> Tensor:
+        """Log probabilities of ``languages``, in their order, with a gradient. Shape: ``[B, N]``.
+
+        Raises:
+            AudioError: an utterance is longer than 30 s.
+        """
+        prompt = torch.tensor(self.prompt, device=audio.wav.device).expand(len(audio), -1)
+        return self._spoken(self._heard(audio), prompt).log_softmax(-1)
+
+    def _spoken(self, cross: list[Pair], prompt: Tensor) -> Tensor:
+        asked = WhisperEncoded(self.network, prompt[:, :1], cross)
+        return asked.read(prompt[:, :0])[:, -1, list(self.languages.values())]
+
+    def _heard(self, audio: Audio) -> list[Pair]:
+        """What the decoder attends to."""
         full = beside(self, audio.wav).network.config.max_source_positions
         mel, frames = log_mel(audio, self.network.config.num_mel_bins, self.pad)
         ends = (frames // 2).tolist()
         silence = self._silence(mel) if min(ends) < full else None
-        _, cross = run_encoder(self.network, mel, ends, silence)
-        prompt = torch.tensor(self.prompt, device=mel.device).expand(len(audio), -1)
-        if self.languages:
-            with torch.no_grad():
-                asked = WhisperEncoded(self.network, prompt[:, :1], cross)
-                likely = asked.read(prompt[:, :0])[:, -1, self.languages].argmax(-1)
-            prompt = prompt.clone()
-            prompt[:, 1] = torch.tensor(self.languages, device=mel.device)[likely]
-        return WhisperEncoded(self.network, prompt, cross)
+        return run_encoder(self.network, mel, ends, silence)[1]
 
     def _silence(self, like: Tensor) -> Silence:
         """Computed once, in the type of ``like`` and where it is."""

@@ -94,17 +94,18 @@ def vocabulary(tokenizer: Any, network: Any, settings: Mapping[str, Any]) -> Voc
 
 def prompt(
     tokenizer: Any, multilingual: bool, language: str | None, task: str
-) -> tuple[list[int], list[int]]:
-    """The tokens that texts begin with, and the languages to choose from if none is given."""
+) -> tuple[list[int], dict[str, int]]:
+    """The tokens that texts begin with, and the languages to choose from if none is given: the
+    token of each, by its code."""
     start, plain = _id(tokenizer, "<|startoftranscript|>"), _id(tokenizer, "<|notimestamps|>")
     if not multilingual:
         if language not in (None, "en") or task != "transcribe":
             raise ValueError("this Whisper is English-only: no other language and no translation")
-        return [start, plain], []
+        return [start, plain], {}
     known = range(start + 1, min(_id(tokenizer, f"<|{t}|>") for t in ("transcribe", "translate")))
     languages = {str(tokenizer.id_to_token(i)).strip("<|>"): i for i in known}
     if language is not None and language not in languages:
         raise ValueError(f"unknown language {language!r}; known: {', '.join(sorted(languages))}")
     spoken = languages[language] if language else known[0]
     begins = [start, spoken, _id(tokenizer, f"<|{task}|>"), plain]
-    return begins, [] if language else list(known)
+    return begins, {} if language else languages
