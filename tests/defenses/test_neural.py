@@ -280,7 +280,9 @@ class TestWhatAttackersAreTold:
         found = {m.name: m.cell for m in ensemble.other_gradients(Level("l2", 30.0), 1)}
         assert found["soft"].defense == f"{spec},gradient=soft"
         assert found["bpda"].defense == f"{spec},gradient=bpda"
-        assert subject("ds2-an4", f"{spec},gradient=soft", "demo").variants == {}
+        assert {m.role for m in ensemble.other_gradients(Level("l2", 30.0), 1)[:2]} == {"gradient"}
+        soft = subject("ds2-an4", f"{spec},gradient=soft", "demo")
+        assert soft.variants == {"bpda": f"{spec},gradient=bpda", "straight": spec}
 
     def test_siblings_have_one_defense(self, codecs: Mapping[str, str]) -> None:
         plain = f"{codecs['dac']},quantizers=2"

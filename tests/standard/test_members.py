@@ -28,6 +28,9 @@ SPECS = {
     "long apgd, 400 steps x 2": "apgd:against=truth,db=20,steps=400,random_start=true,restarts=2,"
     "eot=4,keep=errors,loss=margin",
     "blocks": "blocks:against=truth,db=20,queries=500,eot=4",
+    **dict.fromkeys(
+        ("silence around, no attack", "quieter, no attack", "faster, no attack"), "none"
+    ),
     "silence around": "apgd:against=truth,db=20,eot=4,keep=errors",
     "quieter": "apgd:against=truth,db=20,eot=4,keep=errors",
     "faster": "apgd:against=truth,db=20,eot=4,keep=errors",
@@ -58,11 +61,13 @@ def test_the_members_are_frozen() -> None:
         name: ATTACKS.declared(spec) for name, spec in SPECS.items()
     }
     assert found["bpda"].cell.defense == "resynth:gradient=bpda"
-    assert {name: m.cell.data for name, m in found.items() if m.role == "around"} == {
+    changed = {
         "silence around": "padded:demo,before=0.5,after=2",
         "quieter": "altered:demo,gain=-12",
         "faster": "altered:demo,speed=1.05",
     }
+    around = {name: m.cell.data for name, m in found.items() if m.role == "around"}
+    assert around == changed | {f"{name}, no attack": data for name, data in changed.items()}
     assert {name for name, m in found.items() if m.everyone} == {"clean", "target matched"}
     assert [level.name for level in FULL.levels] == [
         "l2 40 dB", "linf 30 dB", "l2 30 dB", "l2 20 dB"]  # fmt: skip

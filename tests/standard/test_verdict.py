@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from melmoat.analysis.evidence import Finding
@@ -71,3 +73,43 @@ def test_what_fell_at_a_smaller_budget_says_nothing_of_a_larger_one(own: str, st
     evidence = Evidence(subject, found, [L30, L20], probe, False, {}, {}, {})
     findings = {finding.check: finding for finding in evidence.findings()}
     assert findings["smaller budgets"].status == status
+
+
+def evidence(found: Book, levels: list[Level], **about: Any) -> dict[str, Finding]:
+    """The findings of a system without randomness, by check."""
+    probe = Probe(False, True, True, 1.0, about.pop("followed", 1.0))
+    subject = Subject("m", "none", "x", **about)
+    made = Evidence(subject, found, levels, probe, False, {}, {}, {})
+    return {finding.check: finding for finding in made.findings()}
+
+
+def test_what_a_change_of_the_recording_breaks_is_no_success_of_the_attacks() -> None:
+    names = [f"{n:02}" for n in range(30)]
+    right, wrong = ([row(n, "GO ON", [text]) for n in names] for text in ("GO ON", "NO"))
+    found = Book(right)
+    for name, role in (("noise", "noise"), ("apgd", "gradient"), ("margin", "gradient")):
+        found.add(L20, member(name, role), right)
+    found.add(L20, member("faster", "around"), wrong)
+    findings = evidence(found, [L20])
+    assert findings["noise of the same size"].status == "sign"
+    assert findings["large budget"].status == "sign"
+
+
+def test_a_larger_budget_is_not_accused_for_members_that_it_did_not_have() -> None:
+    names, loud = [f"{n:02}" for n in range(30)], Level("l2", 10.0)
+    right, wrong = ([row(n, "GO ON", [text]) for n in names] for text in ("GO ON", "NO"))
+    found = Book(right)
+    for level in (L20, loud):
+        found.add(level, member("noise", "noise"), right)
+        found.add(level, member("apgd"), right)
+    found.add(L20, member("faster", "around"), wrong)
+    assert evidence(found, [L20, loud])["smaller budgets"].status == "ok"
+
+
+def test_a_stand_in_that_leads_nowhere_is_declared_only_where_no_gradient_flows() -> None:
+    found = Book([row(f"{n:02}", "GO ON", ["GO ON"]) for n in range(30)])
+    asked = {"followed": 0.0, "variants": {"bpda": "x"}}
+    assert evidence(found, [], **asked)["live gradient"].status == "sign"
+    declared = evidence(found, [], differentiable=False, approximate=True, **asked)
+    assert declared["live gradient"].status == "ok"
+    assert "follows it to 0 times" in declared["live gradient"].text

@@ -88,7 +88,7 @@ def approximates(made: Defense) -> bool:
     """Whether attackers get a stand-in for a gradient that is zero
     (:attr:`FrontEnd.approximate`)."""
     front = made.inner if isinstance(made, Votes) else function_of_audio(made)
-    return front is not None and front.approximate
+    return front is not None and front.approximate and not front.differentiable
 
 
 __all__ = [

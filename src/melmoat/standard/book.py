@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from melmoat.metrics.errors import unit_of
 from melmoat.standard.levels import Level
-from melmoat.standard.members import Member, Role
+from melmoat.standard.members import SIZED, Member, Role
 from melmoat.writing_systems import letters
 
 Row = Mapping[str, Any]
@@ -113,20 +113,21 @@ class Book:
 
     def fallen(self, level: Level) -> set[str]:
         """Utterances that are wholly wrong in every choosing draw of some candidate: nothing is
-        left to gain."""
+        left to gain. What a change of the recording breaks goes on being attacked."""
         return {name for name in self.ids if self._falls(level, name)}
 
     def _falls(self, level: Level, name: str) -> bool:
         total = self.total(name)
         return any(
             all(self.capped(one) >= total for one in candidate.draws("choosing"))
-            for candidate in self.candidates(level, name)
+            for candidate in self.candidates(level, name, SIZED)
         )
 
     def chosen_rate(self, level: Level) -> float:
-        """Capped error rate in percent over the choosing draws: for decisions, not for reports."""
+        """Capped error rate in percent over the choosing draws, without what a change of the
+        recording does: for decisions, not for reports."""
         total = sum(map(self.total, self.ids))
-        harm = sum(self.harm(self.worst(level, name))[0] for name in self.ids)
+        harm = sum(self.harm(self.worst(level, name, SIZED))[0] for name in self.ids)
         return 100 * harm / total if total else 0.0
 
     def judged(self, candidates: Sequence[Candidate]) -> list[float]:

@@ -218,7 +218,7 @@ class Engine:
             }
             if failed and level is not None:
                 self.out.failures[f"{member.name} at {level.name}"] = failed
-                if member.role == "gradient":
+                if member.role in ("gradient", "targeted", "around"):
                     self.out.failed[member.name] = self.out.failed.get(member.name, 0) + len(failed)
 
 

@@ -29,6 +29,7 @@ MATCHED = "matched"  # the target that every utterance is attacked with
 QUERY_DRAWS = 4  # most draws of one query of the decision-only search
 
 Role = Literal["clean", "noise", "gradient", "weaker", "targeted", "around"]
+SIZED: tuple[Role, ...] = ("clean", "noise", "gradient", "weaker", "targeted")  # it says how much
 
 
 @dataclass(frozen=True)
@@ -160,8 +161,10 @@ class Ensemble:
     def other_gradients(self, level: Level, eot: int) -> list[Member]:
         """Member 6: other gradients of the same defense, and other systems."""
         attack = self._apgd(level, eot)
+        # Of several stand-ins for a gradient that is zero none is the true one.
+        role: Role = "gradient" if self.subject.approximate else "weaker"
         found = [
-            self._member(name, "weaker", attack, defense)
+            self._member(name, role, attack, defense)
             for name, defense in self.subject.variants.items()
             if defense != self.attacked
         ]
@@ -213,15 +216,18 @@ class Ensemble:
         return [self._member("blocks", "weaker", attack, self.subject.defense)]
 
     def around(self, level: Level, eot: int) -> list[Member]:
-        """Member 7: silence around the speech, another level, another rate. For linf silence would
-        lower the budget."""
+        """Member 7: silence around the speech, another level, another rate, each also without an
+        attack. For linf silence would lower the budget."""
         if level.norm != "l2":
             return []
         inner, attack = show_corpus(self.subject.data), self._apgd(level, eot)
-        return [
-            self._member(name, "around", attack, self.attacked, changed.format(inner))
-            for name, changed in AROUND.items()
-        ]
+        found = []
+        for name, changed in AROUND.items():
+            corpus = changed.format(inner)
+            alone, whole = f"{name}, no attack", self.subject.defense
+            found.append(self._member(alone, "around", "none", whole, corpus))
+            found.append(self._member(name, "around", attack, self.attacked, corpus))
+        return found
 
     def _apgd(self, level: Level, eot: int) -> str:
         steps = self.effort.steps

@@ -112,8 +112,10 @@ def variants(defense: str, made: Defense) -> dict[str, str]:
             found["resampled"] = hand(DEFENSES, Resampled(front))
         return found
     kinds = gradients(defense)
-    if DEFENSES.parse(defense).text == next(iter(kinds.values()), None):  # it names none itself
-        order = sorted(list(kinds)[1:], key=lambda kind: kind != "bpda")
+    own = DEFENSES.parse(defense).text
+    if own == next(iter(kinds.values()), None) or approximates(made):  # it names none, or has none
+        order = [kind for kind, spec in kinds.items() if spec != own]
+        order.sort(key=lambda kind: kind != "bpda")
         found = {kind: kinds[kind] for kind in order if kind != "resampled" or front.stochastic}
     if spec := _through(defense):
         found["through"] = spec

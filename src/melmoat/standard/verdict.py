@@ -15,7 +15,7 @@ from melmoat.metrics.errors import METRICS
 from melmoat.metrics.intervals import needed, paired, rate
 from melmoat.standard.book import Book
 from melmoat.standard.levels import LARGE, Level
-from melmoat.standard.members import Role
+from melmoat.standard.members import SIZED, Role
 from melmoat.standard.probe import FOLLOWED, HUGE, TINY, Probe
 from melmoat.standard.subject import Subject
 
@@ -87,6 +87,8 @@ class Evidence:
             )
         if stand_in:  # small steps change no code, so nothing follows from where they lead
             text = f"a stand-in, as declared: {p.gradient:.2g} times that of the recognizer alone"
+            if p.followed is not None:
+                text += f"; the loss follows it to {p.followed:.1g} times what it predicts"
             return Finding(name, "ok", text)
         if p.followed is not None and not FOLLOWED <= p.followed <= 1 / FOLLOWED:
             text = f"leads nowhere: the loss changes by {p.followed:.1g} times what it predicts"
@@ -203,7 +205,8 @@ class Evidence:
 
     def _large(self) -> Finding:
         name = "large budget"
-        rates = {level: self._rate(level) for level in self.levels if level.norm == "l2"}
+        # What a sender changes, such as the rate, has no size in dB.
+        rates = {level: self._rate(level, SIZED) for level in self.levels if level.norm == "l2"}
         broken = [(level, r) for level, r in rates.items() if r >= BROKEN]
         if broken:
             level, r = broken[0]
@@ -218,7 +221,7 @@ class Evidence:
             found = self.book.of(level, "noise")
             if not found:
                 continue
-            chosen = [self.book.worst(level, i) for i in self.book.ids]
+            chosen = [self.book.worst(level, i, SIZED) for i in self.book.ids]
             # An utterance that had fallen before counts as noise's too: nothing to tell there.
             control = [found.get(i, c) for i, c in zip(self.book.ids, chosen, strict=True)]
             pair = self._compare(
@@ -243,11 +246,13 @@ class Evidence:
             smaller = [one for one in self.levels if one != level and level.contains(one)]
             if not smaller or not self.book.of(level, "noise"):
                 continue
+            here_too = {member.name for at, member in self.book.members if at == level}
             own, carried = [], []
             for i in self.book.ids:
                 every = self.book.candidates(level, i)
                 here = [c for c in every if c.level == level]
-                before = [c for c in every if c.level != level]
+                before = [c for c in every if c.level is None or c.member in here_too]
+                before = [c for c in before if c.level != level]
                 carried.append(max(before, key=self.book.harm))
                 # What had fallen was attacked by a target alone, which shows nothing here.
                 tried = any(c.role == "gradient" for c in here)
@@ -275,8 +280,8 @@ class Evidence:
 
     # How two members compare.
 
-    def _rate(self, level: Level) -> float:
-        chosen = [self.book.worst(level, i) for i in self.book.ids]
+    def _rate(self, level: Level, roles: Sequence[Role] | None = None) -> float:
+        chosen = [self.book.worst(level, i, roles) for i in self.book.ids]
         return rate(self.book.judged(chosen), self.totals) or 0.0
 
     def _compare(
