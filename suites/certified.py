@@ -25,6 +25,7 @@ from melmoat.certificates import Certificate, Plan, Table, certify
 from melmoat.certificates.bounds import clopper_pearson
 from melmoat.certificates.sampling import Sampler
 from melmoat.draws import Draws, derive, secret
+from melmoat.errors import MelmoatError
 from melmoat.models.base import Recognizer
 from melmoat.progress import Lines
 
@@ -71,15 +72,18 @@ def run(sigma: float, corpus: str) -> Run:
     cuts = {cut.id: cut for cut in data.load(corpus)}
     attacker = Attacker(models.load(MODEL), table.plan)
     path = folder / "attacked.json"
-    tried: dict[str, dict[str, dict[str, Any]]]
-    tried = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    asked = {"attack": ATTACK, "draws": DRAWS, "inside": INSIDE, "beyond": BEYOND}
+    kept = json.loads(path.read_text("utf-8")) if path.exists() else {"asked": asked, "tried": {}}
+    if kept["asked"] != asked:
+        raise MelmoatError(f"{path} is of other settings: {kept['asked']}; remove it")
+    tried: dict[str, dict[str, dict[str, Any]]] = kept["tried"]
     for name, share in (("inside", INSIDE), ("beyond", BEYOND)):
         for one in table.certificates:
             if one.id in tried.setdefault(name, {}):
                 continue
             audio = data.read([cuts[one.id]]).quantized()
             tried[name][one.id] = attacker.tried(audio, one, share)
-            path.write_text(f"{json.dumps(tried, indent=1)}\n", "utf-8")
+            path.write_text(f"{json.dumps(kept, indent=1)}\n", "utf-8")
             print(name, one.id, tried[name][one.id], flush=True)
     return Run(table, tried)
 
@@ -157,18 +161,25 @@ def curve(runs: Sequence[Run]) -> str:
 
 
 def attacked(runs: Sequence[Run]) -> str:
-    """How often an attack changed what was certified. Beyond a radius nothing is promised."""
-    head = "| sigma | system | attack | certificates | changed | abstained | false |"
+    """How often an attack changed what was certified, and by more than the certificate allows.
+
+    A center that may move by as many words as it has cannot be found false by its words.
+    """
+    head = "| sigma | system | attack | certificates | changed | abstained | more than allowed |"
     rows = [head, "|---|---|---|---|---|---|---|"]
     for one in runs:
         for system in ("vote", "center"):
             for name, share in (("inside", INSIDE), ("beyond", BEYOND)):
                 found = [e[system] for e in one.tried[name].values() if system in e]
-                silent = sum(r["heard"] is None for r in found)
                 changed = sum(r["heard"] not in (r["certified"], None) for r in found)
-                false = sum(r["false"] for r in found) if name == "inside" else ""
+                silent = "-"
+                if system == "center":
+                    found = [r for r in found if r.get("most", 0) < len(r["certified"].split())]
+                    changed = sum(r["heard"] not in (r["certified"], None) for r in found)
+                    silent = str(sum(r["heard"] is None for r in found))
+                more = sum(r["false"] for r in found)
                 where = f"{one.table.plan.sigma:g} | {system} | {share:g} times the radius"
-                rows.append(f"| {where} | {len(found)} | {changed} | {silent} | {false} |")
+                rows.append(f"| {where} | {len(found)} | {changed} | {silent} | {more} |")
     return "\n".join(rows) + "\n"
 
 
