@@ -1,4 +1,4 @@
-"""Which inner settings the standard's members have: tried on speakers that no table is about.
+"""Which inner settings the standard's members have: tried on training speakers.
 
     python suites/standard_tuning.py
     python suites/standard_tuning.py --only linf

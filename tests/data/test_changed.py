@@ -67,6 +67,8 @@ def test_faster_speech_is_shorter_and_its_tone_higher(tmp_path: Path) -> None:
     cut = next(iter(data.load(f"altered:({inner}),speed=1.25")))
     wave = data.recording(cut).audio.wav[0]
     assert len(wave) == 12_800
+    assert cut.duration == 0.8
+    assert "0.8 to 0.8 s" in data.describe(f"altered:({inner}),speed=1.25")
     spectrum = torch.fft.rfft(wave).abs()
     assert float(spectrum.argmax()) * 16_000 / len(wave) == pytest.approx(500)
 

@@ -123,7 +123,7 @@ def test_missing_folders_columns_and_names(tmp_path: Path) -> None:
     (tmp_path / "transcripts.tsv").write_text("id\ttext\nx\ty\n")
     with pytest.raises(CorpusError, match=r"\['path'\] are missing"):
         data.load(f"tsv:{tmp_path}")
-    with pytest.raises(SpecError, match="known: an4, commonvoice, csv, demo, folder, "):
+    with pytest.raises(SpecError, match="known: altered, an4, commonvoice, csv, demo, folder, "):
         data.load("timit:x")
     with pytest.raises(CorpusError, match=r"unpack an4_sphere\.tar\.gz"):
         data.load(f"an4:{tmp_path / 'an4' / 'test'}")

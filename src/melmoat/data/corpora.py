@@ -17,7 +17,7 @@ from lhotse.recipes import download_librispeech
 from lhotse.utils import fastcopy
 
 from melmoat.data.custom import python
-from melmoat.data.entries import CHANGES, fault, whole
+from melmoat.data.entries import CHANGES, IN_FILE, fault, whole
 from melmoat.data.entries import CorpusError as CorpusError  # also this module's own
 from melmoat.data.layouts import listings
 from melmoat.data.manifests import lhotse, manifest
@@ -104,7 +104,9 @@ def altered(
 def _changed(corpus: str, change: Change) -> CutSet:
     def changed(cut: MonoCut) -> MonoCut:
         custom = cut.custom or {}
-        return fastcopy(cut, custom={**custom, CHANGES: (*custom.get(CHANGES, ()), change)})
+        known = {IN_FILE: custom.get(IN_FILE, cut.duration)}
+        known[CHANGES] = (*custom.get(CHANGES, ()), change)
+        return fastcopy(cut, duration=change.seconds(cut.duration), custom={**custom, **known})
 
     return CutSet.from_cuts(map(changed, listed(corpus)))
 

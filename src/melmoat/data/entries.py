@@ -18,6 +18,7 @@ WRITTEN = "written"  # field of a cut with its text as the corpus writes it
 FAULT = "fault"  # field of a cut with the reason why it cannot be read
 CHANNEL = "channel"  # field of a cut with its channel, if not all are used
 CHANGES = "changes"  # field of a cut with what is done to its audio, in order (waveforms.Change)
+IN_FILE = "in_file"  # field of a changed cut with the seconds of its part of the file
 SLACK = 0.1  # seconds by which a list may round the length of a recording
 MOST = 50  # most lines of one message
 _STEERS = ("Cc", "Cs", "Zl", "Zp")  # line breaks, control characters, half characters

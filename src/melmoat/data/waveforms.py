@@ -16,7 +16,7 @@ from torch import Tensor
 
 from melmoat import audio, decoding
 from melmoat.audio import RATE, Audio, AudioError, AudioWarning, Recording
-from melmoat.data.entries import CHANGES, CHANNEL, fault
+from melmoat.data.entries import CHANGES, CHANNEL, IN_FILE, fault
 from melmoat.decoding import Channel, Decoded
 
 
@@ -30,11 +30,12 @@ def recording(cut: MonoCut, rate: int = RATE) -> Recording:
         raise AudioError(f"{cut.id}: {reason}")
     channel: Channel = (cut.custom or {}).get(CHANNEL, "mix")
     path = cut.recording.sources[0].source
+    seconds = (cut.custom or {}).get(IN_FILE, cut.duration)
     try:
-        if not cut.start and cut.duration == cut.recording.duration:
+        if not cut.start and seconds == cut.recording.duration:
             found = audio.read(path, rate, channel)
         else:
-            found = _part(path, cut.start, cut.duration, rate, channel)
+            found = _part(path, cut.start, seconds, rate, channel)
     except AudioError as error:
         raise AudioError(f"{cut.id}: {error}") from error
     changes: tuple[Change, ...] = (cut.custom or {}).get(CHANGES, ())
@@ -49,6 +50,9 @@ def recording(cut: MonoCut, rate: int = RATE) -> Recording:
 class Change(Protocol):
     """What a corpus does to the audio of another one."""
 
+    def seconds(self, duration: float) -> float:
+        """The length of audio that has had ``duration`` seconds."""
+
     def __call__(self, wave: Tensor, rate: int) -> Tensor:
         """Shape: ``[T]`` -> ``[T']``."""
 
@@ -59,6 +63,10 @@ class Surrounded:
 
     before: float
     after: float
+
+    def seconds(self, duration: float) -> float:
+        """With the silence."""
+        return self.before + duration + self.after
 
     def __call__(self, wave: Tensor, rate: int) -> Tensor:
         """Shape: ``[T]`` -> ``[T']``."""
@@ -72,6 +80,10 @@ class Altered:
 
     gain_db: float
     speed: float
+
+    def seconds(self, duration: float) -> float:
+        """Shorter if it is faster."""
+        return duration / self.speed
 
     def __call__(self, wave: Tensor, rate: int) -> Tensor:
         """Shape: ``[T]`` -> ``[T']``."""

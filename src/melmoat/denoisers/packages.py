@@ -40,15 +40,21 @@ class Carrier:
         """The folder of the installed package's files.
 
         Raises:
-            MelmoatError: it is not installed.
+            MelmoatError: it is not installed, or another version is.
         """
         try:
-            return Path(str(distribution(self.package).locate_file(self.folder)))
+            found = distribution(self.package)
         except PackageNotFoundError as error:
             raise MelmoatError(
                 f"denoise:{self.network} reads its weights from the package {self.package}: "
                 f"{self.install}"
             ) from error
+        if found.version != self.version:
+            raise MelmoatError(
+                f"denoise:{self.network} knows the weights of {self.package} {self.version}, and "
+                f"{found.version} is installed: {self.install}"
+            )
+        return Path(str(found.locate_file(self.folder)))
 
     def files(self, path: Path | None) -> list[Path]:
         """The files under ``path``, a folder; none if it is a file; None: the installed ones."""
