@@ -48,6 +48,29 @@ def test_what_was_written_is_read_again(told_and_read: tuple[standard.Result, Pa
     assert result.half.db > 40
 
 
+def test_many_levels_fit_into_80_columns(told_and_read: tuple[standard.Result, Path]) -> None:
+    result, _ = told_and_read
+    one = result.members[0]
+    every = tuple(replace(one, level=found.level) for found in result.levels)
+    lines = standard.text(replace(result, members=every)).splitlines()
+    heads = [line.split("attacked")[1] for line in lines if line.startswith("points added")]
+    assert max(map(len, lines)) <= 80
+    assert "".join(heads).split() == [word for f in result.levels for word in f.level.split()]
+    assert len(heads) == 2  # five levels
+
+
+def test_a_quieter_level_that_is_missing_is_asked_for(
+    told_and_read: tuple[standard.Result, Path], tmp_path: Path
+) -> None:
+    found = told(told_and_read[0])
+    found["levels"] = [one for one in found["levels"] if one["level"] != "l2 50 dB"]
+    del found["utterances"]["capped"]["l2 50 dB"]
+    path = tmp_path / "standard.json"
+    path.write_text(json.dumps(found))
+    with pytest.raises(MelmoatError, match=r"l2 40 dB has 100\.0 %, so l2 50 dB is missing"):
+        read_result(path)
+
+
 def test_the_errors_of_the_utterances_give_the_figures(
     told_and_read: tuple[standard.Result, Path],
 ) -> None:

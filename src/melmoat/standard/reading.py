@@ -16,7 +16,7 @@ import numpy as np
 from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import METRICS
 from melmoat.metrics.intervals import rate
-from melmoat.standard.figures import CLEAN, Figures, HalfPoint, half_of
+from melmoat.standard.figures import CLEAN, HALF, Figures, HalfPoint, half_of
 from melmoat.standard.levels import LARGE, Level, in_order
 from melmoat.standard.members import FULL, VERSION
 from melmoat.standard.result import SCHEMA, Result
@@ -86,6 +86,7 @@ def contradictions(r: Result) -> Iterator[str]:
         yield from _of_level(r, figures)
     yield from _grows(r)
     yield from _half(r)
+    yield from _quiet(r)
 
 
 def levels_of(r: Result) -> list[Level]:
@@ -136,6 +137,19 @@ def _half(r: Result) -> Iterator[str]:
     )
     if not same:
         yield f"half of the words: {r.half}, but the utterances give {found.text}"
+
+
+def _quiet(r: Result) -> Iterator[str]:
+    """Where half of the words fall at the quietest level, a quieter one is asked for. (With
+    randomness it is the choosing draws that say so.)"""
+    least = levels_of(r)[0]
+    rates = {found.level: found.capped or 0.0 for found in r.levels}
+    further = [level for level in FULL.quiet if level.db > least.db]
+    if r.draws == 1 and further and rates[least.name] >= HALF:
+        yield (
+            f"{least.name} has {rates[least.name]:.1f} %, so {further[0].name} is missing; run the "
+            "same command of melmoat evaluate again"
+        )
 
 
 def half_of_result(r: Result) -> HalfPoint:

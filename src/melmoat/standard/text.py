@@ -11,6 +11,7 @@ from melmoat.objects import is_object
 from melmoat.standard.result import Result
 
 WIDTH = 80
+ABREAST = 4  # levels beside each other, each with room for "+10.0 / 130"
 ANSWERS = {
     "adaptive attack": "members 1 to 4",
     "exact gradient": "members 1 to 4, 6",
@@ -90,11 +91,20 @@ def _table(r: Result) -> Iterator[str]:
 
 
 def _members(r: Result) -> Iterator[str]:
-    levels = list(dict.fromkeys(line.level for line in r.members))
-    width = max((WIDTH - 30) // max(len(levels), 1), 10)
+    told = {line.level for line in r.members}
+    levels = [found.level for found in r.levels if found.level in told]
+    for first in range(0, len(levels), ABREAST):
+        if first:
+            yield ""
+        yield from _members_at(r, levels[first : first + ABREAST])
+
+
+def _members_at(r: Result, levels: Sequence[str]) -> Iterator[str]:
+    width = (WIDTH - 30) // min(len(levels), ABREAST)
     yield f"{'points added / attacked':29}" + "".join(f"{level:>{width}}" for level in levels)
-    for name in dict.fromkeys(line.member for line in r.members):
-        cells = {line.level: line for line in r.members if line.member == name}
+    some = [line for line in r.members if line.level in levels]
+    for name in dict.fromkeys(line.member for line in some):
+        cells = {line.level: line for line in some if line.member == name}
         told = "".join(
             f"{f'{cells[at].added:+.1f} / {cells[at].attacked}' if at in cells else '':>{width}}"
             for at in levels
