@@ -176,7 +176,8 @@ def main() -> None:
             "training": one.training,
         }
         (ENTRIES / f"{name}.yaml").write_text(yaml.safe_dump(said, sort_keys=False), "utf-8")
-    subprocess.run([sys.executable, str(HOME / "tools" / "leaderboard.py")], check=True)
+    rendered = subprocess.run([sys.executable, str(HOME / "tools" / "leaderboard.py")], check=False)
+    sys.exit(rendered.returncode)
 
 
 if __name__ == "__main__":
