@@ -19,8 +19,7 @@ ROWS = {
         {"python", "rs", "voted"},
     ),  # the last two vote
     "detector": (DETECTORS.table, detectors.SPECS, {"python"}),
-    # spoken-language writes codes of languages: tests/models/test_whisper.py
-    "model": (MODELS.table, models.SPECS, models.SHIPPED | {"spoken-language"}),
+    "model": (MODELS.table, models.SPECS, models.ELSEWHERE),
 }
 
 
