@@ -259,7 +259,7 @@ def test_the_log_has_the_code_with_which_a_stream_ended(
     assert logged(b"a") == 1003
     assert logged(bytes(MESSAGE + 2)) == 1009
     # while it still computes what came before
-    assert logged(bytes(MESSAGE), bytes(MESSAGE), bytes(MESSAGE + 2)) == 1009
+    assert logged(bytes(MESSAGE), bytes(MESSAGE + 2)) == 1009  # two of them would be too long
     assert logged(left=1009) == 101, "the client's own code"
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
