@@ -95,20 +95,7 @@ def origin(name: str) -> tuple[list[Path], str]:
 
 
 def _folder(name: str) -> Path | None:
-    """The folder ``name``; None if it can only be a hub name.
-
-    Raises:
-        WeightsError: it is a path without a folder.
-    """
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return path
-    if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise WeightsError(
-            f"{name}: no such folder; hf-ctc takes a folder that save_pretrained wrote, or a hub "
-            "name such as facebook/wav2vec2-base-960h"
-        )
-    return None
+    return hub.folder(name, "hf-ctc", "facebook/wav2vec2-base-960h")
 
 
 def _read(kind: Any, where: Path | str, source: Path | None, needs: str, **options: Any) -> Any:

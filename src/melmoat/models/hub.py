@@ -58,6 +58,27 @@ def transformers(what: str) -> ModuleType:
     return module
 
 
+def folder(name: str, family: str, example: str) -> Path | None:
+    """The folder ``name``; None if it can only be a hub name.
+
+    Args:
+        family: what a spec of it begins with, such as ``hf-ctc``.
+        example: a hub name, for the error.
+
+    Raises:
+        WeightsError: it is a file, or a path without a folder.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise WeightsError(
+            f"{name}: no such folder; {family} takes a folder that save_pretrained wrote, or a hub "
+            f"name such as {example}"
+        )
+    return None
+
+
 def snapshot(name: str, family: str, patterns: Sequence[str]) -> Path:
     """The folder of the hub's ``name``, downloaded as far as it matches ``patterns``.
 

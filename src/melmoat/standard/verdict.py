@@ -14,6 +14,7 @@ from melmoat.analysis.results import Comparison
 from melmoat.metrics.errors import METRICS
 from melmoat.metrics.intervals import needed, paired, rate
 from melmoat.standard.book import Book
+from melmoat.standard.figures import CLEAN
 from melmoat.standard.levels import LARGE, Level
 from melmoat.standard.members import SIZED, Role
 from melmoat.standard.probe import FOLLOWED, HUGE, TINY, Probe
@@ -205,8 +206,7 @@ class Evidence:
 
     def _large(self) -> Finding:
         name = "large budget"
-        # What a sender changes, such as the rate, has no size in dB.
-        rates = {level: self._rate(level, SIZED) for level in self.levels if level.norm == "l2"}
+        rates = {level: self._rate(level) for level in self.levels if level.norm == "l2"}
         broken = [(level, r) for level, r in rates.items() if r >= BROKEN]
         if broken:
             level, r = broken[0]
@@ -246,13 +246,12 @@ class Evidence:
             smaller = [one for one in self.levels if one != level and level.contains(one)]
             if not smaller or not self.book.of(level, "noise"):
                 continue
-            here_too = {member.name for at, member in self.book.members if at == level}
+            names = {member.name for at, member in self.book.members if at == level} | {CLEAN}
             own, carried = [], []
             for i in self.book.ids:
                 every = self.book.candidates(level, i)
                 here = [c for c in every if c.level == level]
-                before = [c for c in every if c.level is None or c.member in here_too]
-                before = [c for c in before if c.level != level]
+                before = [c for c in every if c.level != level and c.member in names]
                 carried.append(max(before, key=self.book.harm))
                 # What had fallen was attacked by a target alone, which shows nothing here.
                 tried = any(c.role == "gradient" for c in here)
@@ -280,8 +279,9 @@ class Evidence:
 
     # How two members compare.
 
-    def _rate(self, level: Level, roles: Sequence[Role] | None = None) -> float:
-        chosen = [self.book.worst(level, i, roles) for i in self.book.ids]
+    def _rate(self, level: Level) -> float:
+        # What a sender changes, such as the rate, has no size in dB.
+        chosen = [self.book.worst(level, i, SIZED) for i in self.book.ids]
         return rate(self.book.judged(chosen), self.totals) or 0.0
 
     def _compare(

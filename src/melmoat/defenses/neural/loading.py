@@ -77,20 +77,7 @@ def load(name: str) -> CodecNetwork:
 
 
 def _folder(name: str) -> Path | None:
-    """The folder ``name``; None if it can only be a hub name.
-
-    Raises:
-        WeightsError: it is a file, or a path without a folder.
-    """
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return path
-    if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise WeightsError(
-            f"{name}: no such folder; neural-codec takes a folder that save_pretrained wrote, or a "
-            "hub name such as facebook/encodec_24khz"
-        )
-    return None
+    return hub.folder(name, FAMILY, "facebook/encodec_24khz")
 
 
 def _weights(folder: Path) -> list[Path]:

@@ -28,9 +28,6 @@ class CodecNetwork(nn.Module):
         rate: sampling rate it works at, Hz.
         hop: samples a frame.
         fewest, most: how many codebooks can be used.
-
-    Raises:
-        WeightsError: it takes stereo, or cuts or normalises its input.
     """
 
     hop: int

@@ -186,7 +186,7 @@ class Whisper(nn.Module, Seq2Seq):
             AudioError: an utterance is longer than 30 s.
         """
         cross = self._heard(audio)
-        prompt = torch.tensor(self.prompt, device=audio.wav.device).expand(len(audio), -1)
+        prompt = self._prompts(audio)
         if self.languages:
             with torch.no_grad():
                 likely = self._spoken(cross, prompt).argmax(-1)
@@ -200,8 +200,10 @@ class Whisper(nn.Module, Seq2Seq):
         Raises:
             AudioError: an utterance is longer than 30 s.
         """
-        prompt = torch.tensor(self.prompt, device=audio.wav.device).expand(len(audio), -1)
-        return self._spoken(self._heard(audio), prompt).log_softmax(-1)
+        return self._spoken(self._heard(audio), self._prompts(audio)).log_softmax(-1)
+
+    def _prompts(self, audio: Audio) -> Tensor:
+        return torch.tensor(self.prompt, device=audio.wav.device).expand(len(audio), -1)
 
     def _spoken(self, cross: list[Pair], prompt: Tensor) -> Tensor:
         asked = WhisperEncoded(self.network, prompt[:, :1], cross)
