@@ -14,7 +14,9 @@ fetching = typer.Typer()
 def fetch(
     name: Annotated[
         list[str] | None,
-        typer.Argument(help="What to fetch; paper is all that the paper's bench needs."),
+        typer.Argument(
+            help="What to fetch; paper is all that the paper's bench needs, lyra the codec."
+        ),
     ] = None,
     to: Annotated[
         Path | None,
@@ -40,7 +42,8 @@ def fetch(
         for source in CATALOGUE.values():
             there = "there" if located(source, home) else "-"
             least = "" if source.sha256 else "at least "
-            size = f"{least}{source.size / 1e6:,.0f} MB"
+            digits = 0 if source.size > 1e7 else 1
+            size = f"{least}{source.size / 1e6:,.{digits}f} MB"
             typer.echo(f"{source.name:24} {there:6} {size:>16}  {source.licence:10} {source.about}")
         return
     for source in chosen(name):

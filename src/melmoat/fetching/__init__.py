@@ -10,27 +10,25 @@ from pathlib import Path
 
 from melmoat import files
 from melmoat.errors import alike
-from melmoat.fetching.catalogue import CATALOGUE, PAPER, Source
+from melmoat.fetching.catalogue import CATALOGUE, GROUPS, PAPER, Source
 from melmoat.fetching.download import FetchError, download, within
 from melmoat.fetching.unpacking import unpack
 from melmoat.progress import Progress, silent
 
-GROUP = "paper"
-
 
 def chosen(names: Iterable[str]) -> list[Source]:
-    """The sources of these names; ``paper`` stands for all that the paper's bench needs.
+    """The sources of these names; ``paper`` and ``lyra`` stand for several.
 
     Raises:
         FetchError: an unknown name; the message lists the known ones.
     """
-    known = [*CATALOGUE, GROUP]
+    known = [*CATALOGUE, *GROUPS]
     found: dict[str, Source] = {}
     for name in names:
         if name not in known:
             near = alike(name, known)
             raise FetchError(f"nothing is called {name!r}; known: {', '.join(known)}{near}")
-        for one in PAPER if name == GROUP else [name]:
+        for one in GROUPS.get(name, [name]):
             found[one] = CATALOGUE[one]
     return list(found.values())
 
@@ -163,7 +161,7 @@ def _writing(home: Path) -> Iterator[None]:
 
 __all__ = [
     "CATALOGUE",
-    "GROUP",
+    "GROUPS",
     "PAPER",
     "FetchError",
     "Source",

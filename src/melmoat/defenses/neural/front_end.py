@@ -24,8 +24,9 @@ CodecGradient = Literal["straight", "soft", "bpda"]
 class NeuralCodec(FrontEnd):
     """Codes and decodes each recording. Length and rate are kept.
 
-    Utterances run one by one: these networks hear what is behind an utterance, and a rounding
-    error would choose another code. The exact gradient is zero. Attackers get a stand-in for it.
+    Utterances run one by one: most of these networks hear what is behind an utterance, and a
+    rounding error would choose another code. The exact gradient is zero. Attackers get a stand-in
+    for it.
 
     Args:
         codec: the network.
@@ -69,10 +70,11 @@ def neural_codec(
     gradient: CodecGradient = "straight",
     temperature: Annotated[float, OfGradient()] = 0.1,
 ) -> FrontEnd:
-    """EnCodec, DAC or Mimi, with as few codebooks as wanted (extra ``hf``).
+    """EnCodec, DAC, Mimi or Lyra, with as few codebooks as wanted (all but Lyra: extra ``hf``).
 
     Args:
-        name: a name on the hub, such as ``facebook/encodec_24khz``, or a folder.
+        name: ``lyra`` (``melmoat fetch lyra`` brings it), a name on the hub, such as
+            ``facebook/encodec_24khz``, or a folder.
         quantizers: codebooks that are used, from the first; fewer lose more. All by default.
         gradient: what attackers get instead of the exact gradient, which is zero. ``straight``
             takes each code vector as its input, ``soft`` as a weighted mean of the codebook, and

@@ -1,10 +1,11 @@
-"""Neural codecs from a folder of transformers or from the hub.
+"""Neural codecs: Lyra, or those of transformers from a folder or the hub.
 
-Weights are safetensors: nothing is unpickled.
+Weights are safetensors or TFLite files: nothing is unpickled or run.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 
 from melmoat import files as file_kinds
+from melmoat.defenses.neural import lyra
 from melmoat.defenses.neural.networks import CodecNetwork, Dac, Encodec, Mimi
 from melmoat.models import hub
 from melmoat.weights import WeightsError
@@ -19,19 +21,21 @@ from melmoat.weights import WeightsError
 FAMILY = "neural-codec"
 SETTINGS = "config.json"
 WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
-KINDS: dict[str, tuple[str, type[CodecNetwork]]] = {
+KINDS: dict[str, tuple[str, Callable[[Any], CodecNetwork]]] = {
     "encodec": ("EncodecModel", Encodec),
     "dac": ("DacModel", Dac),
     "mimi": ("MimiModel", Mimi),
 }
 KNOWN = (
-    "neural-codec takes EnCodec, DAC and Mimi of transformers, such as facebook/encodec_24khz, "
-    "descript/dac_16khz and kyutai/mimi"
+    "neural-codec takes lyra, and EnCodec, DAC and Mimi of transformers, such as "
+    "facebook/encodec_24khz, descript/dac_16khz and kyutai/mimi"
 )
 
 
 def origin(name: str) -> tuple[list[Path], str]:
     """What the defended audio depends on: the files of a folder, or the hub name."""
+    if (own := _lyra(name)) is not None:
+        return [own / file for file in lyra.FILES], "folder"
     folder = _folder(name)
     return ([], name) if folder is None else ([folder / SETTINGS, *_weights(folder)], "folder")
 
@@ -40,13 +44,16 @@ def load(name: str) -> CodecNetwork:
     """The codec that ``name`` stands for, in eval mode with frozen weights.
 
     Args:
-        name: a folder that ``save_pretrained`` wrote, or a hub name such as ``kyutai/mimi``.
+        name: ``lyra``, which was fetched; a folder with its files or one that ``save_pretrained``
+            wrote; or a hub name such as ``kyutai/mimi``.
 
     Raises:
-        MelmoatError: transformers is not installed.
-        WeightsError: there is no such folder, the hub cannot be reached, the weights are not
-            complete, or it is no codec that fits.
+        MelmoatError: transformers, which all but Lyra need, is not installed.
+        WeightsError: there is no such folder, Lyra was not fetched, the hub cannot be reached, the
+            weights are not complete, or it is no codec that fits.
     """
+    if (own := _lyra(name)) is not None:
+        return lyra.load(own)
     hf = hub.transformers("a neural codec")
     folder = _folder(name) or hub.snapshot(name, FAMILY, [SETTINGS, *WEIGHTS])
     settings = hub.Files((), folder, name).json(SETTINGS)
@@ -74,6 +81,14 @@ def load(name: str) -> CodecNetwork:
     codec = made(_read(hf, getattr(hf, model), folder, name))
     codec.eval().requires_grad_(False)
     return codec
+
+
+def _lyra(name: str) -> Path | None:
+    """The folder of Lyra's files; None if another codec is named."""
+    if name == lyra.NAME:
+        return file_kinds.cache() / lyra.NAME
+    folder = Path(name).expanduser()
+    return folder if any((folder / file).is_file() for file in lyra.FILES) else None
 
 
 def _folder(name: str) -> Path | None:

@@ -1,4 +1,4 @@
-"""The three codecs of transformers, taken apart at their quantisers.
+"""What a codec network is, and the three of transformers, taken apart at their quantisers.
 
 transformers rounds to codes between ``encode`` and ``decode``, where no gradient passes. Each class
 here has the same three parts instead: encoder, residual quantisers, decoder. For the same number of
@@ -22,7 +22,8 @@ class CodecNetwork(nn.Module):
     """A codec network for mono audio; subclasses name its parts.
 
     Args:
-        network: a model of transformers, with its ``config``.
+        network: with an ``encoder`` and a ``decoder``.
+        rate: sampling rate it works at, Hz.
 
     Attributes:
         rate: sampling rate it works at, Hz.
@@ -34,10 +35,9 @@ class CodecNetwork(nn.Module):
     fewest: int = 1
     most: int
 
-    def __init__(self, network: Any) -> None:
+    def __init__(self, network: Any, rate: int) -> None:
         super().__init__()
-        self.network, self.config = network, network.config
-        self.rate = int(self.config.sampling_rate)
+        self.network, self.rate = network, rate
 
     def chains(self, count: int) -> Sequence[Chain]:
         """The first ``count`` codebooks."""
@@ -76,8 +76,8 @@ class Encodec(CodecNetwork):
     """EnCodec (Defossez et al. 2022), such as the 24 kHz model."""
 
     def __init__(self, network: Any) -> None:
-        super().__init__(network)
-        self.hop = int(self.config.hop_length)
+        super().__init__(network, int(network.config.sampling_rate))
+        self.hop = int(network.config.hop_length)
         self.most = len(network.quantizer.layers)
 
     def chains(self, count: int) -> Sequence[Chain]:
@@ -93,8 +93,8 @@ class Dac(CodecNetwork):
     """
 
     def __init__(self, network: Any) -> None:
-        super().__init__(network)
-        self.hop = int(self.config.hop_length)
+        super().__init__(network, int(network.config.sampling_rate))
+        self.hop = int(network.config.hop_length)
         self.most = len(network.quantizer.quantizers)
         # Convolutions with an odd stride lose a sample each: as many for any number of frames.
         like = next(network.parameters())
@@ -120,12 +120,12 @@ class Mimi(CodecNetwork):
     for sound, side by side. The first codebooks are those for content."""
 
     def __init__(self, network: Any) -> None:
-        super().__init__(network)
+        super().__init__(network, int(network.config.sampling_rate))
         if not hasattr(network.encoder, "downsample"):
             raise WeightsError(
                 "this version of transformers builds Mimi differently: pip install -U transformers"
             )
-        self.hop = int(self.config.frame_size)
+        self.hop = int(network.config.frame_size)
         self.fewest = network.quantizer.num_semantic_quantizers
         self.most = network.quantizer.max_num_quantizers
 
