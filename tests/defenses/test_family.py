@@ -46,6 +46,7 @@ FRONT_ENDS = [
     "neural-codec:{encodec},quantizers=2",
     "neural-codec:{dac},gradient=soft",
     "neural-codec:{mimi},quantizers=3,gradient=bpda",
+    "neural-codec:{lyra},quantizers=5",
     "denoise:dtln,weights={dtln}",
     "denoise:gtcrn,weights={gtcrn}",
 ]

@@ -13,7 +13,6 @@ weights are what those integers stand for, and nothing is rounded.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 
 import torch
@@ -179,15 +178,16 @@ def _codebooks(path: Path) -> Tensor:
 def _layers(part: str, network: nn.Module, path: Path) -> dict[str, Tensor]:
     """The state of a network whose layers stand in the order of the file's operators."""
     found, state = iter(_read(path, 0, CONVOLUTIONS)), dict[str, Tensor]()
-    for name, layer in network.named_modules():
-        if isinstance(layer, Causal | CausalTransposed):
-            transposed = isinstance(layer, CausalTransposed)
-            # A transposed convolution in groups is one operator a group.
-            pieces = [_layer(*one) for one in islice(found, layer.groups if transposed else 1)]
-            if not pieces:
-                raise _other(path)
-            weight, bias = (torch.cat(tensors) for tensors in zip(*pieces, strict=True))
-            state |= {f"{part}.{name}.weight": weight, f"{part}.{name}.bias": bias}
+    try:
+        for name, layer in network.named_modules():
+            if isinstance(layer, Causal | CausalTransposed):
+                # A transposed convolution in groups is one operator a group.
+                count = layer.groups if isinstance(layer, CausalTransposed) else 1
+                pieces = [_layer(*next(found)) for _ in range(count)]
+                weight, bias = (torch.cat(tensors) for tensors in zip(*pieces, strict=True))
+                state |= {f"{part}.{name}.weight": weight, f"{part}.{name}.bias": bias}
+    except (StopIteration, ValueError, IndexError, RuntimeError) as error:
+        raise _other(path) from error
     if next(found, None):
         raise _other(path)
     return state
