@@ -382,7 +382,7 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("changes", "match"),
         [
-            ({"model_type": "wav2vec2"}, "a wav2vec2 model; neural-codec takes EnCodec, DAC and"),
+            ({"model_type": "wav2vec2"}, "a wav2vec2 model; neural-codec takes lyra, and EnCodec"),
             ({"model_type": None}, "a config.json that says its model; neural-codec takes"),
             ({"audio_channels": 2}, "for 2 channels, and speech here has one; take a mono model"),
             ({"normalize": True}, "take a model without normalize and chunk_length_s"),

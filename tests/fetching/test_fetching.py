@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from melmoat import fetching, files
 from melmoat.cli.app import app
-from melmoat.fetching import CATALOGUE, FetchError, Source, fetch, located, where
-from melmoat.fetching.download import SPARE
+from melmoat.defenses.neural import lyra
+from melmoat.fetching import CATALOGUE, FetchError, Source, chosen, fetch, located, where
+from melmoat.fetching.download import SPARE, digest
 from tests.fetching.serving import Site, packed, site
 
 BYTES = bytes(range(256)) * 40
@@ -209,6 +210,21 @@ def test_a_vocoder_lies_beside_its_settings(served: Site, tmp_path: Path, root: 
         where("pwg-libritts", tmp_path)
 
 
+def test_a_group_brings_all_of_its_files_into_one_folder(tmp_path: Path) -> None:
+    parts = chosen(["lyra", "lyra-decoder"])
+    assert [one.file for one in parts] == list(lyra.FILES)
+    assert {one.place for one in parts} == {f"lyra/{file}" for file in lyra.FILES}
+    assert {one.name for one in parts}.isdisjoint(fetching.PAPER)
+
+
+def test_the_hashes_of_lyra_are_of_the_files_that_are_compared(shared: Path) -> None:
+    for one in chosen(["lyra"]):
+        path = shared / "weights" / one.place
+        if not path.is_file():
+            pytest.skip(f"needs Lyra's files in {path.parent}")
+        assert (path.stat().st_size, digest(path)) == (one.size, one.sha256)
+
+
 def link(name: str, target: str, kind: bytes) -> tarfile.TarInfo:
     info = tarfile.TarInfo(name)
     info.type, info.linkname = kind, target
@@ -275,6 +291,7 @@ def test_the_command_lists_and_fetches(
     listed = CliRunner().invoke(app, ["fetch"]).output
     assert re.search(r"^test-clean +- +347 MB +CC BY 4\.0 ", listed, re.MULTILINE)
     assert re.search(r"^melgan-multi-speaker +- +at least 17 MB +MIT ", listed, re.MULTILINE)
+    assert re.search(r"^lyra-quantiser +- +0\.3 MB +Apache-2\.0 ", listed, re.MULTILINE)
     done = CliRunner().invoke(app, ["fetch", "thing", "--to", str(tmp_path / "other")])
     assert done.exit_code == 0, done.output
     assert f"export MELMOAT_CACHE={tmp_path / 'other'}" in done.output
