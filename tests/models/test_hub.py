@@ -200,6 +200,19 @@ def test_what_the_hub_answers_is_kept(
     assert [revision for revision, _ in asked[1:]] == [NEW]
 
 
+def test_an_error_names_the_commit_whose_files_are_missing(cache: Cache, tmp_path: Path) -> None:
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "config.json").write_text("{}")
+    cache.add(NAME, OLD, tmp_path / "files")
+    first = key("hf-ctc")
+    with pytest.raises(WeightsError, match="no whole CTC model, it needs a config.json"):
+        models.load(f"hf-ctc:{NAME}")
+    hub.settle(hub.Commit(NAME, None, NEW))  # as told by the process that made a key
+    with pytest.raises(WeightsError, match=f"hf download {NAME} --revision {NEW} --local-dir"):
+        models.load(f"hf-ctc:{NAME}")
+    assert key("hf-ctc") == first.replace(OLD, NEW)
+
+
 def test_the_adapter_of_a_language_is_of_the_same_commit(cache: Cache, tmp_path: Path) -> None:
     import transformers
     from safetensors.torch import save_file

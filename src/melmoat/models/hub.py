@@ -211,7 +211,7 @@ def snapshot(
                 name, revision=sha, allow_patterns=patterns, ignore_patterns=["*/*"]
             )
         except Exception as error:  # as above
-            raise _absent(name, family, revision, error) from error
+            raise _absent(name, family, sha, error) from error
         if any(path for pattern in some for path in Path(place).glob(pattern)):
             break
     return Path(place)
