@@ -30,17 +30,19 @@ KNOWN = (
 )
 
 
-def origin(name: str) -> tuple[list[Path], str]:
-    """What the defended audio depends on: the files of a folder, or the hub name."""
-    folder = _folder(name)
-    return ([], name) if folder is None else ([folder / SETTINGS, *_weights(folder)], "folder")
+def origin(name: str, revision: str | None = None) -> tuple[list[Path], str]:
+    """What the defended audio depends on: the files of a folder, or the hub name and its commit."""
+    if (folder := _folder(name, revision)) is None:
+        return [], hub.identity(name, FAMILY, revision)
+    return [folder / SETTINGS, *_weights(folder)], "folder"
 
 
-def load(name: str) -> CodecNetwork:
+def load(name: str, revision: str | None = None) -> CodecNetwork:
     """The codec that ``name`` stands for, in eval mode with frozen weights.
 
     Args:
         name: a folder that ``save_pretrained`` wrote, or a hub name such as ``kyutai/mimi``.
+        revision: a branch, tag or commit of the hub's model.
 
     Raises:
         MelmoatError: transformers is not installed.
@@ -48,7 +50,8 @@ def load(name: str) -> CodecNetwork:
             complete, or it is no codec that fits.
     """
     hf = hub.transformers("a neural codec")
-    folder = _folder(name) or hub.snapshot(name, FAMILY, [SETTINGS, *WEIGHTS])
+    folder = _folder(name, revision)
+    folder = folder or hub.snapshot(name, FAMILY, [SETTINGS], WEIGHTS, revision=revision)
     settings = hub.Files((), folder, name).json(SETTINGS)
     kind = settings.get("model_type")
     if kind not in KINDS:
@@ -76,8 +79,8 @@ def load(name: str) -> CodecNetwork:
     return codec
 
 
-def _folder(name: str) -> Path | None:
-    return hub.folder(name, FAMILY, "facebook/encodec_24khz")
+def _folder(name: str, revision: str | None) -> Path | None:
+    return hub.folder(name, FAMILY, "facebook/encodec_24khz", revision)
 
 
 def _weights(folder: Path) -> list[Path]:
