@@ -99,8 +99,8 @@ def origin(name: str, revision: str | None = None) -> tuple[list[Path], str]:
 
 
 def _files(folder: Path) -> list[Path]:
-    kinds = (".json", ".safetensors", ".bin")
-    return sorted(p for p in folder.iterdir() if p.suffix in kinds and p.name != CARD)
+    kinds = (*SETTINGS, "*.safetensors", "*.bin")
+    return sorted(p for kind in kinds for p in folder.glob(kind) if p.name != CARD)
 
 
 def _folder(name: str, revision: str | None) -> Path | None:
