@@ -12,12 +12,14 @@ import torch
 from melmoat.attacks import ATTACKS
 from melmoat.audio import Audio
 from melmoat.defenses import DEFENSES
-from melmoat.models import MODELS, DeepSpeech2, DeepSpeech2Config
+from melmoat.models import MODELS, DeepSpeech2, DeepSpeech2Config, hub
 from melmoat.objects import OBJECT
 from tests.elsewhere import elsewhere
 
 SHARED = Path(os.environ.get("MELMOAT_SHARED", Path(__file__).parents[2] / "shared"))
 
+# Tests ask no hub. Its client reads this when it is imported.
+os.environ["HF_HUB_OFFLINE"] = "1"
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
 
 
@@ -27,6 +29,12 @@ def _forget_objects() -> Iterator[None]:
     yield
     for family in (MODELS, DEFENSES, ATTACKS):
         family.table.pop(OBJECT, None)
+
+
+@pytest.fixture(autouse=True)
+def _forget_commits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What names of the hub stand for in a test is not so in the others."""
+    monkeypatch.setattr(hub, "_settled", {})
 
 
 @pytest.fixture

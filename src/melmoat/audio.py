@@ -241,8 +241,16 @@ def usable(decoded: Decoded, name: str, rate: int = RATE) -> Recording:
     check(torch.from_numpy(mono), name)
     if decoded.rate != rate:
         mono = soxr.resample(mono, decoded.rate, rate, quality="VHQ")
-    gain = _gain(mono, name)
-    wave = torch.from_numpy(np.ascontiguousarray(mono))
+    return held_by_16_bits(torch.from_numpy(np.ascontiguousarray(mono)), name, rate)
+
+
+def held_by_16_bits(wave: Tensor, name: str, rate: int = RATE) -> Recording:
+    """The samples at a level that 16 bits can hold: see :func:`read`. Shape of ``wave``: ``[T]``.
+
+    Raises:
+        AudioError: as for :func:`usable`.
+    """
+    gain = _gain(wave.numpy(), name)
     return Recording(Audio.of([check(wave if gain == 1 else wave * gain, name)], rate), gain)
 
 

@@ -65,8 +65,8 @@ class Origin:
     Attributes:
         files: files whose contents are part of the identity.
         also: a text that is part of the identity, such as the way transcripts are compared.
-        instead: an option that the files replace, such as a folder's name. Its text is not part of
-            the identity.
+        instead: an option that the files replace, such as a folder's name, or several. Their texts
+            are not part of the identity.
         code: files of code. They are part of the identity, but random numbers do not depend on
             them.
         factory: imports and returns the factory that takes the remaining options; None if there is
@@ -75,9 +75,13 @@ class Origin:
 
     files: Sequence[Path] = ()
     also: str | None = None
-    instead: str | None = None
+    instead: str | tuple[str, ...] | None = None
     code: Sequence[Path] = ()
     factory: Callable[[], Callable[..., Any]] | None = None
+
+    def replaces(self, option: str) -> bool:
+        """Whether the text of ``option`` is not part of the identity."""
+        return option in ((self.instead,) if isinstance(self.instead, str) else self.instead or ())
 
 
 Finder = Callable[[Mapping[str, Any]], Origin]

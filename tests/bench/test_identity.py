@@ -38,10 +38,10 @@ FROZEN = {
         "transfer:model=ds2-an4-mg,attack=(pgd:db=20),defense=resynth",
     ): "349f312d8ccaa9db",
     (
-        "hf-ctc:owner/name,normaliser=none",
+        f"hf-ctc:owner/name,normaliser=none,revision={'1' * 40}",
         "codec:gradient=bpda",
         "cw:target=matched",
-    ): "66be3e09d5a71525",
+    ): "0c23dd286ae1d9dd",
     (
         "deepspeech2:gone.safetensors,beam=4",
         "python:nowhere:load,gradient=bpda",

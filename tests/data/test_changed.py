@@ -2,6 +2,7 @@ import math
 from pathlib import Path
 
 import pytest
+import soxr
 import torch
 
 from melmoat import data
@@ -71,6 +72,18 @@ def test_faster_speech_is_shorter_and_its_tone_higher(tmp_path: Path) -> None:
     assert "0.8 to 0.8 s" in data.describe(f"altered:({inner}),speed=1.25")
     spectrum = torch.fft.rfft(wave).abs()
     assert float(spectrum.argmax()) * 16_000 / len(wave) == pytest.approx(500)
+
+
+def test_what_overshoots_full_scale_is_scaled_and_not_clipped(tmp_path: Path) -> None:
+    square = torch.sin(2 * math.pi * 100 * torch.arange(16_000) / 16_000).sign() * 32767 / 32768
+    save(tmp_path / "square.wav", Audio.of([square]))
+    (tmp_path / "list.tsv").write_text("id\ttext\tpath\n1\ta\tsquare.wav\n", "utf-8")
+    spec = f"altered:(tsv:{tmp_path}/list.tsv),speed=1.05"
+    read = data.recording(next(iter(data.load(spec))))
+    expected = soxr.resample(square.numpy(), 16_800, 16_000, quality="HQ")
+    assert abs(expected).max() > 1.05
+    assert read.gain == 0.5
+    torch.testing.assert_close(read.audio.wav[0], torch.from_numpy(expected) / 2)
 
 
 def test_changes_keep_their_order() -> None:

@@ -268,6 +268,8 @@ class TestFiles:
         made = defenses.build("neural-codec:lyra,quantizers=8")
         assert isinstance(made, NeuralCodec)
         assert made.codec.rate == 16_000
+        with pytest.raises(WeightsError, match="only names of the Hugging Face hub have revisions"):
+            defenses.build("neural-codec:lyra,revision=main")
         codes = tmp_path / "lyra" / lyra.QUANTISER
         codes.write_bytes(codes.read_bytes()[:-4] + bytes(4))
         assert identity(named) != identity(there)

@@ -336,8 +336,9 @@ def test_the_identity_is_that_of_the_weights(codec: Callable[[str], str], tmp_pa
     weights = tmp_path / "copy" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-4] + bytes(4))
     assert identity(first) != identity(copy)
-    named = DEFENSES.parse("neural-codec:kyutai/mimi,quantizers=8")
-    assert identity(named) == "neural-codec:quantizers=8@kyutai/mimi"
+    sha = "1" * 40
+    named = DEFENSES.parse(f"neural-codec:kyutai/mimi,quantizers=8,revision={sha}")
+    assert identity(named) == f"neural-codec:quantizers=8@kyutai/mimi@{sha}"
 
 
 def test_a_hub_name_downloads_what_is_read(
@@ -345,12 +346,15 @@ def test_a_hub_name_downloads_what_is_read(
 ) -> None:
     import huggingface_hub
 
-    def download(name: str, allow_patterns: list[str]) -> str:
+    place = tmp_path / ("1" * 40)
+    place.mkdir()
+
+    def download(name: str, allow_patterns: list[str], **options: object) -> str:
         assert name == "owner/codec"
         for file in Path(codec("mimi")).iterdir():
             if any(fnmatch(file.name, pattern) for pattern in allow_patterns):
-                shutil.copy(file, tmp_path)
-        return str(tmp_path)
+                shutil.copy(file, place)
+        return str(place)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
     audio = speech(16_000)

@@ -57,6 +57,16 @@ def test_published_weights_give_what_onnxruntime_does(published: GTCRN) -> None:
     assert (made - speech).norm() < 0.5 * (noisy - speech).norm()
 
 
+def test_the_authors_checkpoint_takes_noise_out(shared: Path) -> None:
+    path = shared / "weights" / "gtcrn_dns3.tar"
+    if not path.is_file():
+        pytest.skip("needs the checkpoint of its authors")
+    speech = data.read([next(iter(data.load("demo")))]).wav[0]
+    noise = 0.02 * torch.randn(len(speech), generator=torch.Generator().manual_seed(0))
+    made = gtcrn_files.load(path)((speech + noise)[None])[0]
+    assert (made - speech).norm() < 0.5 * noise.norm()
+
+
 def test_the_onnx_file_is_the_network_of_the_checkpoint(tmp_path: Path) -> None:
     writing.gtcrn(tmp_path / "a.tar")
     writing.gtcrn_onnx(tmp_path / "b.onnx")

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from melmoat import defenses, models
 from melmoat.audio import Audio, AudioError
+from melmoat.bench.cell import identity
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
+from melmoat.models import MODELS
 from melmoat.models.hf_ctc import CARD, HFCTC, alphabet
 from melmoat.weights import WeightsError
 from tests.models.tiny_hf import KINDS, TOKENS, extractor, network, tiny_hf, tokenizer
@@ -196,6 +198,15 @@ def test_a_folder_with_a_file_missing(folder: Path, lost: str, message: str) -> 
     (folder / lost).unlink()
     with pytest.raises(WeightsError, match=message):
         models.load(f"hf-ctc:{folder}")
+
+
+@pytest.mark.parametrize("changed", ["config.json", "vocab.txt", "tokenizer.model"])
+def test_every_file_of_a_tokenizer_counts_in_the_key(folder: Path, changed: str) -> None:
+    spec = MODELS.parse(f"hf-ctc:{folder}")
+    before = identity(spec)
+    path = folder / changed
+    path.write_text(path.read_text("utf-8") + " " if path.exists() else "a", "utf-8")
+    assert identity(spec) != before
 
 
 def test_a_path_where_nothing_is(tmp_path: Path) -> None:

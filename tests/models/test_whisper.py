@@ -381,12 +381,14 @@ def test_weights_of_the_hub_in_several_files(
 
     network = tiny_whisper.network()
     whole = tiny_whisper.save(tmp_path / "whole", network)
-    hub = tiny_whisper.save(tmp_path / "hub", network)
+    hub = tiny_whisper.save(tmp_path / ("1" * 40), network)
     (hub / "model.safetensors").unlink()
     network.save_pretrained(hub, max_shard_size="20KB")
     assert len(list(hub.glob("model-*-of-*.safetensors"))) > 1
 
-    def download(name: str, allow_patterns: list[str]) -> str:
+    def download(name: str, allow_patterns: list[str], **options: object) -> str:
+        if allow_patterns == ["config.json"]:  # to see which commit it is
+            return str(hub)
         for file in hub.iterdir():
             if not any(fnmatch(file.name, pattern) for pattern in allow_patterns):
                 file.unlink()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from melmoat.analysis.evidence import Finding
 from melmoat.metrics.intervals import bootstrap, rate
 from melmoat.standard.figures import Figures
 from melmoat.standard.figures import half_of as half_point
+from melmoat.standard.levels import in_order
 from melmoat.standard.members import FULL, VERSION
 from melmoat.standard.reading import CHECKS
 from melmoat.standard.result import Cost, MemberLine, Result, Utterances
@@ -42,24 +43,28 @@ def made(
     still: str = "",
     data: str = DATA,
     draws: int = 1,
+    at: Mapping[str, Sequence[float]] | None = None,
 ) -> Result:
     """A result with these errors of its utterances, of ``WORDS`` words each, at l2 20 dB; a quarter
     of them at 30 dB, none without an attack.
 
     Args:
         sign, still: the check that found a sign, or is open.
+        at: errors at other levels, or others than these, by the name of the level.
     """
     n = len(errors)
     ids, lengths = tuple(f"u{i:02}" for i in range(n)), (WORDS,) * n
     capped = {level.name: tuple(e / 4 for e in errors) for level in FULL.levels}
     capped["clean"] = capped["l2 40 dB"] = (0.0,) * n
     capped["l2 20 dB"] = tuple(map(float, errors))
+    capped |= {name: tuple(map(float, others)) for name, others in (at or {}).items()}
+    levels = [lv for lv in in_order((*FULL.quiet, *FULL.levels)) if lv.name in capped]
     status = {sign: "sign", still: "open"}
     findings = tuple(
         Finding(check, status.get(check, "ok"), "what was found")  # type: ignore[arg-type]
         for check in sorted(CHECKS)
     )
-    dbs = [40.0, 30.0, 20.0]
+    dbs = [level.db for level in levels if level.norm == "l2"]
     harm = np.array([capped[f"l2 {db:g} dB"] for db in dbs])
     return Result(
         version=VERSION,
@@ -73,7 +78,7 @@ def made(
         eot={},
         metric="WER",
         clean=figures("clean", capped["clean"], lengths),
-        levels=tuple(figures(lv.name, capped[lv.name], lengths) for lv in FULL.levels),
+        levels=tuple(figures(lv.name, capped[lv.name], lengths) for lv in levels),
         half=half_point(np.array(dbs), harm, np.array(lengths, dtype=float)),
         members=(MemberLine("l2 20 dB", "apgd", defense, "apgd:db=20", data, n, 12.5, n),),
         findings=findings,

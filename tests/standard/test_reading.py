@@ -14,6 +14,7 @@ from melmoat.errors import MelmoatError
 from melmoat.standard.book import Book
 from melmoat.standard.levels import Level
 from melmoat.standard.members import EFFORTS, FULL
+from melmoat.standard.places import mean_of
 from melmoat.standard.reading import contradictions, read_result
 from melmoat.standard.result import utterances_of
 from tests.standard.made_results import made, told
@@ -57,6 +58,8 @@ def test_many_levels_fit_into_80_columns(told_and_read: tuple[standard.Result, P
     assert max(map(len, lines)) <= 80
     assert "".join(heads).split() == [word for f in result.levels for word in f.level.split()]
     assert len(heads) == 2  # five levels
+    (mean,) = (line for line in lines if line.startswith("mean of the worst case over l2 60 to 20"))
+    assert f": {mean_of(result).text} % [" in mean
 
 
 def test_a_quieter_level_that_is_missing_is_asked_for(

@@ -87,12 +87,12 @@ def identity(spec: Spec, code: bool = True) -> str:
         code: whether the files of somebody's own code count.
     """
     origin = origin_of(spec.factory, spec.args)
-    parts = {key: part for key, part in spec.parts.items() if key != origin.instead}
+    parts = {key: part for key, part in spec.parts.items() if not origin.replaces(key)}
     found: list[str] = []
     args, marked = _options(spec, origin)
     for key, value in args.items():
         mark = marked.get(key)
-        if value is None or key == origin.instead:
+        if value is None or origin.replaces(key):
             continue
         if isinstance(value, Path):
             named = f"{key}={fingerprint(value)}"

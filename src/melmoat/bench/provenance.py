@@ -13,13 +13,18 @@ import torch
 
 import melmoat
 from melmoat.devices import CPU
+from melmoat.models import hub
 
 
 def versions() -> dict[str, str]:
-    """Versions that a number may depend on."""
+    """Versions that a number may depend on, also of networks that names of the hub stand for."""
     names = ("torch", "numpy", "lhotse", "soundfile", "soxr", "jiwer")
     installed = {name: metadata.version(name) for name in names}
-    return {"melmoat": melmoat.__version__, "python": platform.python_version(), **installed}
+    return {"melmoat": melmoat.__version__, "python": platform.python_version(), **installed} | {
+        commit.name if commit.revision is None else f"{commit.name}@{commit.revision}": commit.sha
+        for commit in hub.settled()
+        if commit.sha is not None
+    }
 
 
 def machine(device: str = CPU) -> dict[str, Any]:

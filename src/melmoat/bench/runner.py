@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from lhotse import MonoCut
@@ -24,6 +24,7 @@ from melmoat.bench.rows import Row
 from melmoat.bench.store import Busy, Store, StoreError, writing
 from melmoat.bench.worker import Choose, Measured, Unit, choose, plan
 from melmoat.devices import CPU
+from melmoat.models import hub
 
 
 @dataclass
@@ -78,7 +79,8 @@ class Runner:
         for batch in plan(self.cuts(cell), self.batch, self.seconds):
             wanted = frozenset(cut.id for cut in batch if cut.id not in done)
             if wanted:
-                units.append(Unit(cell, tuple(batch), wanted, self.save_audio, self.device))
+                unit = Unit(cell, tuple(batch), wanted, self.save_audio, self.device)
+                units.append(replace(unit, commits=hub.settled()))
         return units
 
     def run(self, cells: Iterable[Cell], tick: Callable[[Cell, float], None]) -> None:

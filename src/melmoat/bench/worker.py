@@ -26,6 +26,7 @@ from melmoat.devices import CPU, usable
 from melmoat.draws import Draws, derive
 from melmoat.errors import one_line
 from melmoat.memory import keep_freed_memory
+from melmoat.models import hub
 from melmoat.models.base import Recognizer, as_written_by, transcribe
 
 TRIES = 3  # tries of a unit whose process dies
@@ -84,6 +85,7 @@ class Unit:
         device: device to compute on; the rows are the same up to float rounding.
         draws: how many draws choose, and as many judge (:func:`melmoat.bench.fresh.fresh_draws`);
             none if 0.
+        commits: what names of the hub stand for in the process that made the cell's key.
     """
 
     cell: Cell
@@ -92,6 +94,7 @@ class Unit:
     audio: bool = False
     device: str = CPU
     draws: int = 0
+    commits: tuple[hub.Commit, ...] = ()
 
 
 @dataclass
@@ -152,6 +155,7 @@ class Worker:
 
         If the batch fails, its utterances are tried one by one. Those that fail alone are recorded.
         """
+        hub.settle(*unit.commits)
         system = self.system(unit.cell)
         self.usable(unit.device)
         out = Measured(unit)

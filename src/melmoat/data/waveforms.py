@@ -44,7 +44,10 @@ def recording(cut: MonoCut, rate: int = RATE) -> Recording:
     wave = found.audio.wav[0]
     for change in changes:
         wave = change(wave, rate)
-    return replace(found, audio=Audio.of([wave], rate))
+    if wave.abs().max() <= 1:
+        return replace(found, audio=Audio.of([wave], rate))
+    held = audio.held_by_16_bits(wave, cut.id, rate)
+    return replace(held, gain=found.gain * held.gain)
 
 
 class Change(Protocol):

@@ -117,6 +117,22 @@ def _flipped(gaps: NDArray[np.float64], flips: int, seed: int) -> float:
     return (1 + hits) / (1 + flips)
 
 
+def holm(ps: Sequence[float]) -> list[float]:
+    """p-values of several tests, adjusted for their number (Holm 1979).
+
+    If those below 0.05 are believed, the chance that any of them errs is at most 5 %, however the
+    tests depend on each other.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    adjusted, largest = [0.0] * len(ps), 0.0
+    for rank, i in enumerate(sorted(range(len(ps)), key=lambda i: ps[i])):
+        largest = max(largest, min(1.0, (len(ps) - rank) * ps[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
 def needed(
     edits: Sequence[float],
     others: Sequence[float],

@@ -14,13 +14,19 @@ from melmoat.models.hf_ctc import CARD, HFCTC
 from melmoat.models.hf_pieces import FEATURES, HFPieces
 from melmoat.weights import WeightsError
 
+FAMILY = "hf-ctc"
+SETTINGS = ("*.json", "*.txt", "*.model")  # tokenizers have files of many names
+WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors")  # not those of other precisions
+PICKLES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")  # where there are no safetensors
 
-def load(name: str, language: str | None = None) -> HFCTC | HFPieces:
+
+def load(name: str, language: str | None = None, revision: str | None = None) -> HFCTC | HFPieces:
     """Read a folder of ``save_pretrained``, or a model of the hub; the weights are frozen.
 
     Args:
         name: a folder or a hub name such as ``facebook/wav2vec2-base-960h``.
         language: adapter of a multilingual MMS model, such as ``fra``.
+        revision: a branch, tag or commit of the hub's model.
 
     Raises:
         MelmoatError: transformers is not installed.
@@ -28,11 +34,11 @@ def load(name: str, language: str | None = None) -> HFCTC | HFPieces:
             complete CTC model.
     """
     hf = hub.transformers("a Hugging Face model")
-    source = _folder(name)
-    where = source or name
+    source = _folder(name, revision)
+    where = source or _downloaded(name, language, revision)
     chosen: dict[str, Any] = {} if language is None else {"target_lang": language}
     with hub.quiet(hf, bars=source is None):
-        config = _read(hf.AutoConfig, where, source, "a config.json")
+        config = _read(hf.AutoConfig, where, name, "a config.json")
         if type(config) not in hf.MODEL_FOR_CTC_MAPPING:
             raise WeightsError(
                 f"{name} is a {config.model_type} model, which has no CTC form; hf-ctc takes "
@@ -42,13 +48,13 @@ def load(name: str, language: str | None = None) -> HFCTC | HFPieces:
             raise WeightsError(
                 f"{name} has no adapters; leave out language={language}, which is for MMS models"
             )
-        extractor = _read(hf.AutoFeatureExtractor, where, source, "a preprocessor_config.json")
-        tokenizer = _read(hf.AutoTokenizer, where, source, "a vocab.json", **chosen)
+        extractor = _read(hf.AutoFeatureExtractor, where, name, "a preprocessor_config.json")
+        tokenizer = _read(hf.AutoTokenizer, where, name, "a vocab.json", **chosen)
         options = {"dtype": torch.float32, "output_loading_info": True}
         if chosen:  # the head has the size of the language's alphabet
             chosen["ignore_mismatched_sizes"] = True
         network, report = _read(
-            hf.AutoModelForCTC, where, source, "weights", config=config, **options, **chosen
+            hf.AutoModelForCTC, where, name, "weights", config=config, **options, **chosen
         )
 
     def given(key: str) -> bool:  # by the language's adapter, which is read after the weights
@@ -85,20 +91,30 @@ def load(name: str, language: str | None = None) -> HFCTC | HFPieces:
     return model
 
 
-def origin(name: str) -> tuple[list[Path], str]:
-    """The files of a folder, or the hub name: the transcripts depend on these."""
-    source = _folder(name)
-    if source is None:
-        return [], name
-    kinds = (".json", ".safetensors", ".bin")
-    return sorted(p for p in source.iterdir() if p.suffix in kinds and p.name != CARD), "folder"
+def origin(name: str, revision: str | None = None) -> tuple[list[Path], str]:
+    """The files of a folder, or the hub name and its commit: the transcripts depend on these."""
+    if (source := _folder(name, revision)) is None:
+        return [], hub.identity(name, FAMILY, revision)
+    return _files(source), "folder"
 
 
-def _folder(name: str) -> Path | None:
-    return hub.folder(name, "hf-ctc", "facebook/wav2vec2-base-960h")
+def _files(folder: Path) -> list[Path]:
+    kinds = (*SETTINGS, "*.safetensors", "*.bin")
+    return sorted(p for kind in kinds for p in folder.glob(kind) if p.name != CARD)
 
 
-def _read(kind: Any, where: Path | str, source: Path | None, needs: str, **options: Any) -> Any:
+def _folder(name: str, revision: str | None) -> Path | None:
+    return hub.folder(name, FAMILY, "facebook/wav2vec2-base-960h", revision)
+
+
+def _downloaded(name: str, language: str | None, revision: str | None) -> Path:
+    """The files of one commit. By the name alone, transformers would read the adapter of a language
+    from the newest."""
+    beside = [*SETTINGS, *([] if language is None else [f"adapter.{language}.*"])]
+    return hub.snapshot(name, FAMILY, beside, WEIGHTS, PICKLES, revision=revision)
+
+
+def _read(kind: Any, where: Path, name: str, needs: str, **options: Any) -> Any:
     """``kind.from_pretrained``; a failure becomes one sentence with the remedy."""
     try:
         return kind.from_pretrained(where, trust_remote_code=False, **options)
@@ -106,19 +122,13 @@ def _read(kind: Any, where: Path | str, source: Path | None, needs: str, **optio
         reason = " ".join(str(error).split())[:200]
         if "target_lang" in options:
             raise WeightsError(
-                f"{where} cannot be read with language={options['target_lang']}: {reason}; it "
+                f"{name} cannot be read with language={options['target_lang']}: {reason}; it "
                 "takes the codes in its vocab.json that have an adapter.CODE.safetensors beside it"
             ) from error
-        if source:
-            for path in origin(str(source))[0]:  # transformers only says that it cannot read them
-                if wrong := files.obstacle(path):
-                    raise WeightsError(f"{path}: {wrong}") from error
-            raise WeightsError(
-                f"{where} is no whole CTC model, it needs {needs} ({reason}); save model, feature "
-                "extractor and tokenizer there with save_pretrained"
-            ) from error
+        for path in _files(where):  # transformers only says that it cannot read them
+            if wrong := files.obstacle(path):
+                raise WeightsError(f"{path}: {wrong}") from error
         raise WeightsError(
-            f"{where}: not to be had from the Hugging Face hub ({reason}). Check the name and the "
-            f"network; without one, run `hf download {where} --local-dir FOLDER` where there is "
-            "one and give hf-ctc:FOLDER"
+            f"{name} is no whole CTC model, it needs {needs} ({reason}); save model, feature "
+            "extractor and tokenizer in a folder with save_pretrained"
         ) from error

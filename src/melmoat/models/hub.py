@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,94 @@ from safetensors.torch import load_file
 from melmoat import files as file_kinds
 from melmoat.errors import extra
 from melmoat.weights import WeightsError, read_pickle
+
+_SHA = re.compile(r"[0-9a-f]{40}")
+_SMALL = "config.json"  # a file that every network here has
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What a name of the hub stands for in this process.
+
+    Args:
+        name: such as ``openai/whisper-small``.
+        revision: the branch, tag or commit that was asked for; None is the branch ``main``.
+        sha: the commit; None if something else is used instead of the hub's files.
+    """
+
+    name: str
+    revision: str | None
+    sha: str | None
+
+
+_settled: dict[tuple[str, str | None], Commit] = {}
+
+
+def settled() -> tuple[Commit, ...]:
+    """The commits of all names that were asked for in this process."""
+    return tuple(_settled.values())
+
+
+def settle(*commits: Commit) -> None:
+    """Make names stand for these commits in this process, as they do where a key was made."""
+    _settled.update({(commit.name, commit.revision): commit for commit in commits})
+
+
+def commit(name: str, family: str, revision: str | None = None) -> str:
+    """The commit that ``name`` stands for, the same one as long as the process lives.
+
+    It is the one in the hub's cache on this machine, which takes no network. Where the cache has
+    none, the hub is asked, and the cache keeps the answer. So a network has the weights that its
+    key names, even if the authors upload others meanwhile.
+
+    Args:
+        family: what a spec of it begins with, such as ``whisper``.
+        revision: a branch, a tag or a whole commit; None is the branch ``main``.
+
+    Raises:
+        MelmoatError: the hub's client is not installed.
+        WeightsError: it cannot be found; says what to do.
+    """
+    if (known := _settled.get((name, revision))) is None:
+        settle(known := Commit(name, revision, _found(name, family, revision)))
+    if known.sha is None:
+        raise _absent(name, family, revision, "it did not answer when this run began")
+    return known.sha
+
+
+def _found(name: str, family: str, revision: str | None) -> str:
+    if revision is not None and _SHA.fullmatch(revision):
+        return revision
+    with extra("hf", family.capitalize()):
+        import huggingface_hub as hub
+    try:
+        cached = hub.try_to_load_from_cache(name, _SMALL, revision=revision)
+        if not isinstance(cached, str):
+            place = hub.snapshot_download(name, revision=revision, allow_patterns=[_SMALL])
+            cached = str(Path(place) / _SMALL)
+    except Exception as error:  # of the hub's client and of whatever carries its requests
+        raise _absent(name, family, revision, error) from error
+    return Path(cached).parent.name
+
+
+def _absent(name: str, family: str, revision: str | None, why: object) -> WeightsError:
+    reason = " ".join(str(why).split())[:160]
+    which = "" if revision is None else f" --revision {revision}"
+    at = "" if revision is None else f" at revision {revision}"
+    return WeightsError(
+        f"{name}{at}: not on the Hugging Face hub, or the hub cannot be reached ({reason}); "
+        f"without a network, run `hf download {name}{which} --local-dir FOLDER` where there is one "
+        f"and give {family}:FOLDER"
+    )
+
+
+def identity(name: str, family: str, revision: str | None = None) -> str:
+    """``name`` and its commit, for a key.
+
+    Raises:
+        MelmoatError: as of :func:`commit`.
+    """
+    return f"{name}@{commit(name, family, revision)}"
 
 
 @dataclass(frozen=True)
@@ -58,18 +147,20 @@ def transformers(what: str) -> ModuleType:
     return module
 
 
-def folder(name: str, family: str, example: str) -> Path | None:
+def folder(name: str, family: str, example: str, revision: str | None = None) -> Path | None:
     """The folder ``name``; None if it can only be a hub name.
 
     Args:
         family: what a spec of it begins with, such as ``hf-ctc``.
         example: a hub name, for the error.
+        revision: what was asked for; a folder has none.
 
     Raises:
-        WeightsError: it is a file, or a path without a folder.
+        WeightsError: it is a file, or a path without a folder, or a folder with a revision.
     """
     path = Path(name).expanduser()
     if path.is_dir():
+        no_revision(name, revision)
         return path
     if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise WeightsError(
@@ -79,27 +170,51 @@ def folder(name: str, family: str, example: str) -> Path | None:
     return None
 
 
-def snapshot(name: str, family: str, patterns: Sequence[str]) -> Path:
-    """The folder of the hub's ``name``, downloaded as far as it matches ``patterns``.
+def no_revision(name: str, revision: str | None) -> None:
+    """Check that files which are no name of the hub have no revision.
+
+    Raises:
+        WeightsError: they have one.
+    """
+    if revision is not None:
+        raise WeightsError(
+            f"{name}: only names of the Hugging Face hub have revisions; leave out "
+            f"revision={revision}"
+        )
+
+
+def snapshot(
+    name: str,
+    family: str,
+    settings: Sequence[str],
+    *weights: Sequence[str],
+    revision: str | None = None,
+) -> Path:
+    """The folder of the hub's ``name`` at its commit (:func:`commit`), downloaded if need be.
 
     Args:
         family: what a spec of it begins with, such as ``whisper``.
+        settings: patterns of the files beside the weights.
+        weights: patterns of weights; later ones are for where there are none of the earlier.
 
     Raises:
         MelmoatError: the hub's client is not installed.
         WeightsError: not to be had; says what to do.
     """
+    sha = commit(name, family, revision)
     with extra("hf", family.capitalize()):
         import huggingface_hub as hub
-    try:
-        return Path(hub.snapshot_download(name, allow_patterns=list(patterns)))
-    except Exception as error:  # of the hub's client and of whatever carries its requests
-        reason = " ".join(str(error).split())[:160]
-        raise WeightsError(
-            f"{name}: not on the Hugging Face hub, or the hub cannot be reached ({reason}); "
-            f"without a network, run `hf download {name} --local-dir FOLDER` where there is one "
-            f"and give {family}:FOLDER"
-        ) from error
+    for some in weights:
+        patterns = [*settings, *some]
+        try:
+            place = hub.snapshot_download(
+                name, revision=sha, allow_patterns=patterns, ignore_patterns=["*/*"]
+            )
+        except Exception as error:  # as above
+            raise _absent(name, family, sha, error) from error
+        if any(path for pattern in some for path in Path(place).glob(pattern)):
+            break
+    return Path(place)
 
 
 def tensors(path: Path) -> Mapping[str, Any]:

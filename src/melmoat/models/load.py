@@ -31,6 +31,7 @@ from melmoat.spec import Registry
 from melmoat.weights import WeightsError
 
 Decoding = Literal["auto", "lexicon"]
+HUB = ("name", "revision")  # options that files, or a commit, replace in a cell's key
 
 # Of 251 training utterances 1.2 % are below, of 79 of LibriSpeech dev-clean 97.5 %
 # (docs/model-cards.md).
@@ -179,8 +180,8 @@ def hama_at(decoder: Literal["lexicon", "phonemes"] = "lexicon") -> Recognizer:
 
 
 def _hf_files(args: Mapping[str, Any]) -> Origin:
-    found, also = hf_load.origin(args["name"])
-    return Origin([*found, *_resting()(args).files], also, instead="name")
+    found, also = hf_load.origin(args["name"], args["revision"])
+    return Origin([*found, *_resting()(args).files], also, instead=HUB)
 
 
 @rests_on(_hf_files)
@@ -190,6 +191,7 @@ def hf_ctc(
     language: str | None = None,
     normaliser: Choice = "auto",
     decoder: Decoding = "auto",
+    revision: str | None = None,
 ) -> Recognizer:
     """wav2vec 2.0, HuBERT, MMS, Parakeet and other CTC models of transformers (extra ``hf``).
 
@@ -197,9 +199,10 @@ def hf_ctc(
 
     ``language`` chooses the adapter of a multilingual MMS model, such as ``fra``. Texts are
     compared in its labels, letter for letter, unless another ``normaliser`` is named.
-    ``decoder=lexicon`` writes English words (``docs/recognizers.md``).
+    ``decoder=lexicon`` writes English words (``docs/recognizers.md``). ``revision`` is a branch,
+    tag or commit of the hub's model.
     """
-    model = hf_load.load(name, language)
+    model = hf_load.load(name, language, revision)
     if normaliser != "auto":
         model.normaliser = by_name(normaliser)
     if not isinstance(model, HFCTC):
@@ -226,8 +229,8 @@ def python(target: str, normaliser: Choice = "auto", **options: str) -> Recogniz
 
 
 def _moonshine_origin(args: Mapping[str, Any]) -> Origin:
-    chosen = (args[key] for key in ("name", "language", "normaliser"))
-    return Origin(*moonshine_files.origin(*chosen), instead="name")
+    chosen = (args[key] for key in ("name", "language", "normaliser", "revision"))
+    return Origin(*moonshine_files.origin(*chosen), instead=HUB)
 
 
 @rests_on(_moonshine_origin)
@@ -237,6 +240,7 @@ def moonshine(
     beam: int = 0,
     normaliser: WhisperChoice = "auto",
     compression_ratio_threshold: float | None = None,
+    revision: str | None = None,
 ) -> Recognizer:
     """Moonshine, which writes tokens from the waveform, from the hub or a folder (extra ``hf``).
 
@@ -246,14 +250,14 @@ def moonshine(
     ``language`` is what it writes, which its files do not say; texts are compared as Whisper's of
     that language unless another ``normaliser`` is named. ``beam`` is the width of a beam search; 0
     decodes greedily. ``compression_ratio_threshold=2.4`` cuts a text that is a loop
-    (``docs/recognizers.md``).
+    (``docs/recognizers.md``). ``revision`` is a branch, tag or commit of the hub's model.
     """
-    chosen = (name, language, beam, normaliser, compression_ratio_threshold)
+    chosen = (name, language, beam, normaliser, compression_ratio_threshold, revision)
     return moonshine_files.load(*chosen)
 
 
 def _speecht5_origin(args: Mapping[str, Any]) -> Origin:
-    return Origin(speecht5_files.origin(args["name"]), instead="name")
+    return Origin(speecht5_files.origin(args["name"], args["revision"]), instead=HUB)
 
 
 @rests_on(_speecht5_origin)
@@ -262,6 +266,7 @@ def speecht5(
     beam: int = 0,
     normaliser: Choice = "auto",
     compression_ratio_threshold: float | None = None,
+    revision: str | None = None,
 ) -> Recognizer:
     """SpeechT5, which writes characters from the waveform, from the hub or a folder (extra ``hf``).
 
@@ -269,14 +274,15 @@ def speecht5(
 
     ``beam`` is the width of a beam search; 0 decodes greedily. Texts are compared without case and
     punctuation unless a ``normaliser`` is named. ``compression_ratio_threshold=2.4`` cuts a text
-    that is a loop (``docs/recognizers.md``).
+    that is a loop (``docs/recognizers.md``). ``revision`` is a branch, tag or commit of the hub's
+    model.
     """
-    return speecht5_files.load(name, beam, normaliser, compression_ratio_threshold)
+    return speecht5_files.load(name, beam, normaliser, compression_ratio_threshold, revision)
 
 
 def _whisper_origin(args: Mapping[str, Any]) -> Origin:
-    chosen = (args[key] for key in ("name", "language", "task", "normaliser"))
-    return Origin(*whisper_files.origin(*chosen), instead="name")
+    chosen = (args[key] for key in ("name", "language", "task", "normaliser", "revision"))
+    return Origin(*whisper_files.origin(*chosen), instead=HUB)
 
 
 @rests_on(_whisper_origin)
@@ -290,6 +296,7 @@ def whisper(
     no_speech_threshold: float | None = None,
     logprob_threshold: float | None = None,
     compression_ratio_threshold: float | None = None,
+    revision: str | None = None,
 ) -> Recognizer:
     """Whisper of any size, from the hub or from a folder (extra ``hf``).
 
@@ -302,9 +309,10 @@ def whisper(
     in English, else ``basic``, which keeps vowel signs and accents. The thresholds say when a text
     is rejected (``docs/recognizers.md``); none are set by default.
     ``no_speech_threshold=0.6,compression_ratio_threshold=2.4`` gives silence an empty text.
+    ``revision`` is a branch, tag or commit of the hub's model.
     """
     thresholds = (no_speech_threshold, logprob_threshold, compression_ratio_threshold)
-    return whisper_files.load(name, language, task, beam, pad, normaliser, thresholds)
+    return whisper_files.load(name, language, task, beam, pad, normaliser, thresholds, revision)
 
 
 def spoken_language(model: Annotated[str, Part("model")]) -> Recognizer:

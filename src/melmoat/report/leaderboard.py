@@ -30,7 +30,8 @@ from melmoat.report.digest import (
     wer_text,
 )
 from melmoat.report.page import TEMPLATES, shell, templates
-from melmoat.report.standing import COLUMNS, RANKED_AT, StandardBoard
+from melmoat.report.standing import COLUMNS, StandardBoard
+from melmoat.standard.places import OVER
 
 LEVELS = (20.0, 30.0)  # dB of SNR
 NEAR = 5.0  # largest distance of a column from its level, in dB
@@ -199,7 +200,7 @@ def write_leaderboard(
         "judged": judged,
         "entries_at": entries_at,
         "levels_judged": COLUMNS,
-        "ranked_at": RANKED_AT.name,
+        "levels_ranked": OVER,
         "depth": 2 if judged is None else 3,
         "own_style": "" if judged is None else STYLE,
         **(shell() if judged is None else shell("board.js")),

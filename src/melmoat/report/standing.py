@@ -1,28 +1,30 @@
-"""The standard's leaderboard: places from paired comparisons, and its charts.
+"""The standard's leaderboard: its tables and their charts.
 
 In the style of RobustBench (Croce et al. 2021). A table has one corpus and one way of counting
-errors. Its systems are ranked by their capped error rate at ``RANKED_AT``, in the worst case.
+errors. :mod:`melmoat.standard.places` says what its systems are ranked by.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from melmoat.bench.labels import heading
-from melmoat.metrics.intervals import bootstrap, paired, rate
+from melmoat.metrics.intervals import bootstrap, rate
 from melmoat.report.charts import Axis, Point, Series, chart, rates
 from melmoat.report.curves import Drawn
 from melmoat.report.digest import Interval, place_text
 from melmoat.standard.entries import Entry, Statement, way_of
 from melmoat.standard.figures import CLEAN, HalfPoint
-from melmoat.standard.levels import L2, LINF, Level
+from melmoat.standard.levels import LINF
+from melmoat.standard.places import OVER, RANKED, Mean, Place, mean_of, places
 from melmoat.standard.reading import half_of_result
 from melmoat.standard.result import Result
+from melmoat.standard.slope import Slope, slope_of
 
-RANKED_AT = Level("l2", 20.0)
-COLUMNS = (CLEAN, *(level.name for level in L2), LINF.name)
+COLUMNS = (*(level.name for level in RANKED), LINF.name)
 
 
 @dataclass(frozen=True)
@@ -47,16 +49,25 @@ class Standing:
         """Its label, and its parts."""
         return heading(self.result.model, self.result.defense, {"system": self.said.label})
 
-    def capped(self, level: str = RANKED_AT.name) -> float:
-        """The capped error rate in percent at a level."""
-        return _rate(self.result, level)
+    @cached_property
+    def mean(self) -> Mean:
+        """What it is ranked by."""
+        return mean_of(self.result)
 
-    def interval(self, level: str = RANKED_AT.name) -> Interval:
+    def capped(self, level: str) -> float | None:
+        """The capped error rate in percent at a level; None if this was not tried."""
+        u = self.result.utterances
+        return rate(u.capped[level], u.lengths) if level in u.capped else None
+
+    def interval(self, level: str) -> Interval | None:
         """Its 95 % interval over utterances."""
         u = self.result.utterances
-        found = bootstrap(u.capped[level], u.lengths)
-        assert found is not None  # an entry has at least 20 utterances
-        return found
+        return bootstrap(u.capped[level], u.lengths) if level in u.capped else None
+
+    @property
+    def slope(self) -> Slope:
+        """Whether its attackers had its gradient."""
+        return slope_of(self.result)
 
     @property
     def half(self) -> HalfPoint:
@@ -125,11 +136,12 @@ def standard_boards(entries: Sequence[Entry]) -> list[StandardBoard]:
 
 
 def _board(entries: Sequence[Entry]) -> StandardBoard:
-    order = sorted(entries, key=_order)
-    rows = [Standing(e, place_text(p)) for e, p in zip(order, ranked(order), strict=True)]
-    result = order[0].result
+    found = zip(entries, places([e.result for e in entries]), strict=True)
+    order = sorted(((e, place, mean_of(e.result)) for e, place in found), key=_order)
+    rows = [Standing(entry, place_text(place)) for entry, place, _ in order]
+    result = rows[0].result
     return StandardBoard(
-        order[0].corpus,
+        rows[0].entry.corpus,
         result.data,
         result.metric,
         result.utterances.normaliser,
@@ -140,52 +152,10 @@ def _board(entries: Sequence[Entry]) -> StandardBoard:
     )
 
 
-def _order(entry: Entry) -> tuple[bool, float, str]:
-    """Ranked systems first."""
-    result = entry.result
-    return result.verdict == "suspect", _rate(result, RANKED_AT.name), entry.name
-
-
-def _rate(result: Result, level: str) -> float:
-    found = rate(result.utterances.capped[level], result.utterances.lengths)
-    assert found is not None  # an entry has words
-    return found
-
-
-def ranked(entries: Sequence[Entry]) -> list[tuple[int, int] | None]:
-    """Best and worst possible place of each system; None where the verdict is ``suspect``.
-
-    A system is better than another one if the paired interval of the difference, over the
-    utterances of both, lies below zero, and the sign-flip test agrees (p < 0.05). Each pair is
-    tested on its own.
-    """
-    placed = [e.result for e in entries if e.result.verdict != "suspect"]
-    found: list[tuple[int, int] | None] = []
-    for entry in entries:
-        if entry.result.verdict == "suspect":
-            found.append(None)
-            continue
-        signs = [better(entry.result, other) for other in placed if other is not entry.result]
-        found.append((1 + signs.count(-1), len(placed) - signs.count(1)))
-    return found
-
-
-def better(one: Result, other: Result) -> int:
-    """1 if ``one`` is told apart as the more robust, -1 if ``other`` is, 0 if neither."""
-    ours, theirs = _by_name(one), _by_name(other)
-    both = sorted(set(ours) & set(theirs))
-    totals = [ours[name][1] for name in both]
-    found = paired([ours[name][0] for name in both], [theirs[name][0] for name in both], totals)
-    if found is None or found.p >= 0.05 or found.low <= 0 <= found.high:
-        return 0
-    return 1 if found.points < 0 else -1
-
-
-def _by_name(result: Result) -> dict[str, tuple[float, int]]:
-    """Capped errors and length of each utterance."""
-    u = result.utterances
-    pairs = zip(u.capped[RANKED_AT.name], u.lengths, strict=True)
-    return dict(zip(u.ids, pairs, strict=True))
+def _order(row: tuple[Entry, Place | None, Mean]) -> tuple[bool, Place, float, str]:
+    """Ranked systems first, by place; those that share one by the least mean."""
+    entry, place, mean = row
+    return place is None, place or (0, 0), mean.least, entry.name
 
 
 def _did(lines: Sequence[Any], member: str, level: str) -> str:
@@ -198,33 +168,33 @@ def _did(lines: Sequence[Any], member: str, level: str) -> str:
 def _plot(rows: Sequence[Standing], metric: str) -> Drawn:
     series = []
     for row in rows:
-        x, y = row.capped(CLEAN), row.capped()
-        label = f"{x:.1f} on clean speech, {y:.1f} in the worst case at {RANKED_AT.name}"
-        label += f", {row.result.verdict}"
-        point = Point(x, y, row.interval(), row.interval(CLEAN), label)
+        mean, x = row.mean, row.capped(CLEAN) or 0.0
+        label = f"{x:.1f} on clean speech, {mean.text} in the worst case, mean over {OVER}"
+        label += f", {row.result.verdict}, gradient: {row.slope}"
+        point = Point(x, (mean.least + mean.most) / 2, mean.interval, row.interval(CLEAN), label)
         series.append(Series(row.said.label, [point], joined=False))
     points = [p for one in series for p in one.points]
     x_axis = rates(f"capped {metric} % on clean speech", [p.across[1] for p in points if p.across])
-    y_axis = rates(f"capped {metric} % in the worst case, {RANKED_AT.name}", [100.0])
+    y_axis = rates(f"capped {metric} %, mean over {OVER}", [100.0])
     title = "Clean speech against the worst case"
-    about = f"One dot a system: its capped {metric} on clean speech and under the standard's worst "
-    about += "case, with 95 % intervals. Low and left is better. The numbers are in the table."
+    about = f"One dot a system: its capped {metric} on clean speech and in the worst case, averaged"
+    about += f" over {OVER}, with 95 % intervals. Low and left is better. The numbers are in the "
+    about += "table."
     names = tuple(one.name for one in series)
     return Drawn(title, chart(title, about, series, x_axis, y_axis), names)
 
 
 def _curves(rows: Sequence[Standing], metric: str) -> Drawn:
-    dbs = [level.db for level in L2]
-    clean, aside = dbs[0] + 7, 0.15
+    dbs = [level.db for level in RANKED]
+    clean, aside = dbs[0] + 7, 0.25
     series = []
     for i, row in enumerate(rows):
         shift = (i - (len(rows) - 1) / 2) * aside  # or intervals hide one another
-        places = [(clean, CLEAN), *((level.db, level.name) for level in L2)]
         points = [
-            Point(db - shift, row.capped(name), row.interval(name), label=f"{name}: "
-                  f"{row.capped(name):.1f}")
-            for db, name in places
-        ]  # fmt: skip
+            Point(db - shift, at, row.interval(name), label=f"{name}: {at:.1f}")
+            for db, name in [(clean, CLEAN), *((level.db, level.name) for level in RANKED)]
+            if (at := row.capped(name)) is not None
+        ]
         series.append(Series(row.said.label, points))
     ticks = [(clean, "no attack"), *((db, f"{db:g} dB") for db in dbs)]
     x_axis = Axis(

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from melmoat.bench.labels import shown
 from melmoat.objects import is_object
+from melmoat.standard.levels import L2
+from melmoat.standard.places import OVER, mean_of
 from melmoat.standard.result import Result
 
 WIDTH = 80
@@ -81,6 +83,10 @@ def _table(r: Result) -> Iterator[str]:
     if r.half is not None:
         units = "words" if metric == "WER" else "characters"
         yield f"half of the {units} are wrong at {r.half.text}"
+    if r.n > 1 and all(level.name in r.utterances.capped for level in L2):
+        mean = mean_of(r)
+        low, high = mean.interval
+        yield f"mean of the worst case over {OVER}: {mean.text} % [{low:.1f}, {high:.1f}]"
     aimed = [f for f in r.levels if f.reached is not None]
     if aimed:
         said = "; ".join(

@@ -22,6 +22,7 @@ from melmoat.standard.subject import Subject
 
 _SEVERITY: tuple[Status, ...] = ("n/a", "ok", "missing", "open", "sign")
 GRADIENT: tuple[Role, ...] = ("noise", "gradient", "targeted")
+NONE_FLOWS = "none flows"  # how the finding on the gradient begins where it is a stand-in
 UNDOUBLED = "more draws a step were not tried: one draw's votes take all passes of this effort"
 
 
@@ -144,14 +145,14 @@ class Evidence:
         name = "exact gradient"
         others = ", ".join(self.subject.variants)
         if self.subject.approximate:
-            text = "none flows; the gradient members took the defense's stand-in"
+            text = f"{NONE_FLOWS}; the gradient members took the defense's stand-in"
             if others:
                 return Finding(name, "ok", f"{text}; also tried: {others}")
             return Finding(name, "open", f"{text}; no other was tried")
         if self.subject.differentiable is False:
             if self._bpda:
-                return Finding(name, "ok", "none flows; apgd, margin and long apgd took BPDA")
-            return Finding(name, "sign", "none flows, and the defense has no gradient=bpda")
+                return Finding(name, "ok", f"{NONE_FLOWS}; apgd, margin and long apgd took BPDA")
+            return Finding(name, "sign", f"{NONE_FLOWS}, and the defense has no gradient=bpda")
         text = "one graph from the loss to the waveform"
         if self.probe.gradient is None:
             return Finding(name, "sign", "no gradient reaches the waveform")

@@ -60,7 +60,8 @@ class NeuralCodec(FrontEnd):
 
 
 def _files(args: Mapping[str, Any]) -> Origin:
-    return Origin(*loading.origin(args["name"]), instead="name")
+    found = loading.origin(args["name"], args["revision"])
+    return Origin(*found, instead=("name", "revision"))
 
 
 @rests_on(_files)
@@ -69,6 +70,7 @@ def neural_codec(
     quantizers: int | None = None,
     gradient: CodecGradient = "straight",
     temperature: Annotated[float, OfGradient()] = 0.1,
+    revision: str | None = None,
 ) -> FrontEnd:
     """EnCodec, DAC, Mimi or Lyra, with as few codebooks as wanted (all but Lyra: extra ``hf``).
 
@@ -80,7 +82,9 @@ def neural_codec(
             takes each code vector as its input, ``soft`` as a weighted mean of the codebook, and
             ``bpda`` takes the whole codec as the identity.
         temperature: of ``gradient=soft``; lower weights the nearest code vectors more.
+        revision: a branch, tag or commit of the hub's model; the main branch by default.
     """
     soft = Soft(temperature)
-    made = NeuralCodec(loading.load(name), quantizers, soft if gradient == "soft" else straight)
+    stand_in = soft if gradient == "soft" else straight
+    made = NeuralCodec(loading.load(name, revision), quantizers, stand_in)
     return StraightThrough(made) if gradient == "bpda" else made

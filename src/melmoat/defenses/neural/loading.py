@@ -32,30 +32,33 @@ KNOWN = (
 )
 
 
-def origin(name: str) -> tuple[list[Path], str]:
-    """What the defended audio depends on: the files of a folder, or the hub name."""
-    if (own := _lyra(name)) is not None:
+def origin(name: str, revision: str | None = None) -> tuple[list[Path], str]:
+    """What the defended audio depends on: the files of a folder, or the hub name and its commit."""
+    if (own := _lyra(name, revision)) is not None:
         return [own / file for file in lyra.FILES], "folder"
-    folder = _folder(name)
-    return ([], name) if folder is None else ([folder / SETTINGS, *_weights(folder)], "folder")
+    if (folder := _folder(name, revision)) is None:
+        return [], hub.identity(name, FAMILY, revision)
+    return [folder / SETTINGS, *_weights(folder)], "folder"
 
 
-def load(name: str) -> CodecNetwork:
+def load(name: str, revision: str | None = None) -> CodecNetwork:
     """The codec that ``name`` stands for, in eval mode with frozen weights.
 
     Args:
         name: ``lyra``, which was fetched; a folder with its files or one that ``save_pretrained``
             wrote; or a hub name such as ``kyutai/mimi``.
+        revision: a branch, tag or commit of the hub's model.
 
     Raises:
         MelmoatError: transformers, which all but Lyra need, is not installed.
         WeightsError: there is no such folder, Lyra was not fetched, the hub cannot be reached, the
             weights are not complete, or it is no codec that fits.
     """
-    if (own := _lyra(name)) is not None:
+    if (own := _lyra(name, revision)) is not None:
         return lyra.load(own)
     hf = hub.transformers("a neural codec")
-    folder = _folder(name) or hub.snapshot(name, FAMILY, [SETTINGS, *WEIGHTS])
+    folder = _folder(name, revision)
+    folder = folder or hub.snapshot(name, FAMILY, [SETTINGS], WEIGHTS, revision=revision)
     settings = hub.Files((), folder, name).json(SETTINGS)
     kind = settings.get("model_type")
     if kind not in KINDS:
@@ -83,16 +86,17 @@ def load(name: str) -> CodecNetwork:
     return codec
 
 
-def _lyra(name: str) -> Path | None:
+def _lyra(name: str, revision: str | None) -> Path | None:
     """The folder of Lyra's files; None if another codec is named."""
-    if name == lyra.NAME:
-        return file_kinds.cache() / lyra.NAME
-    folder = Path(name).expanduser()
-    return folder if any((folder / file).is_file() for file in lyra.FILES) else None
+    folder = file_kinds.cache() / lyra.NAME if name == lyra.NAME else Path(name).expanduser()
+    if name != lyra.NAME and not any((folder / file).is_file() for file in lyra.FILES):
+        return None
+    hub.no_revision(name, revision)
+    return folder
 
 
-def _folder(name: str) -> Path | None:
-    return hub.folder(name, FAMILY, "facebook/encodec_24khz")
+def _folder(name: str, revision: str | None) -> Path | None:
+    return hub.folder(name, FAMILY, "facebook/encodec_24khz", revision)
 
 
 def _weights(folder: Path) -> list[Path]:

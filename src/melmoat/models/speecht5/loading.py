@@ -51,25 +51,26 @@ class Files(hub.Files):
 
 
 @lru_cache(maxsize=16)
-def find(name: str) -> Files:
+def find(name: str, revision: str | None = None) -> Files:
     """The files of ``name``, downloaded if need be.
 
     Args:
         name: a folder, or a hub name such as ``microsoft/speecht5_asr``.
+        revision: a branch, tag or commit of the hub's model.
 
     Raises:
         WeightsError: not to be had; says what to do.
     """
     if (folder := Path(name).expanduser()).is_dir():
+        hub.no_revision(name, revision)
         return _folder(folder, name)
     if folder.is_file():
         reason = file_kinds.obstacle(folder) or f"a file; give the folder, {folder.parent}"
         raise WeightsError(f"{name}: {reason}")
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise WeightsError(f"{name}: no such folder, nor a name on the hub such as {PUBLISHED}")
-    found = hub.snapshot(name, "speecht5", [*SETTINGS, TOKENIZER, *WEIGHTS])
-    if not _weights(found, WEIGHTS):
-        found = hub.snapshot(name, "speecht5", [*SETTINGS, TOKENIZER, *PICKLES])
+    beside = [*SETTINGS, TOKENIZER]
+    found = hub.snapshot(name, "speecht5", beside, WEIGHTS, PICKLES, revision=revision)
     return _folder(found, f"{name} of the Hugging Face hub")
 
 
@@ -88,9 +89,9 @@ def _folder(folder: Path, origin: str) -> Files:
     return Files(weights, folder, origin)
 
 
-def origin(name: str) -> list[Path]:
+def origin(name: str, revision: str | None = None) -> list[Path]:
     """What a recognizer's transcripts depend on."""
-    return find(name).all
+    return find(name, revision).all
 
 
 def load(
@@ -98,6 +99,7 @@ def load(
     beam: int,
     compared: Choice = "auto",
     compression_ratio_threshold: float | None = None,
+    revision: str | None = None,
 ) -> SpeechT5:
     """The recognizer that ``name`` stands for; see :func:`find` and :class:`SpeechT5`.
 
@@ -107,7 +109,7 @@ def load(
         ValueError: a width or a threshold out of range.
     """
     hf = hub.transformers("SpeechT5")
-    files = find(name)
+    files = find(name, revision)
     network = _network(hf, files)
     characters = tokens.load(files.folder / TOKENIZER)
     if len(characters.pieces) > network.config.vocab_size:

