@@ -1,16 +1,14 @@
 """Attacks on the decoder of a token recognizer: prefixes that mute it, and texts without end.
 
-    train="melmoat train universal --model moonshine:ort:moonshine-voice --where prefix --pattern 0.64 \\
+    train="melmoat train universal --model moonshine:ort:moonshine-voice --where prefix \\
         --data padded:(tsv:librispeech/train-clean-5,shortest=2,longest=6),before=0.64 \\
-        --budget norm=linf,eps=0.02,target= --epochs 50"
+        --pattern 0.64 --budget norm=linf,eps=0.02,target= --epochs 50"
     $train --out results/decoder/mute.safetensors
     $train --defense wgn:snr=15 --out results/decoder/mute-noise.safetensors
-    $train --defense mdnf:level=0.1,shaping=flat --out results/decoder/mute-flood.safetensors
     melmoat bench --suite suites/decoder.py --out results/decoder
 
-To be run from the repository's root. Each prefix is judged on all rows: it was trained for one of
-them. RS adds the noise of wgn to each of its passes, so training takes one pass. Needs the extra
-moonshine.
+To be run from the repository's root. The second prefix was trained through the noise that RS adds
+to each of its passes. Needs the extra moonshine.
 """
 
 from lab import LEVEL, run
@@ -29,8 +27,7 @@ ROWS = [
 COLUMNS = {
     "silence before": "none",
     "muting prefix, linf 0.02": f"{MUTE}.safetensors",
-    "through noise": f"{MUTE}-noise.safetensors",
-    "through flooding": f"{MUTE}-flood.safetensors",
+    "the same, trained through noise": f"{MUTE}-noise.safetensors",
     "endless, l2 30 dB": "pgd:norm=snr,db=30,steps=50,target=endless,stop=true",
 }
 
