@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from melmoat.denoisers import diffusion
 from melmoat.vocoders import checkpoints
 from tests.defenses import tiny_codecs
-from tests.defenses.tiny import MEL_22K, tiny_melgan, tiny_pwg
+from tests.defenses.tiny import MEL_22K, tiny_diffusion, tiny_melgan, tiny_pwg
 from tests.denoisers import writing
 
 
@@ -23,6 +24,8 @@ def vocoder_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     others = {"curve": curve, "dtln": folder / "dtln", "gtcrn": folder / "gtcrn.tar"}
     writing.dtln(others["dtln"])
     writing.gtcrn(others["gtcrn"])
+    others["diffusion"] = folder / "diffusion.safetensors"
+    diffusion.save(others["diffusion"], tiny_diffusion(), {})
     vocoders = {name: f"trained:{folder / name}.safetensors" for name in made}
     return vocoders | {name: str(path) for name, path in others.items()}
 

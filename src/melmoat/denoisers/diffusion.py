@@ -75,7 +75,8 @@ class Film(nn.Module):
         gain, offset = self.scale(level).chunk(2, dim=-1)
         shape = (len(x), *(1,) * (x.dim() - 2), -1)
         normed: Tensor = self.norm(x)
-        return normed * (1 + gain.view(shape)) + offset.view(shape)
+        made: Tensor = normed * (1 + gain.view(shape)) + offset.view(shape)
+        return made
 
 
 class BandBlock(nn.Module):
@@ -89,7 +90,8 @@ class BandBlock(nn.Module):
     def forward(self, x: Tensor, level: Tensor, mask: Tensor) -> Tensor:
         """Shape: ``[B, F, bands, channels]``; the mask is ``[B, F]``."""
         y = F.gelu(self.film(x, level)) * mask[..., None, None]
-        return x + self.conv(y.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        made: Tensor = self.conv(y.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        return x + made
 
 
 class TimeBlock(nn.Module):
@@ -116,9 +118,9 @@ class DiffusionDenoiser(nn.Module):
 
     With ``s`` the deviation of the noise and ``d`` that of speech at this frequency, the estimate
     of a coefficient ``y`` is ``sigmoid(log(d^2 / s^2) + a) y + c r``, where ``c``, EDM's ``c_out``,
-    is ``s d / sqrt(s^2 + d^2)``. The network gives ``a``, the local power of speech relative to ``d^2`` as a
-    logarithm, and the remainder ``r``. Zeros give EDM's ``c_skip y``: the best estimate if the
-    coefficients are Gaussian with variance ``d^2``.
+    is ``s d / sqrt(s^2 + d^2)``. The network gives ``a``, the local power of speech relative to
+    ``d^2`` as a logarithm, and the remainder ``r``. Zeros give EDM's ``c_skip y``: the best
+    estimate if the coefficients are Gaussian with variance ``d^2``.
 
     The scale of the speech does not matter: all is computed relative to its level. Outside of a
     recording there is silence, and an utterance gives the same alone and in a batch.
@@ -130,6 +132,7 @@ class DiffusionDenoiser(nn.Module):
     """
 
     log_profile: Tensor
+    card: Mapping[str, Any]
 
     def __init__(self, config: DiffusionConfig) -> None:
         super().__init__()
@@ -186,13 +189,15 @@ class DiffusionDenoiser(nn.Module):
         """
         size = self.config.window
         frames = framed(wav, size, size // 2) * self._window(wav)
-        return torch.fft.rfft(frames) * (2 / size) ** 0.5
+        spectrum: Tensor = torch.fft.rfft(frames) * (2 / size) ** 0.5
+        return spectrum
 
     def waveform(self, spectrum: Tensor, length: int) -> Tensor:
         """The inverse of :meth:`spectrum`. Shape: ``[B, F, bins]`` -> ``[B, length]``."""
         size = self.config.window
         frames = torch.fft.irfft(spectrum, size) * (size / 2) ** 0.5
-        return summed(frames * self._window(frames), size // 2, length)
+        wav: Tensor = summed(frames * self._window(frames), size // 2, length)
+        return wav
 
     def scales(self, sigma: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
         """Deviations of the noise and of the speech in each coefficient.
@@ -221,25 +226,25 @@ class DiffusionDenoiser(nn.Module):
     def _network(self, x: Tensor, mask: Tensor, ratio: Tensor) -> tuple[Tensor, Tensor]:
         """The local power of speech (a logarithm) and the remainder, of coefficients of about unit
         variance. Shape: ``[B, F, bins]`` and as much, the second complex."""
-        patch = self.config.patch
+        patch, shape = self.config.patch, x.shape[:2]
         level = self.level(self._waves(ratio))
         power = x.real.square() + x.imag.square() + 1e-4
         size = power.sqrt().sqrt()
         seen = torch.stack([x.real / size, x.imag / size, 0.3 * power.log() + 0.5], dim=-1)
         seen = F.pad(seen, (0, 0, 0, self.bands * patch - self.bins)) * mask[..., None, None]
-        seen = seen.unflatten(2, (self.bands, patch)).flatten(3)
+        seen = seen.reshape(*shape, self.bands, -1)
         fine = self.begin(seen.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         fine = self.first(fine, level, mask)
         coarse = F.pad(fine, (0, 0, 0, self.groups * patch - self.bands))
-        coarse = self.coarser(coarse.unflatten(2, (self.groups, patch)).flatten(3))
+        coarse = self.coarser(coarse.reshape(*shape, self.groups, -1))
         whole = self.frame(F.gelu(coarse).flatten(2))
         for block in self.over_time:
             whole = block(whole, level, mask)
-        coarse = coarse + self.unframe(whole).unflatten(2, (self.groups, -1))
-        back = self.finer(F.gelu(coarse)).unflatten(3, (patch, -1)).flatten(2, 3)
+        coarse = coarse + self.unframe(whole).view(*shape, self.groups, -1)
+        back = self.finer(F.gelu(coarse)).view(*shape, self.groups * patch, -1)
         fine = self.last(fine + back[:, :, : self.bands], level, mask)
         made = self.end(F.gelu(self.film(fine, level)))
-        made = made.unflatten(3, (patch, 3)).flatten(2, 3)[:, :, : self.bins]
+        made = made.view(*shape, self.bands * patch, 3)[:, :, : self.bins]
         return 10 * torch.tanh(made[..., 0] / 10), torch.complex(made[..., 1], made[..., 2])
 
     def _waves(self, ratio: Tensor) -> Tensor:
