@@ -89,6 +89,31 @@ def test_ddim_of_white_gaussian_speech_is_the_known_product() -> None:
     assert torch.allclose(made - offset, gain * noisy, atol=1e-5)
 
 
+class Perfect(nn.Module):
+    """Knows the speech."""
+
+    def __init__(self, clean: Tensor) -> None:
+        super().__init__()
+        self.clean = clean
+
+    def forward(self, wav: Tensor, lengths: Tensor, sigma: Tensor, level: Tensor) -> Tensor:
+        return self.clean
+
+
+@pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
+@pytest.mark.parametrize("fixed", [True, False])
+def test_until_leaves_noise_of_that_level(sampler: str, fixed: bool) -> None:
+    audio = white()
+    level = float(loudest(audio))
+    noise = GaussianNoise(sigma=level) if fixed else GaussianNoise(0.0)
+    front = Purifier(Perfect(audio.centred), noise, 3, sampler, 20.0)  # type: ignore[arg-type]
+    left = front(audio, Draws([1])).wav - audio.wav
+    assert db(left, left.new_full(left.shape, level)) == pytest.approx(-20, abs=0.1)
+    if sampler == "ddim":  # the same noise
+        drawn = Draws([1]).normal(audio.wav)
+        assert torch.allclose(left, 0.1 * level * drawn, atol=1e-5)
+
+
 def test_ddpm_samples_the_posterior_with_many_steps_and_ddim_keeps_the_variance() -> None:
     """Both turn white speech in noise into white speech of the right variance. One step gives the
     mean of the posterior, which has less."""
@@ -123,7 +148,7 @@ def test_saving_memory_changes_neither_samples_nor_gradient(ragged: Audio, sampl
     network, results = tiny_diffusion().double(), []
     for save in (True, False):
         wav = ragged.wav.double().requires_grad_()
-        front = Purifier(network, GaussianNoise(10.0), 3, sampler, save)  # type: ignore[arg-type]
+        front = Purifier(network, GaussianNoise(10.0), 3, sampler, None, save)  # type: ignore[arg-type]
         made = front(Audio(wav, ragged.lengths), Draws(SEEDS)).wav
         (slope,) = torch.autograd.grad((made * torch.arange(made.shape[1])).sum(), wav)
         results.append((made.detach(), slope))
@@ -143,7 +168,7 @@ def test_what_is_kept_for_the_gradient_hardly_grows_with_the_steps(ragged: Audio
             return x
 
         wav = ragged.wav.clone().requires_grad_()
-        front = Purifier(tiny_diffusion(), GaussianNoise(10.0), steps, "ddpm", save)
+        front = Purifier(tiny_diffusion(), GaussianNoise(10.0), steps, "ddpm", None, save)
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
             made = front(Audio(wav, ragged.lengths), Draws(SEEDS)).wav
         assert made.requires_grad
@@ -211,6 +236,8 @@ def test_wrong_options_say_what_is_right(tmp_path: Path, vocoder_files: dict[str
         ("sigma=-1", "sigma must be a positive number"),
         ("sigma=0.1,snr=10", "leave out snr"),
         ("sampler=euler", "ddpm"),
+        ("until=nan", "until must be a finite number"),
+        ("snr=15,until=10", "until=10 is louder noise than snr=15"),
     ):
         with pytest.raises(Exception, match=message):
             front_end(f"diffusion:{options},{ours}")

@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 
 from melmoat import levels
 from melmoat.assets import asset
-from melmoat.audio import Audio
+from melmoat.audio import Audio, check_db
 from melmoat.defenses.base import FrontEnd, Gradient, with_gradient
 from melmoat.defenses.resynthesis import fitted
 from melmoat.defenses.smoothing import GaussianNoise
@@ -38,8 +38,9 @@ class Purifier(FrontEnd):
     """White noise, then ``steps`` reverse steps that take it out.
 
     The deviations of the noise fall by equal factors, from that of the noise that was added towards
-    an SNR of 40 dB. Each step puts the network's estimate in the place of the speech and keeps as
-    much noise as the next deviation says. The last one keeps none.
+    an SNR of 40 dB, or of ``until``. Each step puts the network's estimate in the place of the
+    speech and keeps as much noise as the next deviation says. The last one keeps none, unless
+    ``until`` says how much.
 
     - ``ddim`` (Song et al. 2021) keeps the noise that the network found, scaled down.
     - ``ddpm`` (Ho et al. 2020) also replaces a part of it by fresh noise: the ancestral step, with
@@ -53,6 +54,7 @@ class Purifier(FrontEnd):
         noise: what is added first; its level follows that of the speech, or is fixed.
         steps: reverse steps, each a pass through the network.
         sampler: what a step keeps of the noise.
+        until: SNR in dB below the loudest 0.4 s at which the steps end; None takes all noise away.
         save_memory: compute each step again in the backward pass instead of keeping it.
     """
 
@@ -64,12 +66,17 @@ class Purifier(FrontEnd):
         noise: GaussianNoise,
         steps: int = 1,
         sampler: Sampler = "ddpm",
+        until: float | None = None,
         save_memory: bool = True,
     ) -> None:
         if steps < 1:
             raise ValueError(f"steps must be at least 1, got {steps}")
+        if until is not None:
+            check_db("until", until)
+        if until is not None and noise.sigma is None and until < noise.snr:
+            raise ValueError(f"until={until:g} is louder noise than snr={noise.snr:g}, dB")
         self.network, self.noise, self.steps = network, noise, steps
-        self.sampler, self.save_memory = sampler, save_memory
+        self.sampler, self.until, self.save_memory = sampler, until, save_memory
 
     @property
     def dilutes(self) -> bool:
@@ -97,19 +104,21 @@ class Purifier(FrontEnd):
                 )
             else:
                 clean = estimate(wav, sigma, level)
-            if step == self.steps - 1:
+            if step == self.steps - 1 and self.until is None:
+                wav = clean
                 break
             wav, sigma = self._kept(wav - clean, sigma, factor, draws)
             wav = (clean + wav) * centred.mask
-        purified = speech.with_wav(clean + (speech.wav - centred.wav))
+        purified = speech.with_wav(wav + (speech.wav - centred.wav))
         return fitted(audio, resample(purified, audio.rate).wav)
 
     def _factor(self, sigma: Tensor, level: Tensor) -> Tensor:
         """By what the deviation is multiplied at each step. Shape: ``[B]``."""
+        end = FAINTEST if self.until is None else self.until
         if self.noise.sigma is None:
-            ratio = torch.full_like(sigma, 10 ** ((self.noise.snr - FAINTEST) / 20))
+            ratio = torch.full_like(sigma, 10 ** ((self.noise.snr - end) / 20))
         else:
-            ratio = level.clamp(min=networks.FAINTEST) * 10 ** (-FAINTEST / 20) / sigma
+            ratio = level.clamp(min=networks.FAINTEST) * 10 ** (-end / 20) / sigma
         return ratio.clamp(max=1.0) ** (1 / self.steps)
 
     def _kept(
@@ -133,6 +142,7 @@ def diffusion(
     snr: float = 15.0,
     steps: int = 1,
     sampler: Sampler = "ddpm",
+    until: float | None = None,
     sigma: float | None = None,
     weights: Path | None = None,
     gradient: Gradient = "exact",
@@ -143,9 +153,10 @@ def diffusion(
         snr: SNR in dB of the noise, below the loudest 0.4 s.
         steps: reverse steps, each a pass through the network.
         sampler: ddpm draws fresh noise between two steps, ddim does not.
+        until: SNR in dB at which the steps end, with that much noise left; by default none is.
         sigma: a fixed level of the noise instead of ``snr``; full scale is 1.
         weights: what ``melmoat train diffusion`` wrote, instead of the network that ships.
         gradient: what attackers get in the backward pass.
     """
     network, noise = networks.load(weights or asset(SHIPPED)), GaussianNoise(snr, sigma=sigma)
-    return with_gradient(Purifier(network, noise, steps, sampler), gradient)
+    return with_gradient(Purifier(network, noise, steps, sampler, until), gradient)
