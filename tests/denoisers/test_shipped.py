@@ -37,7 +37,6 @@ def test_it_raises_the_snr_of_speech_of_another_corpus(
     made = front_end(f"diffusion:snr={snr}")(speech, draws).wav
     left = (made - speech.wav).square().sum(1) / speech.lengths
     risen = 10 * torch.log10(noise.square() / left)
-    print(risen)
     assert risen.mean() > rise
 
 
