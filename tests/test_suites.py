@@ -32,7 +32,7 @@ NEEDS = {
     "decoder": ["moonshine_voice"],
     **{
         f"libri_{name}": ["hama", "pocketsphinx"]
-        for name in ("at", "gradients", "table1", "table2")
+        for name in ("at", "diffusion", "gradients", "table1", "table2")
     },
     "libri_codecs": ["hama", "pocketsphinx"],
     "libri_purifiers": [

@@ -52,6 +52,7 @@ DEFENSES = [
     "mdnf:vocoder=pwg-lab,level=0.1,gradient=resampled",
     "denoise:dtln",
     "denoise:gtcrn",
+    "diffusion:snr=10,steps=2",
     "stft",
     "stft-flood:level=0.1",
     "room:rt60=0.2",

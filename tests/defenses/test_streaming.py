@@ -119,7 +119,8 @@ def test_what_needs_the_whole_recording_is_refused_and_told_what_can_be(
     build: Callable[[str], FrontEnd],
 ) -> None:
     whole = ["wgn", "stft", "stft-flood", "filter:low=300", "compress", "lpc", "codec"]
-    whole += ["downsample", "denoise:dtln,weights={dtln}", "resynth:vocoder=griffin-lim"]
+    whole += ["downsample", "denoise:dtln,weights={dtln}", "diffusion:weights={diffusion}"]
+    whole += ["resynth:vocoder=griffin-lim"]
     for spec in whole:
         with pytest.raises(MelmoatError, match="none, wgn:sigma="):
             Streamed(build(spec), RATE)

@@ -1,7 +1,8 @@
-"""Vocoders so small that their exact gradient can be checked."""
+"""Vocoders and a diffusion model so small that their exact gradient can be checked."""
 
 import torch
 
+from melmoat.denoisers.diffusion import DiffusionConfig, DiffusionDenoiser
 from melmoat.vocoders import MelGAN, MelGANConfig, ParallelWaveGAN, ParallelWaveGANConfig
 from melmoat.vocoders.mel import MelSpec
 
@@ -19,3 +20,13 @@ def tiny_pwg(mel: MelSpec = MEL) -> ParallelWaveGAN:
     torch.manual_seed(0)
     config = ParallelWaveGANConfig(layers=2, stacks=1, residual=4, gate=4, skip=4, scales=(2, 2))
     return ParallelWaveGAN(config, mel).eval().requires_grad_(False)
+
+
+def tiny_diffusion() -> DiffusionDenoiser:
+    """Its weights are random: no part of it is zero."""
+    torch.manual_seed(0)
+    config = DiffusionConfig(16, 2, 4, 5, 6, 8, blocks=2, kernel=3, embedding=4)
+    network = DiffusionDenoiser(config)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return network.eval().requires_grad_(False)

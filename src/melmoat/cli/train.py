@@ -11,7 +11,7 @@ from melmoat.cli.errors import refuse_idle, resumable
 from melmoat.cli.options import DeviceOption
 
 train = typer.Typer(
-    help="Train recognizers, vocoders, curves and perturbations.", no_args_is_help=True
+    help="Train recognizers, vocoders, denoisers, curves and perturbations.", no_args_is_help=True
 )
 
 
@@ -23,7 +23,7 @@ SeedOption = Annotated[int, typer.Option(min=0, help="Seed of all random draws."
 
 @train.callback()
 def _group() -> None:
-    """Train recognizers, vocoders, curves and perturbations."""
+    """Train recognizers, vocoders, denoisers, curves and perturbations."""
 
 
 @train.command()
@@ -199,6 +199,42 @@ def vocoder(
         )
     found = "".join(f"; {name} {value:.3f}" for name, value in scores.items())
     typer.echo(f"wrote {path}{found}. Use it as trained:{path}")
+
+
+@train.command()
+def diffusion(
+    out: OutOption,
+    data: Annotated[
+        list[str],
+        typer.Option(help="Corpus to learn from. Its texts are not used. May be repeated."),
+    ],
+    held_out: Annotated[int, typer.Option(min=0, help="Speakers kept for validation.")] = 4,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps. Default: those of the recipe.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Crops per step. Default: the recipe's.")
+    ] = None,
+    lr: Annotated[
+        float | None, typer.Option(min=0, help="Peak learning rate. Default: the recipe's.")
+    ] = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
+) -> None:
+    """Train the denoiser of diffusion purification.
+
+    The same command continues a run that was stopped.
+    """
+    from melmoat.cli.progress import reported
+    from melmoat.training.diffusion import DiffusionRecipe, train_diffusion
+
+    given: dict[str, Any] = {"steps": steps, "batch": batch, "lr": lr, "seed": seed}
+    recipe = DiffusionRecipe(**{k: v for k, v in given.items() if v is not None})
+    with resumable("the state is", out), reported("train") as progress:
+        path, scores = train_diffusion(out, data, held_out, recipe, None, device, progress)
+    gains = [f"{v:.1f} dB at {k[14:-2]} dB" for k, v in scores.items() if "gain" in k]
+    found = f"; the SNR of held-out speech rises by {', '.join(gains)}" if gains else ""
+    typer.echo(f"wrote {path}{found}. Use it as diffusion:weights={path}")
 
 
 @train.command()

@@ -6,6 +6,7 @@ from melmoat.defenses.codecs import codec
 from melmoat.defenses.companding import compress, mulaw
 from melmoat.defenses.custom import Own
 from melmoat.defenses.denoising import denoise
+from melmoat.defenses.diffusion import diffusion
 from melmoat.defenses.filters import band, smooth
 from melmoat.defenses.lpc import lpc
 from melmoat.defenses.neural import NeuralCodec, neural_codec
@@ -23,6 +24,7 @@ DEFENSES: Registry[Defense] = Registry(
         "codec": codec,
         "compress": compress,
         "denoise": denoise,
+        "diffusion": diffusion,
         "downsample": downsample,
         "filter": band,
         "lpc": lpc,
@@ -111,6 +113,7 @@ __all__ = [
     "compress",
     "declared",
     "denoise",
+    "diffusion",
     "downsample",
     "front_end",
     "function_of_audio",

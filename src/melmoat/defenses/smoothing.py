@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from torch import Tensor
+
 from melmoat import levels
 from melmoat.audio import Audio, check_db
 from melmoat.defenses.base import FrontEnd
@@ -65,12 +67,16 @@ class GaussianNoise(FrontEnd):
             )
         return Noisy(self.sigma, draws)
 
-    def __call__(self, audio: Audio, draws: Draws) -> Audio:
+    def deviation(self, audio: Audio) -> Tensor:
+        """The standard deviation of the noise on each utterance. Shape: ``[B]``."""
         if self.sigma is not None:
-            return audio.with_wav(audio.wav + self.sigma * draws.normal(audio.wav))
+            return audio.wav.new_full((len(audio),), self.sigma)
         level = audio.rms if self.level == "file" else levels.loudest(audio)
-        level = level * 10 ** (-self.snr / 20)
-        return audio.with_wav(audio.wav + level[:, None] * draws.normal(audio.wav))
+        return level * 10 ** (-self.snr / 20)
+
+    def __call__(self, audio: Audio, draws: Draws) -> Audio:
+        noise = self.deviation(audio)[:, None] * draws.normal(audio.wav)
+        return audio.with_wav(audio.wav + noise)
 
 
 @dataclass(frozen=True)
