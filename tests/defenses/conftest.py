@@ -8,13 +8,8 @@ import pytest
 
 from melmoat.denoisers import diffusion
 from melmoat.vocoders import checkpoints
-<<<<<<< HEAD
 from tests.defenses import tiny_codecs, tiny_lyra
-from tests.defenses.tiny import MEL_22K, tiny_melgan, tiny_pwg
-=======
-from tests.defenses import tiny_codecs
 from tests.defenses.tiny import MEL_22K, tiny_diffusion, tiny_melgan, tiny_pwg
->>>>>>> b432dc8632a6189be2d6f7ea1e070065c3a6b046
 from tests.denoisers import writing
 
 
@@ -29,12 +24,9 @@ def vocoder_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     others = {"curve": curve, "dtln": folder / "dtln", "gtcrn": folder / "gtcrn.tar"}
     writing.dtln(others["dtln"])
     writing.gtcrn(others["gtcrn"])
-<<<<<<< HEAD
     others["lyra"] = tiny_lyra.save(folder / "lyra")
-=======
     others["diffusion"] = folder / "diffusion.safetensors"
     diffusion.save(others["diffusion"], tiny_diffusion(), {})
->>>>>>> b432dc8632a6189be2d6f7ea1e070065c3a6b046
     vocoders = {name: f"trained:{folder / name}.safetensors" for name in made}
     return vocoders | {name: str(path) for name, path in others.items()}
 

@@ -51,7 +51,8 @@ FRONT_ENDS = [
     "denoise:gtcrn,weights={gtcrn}",
     "diffusion:weights={diffusion}",
     "diffusion:snr=5,steps=3,weights={diffusion}",
-    "diffusion:sigma=0.05,steps=2,sampler=ddim,until=25,weights={diffusion}",
+    "diffusion:sigma=0.05,steps=2,weights={diffusion}",
+    "diffusion:steps=2,sampler=ddim,until=25,weights={diffusion}",
 ]
 FLAT = [
     spec for spec in FRONT_ENDS if spec.startswith(("quantize", "mulaw", "codec"))

@@ -67,6 +67,17 @@ def test_a_hash_that_nobody_published_is_told_and_recorded_as_such(
     assert (record["sha256"], record["compared"]) == (HASH, False)
 
 
+def test_a_hash_of_the_file_that_was_tested_is_not_called_published(
+    served: Site, tmp_path: Path
+) -> None:
+    said = fetch(source(served, published=False), tmp_path)
+    assert "the file that melmoat was tested with" in said
+    record = json.loads((tmp_path / "fetched" / "thing.json").read_text())
+    assert (record["sha256"], record["compared"]) == (HASH, False)
+    with pytest.raises(FetchError):
+        fetch(source(served, name="other", place="other", sha256="0" * 64), tmp_path)
+
+
 def test_another_file_is_not_taken(served: Site, tmp_path: Path) -> None:
     with pytest.raises(FetchError, match=f"is {HASH}, and {'0' * 64} is published"):
         fetch(source(served, sha256="0" * 64), tmp_path)

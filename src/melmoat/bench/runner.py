@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 
 from lhotse import MonoCut
@@ -79,8 +79,8 @@ class Runner:
         for batch in plan(self.cuts(cell), self.batch, self.seconds):
             wanted = frozenset(cut.id for cut in batch if cut.id not in done)
             if wanted:
-                unit = Unit(cell, tuple(batch), wanted, self.save_audio, self.device)
-                units.append(replace(unit, commits=hub.settled()))
+                settings = (self.save_audio, self.device)
+                units.append(Unit(cell, tuple(batch), wanted, *settings, commits=hub.settled()))
         return units
 
     def run(self, cells: Iterable[Cell], tick: Callable[[Cell, float], None]) -> None:

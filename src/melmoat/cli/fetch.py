@@ -33,7 +33,7 @@ def fetch(
     from melmoat import files
     from melmoat.cli.errors import resumable
     from melmoat.cli.progress import reported
-    from melmoat.fetching import CATALOGUE, chosen, located
+    from melmoat.fetching import CATALOGUE, GROUPS, chosen, located
     from melmoat.fetching import fetch as fetch_one
 
     home = to or files.cache()
@@ -45,6 +45,7 @@ def fetch(
             digits = 0 if source.size > 1e7 else 1
             size = f"{least}{source.size / 1e6:,.{digits}f} MB"
             typer.echo(f"{source.name:24} {there:6} {size:>16}  {source.licence:10} {source.about}")
+        typer.echo(f"several at once: {', '.join(GROUPS)}")
         return
     for source in chosen(name):
         with resumable("what came is", home / "downloads"), reported("fetch") as progress:

@@ -73,7 +73,9 @@ class Purifier(FrontEnd):
             raise ValueError(f"steps must be at least 1, got {steps}")
         if until is not None:
             check_db("until", until)
-        if until is not None and noise.sigma is None and until < noise.snr:
+        if until is not None and noise.sigma is not None:
+            raise ValueError("until is relative to the speech and sigma is not; give snr instead")
+        if until is not None and until < noise.snr:
             raise ValueError(f"until={until:g} is louder noise than snr={noise.snr:g}, dB")
         self.network, self.noise, self.steps = network, noise, steps
         self.sampler, self.until, self.save_memory = sampler, until, save_memory

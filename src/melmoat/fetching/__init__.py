@@ -106,11 +106,13 @@ def fetch(source: Source, home: Path, progress: Progress = silent) -> str:
         settled = _settle(source, archive, home)
         record = home / "fetched" / f"{source.name}.json"
         record.parent.mkdir(exist_ok=True)
-        checked = source.sha256 is not None
+        checked = source.sha256 is not None and source.published
         about = {"url": source.url, "bytes": size, "sha256": got, "compared": checked}
         record.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     if checked:
         said = "its SHA-256 is the published one"
+    elif source.sha256 is not None:
+        said = "it is the file that melmoat was tested with (SHA-256; none is published)"
     else:
         said = f"no published hash is known to compare with; its SHA-256 is {got}"
     return f"{source.name}: {settled}; {said}"

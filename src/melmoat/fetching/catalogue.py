@@ -21,7 +21,9 @@ class Source:
         page: the page on which people find it.
         size: bytes. Exact where ``sha256`` is given; else a number that the file has at least,
             since its weights alone have that many.
-        sha256: of the file, where it is known with certainty; None where none is published.
+        sha256: of the file, where it is known with certainty; None where it is not.
+        published: whether ``sha256`` is published; else it is that of the file that the tests of
+            this project compare with.
         names: pattern of the file in the folder ``place`` that a spec names; empty if it is
             ``place`` itself.
     """
@@ -36,6 +38,7 @@ class Source:
     size: int
     sha256: str | None = None
     names: str = ""
+    published: bool = True
 
     @property
     def archived(self) -> bool:
@@ -68,6 +71,7 @@ def _lyra(part: str, file: str, size: int, sha256: str) -> Source:
         page="https://github.com/google/lyra",
         size=size,
         sha256=sha256,
+        published=False,
     )
 
 

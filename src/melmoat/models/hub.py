@@ -213,8 +213,8 @@ def snapshot(
         except Exception as error:  # as above
             raise _absent(name, family, sha, error) from error
         if any(path for pattern in some for path in Path(place).glob(pattern)):
-            break
-    return Path(place)
+            return Path(place)
+    raise _absent(name, family, sha, "no weights of it came")
 
 
 def tensors(path: Path) -> Mapping[str, Any]:

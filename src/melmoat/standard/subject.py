@@ -21,6 +21,7 @@ from melmoat.defenses import (
     function_of_audio,
 )
 from melmoat.defenses.base import Resampled
+from melmoat.errors import MelmoatError
 from melmoat.facts import Part
 from melmoat.models import MODELS
 from melmoat.models.base import Kind, kind_of, normaliser_of, transcribes_for_free
@@ -65,11 +66,13 @@ def subject(model: str, defense: str, corpus: str, seed: int = 0) -> Subject:
     """What there is to know of a system before it is attacked.
 
     Raises:
-        MelmoatError: a part is unknown or cannot be built.
+        MelmoatError: a part is unknown or cannot be built, or the defense gives attackers the
+            gradient of something else.
     """
     model, defense = str(MODELS.parse(model)), str(DEFENSES.parse(defense))
     corpus = str(CORPORA.parse(corpus))
     made, recognizer = defenses.build(defense), models.load(model)
+    _own_gradient(defense, made)
     stochastic, differentiable = declared(made)
     own = MODELS.parse(model).foreign or is_object(model)
     if isinstance(made, NoDefense) and own:  # the recognizer may hide one
@@ -90,6 +93,16 @@ def subject(model: str, defense: str, corpus: str, seed: int = 0) -> Subject:
         transcribes_for_free(system),
         approximates(made),
     )
+
+
+def _own_gradient(defense: str, made: Defense) -> None:
+    """Check that attackers get what the defense has; the ensemble tries stand-ins by itself."""
+    front = made.inner if isinstance(made, Votes) else function_of_audio(made)
+    if isinstance(front, StraightThrough | Resampled):
+        raise MelmoatError(
+            f"{defense}: attackers would follow a stand-in for the gradient; leave out gradient=, "
+            "the standard tries stand-ins beside the gradient, or where there is none"
+        )
 
 
 def variants(defense: str, made: Defense) -> dict[str, str]:

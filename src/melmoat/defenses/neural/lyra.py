@@ -170,9 +170,13 @@ def _read(path: Path, graph: int, kinds: Collection[int]) -> list[tuple[int, lis
 
 def _codebooks(path: Path) -> Tensor:
     found = [codes for _, codes in _read(path, ENCODING, [Operator.SQUARED_DIFFERENCE])]
-    if len(found) != CODEBOOKS or any(len(codes) != 1 for codes in found):
+    try:
+        books = torch.cat([codes for (codes,) in found])
+    except (ValueError, RuntimeError) as error:
+        raise _other(path) from error
+    if len(books) != CODEBOOKS:
         raise _other(path)
-    return torch.cat([codes for (codes,) in found])
+    return books
 
 
 def _layers(part: str, network: nn.Module, path: Path) -> dict[str, Tensor]:
