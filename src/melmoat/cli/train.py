@@ -209,15 +209,9 @@ def diffusion(
         typer.Option(help="Corpus to learn from. Its texts are not used. May be repeated."),
     ],
     held_out: Annotated[int, typer.Option(min=0, help="Speakers kept for validation.")] = 4,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Steps. Default: those of the recipe.")
-    ] = None,
-    batch: Annotated[
-        int | None, typer.Option(min=1, help="Crops per step. Default: the recipe's.")
-    ] = None,
-    lr: Annotated[
-        float | None, typer.Option(min=0, help="Peak learning rate. Default: the recipe's.")
-    ] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the optimiser.")] = 3_000,
+    batch: Annotated[int, typer.Option(min=1, help="Crops of 1.5 s per step.")] = 8,
+    lr: Annotated[float, typer.Option(min=0, help="Peak learning rate.")] = 2e-3,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
 ) -> None:
@@ -228,8 +222,7 @@ def diffusion(
     from melmoat.cli.progress import reported
     from melmoat.training.diffusion import DiffusionRecipe, train_diffusion
 
-    given: dict[str, Any] = {"steps": steps, "batch": batch, "lr": lr, "seed": seed}
-    recipe = DiffusionRecipe(**{k: v for k, v in given.items() if v is not None})
+    recipe = DiffusionRecipe(steps=steps, batch=batch, lr=lr, seed=seed)
     with resumable("the state is", out), reported("train") as progress:
         path, scores = train_diffusion(out, data, held_out, recipe, None, device, progress)
     gains = [f"{v:.1f} dB at {k[14:-2]} dB" for k, v in scores.items() if "gain" in k]
