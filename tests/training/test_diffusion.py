@@ -25,6 +25,7 @@ from melmoat.training.diffusion import (
 )
 from melmoat.training.vocoder_setups import waves
 from melmoat.weights import read_header
+from tests.training.restarts import check_restart
 
 SIZES = DiffusionConfig(64, 4, 12, 12, 24, 24, blocks=2, kernel=3, embedding=8)
 RECIPE = DiffusionRecipe(steps=40, batch=4, seconds=0.2, lr=1e-2, average=0.9)
@@ -101,17 +102,7 @@ def test_the_profile_is_the_deviation_of_each_coefficient() -> None:
 
 
 def test_a_step_is_the_same_after_a_restart() -> None:
-    whole, cut, resumed = task(), task(), task()
-    for number in range(4):
-        whole.step(number)
-    for number in range(2):
-        cut.step(number)
-    resumed.restore(cut.state())
-    for number in range(2, 4):
-        resumed.step(number)
-    for key in ("network", "average"):
-        a, b = whole.state()[key], resumed.state()[key]
-        assert all(torch.allclose(a[k], b[k], atol=1e-6) for k in a)
+    check_restart(task, "network", "average")
 
 
 def test_speech_without_a_crop_or_a_sound_says_so() -> None:

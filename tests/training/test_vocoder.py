@@ -25,6 +25,7 @@ from melmoat.vocoders.discriminators import (
 from melmoat.vocoders.losses import generator_loss
 from melmoat.vocoders.mel import MelSpec
 from melmoat.weights import read_header
+from tests.training.restarts import check_restart
 
 MEL = MelSpec(rate=16_000, n_fft=256, hop=32, win=256, bands=20, fmax=8_000)
 RECIPE = VocoderRecipe(
@@ -133,17 +134,7 @@ def test_speech_too_short_for_a_frame_has_no_statistics() -> None:
 
 def test_a_step_is_the_same_after_a_restart() -> None:
     recipe = replace(RECIPE, steps=4, warmup=1)
-    whole, cut, resumed = task(recipe), task(recipe), task(recipe)
-    for number in range(4):
-        whole.step(number)
-    for number in range(2):
-        cut.step(number)
-    resumed.restore(cut.state())
-    for number in range(2, 4):
-        resumed.step(number)
-    for key in ("average", "discriminator"):
-        a, b = whole.state()[key], resumed.state()[key]
-        assert all(torch.allclose(a[k], b[k], atol=1e-6) for k in a)
+    check_restart(lambda: task(recipe), "average", "discriminator")
 
 
 def test_a_crop_is_conditioned_on_what_its_frames_hear_beyond_it() -> None:
