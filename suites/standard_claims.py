@@ -14,7 +14,7 @@ from lab import plainly
 
 from melmoat.metrics.intervals import paired
 from melmoat.standard.figures import CLEAN
-from melmoat.standard.places import RANKED
+from melmoat.standard.places import RANKED, on_both
 from melmoat.standard.reading import read_result
 from melmoat.standard.result import Result
 
@@ -49,13 +49,10 @@ def main() -> None:
 
 def difference(one: Result, other: Result, level: str) -> str:
     """Points of capped WER with their interval; a dash where a level was not needed."""
-    tables = [result.utterances for result in (one, other)]
-    if any(level not in table.capped for table in tables):
+    ours, theirs = one.utterances.capped.get(level), other.utterances.capped.get(level)
+    if ours is None or theirs is None:
         return "-"
-    ours, theirs = (dict(zip(t.ids, t.capped[level], strict=True)) for t in tables)
-    words = dict(zip(tables[0].ids, tables[0].lengths, strict=True))
-    both = sorted(set(ours) & set(theirs))
-    found = paired(*([side[name] for name in both] for side in (ours, theirs, words)))
+    found = paired(*on_both(one, ours, other, theirs))
     return f"{found.points:+.1f} [{found.low:+.1f}, {found.high:+.1f}]" if found else "-"
 
 

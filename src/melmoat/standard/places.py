@@ -87,19 +87,22 @@ def lead(one: Result, other: Result, flips: int = FLIPS) -> Difference | None:
     Over the utterances of both. At levels at which only ``other`` was tried ``one`` has the most
     errors that it may have. At those at which neither was, both have those of clean speech.
     """
-    ours = _by_name(one, mean_errors(one, tried(other)))
-    theirs = _by_name(other, mean_errors(other))
+    of_both = on_both(one, mean_errors(one, tried(other)), other, mean_errors(other))
+    ours, theirs, _ = of_both
+    return paired(*of_both, flips=flips) if sum(ours) < sum(theirs) else None
+
+
+def on_both(
+    one: Result, errors: Sequence[float], other: Result, others: Sequence[float]
+) -> tuple[list[float], list[float], list[int]]:
+    """Errors of ``one``, of ``other``, and the lengths, over the utterances of both."""
+    ours, theirs = (
+        dict(zip(result.utterances.ids, counts, strict=True))
+        for result, counts in ((one, errors), (other, others))
+    )
+    lengths = dict(zip(one.utterances.ids, one.utterances.lengths, strict=True))
     both = sorted(set(ours) & set(theirs))
-    totals = [ours[name][1] for name in both]
-    mine, others = [ours[name][0] for name in both], [theirs[name][0] for name in both]
-    if sum(mine) >= sum(others):
-        return None
-    return paired(mine, others, totals, flips=flips)
-
-
-def _by_name(result: Result, errors: Sequence[float]) -> dict[str, tuple[float, int]]:
-    u = result.utterances
-    return dict(zip(u.ids, zip(errors, u.lengths, strict=True), strict=True))
+    return [ours[i] for i in both], [theirs[i] for i in both], [lengths[i] for i in both]
 
 
 def told_apart(results: Sequence[Result]) -> set[tuple[int, int]]:
