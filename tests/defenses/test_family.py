@@ -49,6 +49,7 @@ FRONT_ENDS = [
     "neural-codec:{lyra},quantizers=5",
     "denoise:dtln,weights={dtln}",
     "denoise:gtcrn,weights={gtcrn}",
+    "chain:smooth:width=5,then=(wgn:snr=15)",
     "diffusion:weights={diffusion}",
     "diffusion:snr=5,steps=3,weights={diffusion}",
     "diffusion:sigma=0.05,steps=2,weights={diffusion}",
@@ -73,6 +74,7 @@ ZERO_STRENGTH = {  # and what that is equal to
     "lpc:order=4,noise=0.3": ("lpc:noise=0", "none"),
     "compress:power=0.6": ("compress:power=1", "none"),
     "stft-flood:level=0.2,n_fft=16,hop=4": ("stft-flood:level=0,n_fft=16,hop=4", "none"),
+    "chain:smooth:width=5,then=(wgn:snr=15)": ("chain:none,then=none", "none"),
     "diffusion:weights={diffusion}": ("diffusion:snr=300,weights={diffusion}", "none"),
 }
 KEEPS_SILENCE = [

@@ -28,6 +28,7 @@ SPECS = [
     "median:width=5",
     "smooth:width=1",
     "smooth:width=7",
+    "chain:smooth:width=7,then=(chain:wgn:sigma=0.1,then=mulaw)",
     "quantize:step=512,gradient=bpda",
     "mulaw:bits=5",
     "resynth:vocoder={melgan}",

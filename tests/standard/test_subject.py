@@ -8,7 +8,12 @@ from melmoat.standard.subject import subject
 
 @pytest.mark.parametrize(
     "defense",
-    ["mulaw:gradient=bpda", "mdnf:gradient=resampled", "voted:(mdnf:gradient=bpda),votes=2"],
+    [
+        "mulaw:gradient=bpda",
+        "mdnf:gradient=resampled",
+        "voted:(mdnf:gradient=bpda),votes=2",
+        "chain:wgn,then=mulaw:gradient=bpda",
+    ],
 )
 def test_a_system_may_not_weaken_its_attackers(defense: str) -> None:
     with pytest.raises(MelmoatError, match="leave out gradient="):

@@ -20,7 +20,7 @@ from melmoat.analysis.results import Result
 from melmoat.analysis.variants import Setting, gradients, setting, siblings
 from melmoat.bench.cell import foreign
 from melmoat.bench.labels import Labels, heading, shown, system
-from melmoat.defenses import DEFENSES, FrontEnd, Votes
+from melmoat.defenses import DEFENSES
 from melmoat.errors import MelmoatError
 from melmoat.models import MODELS
 
@@ -187,11 +187,7 @@ def facts(defense: str) -> tuple[bool | None, bool | None]:
         return None, None
     if foreign(DEFENSES.parse(defense)):
         return None, None
-    if isinstance(made, Votes):
-        made = made.inner
-    if isinstance(made, FrontEnd):
-        return made.stochastic, made.differentiable
-    return True, True  # what averages several passes draws for each of them
+    return defenses.declared(made)
 
 
 def exit_code(audited: Iterable[Audited]) -> int:

@@ -100,7 +100,7 @@ def siblings(defense: str) -> tuple[str, str]:
     The gradient is the exact one, but not with ``gradient=``, in a defense that has no exact one
     (the neural codecs), or if the gradient of a vocoder runs through a
     part of it only (``griffin-lim:through=2``, called "through=2" here). The gradient of a vote is
-    that of its passes.
+    that of its passes, and that of a chain is the first of its links that is not exact.
     """
     try:
         spec = DEFENSES.parse(defense)
@@ -111,8 +111,9 @@ def siblings(defense: str) -> tuple[str, str]:
         if isinstance(mark, OfGradient):
             text = without(DEFENSES.parse(text), key)
         if isinstance(mark, Part) and mark.kind == "defense":
-            gradient, inner_text = siblings(str(spec.args[key]))
-            text = around(defense, key, inner_text)
+            of_link, inner_text = siblings(str(spec.args[key]))
+            text = around(text, key, inner_text)
+            gradient = gradient if gradient != "exact" else of_link
         if not (isinstance(mark, Part) and mark.kind == "vocoder"):
             continue
         vocoder = str(spec.args[key])
@@ -131,5 +132,5 @@ def siblings(defense: str) -> tuple[str, str]:
 def around(defense: str, key: str, inner: str) -> str:
     """The canonical spelling of a defense around another one, its option ``key``."""
     spec = DEFENSES.parse(defense)
-    others = [part for name, part in spec.parts.items() if name != key]
-    return str(DEFENSES.parse(spelling(spec.name, [f"{key}={show(inner)}", *others])))
+    parts = spec.parts | {key: f"{key}={show(inner)}"}  # in their order: the first has no name
+    return str(DEFENSES.parse(spelling(spec.name, list(parts.values()))))

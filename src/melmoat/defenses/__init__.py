@@ -2,6 +2,7 @@
 
 from melmoat.channels.room import Room
 from melmoat.defenses.base import Defense, FrontEnd, NoDefense, StraightThrough, apply
+from melmoat.defenses.chain import Chain, Chained
 from melmoat.defenses.codecs import codec
 from melmoat.defenses.companding import compress, mulaw
 from melmoat.defenses.custom import Own
@@ -21,6 +22,7 @@ from melmoat.spec import Registry, SpecError
 DEFENSES: Registry[Defense] = Registry(
     "defense",
     {
+        "chain": Chain,
         "codec": codec,
         "compress": compress,
         "denoise": denoise,
@@ -70,7 +72,7 @@ def front_end(spec: str) -> FrontEnd:
 
 def function_of_audio(made: Defense) -> FrontEnd | None:
     """``made`` if it is a function of audio; None if it changes how the recognizer is used."""
-    if isinstance(made, Own):
+    if isinstance(made, Own | Chain):
         made = made.made
     return made if isinstance(made, FrontEnd) else None
 
@@ -95,6 +97,8 @@ def approximates(made: Defense) -> bool:
 
 __all__ = [
     "DEFENSES",
+    "Chain",
+    "Chained",
     "Defense",
     "FrontEnd",
     "GaussianNoise",

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 STREAMABLE = (
     "none, wgn:sigma=..., resynth and mdnf (norm=frame, with a vocoder other than griffin-lim), "
-    "median, smooth, quantize and mulaw"
+    "median, smooth, quantize and mulaw, and a chain of such"
 )
 LONGEST = 10  # seconds that are computed at a time
 BLOCK = 8  # frames that a vocoder makes at a time, or a multiple; each time it sees its reach too

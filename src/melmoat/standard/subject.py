@@ -11,7 +11,10 @@ from melmoat.audio import RATE
 from melmoat.data import CORPORA
 from melmoat.defenses import (
     DEFENSES,
+    Chain,
+    Chained,
     Defense,
+    FrontEnd,
     NoDefense,
     RandomizedSmoothing,
     StraightThrough,
@@ -98,11 +101,17 @@ def subject(model: str, defense: str, corpus: str, seed: int = 0) -> Subject:
 def _own_gradient(defense: str, made: Defense) -> None:
     """Check that attackers get what the defense has; the ensemble tries stand-ins by itself."""
     front = made.inner if isinstance(made, Votes) else function_of_audio(made)
-    if isinstance(front, StraightThrough | Resampled):
+    if _stands_in(front):
         raise MelmoatError(
             f"{defense}: attackers would follow a stand-in for the gradient; leave out gradient=, "
             "the standard tries stand-ins beside the gradient, or where there is none"
         )
+
+
+def _stands_in(front: FrontEnd | None) -> bool:
+    if isinstance(front, Chained):
+        return any(_stands_in(link) for link in front.links)
+    return isinstance(front, StraightThrough | Resampled)
 
 
 def variants(defense: str, made: Defense) -> dict[str, str]:
@@ -115,6 +124,8 @@ def variants(defense: str, made: Defense) -> dict[str, str]:
     if isinstance(made, Votes):
         inner = variants(made.defense, made.inner)
         return {name: around(defense, "defense", spec) for name, spec in inner.items()}
+    if isinstance(made, Chain):
+        return _of_chain(defense, made)
     front = function_of_audio(made)
     if front is None or isinstance(made, NoDefense):
         return {}
@@ -132,6 +143,19 @@ def variants(defense: str, made: Defense) -> dict[str, str]:
         found = {kind: kinds[kind] for kind in order if kind != "resampled" or front.stochastic}
     if spec := _through(defense):
         found["through"] = spec
+    return found
+
+
+def _of_chain(defense: str, made: Chain) -> dict[str, str]:
+    """Of each kind, all links that have it. But if no gradient flows through some, ``bpda`` is of
+    these alone: the others keep their own, which is the better guess."""
+    of_links = {key: variants(made.specs[key], link) for key, link in made.links.items()}
+    blind = [key for key, link in made.links.items() if declared(link)[1] is False]
+    found: dict[str, str] = {}
+    for key, kinds in of_links.items():
+        for kind, spec in kinds.items():
+            if kind != "bpda" or not blind or key in blind:
+                found[kind] = around(found.get(kind, defense), key, spec)
     return found
 
 
