@@ -90,7 +90,7 @@ def test_its_stream_is_as_late_as_all_its_links() -> None:
 
 
 def test_a_vote_is_no_link() -> None:
-    with pytest.raises(MelmoatError, match="'rs' is not a function of audio.*voted:"):
+    with pytest.raises(MelmoatError, match=r"'rs' is not a function of audio.*voted:"):
         front_end("chain:mulaw,then=rs")
 
 
