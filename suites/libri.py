@@ -11,6 +11,8 @@ UTTERANCES = 40  # of a fixed shuffle, so a larger --limit adds to them
 
 MODEL = "hama:conformer"
 TUNED = "hama-mg"  # for melgan-lab
+WG_TUNED = "hama-wg"  # for pwg-lab
+NOISY = "hama-wgn"  # the control: the same, without resynthesis
 MG = "resynth:vocoder=melgan-lab"
 
 # Levels of the flooding that libri_levels.py chose on training speakers that nothing learned from.

@@ -5,11 +5,24 @@
 The recognizer hears phonemes, and a decoder finds the words in them. Attacks follow the loss of the
 phonemes; errors are counted in words and in phonemes. Gradients are exact, through the noise that
 was drawn; the EOT column averages the loss over 5 draws, as does every column of RS, whose loss is
-that of its 5 votes. Needs the extra hama.
+that of its 5 votes. The WGN control is fine-tuned as for MG, without resynthesis: what noise in
+training does alone. Needs the extra hama.
 """
 
 from lab import run
-from libri import COLUMNS, DATA, FOLDER, MDNF, MG, MODEL, SHAPED, STFT_LEVEL, TUNED, UTTERANCES
+from libri import (
+    COLUMNS,
+    DATA,
+    FOLDER,
+    MDNF,
+    MG,
+    MODEL,
+    NOISY,
+    SHAPED,
+    STFT_LEVEL,
+    TUNED,
+    UTTERANCES,
+)
 from paper_numbers import (
     EOT,
     L2,
@@ -28,6 +41,7 @@ PAPER = {label: in_columns(COLUMNS, wers) for label, wers in TABLE1.items()}
 ROWS = [
     TableRow("None", MODEL, "none", paper=PAPER["None"]),
     TableRow("RS", MODEL, RS, paper=PAPER["RS"]),
+    TableRow("WGN control", NOISY, "none"),
     TableRow("MG", TUNED, MG, paper=PAPER["MG"]),
     TableRow("MG-MDNF", TUNED, SHAPED, stochastic=True, paper=PAPER["MG-MDNF"] | {EOT: MDNF_EOT}),
     TableRow(

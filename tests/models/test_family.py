@@ -48,6 +48,8 @@ SHIPPED = {
     "ds2-an4-wgn",
     "ds2-an4-noise",
     "hama-mg",
+    "hama-wg",
+    "hama-wgn",
     "hama-at",
 }  # test_shipped.py
 ELSEWHERE = SHIPPED | {"spoken-language"}  # that one writes codes of languages: test_whisper.py

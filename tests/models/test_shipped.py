@@ -44,7 +44,17 @@ def wer(model: Recognizer, spec: str) -> float:
 
 @pytest.mark.parametrize(
     "name",
-    ["ds2-an4", "ds2-an4-mg", "ds2-an4-wg", "ds2-an4-wgn", "ds2-an4-noise", "hama-mg", "hama-at"],
+    [
+        "ds2-an4",
+        "ds2-an4-mg",
+        "ds2-an4-wg",
+        "ds2-an4-wgn",
+        "ds2-an4-noise",
+        "hama-mg",
+        "hama-wg",
+        "hama-wgn",
+        "hama-at",
+    ],
 )
 def test_size_and_card(name: str) -> None:
     path = asset(f"{name}.safetensors")

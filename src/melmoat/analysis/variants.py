@@ -132,5 +132,5 @@ def siblings(defense: str) -> tuple[str, str]:
 def around(defense: str, key: str, inner: str) -> str:
     """The canonical spelling of a defense around another one, its option ``key``."""
     spec = DEFENSES.parse(defense)
-    parts = spec.parts | {key: f"{key}={show(inner)}"}  # in their order: the first has no name
+    parts = {**spec.parts, key: f"{key}={show(inner)}"}  # in their order: the first has no name
     return str(DEFENSES.parse(spelling(spec.name, list(parts.values()))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -149,34 +149,27 @@ def hama(
     return hama_load.tuned(weights, network, decoder == "lexicon")
 
 
-def _tuned_hama_files(name: str) -> Finder:
-    def find(args: Mapping[str, Any]) -> Origin:
+TUNED_HAMA = {  # what each is
+    "hama-mg": "``hama:conformer``, fine-tuned on speech that ``melgan-lab`` resynthesised",
+    "hama-wg": "``hama:conformer``, fine-tuned on speech that ``pwg-lab`` resynthesised",
+    "hama-wgn": "The control of ``hama-mg``: the same fine-tuning without resynthesis",
+    "hama-at": "``hama:conformer``, fine-tuned on attacked speech",
+}
+
+
+def _tuned_hama(name: str, what: str) -> Callable[..., Recognizer]:
+    """The factory of a ``hama:conformer`` that ships, fine-tuned."""
+
+    def files(args: Mapping[str, Any]) -> Origin:
         inventory = hama_load.depended("conformer")
         return Origin([asset(f"{name}.safetensors"), *inventory, *_lexicon(args)])
 
-    return find
+    @rests_on(files)
+    def tuned(decoder: Literal["lexicon", "phonemes"] = "lexicon") -> Recognizer:
+        return hama_load.tuned(asset(f"{name}.safetensors"), "conformer", decoder == "lexicon")
 
-
-def _tuned_hama(name: str, decoder: str) -> Recognizer:
-    return hama_load.tuned(asset(f"{name}.safetensors"), "conformer", decoder == "lexicon")
-
-
-@rests_on(_tuned_hama_files("hama-mg"))
-def hama_mg(decoder: Literal["lexicon", "phonemes"] = "lexicon") -> Recognizer:
-    """``hama:conformer``, fine-tuned on speech that ``melgan-lab`` resynthesised (extra ``hama``).
-
-    ``decoder`` is as for ``hama``.
-    """
-    return _tuned_hama("hama-mg", decoder)
-
-
-@rests_on(_tuned_hama_files("hama-at"))
-def hama_at(decoder: Literal["lexicon", "phonemes"] = "lexicon") -> Recognizer:
-    """``hama:conformer``, fine-tuned on attacked speech (extra ``hama``).
-
-    ``decoder`` is as for ``hama``.
-    """
-    return _tuned_hama("hama-at", decoder)
+    tuned.__doc__ = f"{what} (extra ``hama``).\n\n``decoder`` is as for ``hama``."
+    return tuned
 
 
 def _hf_files(args: Mapping[str, Any]) -> Origin:
@@ -334,8 +327,7 @@ MODELS: Registry[Recognizer] = Registry(
         "ds2-an4-wg": ds2_an4_wg,
         "ds2-an4-wgn": ds2_an4_wgn,
         "hama": hama,
-        "hama-mg": hama_mg,
-        "hama-at": hama_at,
+        **{name: _tuned_hama(name, what) for name, what in TUNED_HAMA.items()},
         "hf-ctc": hf_ctc,
         "moonshine": moonshine,
         "python": python,
