@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import libri_table1
+import libri_table3
 import paper_table1
 import paper_table3
 import whisper_table
@@ -59,7 +60,7 @@ BENCHES = {
         (paper_table1.SUITE, paper_table3.SUITE),
         {STRONG: "l2 20 dB", WEAK: "l2 29.5 dB", EOT: AN4_EOT},
     ),
-    "phoneme CTC, LibriSpeech": Bench("libri", (libri_table1.SUITE,), {}),
+    "phoneme CTC, LibriSpeech": Bench("libri", (libri_table1.SUITE, libri_table3.SUITE), {}),
     "Whisper tiny.en, LibriSpeech, untuned, flat noise": Bench(
         "whisper", (whisper_table.SUITE,), {}
     ),

@@ -33,6 +33,7 @@ ROWS = [
     TableRow(f"{model}, {defense}", MODELS[model], DEFENSES[defense])
     for model, defense in product(MODELS, DEFENSES)
 ]
+ROWS.append(TableRow("hama SE, None", "hama:se,wheel=hama-1.3.13-py3-none-any.whl", "none"))
 TRANSFER = "l2 1.5 of hama"
 ATTACKS = {name: COLUMNS[name] for name in ("benign", L2, WEAK, WEAK_LINF)}
 ATTACKS[TRANSFER] = f"transfer:{MODEL},attack=({COLUMNS[L2]})"
