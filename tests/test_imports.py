@@ -28,6 +28,7 @@ LAYERS = [
         "unpickling",
         "weights",
         "memory",
+        "threads",
         "facts",
         "custom",
         "plugins",
