@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,24 @@ def test_an_interrupted_run_ends_where_the_undisturbed_one_does(tmp_path: Path) 
     ]
     assert [entry["step"] for entry in logs[1]] == [5, 10, 15, 20]
     assert [e["wer"] for e in logs[0]] == [e["wer"] for e in logs[1]]
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path: Path) -> None:
+    """They would write each other's state over: neither would be what its log says."""
+    mine = Walk()
+
+    def other(done: float, total: int, what: str) -> None:
+        code = (
+            "import sys; from pathlib import Path; from melmoat.training.loop import begun; "
+            "begun(Path(sys.argv[1]), {})"
+        )
+        run = subprocess.run(
+            [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False
+        )
+        assert "another process trains in" in run.stderr
+
+    run(mine, 1, tmp_path, 5, {}, progress=other)
+    run(Walk(), 1, tmp_path, 5, {})  # it has let go
 
 
 def test_a_finished_run_does_nothing(tmp_path: Path) -> None:
@@ -102,7 +122,7 @@ def test_a_place_that_cannot_be_written_is_told(
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(MelmoatError, match="free some space"):
         run(Walk(), 3, tmp_path / "run", 5, {})
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["log.jsonl"]
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {".lock", "log.jsonl"}
 
 
 def test_the_schedule_rises_then_falls_to_zero() -> None:

@@ -7,6 +7,7 @@ uninterrupted one.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import pickle
@@ -69,10 +70,26 @@ def run(
     ``progress`` is called with the steps that are done, all steps, and the last figures.
 
     Raises:
-        MelmoatError: the folder has a run with other ``settings``, or cannot be read or written.
+        MelmoatError: the folder has a run with other ``settings``, or one that another process
+            continues now, or cannot be read or written.
     """
     keep_freed_memory()
-    saved = begun(folder, settings)
+    begun(folder, settings)
+    with _alone(folder):
+        saved = _saved(folder, settings)
+        _continue(task, steps, folder, validate_every, settings, saved, save_seconds, progress)
+
+
+def _continue(
+    task: Task,
+    steps: int,
+    folder: Path,
+    validate_every: int,
+    settings: Mapping[str, Any],
+    saved: Mapping[str, Any] | None,
+    save_seconds: float,
+    progress: Progress,
+) -> None:
     last, log = folder / LAST, folder / "log.jsonl"
     start, spent = 0, 0.0
     if saved is not None:
@@ -118,6 +135,11 @@ def begun(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MelmoatError(f"cannot use {folder} for a run: {error}; name another") from error
+    with _alone(folder):
+        return _saved(folder, settings)
+
+
+def _saved(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
     if not (folder / LAST).exists():
         return None
     saved, asked = _read(folder / LAST), _plain(settings)
@@ -127,6 +149,23 @@ def begun(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
             "give the same ones, or another folder"
         )
     return saved
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other processes from training in ``folder`` meanwhile; a kill lets go of it."""
+    try:
+        file = (folder / ".lock").open("ab")
+    except OSError as error:
+        raise MelmoatError(f"cannot write in {folder}: {error}; name another folder") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise MelmoatError(
+                f"another process trains in {folder}; let it finish, or give another folder"
+            ) from error
+        yield
 
 
 def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
