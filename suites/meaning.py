@@ -26,7 +26,8 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--system", action="append", required=True)
     asked = parser.parse_args()
-    results = [r for r in read_results(asked.run) if r.rows and r.system_name in asked.system]
+    read = [result for result in read_results(asked.run) if result.rows]
+    results = [r for system in asked.system for r in read if r.system_name == system]
     largest = max(results, key=lambda result: len(result.rows), default=None)
     perfect = [] if largest is None else [without_errors(largest)]
     found = meanings([*perfect, *results], asked.run, load)

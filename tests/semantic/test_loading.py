@@ -147,3 +147,14 @@ def test_the_package_knows_what_is_alike() -> None:
     assert distances[2] < 0.5 < 0.8 < distances[3]
     alone = torch.cat([sentences.embed([text]) for text in texts])
     torch.testing.assert_close(sentences.embed(texts), alone, atol=1e-6, rtol=0)
+
+
+@pytest.mark.skipif(
+    package_folder(loading.MODULE) is None, reason=f"needs the package: {loading.INSTALL}"
+)
+def test_what_the_documents_say_that_it_does_not_see() -> None:
+    texts = ["SHE DID NOT COME HOME THAT NIGHT", "SHE DID COME HOME THAT NIGHT"]
+    texts += ["TWO FIVE SEVEN", "NINE ONE SIX"]
+    said, changed, digits, others = load().embed(texts)
+    assert float(distance(said, changed)) < 0.1
+    assert float(distance(digits, others)) < 0.5
