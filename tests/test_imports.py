@@ -36,7 +36,7 @@ LAYERS = [
         "fetching",
     },
     {"metrics"},
-    {"data", "models", "vocoders", "denoisers"},
+    {"data", "models", "vocoders", "denoisers", "semantic"},
     {"channels", "defenses"},
     {"detectors"},
     {"attacks"},

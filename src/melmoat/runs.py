@@ -13,6 +13,7 @@ from rich.console import Console
 from melmoat import audio
 from melmoat.analysis.audit import Audited, audit
 from melmoat.analysis.compare import compare_results, find_row
+from melmoat.analysis.meaning import Meaning, meanings
 from melmoat.analysis.results import Comparison, Result, read_results
 from melmoat.audio import Audio
 from melmoat.bench import audio_store
@@ -24,6 +25,7 @@ from melmoat.bench.suite import Suite
 from melmoat.bench.summary import summary_of
 from melmoat.decoding import probe
 from melmoat.errors import extra
+from melmoat.progress import Progress, silent
 from melmoat.report import export
 from melmoat.report.tables import markdown, robustness
 
@@ -173,6 +175,25 @@ class Run:
     def audit(self, bare: bool = False) -> list[Audited]:
         """Signs of a false sense of security in each defended row (``melmoat audit``)."""
         return audit(self._read(), bare)
+
+    def meaning(
+        self, rows: Sequence[str] = (), model: str | None = None, progress: Progress = silent
+    ) -> list[Meaning]:
+        """Semantic distances between references and transcripts (``melmoat meaning``).
+
+        Args:
+            rows: cells by name or label; empty: all.
+            model: a folder or a hub name of a sentence model; None for all-MiniLM-L6-v2 from its
+                package.
+            progress: called as ``progress(done, total, what)``, in cells.
+
+        Raises:
+            MelmoatError: no cell has English words, the extra ``semantic`` or the package is not
+                installed, or the model cannot be read.
+        """
+        from melmoat.semantic import load
+
+        return meanings(self._read(), self.folder, lambda: load(model), rows, progress)
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write the run as one HTML page: into its folder, also as Markdown, or only to

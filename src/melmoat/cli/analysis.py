@@ -1,4 +1,4 @@
-"""Commands that read runs: ``melmoat audit``, ``compare`` and ``report``."""
+"""Commands that read runs: ``melmoat audit``, ``compare``, ``meaning`` and ``report``."""
 
 from __future__ import annotations
 
@@ -135,6 +135,61 @@ def compare(
     )
     if len(found) > 1:
         console.print(star(len(found)), style="dim", markup=False)
+
+
+@reading.command()
+def meaning(
+    run: RunArgument,
+    row: Annotated[
+        list[str],
+        typer.Option(help="Row to show: MODEL / DEFENSE / ATTACK, or a label. Several times."),
+    ] = [],  # noqa: B006
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Sentence model: a folder or a hub name. Default: all-MiniLM-L6-v2 from its "
+            "package."
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Say how much of the meaning the transcripts of a run keep.
+
+    Prints the semantic distance between each reference and transcript: one minus the cosine of
+    their sentence embeddings, with its 95 % interval over utterances. 0 is the same meaning. The
+    distance to the references of other utterances (others) says what no relation is. English only;
+    extra semantic.
+    """
+    from dataclasses import asdict
+
+    from melmoat.analysis.results import as_json
+    from melmoat.cli.progress import reported
+    from melmoat.report.meaning import meaning_tables
+    from melmoat.runs import Run
+    from melmoat.standard import MEMBERS
+
+    home = run / MEMBERS if (run / MEMBERS / "run.json").is_file() else run  # of `evaluate`
+    with reported("meaning") as progress:
+        found = Run(home).meaning(row, model, progress)
+    if json:
+        typer.echo(as_json([asdict(one) for one in found]))
+        return
+    from rich.console import Console
+
+    console = Console()
+    for table in meaning_tables(found):
+        console.print(table)
+    for one in found:
+        if one.left_out:
+            console.print(f"{one.name}: left out, {one.left_out}", style="dim", markup=False)
+    encoder = next(one.encoder for one in found if one.encoder)
+    console.print(
+        f"distance: one minus the cosine of sentence embeddings of {encoder}, 0 to 2; 1 where "
+        "nothing was written; [low, high]: 95 % bootstrap over utterances; others: the mean "
+        "distance to references of other utterances, so what no relation is",
+        style="dim",
+        markup=False,
+    )
 
 
 @reading.command()

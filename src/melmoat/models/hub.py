@@ -57,7 +57,8 @@ def commit(name: str, family: str, revision: str | None = None) -> str:
     key names, even if the authors upload others meanwhile.
 
     Args:
-        family: what a spec of it begins with, such as ``whisper``.
+        family: what a spec of it begins with, such as ``whisper``, or the option that takes it,
+            such as ``--model``.
         revision: a branch, a tag or a whole commit; None is the branch ``main``.
 
     Raises:
@@ -93,7 +94,7 @@ def _absent(name: str, family: str, revision: str | None, why: object) -> Weight
     return WeightsError(
         f"{name}{at}: not on the Hugging Face hub, or the hub cannot be reached ({reason}); "
         f"without a network, run `hf download {name}{which} --local-dir FOLDER` where there is one "
-        f"and give {family}:FOLDER"
+        f"and give {family}{' ' if family.startswith('-') else ':'}FOLDER"
     )
 
 
@@ -189,6 +190,7 @@ def snapshot(
     settings: Sequence[str],
     *weights: Sequence[str],
     revision: str | None = None,
+    nested: bool = False,
 ) -> Path:
     """The folder of the hub's ``name`` at its commit (:func:`commit`), downloaded if need be.
 
@@ -196,6 +198,7 @@ def snapshot(
         family: what a spec of it begins with, such as ``whisper``.
         settings: patterns of the files beside the weights.
         weights: patterns of weights; later ones are for where there are none of the earlier.
+        nested: whether files in folders of it count too.
 
     Raises:
         MelmoatError: the hub's client is not installed.
@@ -208,7 +211,10 @@ def snapshot(
         patterns = [*settings, *some]
         try:
             place = hub.snapshot_download(
-                name, revision=sha, allow_patterns=patterns, ignore_patterns=["*/*"]
+                name,
+                revision=sha,
+                allow_patterns=patterns,
+                ignore_patterns=None if nested else ["*/*"],
             )
         except Exception as error:  # as above
             raise _absent(name, family, sha, error) from error
