@@ -206,7 +206,7 @@ class LettersMethod(Method[Letters]):
     """A recognizer of letters with hama's Conformer: all of it learns, with masked spectrograms."""
 
     longest = LONGEST_SECONDS
-    peak_rate = 1e-3
+    peak_rate = 5e-4  # with 1e-3 and few steps to rise it fell into writing nothing
     joined = False
 
     def loss(

@@ -34,6 +34,7 @@ ARCHITECTURE = "hama-letters"
 COMMON = 1000  # words
 HELD = 2  # frames of a phoneme
 DRAWN = 60  # points around each phoneme
+BLANKS = 40  # times as many around the blank, which most frames are
 SPREAD = 2.0  # their standard deviation, of coordinates whose own is 1
 SILENT = 0.1  # of a phoneme's probability of no letter, what is kept: peaks are to be heard
 
@@ -130,7 +131,7 @@ def fitted(heard: Hama, letters: Tensor) -> nn.Linear:
     symbols = [i for i, s in enumerate(heard.inventory.symbols) if _is_english(i, s)]
     directions = _normal((old.weight * norm.weight)[symbols].detach())
     draws = torch.Generator().manual_seed(0)
-    points = directions.repeat(DRAWN, 1)
+    points = directions[[0] * BLANKS + list(range(len(symbols)))].repeat(DRAWN, 1)
     points = _normal(points + SPREAD * torch.randn(points.shape, generator=draws))
     inputs = (points * norm.weight + norm.bias).detach()
     wanted = (old(inputs).softmax(-1) @ letters).detach()
