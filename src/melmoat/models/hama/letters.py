@@ -15,14 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from melmoat import weights
 from melmoat.models.base import ctc_loss, frames_needed
-from melmoat.models.hama.conformer import WIDTH
+from melmoat.models.hama.conformer import WIDTH, Block
 from melmoat.models.hama.phonemes import BOUNDARY
 from melmoat.models.hama.recognizer import Framewise, Hama
 from melmoat.models.words.lm import trigrams
@@ -127,20 +127,21 @@ def fitted(heard: Hama, letters: Tensor) -> nn.Linear:
         heard: whose last layer gives the phonemes.
         letters: the probability of each label, given each symbol. Shape: ``[V, 29]``.
     """
-    old, norm = heard.network.head, heard.network.blocks[-1].norm
+    old, norm = heard.network.head, cast(Block, heard.network.blocks[-1]).norm
     symbols = [i for i, s in enumerate(heard.inventory.symbols) if _is_english(i, s)]
     directions = _normal((old.weight * norm.weight)[symbols].detach())
     draws = torch.Generator().manual_seed(0)
     points = directions[[0] * BLANKS + list(range(len(symbols)))].repeat(DRAWN, 1)
     points = _normal(points + SPREAD * torch.randn(points.shape, generator=draws))
     inputs = (points * norm.weight + norm.bias).detach()
-    wanted = (old(inputs).softmax(-1) @ letters).detach()
+    wanted: Tensor = (old(inputs).softmax(-1) @ letters).detach()
     head = nn.Linear(WIDTH, len(LABELS))
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
 
     def loss() -> Tensor:
-        return -(wanted * head(inputs).log_softmax(-1)).sum(-1).mean()
+        log_probs: Tensor = head(inputs).log_softmax(-1)
+        return -(wanted * log_probs).sum(-1).mean()
 
     _fit(list(head.parameters()), loss, steps=300, lr=0.02)
     return head
