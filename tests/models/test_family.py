@@ -16,6 +16,8 @@ from melmoat.bench.cell import identity
 from melmoat.draws import Draws
 from melmoat.models import MODELS, DeepSpeech2, Recognizer, checkpoints
 from melmoat.models.custom import faults
+from melmoat.models.hama import letters
+from melmoat.models.hama import load as hama_load
 from tests.models.hama.writing import save_wheel
 from tests.models.test_checkpoints import published
 from tests.models.tiny_hf import tiny_hf
@@ -29,6 +31,8 @@ SPECS = [
     "hama:conformer",
     "hama:conformer,decoder=phonemes",
     "hama:se,wheel={hama},decoder=phonemes",
+    "hama-letters:weights={letters}",
+    "hama-letters:weights={letters},beam=2",
     "hf-ctc:{wav2vec2}",
     "hf-ctc:{wavlm-large},beam=2",
     "hf-ctc:{lasr}",
@@ -70,6 +74,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, DeepSpeech
             pytest.importorskip("pocketsphinx", reason="needs the extra hama")
             if "{hama}" in spec and not (home / "hama").exists():
                 save_wheel(home / "hama")
+            if "{letters}" in spec and not (home / "letters").exists():
+                letters.save(home / "letters", letters.untrained(hama_load.load("conformer")), {})
         elif spec.startswith("hf-ctc"):
             pytest.importorskip("transformers", reason="needs the extra hf")
             kind = spec.partition("{")[2].partition("}")[0]

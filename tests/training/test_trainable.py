@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from typer.testing import CliRunner
 
 from melmoat import data, models
@@ -18,6 +19,7 @@ from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.models import MODELS, DeepSpeech2
 from melmoat.models.base import frames_needed
+from melmoat.models.hama import letters
 from melmoat.models.hf_ctc import HFCTC
 from melmoat.training import trainable
 from melmoat.training.asr import ASRTask, Recipe, Utterance, utterances
@@ -152,3 +154,49 @@ def test_a_recognizer_of_phonemes_learns_and_is_stored(tmp_path: Path) -> None:
         models.load(f"hama:se,weights={path}")
     with pytest.raises(MelmoatError, match="leave out wheel"):
         models.load(f"{spec},wheel={path}")
+
+
+def test_a_recognizer_of_letters_learns_and_is_stored(tmp_path: Path) -> None:
+    pytest.importorskip("hama", reason="needs the extra hama")
+    pytest.importorskip("pocketsphinx", reason="needs the extra hama")
+    cuts = list(data.load("demo"))[:4]
+    model = trainable.take("hama-letters", half=True)
+    examples = utterances(cuts, model)
+    task = ASRTask(model, examples, [], examples, Recipe(epochs=6, batch=4, lr=5e-4, noise=0))
+    assert (task.pairs, task.steps) == (0, 6)
+    audio, texts = data.read(cuts), [example.text for example in examples]
+    before = model.loss(audio, texts, Draws(range(4))).mean()
+    assert all(math.isfinite(task.step(number)["loss"]) for number in range(task.steps))
+    assert model.loss(audio, texts, Draws(range(4))).mean() < 0.8 * before
+    method = trainable.method_of(model)
+    path = method.export(task.model, tmp_path, {"held_out_speakers": ["x"]}, half=True)
+    spec = trainable.spec_of(path)
+    assert spec == f"hama-letters:weights={path}"
+    stored = trainable.take(spec)
+    logs, frames = model.log_probs(audio, Draws(range(4)))
+    again, _ = stored.log_probs(audio, Draws(range(4)))
+    assert int(frames[0]) == method.frames(model, int(audio.lengths[0]))
+    assert torch.allclose(logs.exp(), again.exp(), atol=0.05)  # 16-bit weights
+
+
+def test_masks_of_letters_are_the_mean_and_stay_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = letters.Letters()
+    mel = torch.randn(2, 9, 80) - 5
+    mel[1, 6:] = 0
+    heard = []
+
+    def encode(mel: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+        heard.append(mel)
+        return torch.zeros(2, 5, 29).log_softmax(-1), (frames + 1) // 2
+
+    monkeypatch.setattr(model, "features", lambda audio: (mel, torch.tensor([9, 6])))
+    monkeypatch.setattr(model, "encode", encode)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        trainable.method_of(model).loss(model, Audio.of([torch.zeros(9)] * 2), ["A", "B"], rng)
+    means = torch.stack([mel[0].mean(), mel[1, :6].mean()])[:, None, None].expand_as(mel)
+    masked = [(found - mel).abs() > 1e-4 for found in heard]
+    assert sum(int(changed.sum()) for changed in masked) > 0
+    for found, changed in zip(heard, masked, strict=True):
+        assert torch.allclose(found[changed], means[changed], atol=1e-4)
+        assert not changed[1, 6:].any()

@@ -45,7 +45,10 @@ def asr(
     batch: Annotated[int, typer.Option(min=1, help="Utterances per step.")] = 16,
     lr: Annotated[
         float | None,
-        typer.Option(min=0, help="Peak learning rate. Default: 1e-3, or 3e-5 for hf-ctc."),
+        typer.Option(
+            min=0,
+            help="Peak learning rate. Default: 1e-3; hf-ctc 3e-5, hama 1e-4, hama-letters 5e-4.",
+        ),
     ] = None,
     half: Annotated[
         bool, typer.Option("--half", help="Write 16-bit weights (DeepSpeech2 only).")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from melmoat import custom
 from melmoat.assets import asset
@@ -17,6 +17,7 @@ from melmoat.models.decoding import Decoder
 from melmoat.models.decoding import beam as beam_decoder
 from melmoat.models.deepspeech2 import DeepSpeech2
 from melmoat.models.domain import Domain
+from melmoat.models.hama import letters as hama_letters
 from melmoat.models.hama import load as hama_load
 from melmoat.models.hama.recognizer import Network
 from melmoat.models.hf_ctc import HFCTC, OTHER, written
@@ -43,7 +44,10 @@ AN4 = Domain(
 )
 
 
-def _decoded(model: DeepSpeech2, beam: int, decoder: Decoding) -> DeepSpeech2:
+Lettered = TypeVar("Lettered", DeepSpeech2, hama_letters.Letters)
+
+
+def _decoded(model: Lettered, beam: int, decoder: Decoding) -> Lettered:
     if found := _decoder(model.labels, beam, decoder):
         model.decoder = found
     return model
@@ -147,6 +151,28 @@ def hama(
     if weights is None:
         return hama_load.load(network, wheel, decoder == "lexicon")
     return hama_load.tuned(weights, network, decoder == "lexicon")
+
+
+def _letters_files(args: Mapping[str, Any]) -> Origin:
+    own = [] if args["weights"] else [*hama_load.depended("conformer"), *files()]
+    return Origin([*own, *_lexicon(args)])
+
+
+@rests_on(_letters_files)
+def letters_of_hama(
+    weights: Path | None = None, beam: int = 0, decoder: Decoding = "auto"
+) -> Recognizer:
+    """English letters by the Conformer of ``hama``, as ``melmoat train asr`` wrote its ``weights``.
+
+    Without ``weights`` it is one to train (extra ``hama``): its last layer is made from the one
+    for phonemes, and half of what it writes is wrong. ``beam`` is the width of a prefix beam
+    search; 0 decodes greedily. ``decoder=lexicon`` writes English words (``docs/recognizers.md``).
+    """
+    if weights is None:
+        model = hama_letters.untrained(hama_load.load("conformer"))
+    else:
+        model = hama_letters.load(weights)
+    return _decoded(model, beam, decoder)
 
 
 TUNED_HAMA = {  # what each is
@@ -327,6 +353,7 @@ MODELS: Registry[Recognizer] = Registry(
         "ds2-an4-wg": ds2_an4_wg,
         "ds2-an4-wgn": ds2_an4_wgn,
         "hama": hama,
+        "hama-letters": letters_of_hama,
         **{name: _tuned_hama(name, what) for name, what in TUNED_HAMA.items()},
         "hf-ctc": hf_ctc,
         "moonshine": moonshine,

@@ -1,4 +1,5 @@
-"""A recognizer of phonemes: a log-mel spectrum, one of hama's two networks, CTC."""
+"""Recognizers with a log-mel spectrum, one of hama's two networks, and CTC: of phonemes, and of any
+symbols."""
 
 from __future__ import annotations
 
@@ -25,34 +26,25 @@ Words = Callable[[Tensor, Tensor], list[str]]
 NETWORKS: dict[Network, type[Conformer] | type[SECNN]] = {"conformer": Conformer, "se": SECNN}
 
 
-class Hama(CTC, nn.Module):
-    """Phonemes of English, 50 frames a second, and what is written of them.
+class Framewise(CTC, nn.Module):
+    """Symbols, 50 frames a second.
 
     Args:
         network: which network; its weights are random until they are loaded.
-        inventory: the symbols, and what texts are in them.
-        words: finds the words in log probabilities ``[B, F, V]`` of ``[B]`` frames; if None, the
-            phonemes themselves are written, and errors are counted in phonemes.
+        symbols: how many, the blank counted.
     """
 
     rate = RATE
 
-    def __init__(self, network: Network, inventory: Phonemes, words: Words | None = None) -> None:
+    def __init__(self, network: Network, symbols: int) -> None:
         super().__init__()
-        self.name, self.inventory, self.words = network, inventory, words
+        self.name = network
         self.card: Mapping[str, Any] = {}  # of weights that were trained further
-        self.normaliser: Normaliser | None = None
-        if words is None:
-            self.write_phonemes()
         self.spectrum = LogMel()
-        self.network = NETWORKS[network](len(inventory.symbols))
+        self.network = NETWORKS[network](symbols)
 
-    def write_phonemes(self) -> None:
-        """Write the likeliest phonemes from now on, and no words."""
-        self.words, self.normaliser = None, Normaliser("phonemes", self.inventory.compared)
-
-    def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
-        """Log probabilities ``[B, F, V]`` and frames ``[B]``; nothing is drawn.
+    def features(self, audio: Audio) -> tuple[Tensor, Tensor]:
+        """The log-mel spectrum ``[B, F, BANDS]``, zero beyond each utterance, and frames ``[B]``.
 
         Raises:
             AudioError: an utterance of 30 s or more, or of 200 samples or fewer.
@@ -64,12 +56,42 @@ class Hama(CTC, nn.Module):
                 f"{float(audio.seconds.max()):.0f} s of audio: hama was made for utterances of "
                 f"less than {LONGEST_SECONDS} s; cut it at pauses"
             )
-        model = beside(self, audio.wav)
-        mel, frames = model.spectrum(audio)
-        mel = mel * frame_mask(frames, mel.shape[1])[..., None]
+        mel, frames = beside(self, audio.wav).spectrum(audio)
+        return mel * frame_mask(frames, mel.shape[1])[..., None], frames
+
+    def encode(self, mel: Tensor, frames: Tensor) -> tuple[Tensor, Tensor]:
+        """Log probabilities ``[B, F', V]`` and frames ``[B]`` from :meth:`features`; ``F' = (F + 1)
+        // 2``."""
         halved = (frames + 1) // 2
         mask = frame_mask(halved, (mel.shape[1] + 1) // 2)
-        return model.network(mel, mask).log_softmax(-1), halved
+        return self.network(mel, mask).log_softmax(-1), halved
+
+    def log_probs(self, audio: Audio, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Log probabilities ``[B, F, V]`` and frames ``[B]``; nothing is drawn. Errors as of
+        :meth:`features`."""
+        return self.encode(*self.features(audio))
+
+
+class Hama(Framewise):
+    """Phonemes of English, and what is written of them.
+
+    Args:
+        network: which network; its weights are random until they are loaded.
+        inventory: the symbols, and what texts are in them.
+        words: finds the words in log probabilities ``[B, F, V]`` of ``[B]`` frames; if None, the
+            phonemes themselves are written, and errors are counted in phonemes.
+    """
+
+    def __init__(self, network: Network, inventory: Phonemes, words: Words | None = None) -> None:
+        super().__init__(network, len(inventory.symbols))
+        self.inventory, self.words = inventory, words
+        self.normaliser: Normaliser | None = None
+        if words is None:
+            self.write_phonemes()
+
+    def write_phonemes(self) -> None:
+        """Write the likeliest phonemes from now on, and no words."""
+        self.words, self.normaliser = None, Normaliser("phonemes", self.inventory.compared)
 
     def targets(self, texts: Sequence[str]) -> list[Tensor]:
         """Indices of the symbols of each text. Shape: ``[N]`` each.
