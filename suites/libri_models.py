@@ -3,7 +3,8 @@
     melmoat bench --suite suites/libri_models.py --out results/libri
 
 hama's Conformer hears phonemes, Moonshine and Whisper write tokens. The first columns attack each
-system itself; the last one attacks hama's Conformer and plays the result to the others. The curve
+system itself; one attacks hama's Conformer and plays the result to the others, and the last one
+is noise of that size. The curve
 of the flooding is flat, because the measured one is of one of them. Griffin-Lim is attacked through
 its last two iterations (whisper_gradients.py). Needs the extras hama, moonshine and offline.
 """
@@ -12,7 +13,7 @@ from itertools import product
 
 from lab import run
 from libri import COLUMNS, DATA, FOLDER, LEVEL, MG, MODEL
-from paper_numbers import L2, RS, WEAK, WEAK_LINF
+from paper_numbers import L2, NOISE, RS, WEAK, WEAK_LINF
 
 from melmoat.bench.suite import Suite, TableRow
 
@@ -37,6 +38,7 @@ ROWS.append(TableRow("hama SE, None", "hama:se,wheel=hama-1.3.13-py3-none-any.wh
 TRANSFER = "l2 1.5 of hama"
 ATTACKS = {name: COLUMNS[name] for name in ("benign", L2, WEAK, WEAK_LINF)}
 ATTACKS[TRANSFER] = f"transfer:{MODEL},attack=({COLUMNS[L2]})"
+ATTACKS[NOISE] = COLUMNS[NOISE]
 
 SUITE = Suite("libri_models", ROWS, ATTACKS, limit=40, data=DATA)
 
