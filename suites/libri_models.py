@@ -2,11 +2,10 @@
 
     melmoat bench --suite suites/libri_models.py --out results/libri
 
-hama's Conformer hears phonemes, Moonshine and Whisper write tokens. The first columns attack each
-system itself; one attacks hama's Conformer and plays the result to the others, and the last one
-is noise of that size. The curve
-of the flooding is flat, because the measured one is of one of them. Griffin-Lim is attacked through
-its last two iterations (whisper_gradients.py). Needs the extras hama, moonshine and offline.
+hama's networks hear phonemes, conformer-lab letters; Moonshine and Whisper write tokens. The first
+columns attack each system itself; one attacks hama's Conformer and plays the result to the others,
+and the last one is noise of that size. The curve of the flooding is flat, because the measured one
+is of one of them. Griffin-Lim is attacked through its last two iterations (whisper_gradients.py). Needs the extras hama, moonshine and offline.
 """
 
 from itertools import product
@@ -34,7 +33,10 @@ ROWS = [
     TableRow(f"{model}, {defense}", MODELS[model], DEFENSES[defense])
     for model, defense in product(MODELS, DEFENSES)
 ]
-ROWS.append(TableRow("hama SE, None", "hama:se,wheel=hama-1.3.13-py3-none-any.whl", "none"))
+ROWS += [
+    TableRow("hama SE, None", "hama:se,wheel=hama-1.3.13-py3-none-any.whl", "none"),
+    TableRow("conformer-lab, None", "conformer-lab:decoder=lexicon", "none"),
+]
 TRANSFER = "l2 1.5 of hama"
 ATTACKS = {name: COLUMNS[name] for name in ("benign", L2, WEAK, WEAK_LINF)}
 ATTACKS[TRANSFER] = f"transfer:{MODEL},attack=({COLUMNS[L2]})"

@@ -46,6 +46,7 @@ SPECS = [
     "whisper:{whisper}",
 ]
 SHIPPED = {
+    "conformer-lab",
     "ds2-an4",
     "ds2-an4-mg",
     "ds2-an4-wg",

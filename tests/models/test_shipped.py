@@ -30,9 +30,9 @@ def speech() -> tuple[Audio, list[str]]:
     return data.read(cuts), [cut.supervisions[0].text for cut in cuts]
 
 
-def wer(model: Recognizer, spec: str) -> float:
+def wer(model: Recognizer, spec: str, every: int = 1) -> float:
     edits = words = 0
-    cuts = sorted(data.load(spec), key=lambda c: c.duration)
+    cuts = sorted(data.load(spec), key=lambda c: c.duration)[::every]
     for i in range(0, len(cuts), 16):
         batch = cuts[i : i + 16]
         heard = model.transcribe(data.read(batch), Draws(range(len(batch))))
@@ -45,6 +45,7 @@ def wer(model: Recognizer, spec: str) -> float:
 @pytest.mark.parametrize(
     "name",
     [
+        "conformer-lab",
         "ds2-an4",
         "ds2-an4-mg",
         "ds2-an4-wg",
@@ -78,6 +79,13 @@ def test_wer_on_the_demo_corpus(model: DeepSpeech2) -> None:
 def test_wer_through_the_vocoder_it_was_tuned_for(name: str, vocoder: str, most: float) -> None:
     tuned = defenses.build(f"resynth:vocoder={vocoder}").wrap(models.load(name))
     assert wer(tuned, "demo") <= most
+
+
+@pytest.mark.slow
+def test_wer_of_letters_on_open_speech(shared: Path) -> None:
+    pytest.importorskip("pocketsphinx", reason="needs the extra words")
+    spec = f"tsv:{shared}/data/librispeech/dev-clean-mp3,shortest=2,longest=8"
+    assert wer(models.load("conformer-lab:decoder=lexicon"), spec, every=7) <= 30
 
 
 @pytest.mark.slow

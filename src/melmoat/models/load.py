@@ -104,6 +104,12 @@ def ds2_an4_noise(beam: int = 0, decoder: Decoding = "auto") -> Recognizer:
     return _decoded(checkpoints.load(asset("ds2-an4-noise.safetensors")), beam, decoder)
 
 
+@rests_on(_resting("conformer-lab.safetensors"))
+def conformer_lab(beam: int = 0, decoder: Decoding = "auto") -> Recognizer:
+    """Letters of read English by the Conformer of ``hama``, trained on LibriSpeech; it ships."""
+    return _decoded(hama_letters.load(asset("conformer-lab.safetensors")), beam, decoder)
+
+
 @rests_on(_resting())
 def deepspeech2(path: Path, beam: int = 0, decoder: Decoding = "auto") -> Recognizer:
     """A DeepSpeech2 that ``melmoat train asr`` wrote."""
@@ -345,6 +351,7 @@ def spoken_language(model: Annotated[str, Part("model")]) -> Recognizer:
 MODELS: Registry[Recognizer] = Registry(
     "model",
     {
+        "conformer-lab": conformer_lab,
         "deepspeech.pytorch": deepspeech_pytorch,
         "deepspeech2": deepspeech2,
         "ds2-an4": ds2_an4,
