@@ -5,7 +5,10 @@
 hama's networks hear phonemes, conformer-lab letters; Moonshine and Whisper write tokens. The first
 columns attack each system itself; one attacks hama's Conformer and plays the result to the others,
 and the last one is noise of that size. The curve of the flooding is flat, because the measured one
-is of one of them. Griffin-Lim is attacked through its last two iterations (whisper_gradients.py). Needs the extras hama, moonshine and offline.
+is of one of them. Griffin-Lim is attacked through its last two iterations (whisper_gradients.py).
+
+Needs the extras hama, moonshine and offline, and in the current folder the wheel of hama's other
+network: pip download --no-deps hama==1.3.13
 """
 
 from itertools import product
