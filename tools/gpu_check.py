@@ -64,6 +64,7 @@ DEFENSES = [
     "lpc:noise=0.5",
     "mulaw:gradient=bpda",
     "voted:(wgn:snr=15),votes=2",
+    "chain:smooth:width=5,then=(wgn:snr=15)",
     "quantize:step=512,gradient=bpda",
     "codec:kind=mp3,gradient=bpda",
     "neural-codec:{encodec},quantizers=1",
