@@ -75,6 +75,13 @@ def test_attackers_follow_the_gradient_that_each_link_has() -> None:
     assert set(variants(smooth, defenses.build(smooth))) == {"bpda", "resampled"}
 
 
+def test_a_vote_over_a_chain_and_a_chain_in_one_have_them_too() -> None:
+    """Without one, an attacker would follow a gradient that is zero."""
+    for spec in ("voted:(chain:mulaw,then=wgn)", "chain:wgn,then=(chain:mulaw,then=median)"):
+        found = variants(spec, defenses.build(spec))
+        assert found == {"bpda": spec.replace("mulaw", "mulaw:gradient=bpda")}
+
+
 def test_the_links_of_a_chain_are_a_part_of_the_cell() -> None:
     specs = ["chain:wgn,then=mulaw", "chain:mulaw,then=wgn", "chain:wgn:snr=3,then=mulaw", "wgn"]
     assert len({Cell("ds2-an4", spec, "none", "demo").key for spec in specs}) == 4

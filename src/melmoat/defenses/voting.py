@@ -24,6 +24,9 @@ class Votes:
         votes: passes.
         vote: ``mean`` of probabilities, or ``rover`` over the words of the passes, for any
             recognizer (its loss is the mean loss of the passes).
+
+    Attributes:
+        built: what ``defense`` names.
     """
 
     def __init__(
@@ -35,8 +38,8 @@ class Votes:
         if votes < 1:
             raise ValueError(f"votes must be at least 1, got {votes}")
         self.defense, self.votes, self.vote = defense, votes, vote
-        self._made = defenses.build(defense)
-        if not isinstance(self._made, Own):  # whose code runs at first use
+        self.built = defenses.build(defense)
+        if not isinstance(self.built, Own):  # whose code runs at first use
             _ = self.inner
 
     @cached_property
@@ -46,7 +49,7 @@ class Votes:
         Raises:
             MelmoatError: it is no function of audio, or all of its passes are the same.
         """
-        made = defenses.function_of_audio(self._made)
+        made = defenses.function_of_audio(self.built)
         if made is None:
             raise MelmoatError(f"voted: {self.defense!r} is not a function of audio, but has votes")
         if not made.stochastic:

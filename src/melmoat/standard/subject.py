@@ -122,7 +122,7 @@ def variants(defense: str, made: Defense) -> dict[str, str]:
     only.
     """
     if isinstance(made, Votes):
-        inner = variants(made.defense, made.inner)
+        inner = variants(made.defense, made.built)
         return {name: around(defense, "defense", spec) for name, spec in inner.items()}
     if isinstance(made, Chain):
         return _of_chain(defense, made)
