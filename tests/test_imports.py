@@ -29,6 +29,7 @@ LAYERS = [
         "weights",
         "memory",
         "threads",
+        "locks",
         "facts",
         "custom",
         "plugins",

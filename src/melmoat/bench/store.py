@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,6 +28,7 @@ from melmoat.bench.summary import summary_of
 from melmoat.data import same_speech
 from melmoat.devices import CPU
 from melmoat.errors import MelmoatError
+from melmoat.locks import hold
 
 NEEDED = ("id", "counts")  # what every row has
 
@@ -77,10 +77,7 @@ def locked(path: Path, busy: str = "") -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("ab")
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
-        except BlockingIOError as error:
-            raise Busy(busy) from error
+        hold(file, Busy(busy) if busy else None)
         yield
 
 

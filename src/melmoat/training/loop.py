@@ -7,7 +7,6 @@ uninterrupted one.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 import pickle
@@ -20,6 +19,7 @@ from typing import Any, Protocol
 import torch
 
 from melmoat.errors import MelmoatError
+from melmoat.locks import hold
 from melmoat.memory import keep_freed_memory
 from melmoat.progress import Progress, silent
 
@@ -74,72 +74,55 @@ def run(
             continues now, or cannot be read or written.
     """
     keep_freed_memory()
-    begun(folder, settings)
     with _alone(folder):
         saved = _saved(folder, settings)
-        _continue(task, steps, folder, validate_every, settings, saved, save_seconds, progress)
+        last, log = folder / LAST, folder / "log.jsonl"
+        start, spent = 0, 0.0
+        if saved is not None:
+            try:
+                task.restore(saved["task"])
+            except (KeyError, RuntimeError, ValueError) as error:
+                raise MelmoatError(
+                    f"{last}: the state of another network or of an older melmoat ({error}); "
+                    "give another folder"
+                ) from error
+            start, spent = saved["step"], saved["seconds"]
+        _keep_until(log, start)
+        began = saved_at = time.monotonic()
+
+        def seconds() -> float:
+            return spent + time.monotonic() - began
+
+        progress(start, steps, "train")
+        figures: dict[str, float] = {}
+        for number in range(start, steps):
+            figures.update(task.step(number))
+            step = number + 1
+            if step % validate_every == 0 or step == steps:
+                figures.update(task.validate())
+                _note(log, {"step": step, "seconds": seconds(), **figures})
+            progress(step, steps, " ".join(f"{k} {v:.4g}" for k, v in figures.items()))
+            if step == steps or time.monotonic() - saved_at > save_seconds:
+                state = {"task": task.state(), "step": step, "seconds": seconds()}
+                with _replacing(last) as partial:
+                    torch.save({**state, "settings": _plain(settings)}, partial)
+                saved_at = time.monotonic()
 
 
-def _continue(
-    task: Task,
-    steps: int,
-    folder: Path,
-    validate_every: int,
-    settings: Mapping[str, Any],
-    saved: Mapping[str, Any] | None,
-    save_seconds: float,
-    progress: Progress,
-) -> None:
-    last, log = folder / LAST, folder / "log.jsonl"
-    start, spent = 0, 0.0
-    if saved is not None:
-        try:
-            task.restore(saved["task"])
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise MelmoatError(
-                f"{last}: the state of another network or of an older melmoat ({error}); "
-                "give another folder"
-            ) from error
-        start, spent = saved["step"], saved["seconds"]
-    _keep_until(log, start)
-    began = saved_at = time.monotonic()
-
-    def seconds() -> float:
-        return spent + time.monotonic() - began
-
-    progress(start, steps, "train")
-    figures: dict[str, float] = {}
-    for number in range(start, steps):
-        figures.update(task.step(number))
-        step = number + 1
-        if step % validate_every == 0 or step == steps:
-            figures.update(task.validate())
-            _note(log, {"step": step, "seconds": seconds(), **figures})
-        progress(step, steps, " ".join(f"{k} {v:.4g}" for k, v in figures.items()))
-        if step == steps or time.monotonic() - saved_at > save_seconds:
-            state = {"task": task.state(), "step": step, "seconds": seconds()}
-            with _replacing(last) as partial:
-                torch.save({**state, "settings": _plain(settings)}, partial)
-            saved_at = time.monotonic()
-
-
-def begun(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Make ``folder``, and return the saved state in it, if there is one.
+def begun(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Make ``folder``, and check that a run with these settings can begin or go on there.
 
     :func:`run` does this first. Call it earlier if the preparation takes long.
 
     Raises:
         MelmoatError: as :func:`run`.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MelmoatError(f"cannot use {folder} for a run: {error}; name another") from error
     with _alone(folder):
-        return _saved(folder, settings)
+        _saved(folder, settings)
 
 
 def _saved(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The state in ``folder``, of a run with these settings; None if there is none."""
     if not (folder / LAST).exists():
         return None
     saved, asked = _read(folder / LAST), _plain(settings)
@@ -153,18 +136,15 @@ def _saved(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any] | None:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keep other processes from training in ``folder`` meanwhile; a kill lets go of it."""
+    """Make ``folder``, and keep other processes from training there meanwhile."""
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         file = (folder / ".lock").open("ab")
     except OSError as error:
-        raise MelmoatError(f"cannot write in {folder}: {error}; name another folder") from error
+        raise MelmoatError(f"cannot use {folder} for a run: {error}; name another") from error
+    busy = f"another process trains in {folder}; let it finish, or give another folder"
     with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise MelmoatError(
-                f"another process trains in {folder}; let it finish, or give another folder"
-            ) from error
+        hold(file, MelmoatError(busy))
         yield
 
 
