@@ -20,6 +20,7 @@ from melmoat.models.hama import letters
 from melmoat.models.hama import load as hama_load
 from tests.models.hama.writing import save_wheel
 from tests.models.test_checkpoints import published
+from tests.models.test_shipped import SHIPPED
 from tests.models.tiny_hf import tiny_hf
 
 SEEDS = (5, 6, 7)
@@ -45,19 +46,7 @@ SPECS = [
     "speecht5:{speecht5},beam=2",
     "whisper:{whisper}",
 ]
-SHIPPED = {
-    "conformer-lab",
-    "ds2-an4",
-    "ds2-an4-mg",
-    "ds2-an4-wg",
-    "ds2-an4-wgn",
-    "ds2-an4-noise",
-    "hama-mg",
-    "hama-wg",
-    "hama-wgn",
-    "hama-at",
-}  # test_shipped.py
-ELSEWHERE = SHIPPED | {"spoken-language"}  # that one writes codes of languages: test_whisper.py
+ELSEWHERE = {*SHIPPED, "spoken-language"}  # that one writes codes of languages: test_whisper.py
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,19 @@ from melmoat.metrics.errors import word_edits
 from melmoat.models import DeepSpeech2, Recognizer
 from melmoat.weights import read_header
 
+SHIPPED = [
+    "conformer-lab",
+    "ds2-an4",
+    "ds2-an4-mg",
+    "ds2-an4-wg",
+    "ds2-an4-wgn",
+    "ds2-an4-noise",
+    "hama-mg",
+    "hama-wg",
+    "hama-wgn",
+    "hama-at",
+]
+
 
 @pytest.fixture(scope="module")
 def model() -> DeepSpeech2:
@@ -42,21 +55,7 @@ def wer(model: Recognizer, spec: str, every: int = 1) -> float:
     return 100 * edits / words
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "conformer-lab",
-        "ds2-an4",
-        "ds2-an4-mg",
-        "ds2-an4-wg",
-        "ds2-an4-wgn",
-        "ds2-an4-noise",
-        "hama-mg",
-        "hama-wg",
-        "hama-wgn",
-        "hama-at",
-    ],
-)
+@pytest.mark.parametrize("name", SHIPPED)
 def test_size_and_card(name: str) -> None:
     path = asset(f"{name}.safetensors")
     assert path.stat().st_size <= 25_000_000

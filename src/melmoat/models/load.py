@@ -80,28 +80,23 @@ def ds2_an4(beam: int = 0, decoder: Decoding = "auto") -> Recognizer:
     return model
 
 
-@rests_on(_resting("ds2-an4-mg.safetensors"))
-def ds2_an4_mg(beam: int = 0, decoder: Decoding = "auto") -> Recognizer:
-    """``ds2-an4``, fine-tuned on speech that ``melgan-lab`` resynthesised."""
-    return _decoded(checkpoints.load(asset("ds2-an4-mg.safetensors")), beam, decoder)
+TUNED_DS2 = {  # what each is
+    "ds2-an4-mg": "``ds2-an4``, fine-tuned on speech that ``melgan-lab`` resynthesised",
+    "ds2-an4-noise": "``ds2-an4``, fine-tuned on loud white noise, to stand behind ``rs``",
+    "ds2-an4-wg": "``ds2-an4``, fine-tuned on speech that ``pwg-lab`` resynthesised",
+    "ds2-an4-wgn": "The control of ``ds2-an4-mg``: the same fine-tuning without resynthesis",
+}
 
 
-@rests_on(_resting("ds2-an4-wg.safetensors"))
-def ds2_an4_wg(beam: int = 0, decoder: Decoding = "auto") -> Recognizer:
-    """``ds2-an4``, fine-tuned on speech that ``pwg-lab`` resynthesised."""
-    return _decoded(checkpoints.load(asset("ds2-an4-wg.safetensors")), beam, decoder)
+def _tuned_ds2(name: str, what: str) -> Callable[..., Recognizer]:
+    """The factory of a ``ds2-an4`` that ships, fine-tuned."""
 
+    @rests_on(_resting(f"{name}.safetensors"))
+    def tuned(beam: int = 0, decoder: Decoding = "auto") -> Recognizer:
+        return _decoded(checkpoints.load(asset(f"{name}.safetensors")), beam, decoder)
 
-@rests_on(_resting("ds2-an4-wgn.safetensors"))
-def ds2_an4_wgn(beam: int = 0, decoder: Decoding = "auto") -> Recognizer:
-    """The control of ``ds2-an4-mg``: the same fine-tuning without resynthesis."""
-    return _decoded(checkpoints.load(asset("ds2-an4-wgn.safetensors")), beam, decoder)
-
-
-@rests_on(_resting("ds2-an4-noise.safetensors"))
-def ds2_an4_noise(beam: int = 0, decoder: Decoding = "auto") -> Recognizer:
-    """``ds2-an4``, fine-tuned on loud white noise, to stand behind ``rs``."""
-    return _decoded(checkpoints.load(asset("ds2-an4-noise.safetensors")), beam, decoder)
+    tuned.__doc__ = f"{what}."
+    return tuned
 
 
 @rests_on(_resting("conformer-lab.safetensors"))
@@ -355,10 +350,7 @@ MODELS: Registry[Recognizer] = Registry(
         "deepspeech.pytorch": deepspeech_pytorch,
         "deepspeech2": deepspeech2,
         "ds2-an4": ds2_an4,
-        "ds2-an4-mg": ds2_an4_mg,
-        "ds2-an4-noise": ds2_an4_noise,
-        "ds2-an4-wg": ds2_an4_wg,
-        "ds2-an4-wgn": ds2_an4_wgn,
+        **{name: _tuned_ds2(name, what) for name, what in TUNED_DS2.items()},
         "hama": hama,
         "hama-letters": letters_of_hama,
         **{name: _tuned_hama(name, what) for name, what in TUNED_HAMA.items()},

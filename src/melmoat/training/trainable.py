@@ -35,6 +35,7 @@ from melmoat.weights import read_header, unwritable
 
 Trainable = DeepSpeech2 | HFCTC | Hama | Letters
 M = TypeVar("M", bound=Trainable)
+F = TypeVar("F", Hama, Letters)
 
 
 class Method(ABC, Generic[M]):
@@ -169,12 +170,21 @@ class TransformersMethod(Method[HFCTC]):
         return model
 
 
-class HamaMethod(Method[Hama]):
-    """A phoneme recognizer of hama, on the phonemes of the texts. All of it learns."""
+class FramewiseMethod(Method[F]):
+    """What has one of hama's networks. All of it learns."""
 
     longest = LONGEST_SECONDS
-    peak_rate = 1e-4
     joined = False
+
+    def frames(self, model: F, samples: int) -> int:
+        """Every second frame of the spectrum."""
+        return (samples // HOP + 2) // 2
+
+
+class HamaMethod(FramewiseMethod[Hama]):
+    """A phoneme recognizer of hama, on the phonemes of the texts."""
+
+    peak_rate = 1e-4
 
     def begin(self, model: Hama, half: bool) -> None:
         """Make the network ready to learn; it is validated by its phonemes, not by words."""
@@ -187,10 +197,6 @@ class HamaMethod(Method[Hama]):
         """Mean CTC loss of the batch."""
         return model.loss(audio, texts, Draws([0] * len(audio))).mean()
 
-    def frames(self, model: Hama, samples: int) -> int:
-        """Every second frame of the spectrum."""
-        return (samples // HOP + 2) // 2
-
     def export(self, model: Hama, out: Path, card: Mapping[str, Any], half: bool) -> Path:
         """Write ``out/model.safetensors``."""
         path = out / "model.safetensors"
@@ -202,12 +208,10 @@ class HamaMethod(Method[Hama]):
         return hama_load.tuned(path)
 
 
-class LettersMethod(Method[Letters]):
-    """A recognizer of letters with hama's Conformer: all of it learns, with masked spectrograms."""
+class LettersMethod(FramewiseMethod[Letters]):
+    """A recognizer of letters with hama's Conformer, which learns from masked spectrograms."""
 
-    longest = LONGEST_SECONDS
     peak_rate = 5e-4  # with 1e-3 and few steps to rise it fell into writing nothing
-    joined = False
 
     def loss(
         self, model: Letters, audio: Audio, texts: Sequence[str], rng: np.random.Generator
@@ -218,10 +222,6 @@ class LettersMethod(Method[Letters]):
         mean = mel.sum((1, 2), keepdim=True) / (frames * mel.shape[2])[:, None, None]
         masked = spec_augment((mel - mean).mT, frames, rng, bands=12).mT
         return model.loss_of(*model.encode((masked + mean) * inside, frames), texts).mean()
-
-    def frames(self, model: Letters, samples: int) -> int:
-        """Every second frame of the spectrum."""
-        return (samples // HOP + 2) // 2
 
     def export(self, model: Letters, out: Path, card: Mapping[str, Any], half: bool) -> Path:
         """Write ``out/model.safetensors``."""
