@@ -57,7 +57,7 @@ def normalise(text: str) -> str:
     letters, base = [], ""
     for c in text:
         if is_mark(c):
-            letters.append(c if base and not _is_of(base, "LATIN") else "")
+            letters.append(c if base and not is_of(base, "LATIN") else "")
         elif c.isalnum():
             letters.append(c)
             base = c
@@ -121,7 +121,8 @@ def is_mark(letter: str) -> bool:
     return unicodedata.category(letter)[0] == "M"
 
 
-def _is_of(letter: str, *scripts: str) -> bool:
+def is_of(letter: str, *scripts: str) -> bool:
+    """Whether a letter is of one of these scripts, such as ``LATIN``."""
     return unicodedata.name(letter, "").startswith(scripts)
 
 
@@ -192,7 +193,7 @@ def _spelled(cluster: str, known: set[str], forms: dict[str, list[tuple[str, str
     letter = cluster[0]
     cases = (cluster, cluster.upper(), cluster.lower())
     folded = unicodedata.normalize("NFKD", cluster)
-    if any(map(is_mark, folded)) and _is_of(letter, *_ACCENTED):
+    if any(map(is_mark, folded)) and is_of(letter, *_ACCENTED):
         folded = "".join(c for c in folded if not is_mark(c))
     other = {"\u2019": "'", "'": "\u2019", "\u03c2": "\u03c3"}.get(letter, "")
     for form in (*cases, folded.upper(), folded.lower(), other):

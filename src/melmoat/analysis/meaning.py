@@ -5,7 +5,6 @@ The figure is computed from the texts that a run has, so nothing is measured aga
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from melmoat.models import MODELS
 from melmoat.progress import Progress, silent
 from melmoat.semantic import Sentences, distance
 from melmoat.spec import SpecError
+from melmoat.text import is_of
 
 ENGLISH = ("en", "eng", "english")
 
@@ -121,7 +121,7 @@ def obstacle(result: Result) -> str:
     if isinstance(language, str) and language.lower() not in ENGLISH:
         return f"its recognizer writes the language {language}; the sentence model knows English"
     letters = [c for row in rows for c in str(row["reference"]) if c.isalpha()]
-    if 2 * sum(map(_is_latin, letters)) < len(letters):
+    if 2 * sum(is_of(letter, "LATIN") for letter in letters) < len(letters):
         return "its texts are not in Latin letters; the sentence model knows English"
     return "" if _pairs(result) else "none of its references has words"
 
@@ -144,10 +144,6 @@ def to_others(written: Tensor, said: Tensor, references: Sequence[str]) -> float
         cosines -= float(written[same].sum(0) @ said[same].sum(0))
         pairs -= len(same) ** 2
     return 1 - cosines / pairs if pairs else None
-
-
-def _is_latin(letter: str) -> bool:
-    return letter.isascii() or unicodedata.name(letter, "").startswith("LATIN")
 
 
 def has_words(text: str) -> bool:
