@@ -24,7 +24,7 @@ from melmoat.draws import Draws
 cut = min(data.load("demo"), key=lambda cut: cut.duration)
 speech, text = data.read([cut]), [data.written(cut)]
 system = defenses.build("mdnf").wrap(models.load("ds2-an4"))
-attack = attacks.build("pgd:db=30,steps=10")
+attack = attacks.build("pgd:db=30,steps=3")
 goal = attack.goal(text, text, lambda: text)
 attack(system, speech, goal, Draws([0]))
 began = time.perf_counter()
