@@ -2,32 +2,38 @@ import numpy as np
 import pytest
 import torch
 
-from melmoat.training.augment import perturb, spec_augment
+from melmoat.training.augment import changed, changes, noisy, spec_augment
 
 
-def test_perturbation_changes_speed_and_level_and_repeats_with_its_seed() -> None:
+def perturb(wave: torch.Tensor, seed: int) -> torch.Tensor:
+    return changed(wave, *changes(np.random.default_rng(seed)))
+
+
+def test_speed_and_level_change_and_repeat_with_their_seed() -> None:
     wave = torch.sin(torch.arange(16_000) * 0.2)
-    made = [perturb(wave, np.random.default_rng(i), noise=0.0) for i in range(50)]
+    made = [perturb(wave, seed) for seed in range(50)]
     lengths = torch.tensor([len(w) for w in made]) / 16_000
     levels = torch.tensor([w.square().mean().sqrt() for w in made]) * 2**0.5
     assert 0.88 < lengths.min() < 0.93
     assert 1.08 < lengths.max() < 1.14
     assert 10 ** (-8.1 / 20) < levels.min() < 0.6
     assert 1.6 < levels.max() < 10 ** (8.1 / 20)
-    assert torch.equal(
-        perturb(wave, np.random.default_rng(3)), perturb(wave, np.random.default_rng(3))
-    )
+    assert torch.equal(perturb(wave, 3), perturb(wave, 3))
 
 
 def test_noise_follows_the_sound_and_not_its_offset() -> None:
     wave = 0.01 * torch.sin(torch.arange(16_000) * 0.2)
 
     def noise(dc: float) -> torch.Tensor:
-        bare, noisy = (perturb(wave + dc, np.random.default_rng(5), noise=p) for p in (0.0, 1.0))
-        return noisy - bare
+        return noisy(wave + dc, np.random.default_rng(5), 1.0) - (wave + dc)
 
-    # The resampler rings at the ends of an offset, which is sound: a few percent.
-    assert torch.allclose(noise(0.05).std(), noise(0.0).std(), rtol=0.05)
+    assert torch.allclose(noise(0.05), noise(0.0), atol=1e-7)
+
+
+def test_a_share_of_the_waves_gets_noise() -> None:
+    rng, wave = np.random.default_rng(0), torch.ones(8) - torch.eye(8)[0]
+    assert not any(noisy(wave, rng, 0.0) is not wave for _ in range(50))
+    assert 15 <= sum(noisy(wave, rng, 0.5) is not wave for _ in range(50)) <= 35
 
 
 @pytest.mark.parametrize("between", [(10.0, 45.0), (0.0, 5.0)])
@@ -35,7 +41,7 @@ def test_noise_is_within_its_range(between: tuple[float, float]) -> None:
     wave = torch.zeros(16_000)
     wave[8_000] = 1.0  # all energy in one sample: elsewhere there is only noise
     for seed in range(20):
-        out = perturb(wave, np.random.default_rng(seed), 1.0, *between)
+        out = noisy(wave, np.random.default_rng(seed), 1.0, *between)
         noise = out[:4_000].square().mean()
         snr = 10 * torch.log10((out.square().mean() - noise) / noise)
         assert between[0] - 1 < snr < between[1] + 1

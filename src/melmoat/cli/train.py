@@ -80,6 +80,10 @@ def asr(
     ] = 0.5,
     loudest: Annotated[float, typer.Option(help="SNR of the loudest such noise, in dB.")] = 10,
     faintest: Annotated[float, typer.Option(help="SNR of the faintest such noise, in dB.")] = 45,
+    teach: Annotated[
+        float,
+        typer.Option(min=0, help="Weight of learning what --start hears without the noise."),
+    ] = 0.0,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
 ) -> None:
@@ -115,6 +119,7 @@ def asr(
         loudest=loudest,
         faintest=faintest,
         defended=defended,
+        teach=teach,
         seed=seed,
     )
     with resumable("the state is", out), reported("train") as progress:

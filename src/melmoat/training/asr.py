@@ -37,9 +37,10 @@ from melmoat.progress import Progress, silent
 from melmoat.text import TextError
 from melmoat.training import loop, trainable
 from melmoat.training.adversarial import Adversary, adversary
-from melmoat.training.augment import FAINTEST, FASTEST, LOUDEST, SLOWEST, perturb
+from melmoat.training.augment import FAINTEST, FASTEST, LOUDEST, SLOWEST, changed, changes, noisy
 from melmoat.training.average import follow
 from melmoat.training.splits import combine, provenance, split_speakers
+from melmoat.training.teaching import divergence
 from melmoat.training.trainable import Trainable, method_of
 
 
@@ -70,6 +71,7 @@ class Recipe:
     loudest: float = LOUDEST  # its SNR in dB
     faintest: float = FAINTEST
     defended: float = 0.7  # share that passes through the defense, if there is one
+    teach: float = 0.0  # weight of the teacher's loss
     average: float = 0.997  # decay of the moving average of the weights
     seed: int = 0
 
@@ -90,6 +92,7 @@ class ASRTask:
         self.model, self.recipe, self.device = model.to(device), recipe, device
         self.adversary = adversary
         self.average: Trainable = copy.deepcopy(model).eval().requires_grad_(False)
+        self.teacher = copy.deepcopy(self.average) if recipe.teach else None
         self.learnt = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
             self.learnt, lr=recipe.lr, weight_decay=recipe.weight_decay
@@ -136,17 +139,23 @@ class ASRTask:
         if self._planned[0] != epoch:
             self._planned = (epoch, self.plan(epoch))
         rng = np.random.default_rng([self.recipe.seed, 2, number])
-        waves, texts = [], []
-        for example in self._planned[1][index]:
-            waves.append(torch.cat([self._samples(u, rng) for u in example]))
-            texts.append(" ".join(u.text for u in example if u.text))
+        examples = self._planned[1][index]
+        texts = [" ".join(u.text for u in example if u.text) for example in examples]
+        parts = [[self._samples(u, rng) for u in example] for example in examples]
+        waves, clean = (
+            [torch.cat([pair[i] for pair in pairs]) for pairs in parts] for i in range(2)
+        )
         rate = self.recipe.lr * loop.cosine((number + 1) / (self.steps + 1))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         audio = Audio.of(waves).to(self.device)
         if self.adversary is not None:
             audio = self.adversary(self.model, audio, texts, derive(self.recipe.seed, number))
-        loss = method_of(self.model).loss(self.model, audio, texts, rng)
+        log_probs, frames = method_of(self.model).hear(self.model, audio, rng)
+        loss = self.model.loss_of(log_probs, frames, texts).mean()
+        if self.teacher is not None:
+            taught = divergence(self.teacher, Audio.of(clean).to(self.device), log_probs)
+            loss = loss + self.recipe.teach * taught.mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.learnt, self.recipe.clip)
@@ -155,12 +164,16 @@ class ASRTask:
         follow(self.average, self.model, number, self.recipe.average)
         return {"epoch": epoch, "loss": loss.item(), "norm": norm.item(), "lr": rate}
 
-    def _samples(self, utterance: Utterance, rng: np.random.Generator) -> Tensor:
-        wave = utterance.wave
-        if utterance.defended is not None and rng.random() < self.recipe.defended:
+    def _samples(self, utterance: Utterance, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """What is learnt from, and what the teacher hears: without the defense and the noise."""
+        recipe, wave = self.recipe, utterance.wave
+        if utterance.defended is not None and rng.random() < recipe.defended:
             wave = utterance.defended
-        recipe = self.recipe
-        return perturb(_floats(wave), rng, recipe.noise, recipe.loudest, recipe.faintest)
+        change = changes(rng)
+        clean = heard = changed(_floats(wave), *change)
+        if self.teacher is not None and wave is not utterance.wave:
+            clean = changed(_floats(utterance.wave), *change)
+        return noisy(heard, rng, recipe.noise, recipe.loudest, recipe.faintest), clean
 
     def validate(self) -> dict[str, float]:
         """Greedy WER in percent of the averaged weights on the held-out utterances.
@@ -326,6 +339,10 @@ def train_asr(
         raise MelmoatError(
             "--attack and --defense do not go together: utterances are defended once, before "
             "training, but attacked again at every step"
+        )
+    if recipe.teach and start is None:
+        raise MelmoatError(
+            "--teach needs --start: the teacher is the recognizer that the training starts from"
         )
     usable(device)
     model = trainable.take(start, half) if start else _random(config, recipe.seed)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import soxr
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from melmoat.audio import RATE
@@ -13,23 +16,39 @@ SLOWEST, FASTEST = 0.88, 1.12  # speeds
 LOUDEST, FAINTEST = 10.0, 45.0  # SNRs of the noise in dB
 
 
-def perturb(
+def changes(rng: np.random.Generator) -> tuple[float, float]:
+    """Draw a speed of 0.88 to 1.12, and a gain of +-8 dB as a factor."""
+    return rng.uniform(SLOWEST, FASTEST), 10 ** (rng.uniform(-8, 8) / 20)
+
+
+def changed(wave: Tensor, speed: float, gain: float) -> Tensor:
+    """``wave`` at another speed, by resampling (pitch moves with it), and at another level.
+
+    Shape: ``[L]`` -> ``[L']``."""
+    samples = soxr.resample(wave.numpy(), RATE * speed, RATE, quality="HQ")
+    samples *= gain
+    return _tensor(samples)
+
+
+def noisy(
     wave: Tensor,
     rng: np.random.Generator,
     noise: float = 0.5,
     loudest: float = LOUDEST,
     faintest: float = FAINTEST,
 ) -> Tensor:
-    """Speed 0.88 to 1.12 by resampling (pitch moves with it), gain +-8 dB, and with probability
-    ``noise`` white Gaussian noise at an SNR of ``loudest`` to ``faintest`` dB.
+    """``wave``, with probability ``noise`` with white Gaussian noise at an SNR of ``loudest`` to
+    ``faintest`` dB.
 
-    Shape: ``[L]`` -> ``[L']``."""
-    speed = rng.uniform(SLOWEST, FASTEST)
-    samples = soxr.resample(wave.numpy(), RATE * speed, RATE, quality="HQ")
-    samples *= 10 ** (rng.uniform(-8, 8) / 20)
-    if rng.random() < noise:
-        level = np.std(samples) * 10 ** (-rng.uniform(loudest, faintest) / 20)
-        samples = samples + level * rng.standard_normal(len(samples), dtype=np.float32)
+    Shape: ``[L]`` -> ``[L]``."""
+    if rng.random() >= noise:
+        return wave
+    samples = wave.numpy()
+    level = np.std(samples) * 10 ** (-rng.uniform(loudest, faintest) / 20)
+    return _tensor(samples + level * rng.standard_normal(len(samples), dtype=np.float32))
+
+
+def _tensor(samples: NDArray[Any]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(samples, dtype=np.float32))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -59,11 +59,9 @@ class Method(ABC, Generic[M]):
         """
         model.requires_grad_(True)
 
-    @abstractmethod
-    def loss(
-        self, model: M, audio: Audio, texts: Sequence[str], rng: np.random.Generator
-    ) -> Tensor:
-        """Mean loss of a batch in nats an utterance, to be lowered."""
+    def hear(self, model: M, audio: Audio, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Log probabilities ``[B, F, V]`` and frames ``[B]``, of which the loss is taken."""
+        return model.log_probs(audio, Draws([0] * len(audio)))
 
     @abstractmethod
     def frames(self, model: M, samples: int) -> int:
@@ -90,14 +88,13 @@ class DeepSpeech2Method(Method[DeepSpeech2]):
 
     longest = deepspeech2.LONGEST_SECONDS
 
-    def loss(
-        self, model: DeepSpeech2, audio: Audio, texts: Sequence[str], rng: np.random.Generator
-    ) -> Tensor:
-        """Mean CTC loss of the batch with masked spectrograms."""
+    def hear(
+        self, model: DeepSpeech2, audio: Audio, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """From masked spectrograms."""
         model.train()
         features, frames = model.features(audio)
-        features = spec_augment(features, frames, rng)
-        return model.loss_of(*model.encode(features, frames), texts).mean()
+        return model.encode(spec_augment(features, frames, rng), frames)
 
     def frames(self, model: DeepSpeech2, samples: int) -> int:
         """One frame each second hop."""
@@ -138,11 +135,9 @@ class TransformersMethod(Method[HFCTC]):
         if hasattr(model.network, "freeze_feature_encoder"):  # a network without has none
             model.network.freeze_feature_encoder()
 
-    def loss(
-        self, model: HFCTC, audio: Audio, texts: Sequence[str], rng: np.random.Generator
-    ) -> Tensor:
-        """Mean CTC loss of the batch."""
-        return model.eval().loss(audio, texts, Draws([0] * len(audio))).mean()
+    def hear(self, model: HFCTC, audio: Audio, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Without dropout."""
+        return super().hear(model.eval(), audio, rng)
 
     def frames(self, model: HFCTC, samples: int) -> int:
         """As the network's convolutions have them."""
@@ -191,12 +186,6 @@ class HamaMethod(FramewiseMethod[Hama]):
         super().begin(model, half)
         model.write_phonemes()
 
-    def loss(
-        self, model: Hama, audio: Audio, texts: Sequence[str], rng: np.random.Generator
-    ) -> Tensor:
-        """Mean CTC loss of the batch."""
-        return model.loss(audio, texts, Draws([0] * len(audio))).mean()
-
     def export(self, model: Hama, out: Path, card: Mapping[str, Any], half: bool) -> Path:
         """Write ``out/model.safetensors``."""
         path = out / "model.safetensors"
@@ -213,15 +202,13 @@ class LettersMethod(FramewiseMethod[Letters]):
 
     peak_rate = 5e-4  # with 1e-3 and few steps to rise it fell into writing nothing
 
-    def loss(
-        self, model: Letters, audio: Audio, texts: Sequence[str], rng: np.random.Generator
-    ) -> Tensor:
-        """Mean CTC loss of the batch, parts of whose spectrograms are their mean."""
+    def hear(self, model: Letters, audio: Audio, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """From spectrograms of which parts are their mean."""
         mel, frames = model.features(audio)
         inside = frame_mask(frames, mel.shape[1])[..., None]
         mean = mel.sum((1, 2), keepdim=True) / (frames * mel.shape[2])[:, None, None]
         masked = spec_augment((mel - mean).mT, frames, rng, bands=12).mT
-        return model.loss_of(*model.encode((masked + mean) * inside, frames), texts).mean()
+        return model.encode((masked + mean) * inside, frames)
 
     def export(self, model: Letters, out: Path, card: Mapping[str, Any], half: bool) -> Path:
         """Write ``out/model.safetensors``."""
