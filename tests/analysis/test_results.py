@@ -39,6 +39,9 @@ def test_a_run_is_read_by_the_keys_it_names_wherever_its_corpus_is(tmp_path: Pat
 def test_no_run_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"no run.json here"):
         read_results(tmp_path)
+    (tmp_path / "standard.json").write_text("{}")
+    with pytest.raises(StoreError, match=r"standard.json is its result.*members"):
+        read_results(tmp_path)
 
 
 def test_a_comparison_is_over_what_both_have() -> None:

@@ -82,8 +82,13 @@ def test_faults_of_defenses(fault: str, line: str) -> None:
 
 
 def test_a_defense_that_says_that_it_has_no_gradient_is_noted() -> None:
-    found = check(f"{OWN}:Wave,fault=honest step")
-    assert {line.status for line in found if line.check == "gradient"} == {"note"}
+    alone, chained = (
+        next(line for line in check(spec) if line.check == "gradient")
+        for spec in (f"{OWN}:Wave,fault=honest step", "chain:quantize,then=wgn")
+    )
+    assert (alone.status, chained.status) == ("note", "note")
+    assert "attack it by gradient=bpda, or" in alone.text
+    assert "gradient=bpda of the link that has none" in chained.text  # a chain has no gradient=
 
 
 @pytest.mark.parametrize(

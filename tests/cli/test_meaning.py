@@ -64,3 +64,15 @@ def test_errors_say_what_to_do(
     assert "no row called 'nothing'" in told(folder, "--row", "nothing", "--model", model)
     monkeypatch.setattr(loading, "MODULE", "no_such_module")
     assert loading.INSTALL in told(folder)
+
+
+def test_ctrl_c_says_that_nothing_is_stored(
+    folder: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "meaning", stopped)
+    result = CliRunner().invoke(app, ["meaning", str(folder), "--model", str(model)])
+    assert result.exit_code == 130
+    assert "interrupted: nothing is stored" in result.stderr

@@ -123,6 +123,11 @@ def read_results(folder: Path) -> list[Result]:
     """
     store = Store(folder)
     if not store.run():
+        if (folder / "standard.json").is_file():
+            raise StoreError(
+                f"{folder}: this is of `melmoat evaluate`, and standard.json is its result; its "
+                f"attacks are a run, {folder / 'members'}, whose cells have not the same utterances"
+            )
         raise StoreError(
             f"{folder}: no run.json here; expected the folder of `melmoat bench --out`"
         )

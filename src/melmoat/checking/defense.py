@@ -25,6 +25,7 @@ from melmoat.checking.lines import (
 )
 from melmoat.checking.recognizer import check_recognizer
 from melmoat.defenses import FrontEnd, apply, function_of_audio
+from melmoat.defenses.chain import Chained
 from melmoat.draws import Draws
 from melmoat.models.base import Recognizer
 
@@ -115,10 +116,15 @@ class _Subject:
         """Whether attackers follow its gradient."""
         return self.front.differentiable or self.front.approximate
 
+    @property
+    def _bpda(self) -> str:
+        chained = isinstance(self.front, Chained)
+        return "gradient=bpda of the link that has none" if chained else "gradient=bpda"
+
     def gradient(self) -> str:
         if not self._followed:
             raise NoteError(
-                "none, as it says: attack it by gradient=bpda, or the audit calls it suspect"
+                f"none, as it says: attack it by {self._bpda}, or the audit calls it suspect"
             )
         slope = self._slope(self.audio)
         if not torch.isfinite(slope).all():
@@ -126,7 +132,7 @@ class _Subject:
         if not slope.any(1).all():
             raise WrongError(
                 "the gradient is zero everywhere, so an attack through it finds nothing: say "
-                "differentiable = False, and attack it by gradient=bpda"
+                f"differentiable = False, and attack it by {self._bpda}"
             )
         kind = "" if self.front.differentiable else ", but only a stand-in, as it says"
         return f"finite, and not zero, at the waveform{kind}"

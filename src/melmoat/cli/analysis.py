@@ -163,13 +163,17 @@ def meaning(
     from dataclasses import asdict
 
     from melmoat.analysis.results import as_json
+    from melmoat.cli.errors import interruptible
     from melmoat.cli.progress import reported
     from melmoat.report.meaning import meaning_tables
     from melmoat.runs import Run
     from melmoat.standard import MEMBERS
 
     home = run / MEMBERS if (run / MEMBERS / "run.json").is_file() else run  # of `evaluate`
-    with reported("meaning") as progress:
+    with (
+        interruptible("nothing is stored"),
+        reported("meaning") as progress,
+    ):
         found = Run(home).meaning(row, model, progress)
     if json:
         typer.echo(as_json([asdict(one) for one in found]))
