@@ -80,10 +80,13 @@ def asr(
     ] = 0.5,
     loudest: Annotated[float, typer.Option(help="SNR of the loudest such noise, in dB.")] = 10,
     faintest: Annotated[float, typer.Option(help="SNR of the faintest such noise, in dB.")] = 45,
-    teach: Annotated[
-        float,
-        typer.Option(min=0, help="Weight of learning what --start hears without the noise."),
-    ] = 0.0,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            help="Recognizer to learn from what it hears without noise, attack and defense."
+        ),
+    ] = None,
+    teach: Annotated[float, typer.Option(min=0, help="Weight of the loss of --teacher.")] = 1.0,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
 ) -> None:
@@ -103,6 +106,8 @@ def asr(
         refuse_idle(context, ["extra_share"], "needs --extra")
     if attack is None:
         refuse_idle(context, ["attacked", "fade"], "needs --attack")
+    if teacher is None:
+        refuse_idle(context, ["teach"], "needs --teacher")
     if start is not None:
         refuse_idle(context, ["hidden", "layers", "channels"], "are those of --start")
     if loudest > faintest:
@@ -137,6 +142,7 @@ def asr(
             attack=attack,
             attacked=attacked,
             fade=fade,
+            teacher=teacher,
             progress=progress,
         )
     wer, left = card["held_out_wer"], card["left_out"]

@@ -40,7 +40,7 @@ from melmoat.training.adversarial import Adversary, adversary
 from melmoat.training.augment import FAINTEST, FASTEST, LOUDEST, SLOWEST, changed, changes, noisy
 from melmoat.training.average import follow
 from melmoat.training.splits import combine, provenance, split_speakers
-from melmoat.training.teaching import divergence
+from melmoat.training.teaching import Teacher
 from melmoat.training.trainable import Trainable, method_of
 
 
@@ -71,7 +71,7 @@ class Recipe:
     loudest: float = LOUDEST  # its SNR in dB
     faintest: float = FAINTEST
     defended: float = 0.7  # share that passes through the defense, if there is one
-    teach: float = 0.0  # weight of the teacher's loss
+    teach: float = 1.0  # weight of the teacher's loss, if there is a teacher
     average: float = 0.997  # decay of the moving average of the weights
     seed: int = 0
 
@@ -88,11 +88,11 @@ class ASRTask:
         recipe: Recipe,
         device: str = CPU,
         adversary: Adversary | None = None,
+        teacher: Teacher | None = None,
     ) -> None:
         self.model, self.recipe, self.device = model.to(device), recipe, device
-        self.adversary = adversary
+        self.adversary, self.teacher = adversary, teacher
         self.average: Trainable = copy.deepcopy(model).eval().requires_grad_(False)
-        self.teacher = copy.deepcopy(self.average) if recipe.teach else None
         self.learnt = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
             self.learnt, lr=recipe.lr, weight_decay=recipe.weight_decay
@@ -154,8 +154,8 @@ class ASRTask:
         log_probs, frames = method_of(self.model).hear(self.model, audio, rng)
         loss = self.model.loss_of(log_probs, frames, texts).mean()
         if self.teacher is not None:
-            taught = divergence(self.teacher, Audio.of(clean).to(self.device), log_probs)
-            loss = loss + self.recipe.teach * taught.mean()
+            wrong = self.teacher(Audio.of(clean).to(self.device), log_probs)
+            loss = loss + self.recipe.teach * wrong.mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.learnt, self.recipe.clip)
@@ -310,6 +310,7 @@ def train_asr(
     attack: str | None = None,
     attacked: float = 1.0,
     fade: float = 0.0,
+    teacher: str | None = None,
     progress: Progress = silent,
 ) -> tuple[Path, dict[str, Any]]:
     """Train on corpora in the folder ``out``, continue an earlier run there, and export.
@@ -327,6 +328,7 @@ def train_asr(
         attack: spec of the attack to train against; not together with a defense.
         attacked: share of the examples that are attacked.
         fade: their perturbations are scaled down by 0 to so many dB.
+        teacher: spec of a recognizer to learn from what it hears without noise, attack and defense.
         progress: is called while speech is read, and after each step.
 
     Returns:
@@ -340,10 +342,6 @@ def train_asr(
             "--attack and --defense do not go together: utterances are defended once, before "
             "training, but attacked again at every step"
         )
-    if recipe.teach and start is None:
-        raise MelmoatError(
-            "--teach needs --start: the teacher is the recognizer that the training starts from"
-        )
     usable(device)
     model = trainable.take(start, half) if start else _random(config, recipe.seed)
     method = method_of(model)
@@ -354,6 +352,7 @@ def train_asr(
     added = [c for s in extra for c in data.load(s) if c.supervisions[0].speaker not in unseen]
     check([*everything, *added], model)
     front = defenses.front_end(defense) if defense else None
+    taught_by = Teacher(teacher, model, device) if teacher else None
     origin: dict[str, Any] = {}
     if start:
         origin["start"] = identity(MODELS.parse(start))
@@ -363,6 +362,8 @@ def train_asr(
     if attack:
         origin |= {"attack": identity(ATTACKS.parse(attack)), "attacked": attacked}
         origin |= {"fade": fade} if fade else {}
+    if teacher:
+        origin["teacher"] = identity(MODELS.parse(teacher))
     settings = {
         "trained_on": [provenance(spec) for spec in [*main, *extra]],
         "held_out_speakers": sorted(unseen),
@@ -374,7 +375,7 @@ def train_asr(
     main_utterances, more, unheard = (
         utterances(list(cuts), model, front, device, progress) for cuts in (training, added, held)
     )
-    task = ASRTask(model, main_utterances, more, unheard, recipe, device, against)
+    task = ASRTask(model, main_utterances, more, unheard, recipe, device, against, taught_by)
     loop.run(task, task.steps, out, task.steps_an_epoch, settings, progress=progress)
     card = {
         "trained_on": settings["trained_on"],
