@@ -258,6 +258,33 @@ def test_rows_of_older_runs_lack_fields() -> None:
     assert status(only(results))["more steps"] == "ok"
 
 
+@pytest.mark.parametrize("other", ["bpda", "resampled"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_a_chain_only_the_link_without_a_gradient_may_have_another(
+    other: str, turned: bool
+) -> None:
+    """BPDA of one link says nothing of the other's gradient, nor does an attack that has none."""
+
+    def chain(blind: str, seeing: str) -> str:
+        links = (seeing, blind) if turned else (blind, seeing)
+        return f"chain:{links[0]},then={links[1]}"
+
+    def found(*rows: list[Result]) -> dict[str, str]:
+        audited = audit([result for row in rows for result in row])
+        return {row.defense: status(row)["exact gradient"] for row in audited}
+
+    best = chain("mulaw:gradient=bpda", "stft-flood")
+    weak = chain("mulaw:gradient=bpda", f"stft-flood:gradient={other}")
+    none = chain("mulaw", "stft-flood")
+    assert found(run(best, {ONE: 60.0})) == {best: "ok"}
+    assert found(run(weak, {ONE: 20.0})) == {weak: "sign"}
+    assert found(run(weak, {ONE: 20.0}), run(none, {ONE: 5.0})) == {weak: "sign", none: "sign"}
+    assert found(run(weak, {ONE: 20.0}), run(best, {ONE: 60.0})) == {weak: "sign", best: "ok"}
+    assert found(run(weak, {ONE: 60.0}), run(best, {ONE: 60.0})) == {weak: "ok", best: "ok"}
+    (row,) = audit(run(weak, {ONE: 20.0}))
+    assert (best, ONE) in row.wanted
+
+
 def test_specs_taken_apart() -> None:
     assert setting("pgd:norm=linf,eps=0.01").budget != setting("pgd:norm=l2,eps=0.01").budget
     assert setting("pgd:ratio=100").budget == setting("pgd:db=20").budget

@@ -65,6 +65,12 @@ def test_where_no_gradient_flows_bpda_is_wanted() -> None:
     assert ("quantize:gradient=bpda", "pgd:db=20") in row.wanted
 
 
+@pytest.mark.parametrize("spec", ["chain:mulaw,then=wgn", "voted:(chain:mulaw,then=wgn)"])
+def test_where_a_link_has_no_gradient_its_bpda_is_wanted(spec: str) -> None:
+    (row,) = audit(run(spec, {"pgd:db=20": 5.0}))
+    assert (spec.replace("mulaw", "mulaw:gradient=bpda"), "pgd:db=20") in row.wanted
+
+
 def test_the_command_is_one_that_a_shell_takes() -> None:
     asked = {"limit": 8, "choose": "spread"}
     attack = "transfer:model=ds2-an4,attack=(pgd:db=20,eot=5)"

@@ -13,7 +13,7 @@ import torch
 from lhotse import MonoCut
 from typer.testing import CliRunner
 
-from melmoat import audio, data
+from melmoat import audio, data, weights
 from melmoat.attacks import ATTACKS
 from melmoat.audio import Audio
 from melmoat.bench.executors import EXECUTORS
@@ -26,6 +26,7 @@ from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import word_edits
 from melmoat.models import MODELS, base
+from melmoat.training import asr
 from melmoat.vocoders import VOCODERS
 
 CLI = CliRunner()
@@ -118,6 +119,26 @@ def test_transcribe_takes_folders_and_goes_on_after_what_cannot_be_heard(
         str(folder / "a.wav"),
     ]
     assert last == "1 transcribed, 2 failed"
+
+
+def test_transcribe_names_a_folder_without_audio(speech: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    result = CLI.invoke(app, ["transcribe", str(folder)], catch_exceptions=False)
+    assert result.exit_code == 1
+    assert f"error: {folder}: no audio files in it" in result.stderr
+    assert run("transcribe", folder, speech) == run("transcribe", speech)
+
+
+@pytest.mark.parametrize(("kind", "rate"), [("hama conformer", "PER"), ("hama-letters", "WER")])
+def test_the_score_of_a_training_says_what_it_counts(
+    kind: str, rate: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.safetensors"
+    weights.write(path, torch.nn.Linear(1, 1), {"architecture": kind})
+    card = {"held_out_wer": 5.0, "left_out": 0}
+    monkeypatch.setattr(asr, "train_asr", lambda *_, **__: (path, card))
+    assert f"; greedy {rate} on held-out speakers 5.00 %" in run(*TRAIN)
 
 
 def test_files_of_one_name_draw_for_themselves(

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from melmoat import defenses
-from melmoat.analysis.audit import facts
-from melmoat.analysis.variants import siblings
+from melmoat.analysis.variants import facts, informed, siblings
 from melmoat.audio import Audio
 from melmoat.bench.cell import Cell
 from melmoat.defenses import approximates, declared, front_end
@@ -66,8 +65,9 @@ def test_attackers_follow_the_gradient_that_each_link_has() -> None:
     found = variants(spec, defenses.build(spec))
     assert found == {
         "bpda": "chain:mulaw:gradient=bpda,then=stft-flood:level=0.2",
-        "resampled": "chain:mulaw,then=(stft-flood:level=0.2,gradient=resampled)",
+        "resampled": "chain:mulaw:gradient=bpda,then=(stft-flood:level=0.2,gradient=resampled)",
     }
+    assert informed(spec) == found["bpda"]
     for other in (*found.values(), "chain:mulaw:gradient=bpda,then=stft-flood:gradient=bpda"):
         assert siblings(other)[0] in ("bpda", "resampled")
         assert siblings(other)[1].startswith("chain:mulaw,then=stft-flood")
@@ -80,6 +80,28 @@ def test_a_vote_over_a_chain_and_a_chain_in_one_have_them_too() -> None:
     for spec in ("voted:(chain:mulaw,then=wgn)", "chain:wgn,then=(chain:mulaw,then=median)"):
         found = variants(spec, defenses.build(spec))
         assert found == {"bpda": spec.replace("mulaw", "mulaw:gradient=bpda")}
+
+
+def test_other_gradients_of_a_chain_are_not_zero() -> None:
+    """Through the last iterations of a vocoder, behind a link that has no gradient."""
+    spec = "chain:mulaw,then=resynth:vocoder=griffin-lim"
+    found = variants(spec, defenses.build(spec))
+    assert found["through"] == (
+        "chain:mulaw:gradient=bpda,then=resynth:vocoder=griffin-lim:through=2"
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "best"),
+    [
+        ("mulaw", "mulaw:gradient=bpda"),
+        ("voted:(chain:mulaw,then=wgn)", "voted:(chain:mulaw:gradient=bpda,then=wgn)"),
+        ("chain:median,then=wgn", "chain:median,then=wgn"),
+        ("chain:stft-flood:gradient=bpda,then=wgn", "chain:stft-flood,then=wgn"),
+    ],
+)
+def test_an_informed_attacker_has_bpda_where_no_gradient_flows(spec: str, best: str) -> None:
+    assert informed(spec) == informed(best) == best
 
 
 def test_the_links_of_a_chain_are_a_part_of_the_cell() -> None:

@@ -10,8 +10,8 @@ import torch
 from typer.testing import CliRunner
 
 from melmoat import attacks, defenses
-from melmoat.analysis.audit import audit, facts
-from melmoat.analysis.variants import siblings
+from melmoat.analysis.audit import audit
+from melmoat.analysis.variants import facts, siblings
 from melmoat.attacks import Untargeted
 from melmoat.audio import Audio
 from melmoat.bench.cell import identity

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from melmoat import defenses
-from melmoat.analysis.audit import facts
-from melmoat.analysis.variants import siblings
+from melmoat.analysis.variants import facts, siblings
 from melmoat.audio import Audio
 from melmoat.bench.cell import Cell
 from melmoat.defenses import front_end

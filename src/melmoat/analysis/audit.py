@@ -10,17 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from typing import Any, Literal
 
-from melmoat import defenses
 from melmoat.analysis import evidence, missing
 from melmoat.analysis.evidence import Finding
 from melmoat.analysis.results import Result
-from melmoat.analysis.variants import Setting, gradients, setting, siblings
-from melmoat.bench.cell import foreign
+from melmoat.analysis.variants import Setting, facts, gradients, informed, setting, siblings
 from melmoat.bench.labels import Labels, heading, shown, system
-from melmoat.defenses import DEFENSES
 from melmoat.errors import MelmoatError
 from melmoat.models import MODELS
 
@@ -103,7 +99,7 @@ class Audited:
 CHECKS: dict[str, Callable[[System], Finding]] = {
     "adaptive attack": lambda s: evidence.adaptive(s.own),
     "exact gradient": lambda s: (
-        evidence.gradient(s.gradient, s.differentiable, s.own, s.others)
+        evidence.gradient(s.gradient, s.differentiable, s.own, s.others, informed(s.defense))
         if "exact" in s.gradients
         else evidence.stand_in(s.gradient, s.gradients, s.own, s.others)
     ),
@@ -175,19 +171,6 @@ def _foreign(model: str) -> bool:
         return MODELS.parse(model).foreign
     except MelmoatError:  # a recognizer of another version
         return False
-
-
-@lru_cache(maxsize=64)
-def facts(defense: str) -> tuple[bool | None, bool | None]:
-    """Whether a defense is stochastic and differentiable; None where it cannot be built here, and
-    for somebody's own, since reading a run must not run its code."""
-    try:
-        made = defenses.build(defense)
-    except MelmoatError:
-        return None, None
-    if foreign(DEFENSES.parse(defense)):
-        return None, None
-    return defenses.declared(made)
 
 
 def exit_code(audited: Iterable[Audited]) -> int:

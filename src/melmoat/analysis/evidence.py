@@ -115,10 +115,15 @@ def gradient(
     differentiable: bool | None,
     results: Measured,
     others: Sequence[tuple[str, Setting, Result]],
+    informed: str | None,
 ) -> Finding:
-    """Whether attackers had the exact gradient."""
-    name = "exact gradient"
-    if kind == "exact" and differentiable is False:
+    """Whether attackers had the exact gradient.
+
+    Args:
+        informed: the spec whose attackers have it, with BPDA where none flows.
+    """
+    name, blind = "exact gradient", differentiable is False
+    if kind == "exact" and blind:
         return Finding(name, "sign", "no gradient flows through this defense: attack it by BPDA")
     if kind == "exact" and differentiable is None:
         return Finding(name, "missing", "unknown: the defense is not one of melmoat's own")
@@ -126,10 +131,14 @@ def gradient(
         return Finding(
             name, "ok", "one graph from the loss to the waveform, through the noise drawn"
         )
-    if kind == "bpda" and differentiable is False:
-        text = "no gradient flows through this defense; attackers treated it as the identity (BPDA)"
+    if blind and all(r.cell.defense == informed for _, r in results):
+        text = f"no exact one flows through this defense; attackers had {kind} where there is none"
         return Finding(name, "ok", text)
-    exact = {s.but(): r for k, s, r in others if k == "exact" and s.white}
+    exact = {
+        s.but(): r
+        for k, s, r in others
+        if s.white and (r.cell.defense == informed if blind else k == "exact")
+    }
     pairs = [(r, exact.get(s.but())) for s, r in _whites(results)]
     figures = tuple(_between(e, r) for r, e in pairs if e is not None)
     text = f"attackers had another gradient ({kind}) than the defense's own"

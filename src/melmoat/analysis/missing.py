@@ -11,14 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from melmoat.analysis.evidence import ENOUGH, LARGE_DB, Finding, Measured
-from melmoat.analysis.variants import Setting, gradients, setting, siblings
+from melmoat.analysis.variants import Setting, gradients, informed, setting, siblings
 from melmoat.attacks import ATTACKS
 from melmoat.attacks.budgets import SNR, Linf
 from melmoat.bench.cell import foreign
-from melmoat.defenses import DEFENSES
 from melmoat.errors import MelmoatError
 from melmoat.objects import is_object
-from melmoat.spec import SpecError, options, show, spelling
+from melmoat.spec import options, show, spelling
 
 Pair = tuple[str, str]  # a defense and an attack
 BUDGET = ("norm", "eps", "db", "ratio")
@@ -47,7 +46,8 @@ def wanted(
             found += [(defense, attack) for attack in row.attacks(check)]
     exact = lacking.get("exact gradient")
     if exact is not None and exact.status == "sign" and differentiable is False:
-        found += [(other, row.base()) for other in _through(defense)]
+        best = informed(defense)
+        found += [(best, row.base())] if best else []
     if exact is not None and exact.status == "missing":
         given, offered = siblings(defense)[0], gradients(defense)
         if "exact" not in offered:
@@ -196,12 +196,3 @@ def _foreign(attack: str) -> bool:
         return is_object(attack) or foreign(ATTACKS.parse(attack))
     except MelmoatError:
         return True
-
-
-def _through(defense: str) -> list[str]:
-    """The defense with the gradient of BPDA, if it has the option."""
-    try:
-        rest = ",gradient=bpda" if ":" in defense else ":gradient=bpda"
-        return [str(DEFENSES.parse(f"{defense}{rest}"))]
-    except SpecError:
-        return []

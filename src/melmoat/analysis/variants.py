@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
+from melmoat import defenses
 from melmoat.attacks import ATTACKS
 from melmoat.attacks.base import Access, ThreatModel
 from melmoat.attacks.budgets import Budget
@@ -134,3 +136,35 @@ def around(defense: str, key: str, inner: str) -> str:
     spec = DEFENSES.parse(defense)
     parts = {**spec.parts, key: f"{key}={show(inner)}"}  # in their order: the first has no name
     return str(DEFENSES.parse(spelling(spec.name, list(parts.values()))))
+
+
+@lru_cache(maxsize=64)
+def facts(defense: str) -> tuple[bool | None, bool | None]:
+    """Whether a defense is stochastic and differentiable; None where it cannot be built here, and
+    for somebody's own, since reading a run must not run its code."""
+    try:
+        made = defenses.build(defense)
+    except MelmoatError:
+        return None, None
+    if foreign(DEFENSES.parse(defense)):
+        return None, None
+    return defenses.declared(made)
+
+
+def informed(defense: str) -> str | None:
+    """The spec whose attackers know most: they have the exact gradient, and BPDA for each link of a
+    chain that has none, and for these alone. A stand-in of its own is kept. None without a way.
+    """
+    plain = siblings(defense)[1]
+    if facts(plain)[1] is not False:
+        return plain
+    if kinds := gradients(plain):
+        return kinds.get("bpda") if "exact" in kinds else plain
+    parts = marks(DEFENSES.parse(plain).factory).items()
+    keys = [key for key, mark in parts if isinstance(mark, Part) and mark.kind == "defense"]
+    for key in keys:
+        inner = informed(str(DEFENSES.parse(plain).args[key]))
+        if inner is None:
+            return None
+        plain = around(plain, key, inner)
+    return plain if keys else None

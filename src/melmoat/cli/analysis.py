@@ -186,6 +186,12 @@ def meaning(
     for one in found:
         if one.left_out:
             console.print(f"{one.name}: left out, {one.left_out}", style="dim", markup=False)
+    if home != run:
+        console.print(
+            "these cells of `melmoat evaluate` have not the same utterances: do not compare them",
+            style="dim",
+            markup=False,
+        )
     encoder = next(one.encoder for one in found if one.encoder)
     console.print(
         f"distance: one minus the cosine of sentence embeddings of {encoder}, 0 to 2; 1 where "

@@ -58,7 +58,8 @@ def transcribe(
     found = [find(path) for path in paths]
     failed = [failure_line(path, why) for one in found for path, why in one.failed.items()]
     sources = [file for one in found for file in one.files]
-    for line in failed:
+    empty = [] if sources else [path for path in paths if path.is_dir()]
+    for line in [*failed, *(f"{shown(path)}: no audio files in it" for path in empty)]:
         typer.echo(f"error: {line}", err=True)
     strange: list[str] = []
     met: Counter[str] = Counter()  # files of one name, in several folders, draw for themselves

@@ -51,7 +51,7 @@ def asr(
         ),
     ] = None,
     half: Annotated[
-        bool, typer.Option("--half", help="Write 16-bit weights (DeepSpeech2 only).")
+        bool, typer.Option("--half", help="Write 16-bit weights (not of hf-ctc).")
     ] = False,
     start: Annotated[
         str | None,
@@ -146,11 +146,13 @@ def asr(
             progress=progress,
         )
     wer, left = card["held_out_wer"], card["left_out"]
-    score = "" if wer is None else f"; greedy WER on held-out speakers {wer:.2f} %"
+    spec = spec_of(path)
+    rate = "PER" if spec.startswith("hama:") else "WER"  # hama is validated by its phonemes
+    score = "" if wer is None else f"; greedy {rate} on held-out speakers {wer:.2f} %"
     if (under := card.get("held_out_attacked_wer")) is not None:
         score += f", attacked {under:.2f} %"
     few = f"; {left} utterance(s) left out: too short for their texts" if left else ""
-    typer.echo(f"wrote {path}{score}{few}. Use it as {spec_of(path)}")
+    typer.echo(f"wrote {path}{score}{few}. Use it as {spec}")
 
 
 @train.command()

@@ -148,14 +148,20 @@ def variants(defense: str, made: Defense) -> dict[str, str]:
 
 def _of_chain(defense: str, made: Chain) -> dict[str, str]:
     """Of each kind, all links that have it. But if no gradient flows through some, ``bpda`` is of
-    these alone: the others keep their own, which is the better guess."""
+    these alone: the others keep their own, which is the better guess. It goes with the other kinds
+    too, whose gradient would else be zero."""
     of_links = {key: variants(made.specs[key], link) for key, link in made.links.items()}
     blind = [key for key, link in made.links.items() if declared(link)[1] is False]
+    seeing = defense
+    for key in blind:
+        if "bpda" in of_links[key] and not approximates(made.links[key]):
+            seeing = around(seeing, key, of_links[key]["bpda"])
     found: dict[str, str] = {}
     for key, kinds in of_links.items():
         for kind, spec in kinds.items():
             if kind != "bpda" or not blind or key in blind:
-                found[kind] = around(found.get(kind, defense), key, spec)
+                start = defense if kind == "bpda" else seeing
+                found[kind] = around(found.get(kind, start), key, spec)
     return found
 
 

@@ -320,8 +320,8 @@ def train_asr(
         held_out: number of held-out speakers of ``main``. With ``start``, its own held-out speakers
             are held out again if ``main`` has any of them.
         config: sizes; with ``start`` those of the weights are used.
-        half: export 16-bit weights (DeepSpeech2 only).
-        start: spec of the DeepSpeech2 or hf-ctc model to start from; None for the random weights
+        half: export 16-bit weights (not of hf-ctc).
+        start: spec of the recognizer to start from; None for the random weights
             of a DeepSpeech2.
         defense: spec of the front-end to fine-tune for.
         device: device to compute on, such as ``cuda``; a run may continue on another device.
@@ -335,7 +335,8 @@ def train_asr(
         ``out/model.safetensors``, or the folder ``out/model`` of an hf-ctc model, and its card. The
         card has the data, the settings, the number of utterances that were left out because their
         texts do not fit into their frames, and ``held_out_wer``: the greedy WER in percent of the
-        exported weights on the held-out speakers (None if these have no words).
+        exported weights on the held-out speakers, of hama their phoneme error rate (None if these
+        have no words).
     """
     if attack and defense:
         raise MelmoatError(

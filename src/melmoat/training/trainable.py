@@ -128,9 +128,7 @@ class TransformersMethod(Method[HFCTC]):
     def begin(self, model: HFCTC, half: bool) -> None:
         """Make all but the first convolutions ready to learn."""
         if half:
-            raise MelmoatError(
-                "--half is for a DeepSpeech2; leave it out: hf-ctc folders are 32-bit"
-            )
+            raise MelmoatError("leave out --half: hf-ctc folders are 32-bit")
         super().begin(model, half)
         if hasattr(model.network, "freeze_feature_encoder"):  # a network without has none
             model.network.freeze_feature_encoder()
