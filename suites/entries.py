@@ -128,6 +128,15 @@ SYSTEMS = {
         "mulaw",
         LIBRI,
     ),
+    "hama-at-mulaw": System(
+        "hama-at, mu-law",
+        "hama's Conformer after adversarial training, and samples rounded to 6 bits.",
+        TRAINED,
+        "hama-at",
+        "mulaw",
+        LIBRI,
+        True,
+    ),
     "hama-rs": System("hama:conformer, RS", RS, SMOOTHING, "hama:conformer", "rs", LIBRI),
     "hama-mg": System("hama-mg, MG", MG, MELGAN, "hama-mg", "resynth", LIBRI, True),
     "hama-mg-mdnf": System(

@@ -50,6 +50,12 @@ def test_a_full_disk_keeps_the_old_file_and_says_what_to_do(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_others_may_read_it_as_far_as_they_may_read_other_files(tmp_path: Path) -> None:
+    weights.write(tmp_path / "a", network(), {})
+    (tmp_path / "b").write_text("b")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
 def test_half_is_half_the_size(tmp_path: Path) -> None:
     sizes = []
     for half in (False, True):

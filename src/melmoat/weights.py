@@ -54,7 +54,7 @@ def write(path: Path, module: nn.Module, header: Mapping[str, Any], half: bool =
     partial = path.with_suffix(".partial")
     try:
         metadata = {"melmoat": json.dumps(dict(header))}
-        safetensors.torch.save_file(state, partial, metadata=metadata)
+        partial.write_bytes(safetensors.torch.save(state, metadata))  # readable as other files are
         partial.replace(path)
     except (safetensors.SafetensorError, OSError) as error:
         partial.unlink(missing_ok=True)

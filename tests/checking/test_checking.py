@@ -89,6 +89,8 @@ def test_a_defense_that_says_that_it_has_no_gradient_is_noted() -> None:
     assert (alone.status, chained.status) == ("note", "note")
     assert "attack it by gradient=bpda, or" in alone.text
     assert "gradient=bpda of the link that has none" in chained.text  # a chain has no gradient=
+    voted = check("voted:(chain:quantize,then=wgn),votes=2")
+    assert {line.status for line in voted} == {"ok", "note"}
 
 
 @pytest.mark.parametrize(

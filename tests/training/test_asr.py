@@ -16,7 +16,8 @@ from melmoat.errors import MelmoatError
 from melmoat.models import DeepSpeech2, DeepSpeech2Config
 from melmoat.text import TextError
 from melmoat.training import asr, trainable
-from melmoat.training.asr import ASRTask, Recipe, Utterance, train_asr, utterances
+from melmoat.training.asr import ASRTask, Recipe, train_asr
+from melmoat.training.examples import Utterance, utterances
 from melmoat.training.splits import split_speakers
 from melmoat.weights import read_header
 from tests.conftest import tiny_config
@@ -93,6 +94,28 @@ def test_a_loss_that_is_not_finite_changes_no_weights(monkeypatch: pytest.Monkey
     monkeypatch.setattr(DeepSpeech2, "loss_of", broken)
     assert math.isnan(made.step(1)["loss"])
     assert all(torch.equal(value, before[name]) for name, value in made.model.named_parameters())
+
+
+def test_steps_without_a_gradient_are_counted_and_too_many_stop_the_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(model: DeepSpeech2, log_probs: torch.Tensor, *_: object) -> torch.Tensor:
+        return torch.nan * log_probs.sum((1, 2))
+
+    made = task()
+    with monkeypatch.context() as patch:
+        patch.setattr(DeepSpeech2, "loss_of", broken)
+        for number in range(asr.PATIENCE - 1):
+            made.step(number)
+    made.step(0)  # one good step: the count in a row begins again
+    again = task()
+    again.restore(made.state())
+    assert again.skipped == made.skipped == asr.PATIENCE - 1
+    monkeypatch.setattr(DeepSpeech2, "loss_of", broken)
+    for number in range(asr.PATIENCE - 1):
+        made.step(number)
+    with pytest.raises(MelmoatError, match=r"no gradient of the last 20 steps.*lower --lr"):
+        made.step(0)
 
 
 def test_held_out_speakers_are_never_trained_on() -> None:

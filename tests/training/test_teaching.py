@@ -8,7 +8,8 @@ from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.models import DeepSpeech2, checkpoints
-from melmoat.training.asr import Recipe, Utterance, train_asr
+from melmoat.training.asr import Recipe, train_asr
+from melmoat.training.examples import Utterance
 from melmoat.training.teaching import Teacher
 from tests.conftest import tiny_config
 from tests.training.test_asr import sounds, task

@@ -22,7 +22,8 @@ from melmoat.models.base import frames_needed
 from melmoat.models.hama import letters
 from melmoat.models.hf_ctc import HFCTC
 from melmoat.training import trainable
-from melmoat.training.asr import ASRTask, Recipe, Utterance, utterances
+from melmoat.training.asr import ASRTask, Recipe
+from melmoat.training.examples import Utterance, utterances
 from melmoat.weights import WeightsError
 from tests.models.tiny_hf import tiny_hf
 

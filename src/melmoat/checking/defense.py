@@ -24,7 +24,7 @@ from melmoat.checking.lines import (
     speech,
 )
 from melmoat.checking.recognizer import check_recognizer
-from melmoat.defenses import FrontEnd, apply, function_of_audio
+from melmoat.defenses import FrontEnd, apply, approximates, declared, function_of_audio
 from melmoat.defenses.chain import Chained
 from melmoat.draws import Draws
 from melmoat.models.base import Recognizer
@@ -46,7 +46,8 @@ def check_defense(defense: Any, model: Recognizer) -> Iterator[Line]:
     front = function_of_audio(defense)
     if front is None:
         yield Line("interface", "ok", f"wraps a recognizer: {type(model).__name__} is tried in it")
-        yield from check_recognizer(defense.wrap(model))
+        blind = declared(defense)[1] is False and not approximates(defense)
+        yield from check_recognizer(defense.wrap(model), blind)
         return
     flags = {name: getattr(front, name, None) for name in ("stochastic", "differentiable")}
     if wrong := [name for name, value in flags.items() if not isinstance(value, bool)]:

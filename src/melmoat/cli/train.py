@@ -152,6 +152,8 @@ def asr(
     if (under := card.get("held_out_attacked_wer")) is not None:
         score += f", attacked {under:.2f} %"
     few = f"; {left} utterance(s) left out: too short for their texts" if left else ""
+    if lost := card.get("skipped_steps"):
+        few += f"; {lost} step(s) had no finite gradient and were skipped"
     typer.echo(f"wrote {path}{score}{few}. Use it as {spec}")
 
 

@@ -18,42 +18,31 @@ from typing import Any
 
 import numpy as np
 import torch
-from lhotse import MonoCut
 from torch import Tensor
 
 from melmoat import __version__, data, defenses
 from melmoat.attacks import ATTACKS
-from melmoat.audio import PCM16, Audio, AudioError
+from melmoat.audio import Audio
 from melmoat.bench.cell import identity
-from melmoat.defenses import DEFENSES, FrontEnd, apply
+from melmoat.defenses import DEFENSES
 from melmoat.devices import CPU, usable
 from melmoat.draws import Draws, derive
 from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import word_edits
 from melmoat.models import MODELS
-from melmoat.models.base import as_written_by, comparison_of, frames_needed
+from melmoat.models.base import comparison_of
 from melmoat.models.deepspeech2 import DeepSpeech2, DeepSpeech2Config
 from melmoat.progress import Progress, silent
-from melmoat.text import TextError
 from melmoat.training import loop, trainable
 from melmoat.training.adversarial import Adversary, adversary
-from melmoat.training.augment import FAINTEST, FASTEST, LOUDEST, SLOWEST, changed, changes, noisy
+from melmoat.training.augment import FAINTEST, LOUDEST, changed, changes, noisy
 from melmoat.training.average import follow
+from melmoat.training.examples import Utterance, check, fits, floats, utterances
 from melmoat.training.splits import combine, provenance, split_speakers
 from melmoat.training.teaching import Teacher
 from melmoat.training.trainable import Trainable, method_of
 
-
-@dataclass(frozen=True)
-class Utterance:
-    """One training example: 16 kHz samples ``[L]``, their text, and the defended samples.
-
-    Samples are floats, or 16-bit integers for a corpus in memory: half the size.
-    """
-
-    wave: Tensor
-    text: str
-    defended: Tensor | None = None
+PATIENCE = 20  # steps in a row without a finite gradient
 
 
 @dataclass(frozen=True)
@@ -97,8 +86,8 @@ class ASRTask:
         self.optimizer = torch.optim.AdamW(
             self.learnt, lr=recipe.lr, weight_decay=recipe.weight_decay
         )
-        self.main = [u for u in main if _fits(u, model)]
-        self.extra = [u for u in extra if _fits(u, model)]
+        self.main = [u for u in main if fits(u, model)]
+        self.extra = [u for u in extra if fits(u, model)]
         if not self.main:
             raise MelmoatError(
                 "no text fits into the frames of its utterance: are these the texts of this audio?"
@@ -111,6 +100,8 @@ class ASRTask:
         self.steps_an_epoch = math.ceil(examples / recipe.batch)
         self.steps = recipe.epochs * self.steps_an_epoch
         self._planned: tuple[int, list[list[list[Utterance]]]] = (-1, [])
+        self.skipped = 0  # steps whose gradient was not finite
+        self._lost = 0  # of the last steps
 
     def plan(self, epoch: int) -> list[list[list[Utterance]]]:
         """The batches of ``epoch``; an example is one utterance or two to be joined.
@@ -161,6 +152,14 @@ class ASRTask:
         norm = torch.nn.utils.clip_grad_norm_(self.learnt, self.recipe.clip)
         if torch.isfinite(norm):
             self.optimizer.step()
+            self._lost = 0
+        else:
+            self.skipped, self._lost = self.skipped + 1, self._lost + 1
+            if self._lost == PATIENCE:
+                raise MelmoatError(
+                    f"no gradient of the last {PATIENCE} steps was finite, so nothing was learnt "
+                    "from them; give another folder and a lower --lr"
+                )
         follow(self.average, self.model, number, self.recipe.average)
         return {"epoch": epoch, "loss": loss.item(), "norm": norm.item(), "lr": rate}
 
@@ -170,9 +169,9 @@ class ASRTask:
         if utterance.defended is not None and rng.random() < recipe.defended:
             wave = utterance.defended
         change = changes(rng)
-        clean = heard = changed(_floats(wave), *change)
+        clean = heard = changed(floats(wave), *change)
         if self.teacher is not None and wave is not utterance.wave:
-            clean = changed(_floats(utterance.wave), *change)
+            clean = changed(floats(utterance.wave), *change)
         return noisy(heard, rng, recipe.noise, recipe.loudest, recipe.faintest), clean
 
     def validate(self) -> dict[str, float]:
@@ -199,7 +198,7 @@ class ASRTask:
         size = min(16, self.recipe.batch) if adversary is not None else 16
         for i in range(0, len(self.held_out), size):
             batch = self.held_out[i : i + size]
-            audio = Audio.of([_floats(wave) for wave in waves[i : i + size]]).to(self.device)
+            audio = Audio.of([floats(wave) for wave in waves[i : i + size]]).to(self.device)
             if adversary is not None:
                 texts = [utterance.text for utterance in batch]
                 audio = adversary(
@@ -217,6 +216,7 @@ class ASRTask:
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "skipped": self.skipped,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -224,76 +224,7 @@ class ASRTask:
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-
-
-def _floats(wave: Tensor) -> Tensor:
-    return wave if wave.is_floating_point() else wave / PCM16
-
-
-def check(cuts: Sequence[MonoCut], model: Trainable) -> None:
-    """Refuse texts that ``model`` cannot write, and audio that is too long for it.
-
-    Otherwise a run could stop at the first of these, perhaps after hours.
-
-    Raises:
-        TextError, AudioError: the message names the first ones.
-    """
-    method = method_of(model)
-    most = math.floor(method.longest * SLOWEST / (2 if method.joined else 1))
-    long = [f"{cut.id} ({cut.duration:.0f} s)" for cut in cuts if cut.duration > most]
-    if long:
-        raise AudioError(
-            f"{len(long)} utterance(s) are longer than the {most} s that can be trained on; cut "
-            f"them at pauses, or leave them out (longest={most}): {', '.join(long[:5])}"
-        )
-    texts = {cut.id: as_written_by(model, data.written(cut)) for cut in cuts}
-    bad = [name for name, text in texts.items() if not _writable(text, model)]
-    if bad:
-        some = "; ".join(f"{name}: {texts[name]}" for name in bad[:5])
-        raise TextError(
-            f"{len(bad)} text(s) have characters that the recognizer does not write; spell them "
-            f"out in transcripts.tsv, or leave them out: {some}"
-        )
-
-
-def _writable(text: str, model: Trainable) -> bool:
-    try:
-        model.targets([text])
-    except TextError:
-        return False
-    return True
-
-
-def _fits(utterance: Utterance, model: Trainable) -> bool:
-    """Whether the text fits into the frames, even at the fastest speed."""
-    available = method_of(model).frames(model, int(len(utterance.wave) / FASTEST))
-    return frames_needed(model.targets([utterance.text])[0].tolist()) < available
-
-
-def utterances(
-    cuts: Sequence[MonoCut],
-    model: Trainable,
-    front_end: FrontEnd | None = None,
-    device: str = CPU,
-    progress: Progress = silent,
-) -> list[Utterance]:
-    """Read a corpus into memory, as 16-bit integers, and each utterance through ``front_end`` (one
-    draw). Texts are as ``model`` writes."""
-    examples = []
-    for number, cut in enumerate(cuts):
-        progress(number, len(cuts), "reading speech")
-        audio = data.read([cut])
-        defended = None
-        if front_end is not None:
-            try:
-                through_front_end = apply(front_end, audio.to(device), Draws([derive(cut.id)]))
-                defended = through_front_end.to(CPU).int16[0]
-            except MelmoatError as error:
-                raise AudioError(f"{cut.id}: {error}") from error
-        examples.append(
-            Utterance(audio.int16[0], as_written_by(model, data.written(cut)), defended)
-        )
-    return examples
+        self.skipped = state.get("skipped", 0)  # a run of an older version has none
 
 
 def train_asr(
@@ -363,12 +294,15 @@ def train_asr(
     if attack:
         origin |= {"attack": identity(ATTACKS.parse(attack)), "attacked": attacked}
         origin |= {"fade": fade} if fade else {}
+    given = asdict(recipe)
     if teacher:
         origin["teacher"] = identity(MODELS.parse(teacher))
+    else:
+        del given["teach"]
     settings = {
         "trained_on": [provenance(spec) for spec in [*main, *extra]],
         "held_out_speakers": sorted(unseen),
-        **asdict(recipe),
+        **given,
         **method.sizes(model),
         **origin,
     }
@@ -381,11 +315,13 @@ def train_asr(
     card = {
         "trained_on": settings["trained_on"],
         "held_out_speakers": settings["held_out_speakers"],
-        "recipe": asdict(recipe),
+        "recipe": given,
         **origin,
         "left_out": len(main_utterances) + len(more) - len(task.main) - len(task.extra),
         "melmoat": __version__,
     }
+    if task.skipped:
+        card["skipped_steps"] = task.skipped
     path = method.export(task.average, out, card, half)
     task.average = method.reopen(path)
     scores = task.validate()
