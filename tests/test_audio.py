@@ -81,6 +81,14 @@ def test_a_full_disk_keeps_the_old_file_and_leaves_no_part(suffix: str, tmp_path
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_another_name_of_the_old_file_keeps_it(tmp_path: Path) -> None:
+    save(tmp_path / "a.wav", Audio.of([torch.zeros(500)]))
+    (tmp_path / "b.wav").hardlink_to(tmp_path / "a.wav")
+    save(tmp_path / "b.wav", Audio.of([torch.ones(500) * 0.5]))
+    assert not load(tmp_path / "a.wav").wav.any()
+    assert load(tmp_path / "b.wav").wav.all()
+
+
 def test_waves_in_memory_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
     speech = [(torch.randn(16_000) * 0.1, "yes")]
     with full_disk(), pytest.raises(AudioError, match="is the disk full"):
