@@ -1,3 +1,6 @@
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +8,20 @@ import pytest
 import soundfile
 import torch
 
+from melmoat import data
 from melmoat.audio import Audio, AudioError, load, save
+from melmoat.data.in_memory import write_corpus
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Files have room for some thousand bytes."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def tone(seconds: float, rate: int, hz: float = 440.0) -> np.ndarray:
@@ -52,6 +68,34 @@ def test_what_is_saved_is_what_was_quantized(tmp_path: Path) -> None:
     audio = Audio.of([torch.randn(500) * 0.6])
     save(tmp_path / "a.flac", audio)
     assert torch.equal(load(tmp_path / "a.flac").wav, audio.quantized().wav)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac"])
+def test_a_full_disk_keeps_the_old_file_and_leaves_no_part(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{suffix}"
+    save(path, Audio.of([torch.randn(500) * 0.1]))
+    old = path.read_bytes()
+    with full_disk(), pytest.raises(AudioError, match="is the disk full"):
+        save(path, Audio.of([torch.randn(16_000) * 0.1]))
+    assert path.read_bytes() == old
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_another_name_of_the_old_file_keeps_it(tmp_path: Path) -> None:
+    save(tmp_path / "a.wav", Audio.of([torch.zeros(500)]))
+    (tmp_path / "b.wav").hardlink_to(tmp_path / "a.wav")
+    save(tmp_path / "b.wav", Audio.of([torch.ones(500) * 0.5]))
+    assert not load(tmp_path / "a.wav").wav.any()
+    assert load(tmp_path / "b.wav").wav.all()
+
+
+def test_waves_in_memory_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    speech = [(torch.randn(16_000) * 0.1, "yes")]
+    with full_disk(), pytest.raises(AudioError, match="is the disk full"):
+        write_corpus(speech, tmp_path)
+    spec, _ = write_corpus(speech, tmp_path)
+    (cut,) = data.load(spec)
+    assert len(data.recording(cut).audio.wav[0]) == 16_000
 
 
 def test_saving_to_an_unknown_format_says_so(tmp_path: Path) -> None:

@@ -54,6 +54,20 @@ def test_a_file_of_a_folder_is_attacked_as_by_itself(folder: Path, tmp_path: Pat
     assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "out" / "a.wav").read_bytes()
 
 
+def test_a_manifest_keeps_what_it_says_of_other_files(folder: Path, tmp_path: Path) -> None:
+    out, manifest = tmp_path / "out", tmp_path / "out" / "manifest.jsonl"
+    attack(folder / "a.wav", folder / "sub" / "b.flac", out, *NOISE)
+    first = manifest.read_text().splitlines()
+    attack(folder / "a.wav", out, "--attack", "noise:norm=snr,db=20")
+    kept, new = manifest.read_text().splitlines()
+    assert kept == first[1]
+    assert json.loads(new)["attack"] == "noise:norm=snr,db=20"
+    manifest.write_text("mine\n")
+    with pytest.raises(MelmoatError, match="not a manifest of attacked files"):
+        attack(folder / "a.wav", out, *NOISE)
+    assert manifest.read_text() == "mine\n"
+
+
 def test_a_text_is_of_one_file(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(MelmoatError, match="one file"):
         attack(folder, tmp_path / "out", *NOISE, "--text", "STOP")

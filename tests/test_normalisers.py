@@ -112,5 +112,7 @@ def test_words_that_only_a_mark_parts() -> None:
     assert plain("one,two wait\u2026now a\u2212b wait...now") == "one two wait now a b wait now"
     assert plain("\u05d1\u05d9\u05ea\u05be\u05e1\u05e4\u05e8").count(" ") == 1
     assert plain("1,000 U.S.A.") == "1000 usa"
+    for text, other in (("3.5", "35"), ("1:05", "105"), ("1\u00bd", "112")):
+        assert plain(text) != plain(other)
     for rule in (plain, basic):
         assert len({rule(f"\u043f{mark}\u044f\u0442\u044c") for mark in "'\u2019\u02bc"}) == 1

@@ -29,6 +29,8 @@ from tests.languages import APART, SAID
         ("", ""),
         ("  ", ""),
         ("room 12", "ROOM 12"),
+        ("3.5, or 35.", "3 5 OR 35"),
+        ("\u00bd of 12", "1 2 OF 12"),
     ],
 )
 def test_normalise(raw: str, clean: str) -> None:

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from melmoat import decoding
+from melmoat import decoding, files
 from melmoat.decoding import AudioError as AudioError  # also this module's own
 from melmoat.decoding import Channel, Decoded
 from melmoat.devices import CPU, full_precision
@@ -293,7 +293,7 @@ def save(path: str | os.PathLike[str], audio: Audio, gain: float = 1.0) -> None:
     """Write the first (and only) utterance of ``audio`` as mono; the suffix is the format.
 
     Samples are rounded to 16 bits as :meth:`Audio.quantized` does, so what is judged is what is
-    written.
+    written. A file that was there is kept until all is written.
 
     Args:
         gain: gain of the source :class:`Recording`, which is undone: a WAV file then has floats, a
@@ -306,7 +306,8 @@ def save(path: str | os.PathLike[str], audio: Audio, gain: float = 1.0) -> None:
     kind = Path(path).suffix.lower().removeprefix(".")
     samples, coding = _samples(audio, kind, gain)
     try:
-        soundfile.write(path, samples, audio.rate, subtype=coding)
+        with files.replacing(Path(path)) as partial:
+            soundfile.write(partial, samples, audio.rate, subtype=coding, format=kind)
     except (soundfile.LibsndfileError, OSError) as error:
         raise AudioError(
             f"{os.fspath(path)}: cannot write ({error}); is the disk full or the folder read-only?"

@@ -18,13 +18,14 @@ from melmoat.data.folders import utf8
 from melmoat.decoding import Channel
 from melmoat.devices import CPU
 from melmoat.draws import Draws, derive
-from melmoat.errors import spared
+from melmoat.errors import MelmoatError, spared
 from melmoat.file_jobs import Job, failure_line
 from melmoat.metrics.distortion import snr_db
 from melmoat.models.base import Recognizer, as_written_by
 from melmoat.models.domain import unlike
 
 MANIFEST = "manifest.jsonl"
+NAME = "audio_filepath"  # key of a line: its file, relative to the manifest
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,8 @@ def attack_files(
     Args:
         files: what :func:`melmoat.file_jobs.jobs` found.
         folder: gets ``manifest.jsonl``, a JSON object a line: ``audio_filepath`` (relative to it),
-            ``source``, and the fields of :class:`Attacked`. It is written anew after each file.
+            ``source``, and the fields of :class:`Attacked`. It is replaced after each file. Lines
+            about other files, as of an earlier call, stay in it.
         told: what else each line says.
 
     Returns:
@@ -135,21 +137,43 @@ def attack_files(
     """
     written: list[Attacked] = []
     failed: list[str] = []
+    earlier = _earlier(folder / MANIFEST)
     for job in files:
         why: list[str] = []
         with spared(why.append):
             job.target.parent.mkdir(parents=True, exist_ok=True)
             one = attack_file(system, recognizer, attack, job, seed, None, tick, device, channel)
             written.append(one)
-            lines = [json.dumps(_line(w, folder, told), ensure_ascii=False) for w in written]
+            about = [_line(w, folder, told) for w in written]
+            new = {line[NAME] for line in about}
+            lines = [line for name, line in earlier if name not in new]
+            lines += [json.dumps(line, ensure_ascii=False) for line in about]
             write_text(folder / MANIFEST, "".join(f"{line}\n" for line in lines))
         failed += [failure_line(job.source, reason) for reason in why]
     return written, failed
 
 
+def _earlier(manifest: Path) -> list[tuple[str, str]]:
+    """The lines that are in a manifest already, each with the file that it is about.
+
+    Raises:
+        MelmoatError: it cannot be read as one, so writing there would destroy something else.
+    """
+    if not manifest.exists():
+        return []
+    try:
+        lines = [x for x in manifest.read_text(encoding="utf-8").split("\n") if x.strip()]
+        return [(str(json.loads(line)[NAME]), line) for line in lines]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MelmoatError(
+            f"{manifest}: not a manifest of attacked files ({error}), and it would be overwritten; "
+            "move it away, or choose another target"
+        ) from error
+
+
 def _line(one: Attacked, folder: Path, told: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "audio_filepath": utf8(one.target.relative_to(folder).as_posix()),
+        NAME: utf8(one.target.relative_to(folder).as_posix()),
         "source": utf8(one.source),
         "benign": one.before,
         "adversarial": one.after,

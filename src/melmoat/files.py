@@ -1,10 +1,14 @@
-"""Detects the true kind of a weights file, independent of its name, and names the cache folder."""
+"""Detects the true kind of a weights file, independent of its name, names the cache folder, and
+replaces files in one step."""
 
 from __future__ import annotations
 
 import json
 import os
+import threading
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ARCHIVES = {
@@ -23,6 +27,22 @@ def cache() -> Path:
     if own := os.environ.get("MELMOAT_CACHE"):
         return Path(own).expanduser()
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "melmoat"
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A hidden file to write, which then takes the place of ``path``.
+
+    If writing fails, it is removed, and what was at ``path`` is still there. A reader sees the old
+    file or the new one, never a part.
+    """
+    partial = path.with_name(f".{os.getpid()}-{threading.get_ident()}.tmp")
+    try:
+        yield partial
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def obstacle(path: Path) -> str | None:

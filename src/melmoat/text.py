@@ -16,9 +16,11 @@ from melmoat.writing_systems import tight
 LABELS = "_'ABCDEFGHIJKLMNOPQRSTUVWXYZ "  # deepspeech.pytorch: blank 0, apostrophe 1, A 2, space 28
 
 # Marks that separate two words like a space: hyphens and dashes of several scripts, dots in a row,
-# and other marks right between two letters.
+# other marks right between two letters, and the point, the colon and the stroke of a fraction right
+# between two digits: 3.5 is not 35.
 BREAK = re.compile(
     r"[-\u2010-\u2015\u2212\u05be\u1361\u2026/_]|\.{2,}|(?<=[^\W\d_])[,;:!?](?=[^\W\d_])"
+    r"|(?<=\d)[.:\u2044](?=\d)"
 )
 APOSTROPHE = re.compile("[\u2019\u02bc\uff07]")
 JOINERS = "\u200c\u200d"  # invisible, but they shape letters of Persian, Sinhala and others

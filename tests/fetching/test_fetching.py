@@ -17,6 +17,7 @@ from melmoat.cli.app import app
 from melmoat.defenses.neural import lyra
 from melmoat.fetching import CATALOGUE, FetchError, Source, chosen, fetch, located, where
 from melmoat.fetching.download import SPARE, digest
+from melmoat.locks import hold
 from tests.fetching.serving import Site, packed, site
 
 BYTES = bytes(range(256)) * 40
@@ -108,6 +109,16 @@ def test_a_stopped_download_goes_on_where_it_was(served: Site, tmp_path: Path, k
     fetch(one, tmp_path)
     assert served.asked[-1] == "bytes=3000-"
     assert (tmp_path / "things" / "file.bin").read_bytes() == BYTES
+
+
+def test_two_processes_do_not_append_to_one_part(served: Site, tmp_path: Path) -> None:
+    (tmp_path / "downloads").mkdir()
+    with (tmp_path / "downloads" / ".thing.lock").open("ab") as other:
+        hold(other)
+        with pytest.raises(FetchError, match="another process fetches thing"):
+            fetch(source(served), tmp_path)
+    assert served.asked == []
+    fetch(source(served), tmp_path)
 
 
 def test_parts_of_two_versions_are_not_joined(served: Site, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from melmoat.bench.cell import fingerprint
 from melmoat.errors import MelmoatError
 from melmoat.models import DeepSpeech2, DeepSpeech2Config
 from melmoat.text import TextError
-from melmoat.training import asr, trainable
+from melmoat.training import asr, loop, trainable
 from melmoat.training.asr import ASRTask, Recipe, train_asr
 from melmoat.training.examples import Utterance, utterances
 from melmoat.training.splits import split_speakers
@@ -105,14 +105,14 @@ def test_steps_without_a_gradient_are_counted_and_too_many_stop_the_training(
     made = task()
     with monkeypatch.context() as patch:
         patch.setattr(DeepSpeech2, "loss_of", broken)
-        for number in range(asr.PATIENCE - 1):
+        for number in range(loop.PATIENCE - 1):
             made.step(number)
     made.step(0)  # one good step: the count in a row begins again
     again = task()
     again.restore(made.state())
-    assert again.skipped == made.skipped == asr.PATIENCE - 1
+    assert again.guard.skipped == made.guard.skipped == loop.PATIENCE - 1
     monkeypatch.setattr(DeepSpeech2, "loss_of", broken)
-    for number in range(asr.PATIENCE - 1):
+    for number in range(loop.PATIENCE - 1):
         made.step(number)
     with pytest.raises(MelmoatError, match=r"no gradient of the last 20 steps.*lower --lr"):
         made.step(0)

@@ -14,7 +14,7 @@ from melmoat.denoisers.diffusion import DiffusionConfig, DiffusionDenoiser
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.levels import loudest
-from melmoat.training import loop
+from melmoat.training import diffusion, loop
 from melmoat.training.diffusion import (
     DiffusionRecipe,
     DiffusionTask,
@@ -142,3 +142,19 @@ def test_training_exports_weights_with_a_card_and_goes_on_after_a_stop(
     assert torch.isfinite(front(audio, Draws([1])).wav).all()
     with pytest.raises(MelmoatError, match="other settings"):
         train_diffusion(tmp_path / "cut", ["demo"], 1, replace(recipe, seed=1), SIZES)
+
+
+def test_a_training_without_gradients_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = task()
+    kept = {name: value.clone() for name, value in made.network.state_dict().items()}
+    monkeypatch.setattr(
+        diffusion, "errors", lambda *given: tuple(torch.nan * x for x in errors(*given))
+    )
+    for number in range(loop.PATIENCE - 1):
+        made.step(number)
+    again = task()
+    again.restore(made.state())
+    assert again.guard.skipped == loop.PATIENCE - 1
+    with pytest.raises(MelmoatError, match="no gradient of the last 20 steps was finite"):
+        made.step(0)
+    assert all(torch.equal(value, kept[name]) for name, value in made.network.state_dict().items())

@@ -10,7 +10,7 @@ from melmoat import data, vocoders
 from melmoat.audio import PCM16
 from melmoat.bench.cell import fingerprint
 from melmoat.errors import MelmoatError
-from melmoat.training import vocoder_setups
+from melmoat.training import loop, vocoder, vocoder_setups
 from melmoat.training.splits import split_speakers
 from melmoat.training.vocoder import VocoderRecipe, VocoderTask, plain
 from melmoat.training.vocoder_setups import VocoderSetup, train_vocoder, with_statistics
@@ -215,3 +215,24 @@ def test_corpora_are_read_as_16_bit() -> None:
     expected = data.read(list(data.load("demo"))[:1]).wav[0]
     assert wave.dtype == torch.int16
     assert torch.allclose(wave.float() / PCM16, expected, atol=1 / PCM16)
+
+
+@pytest.mark.parametrize("broken", ["stft_loss", "discriminator_loss"])
+def test_a_training_without_gradients_is_stopped(
+    broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = task(replace(RECIPE, warmup=0))
+    assert made.discriminator is not None
+    parts = {"stft_loss": made.vocoder, "discriminator_loss": made.discriminator}
+    kept = {name: value.clone() for name, value in parts[broken].state_dict().items()}
+    right = getattr(vocoder, broken)
+    monkeypatch.setattr(vocoder, broken, lambda *given: torch.nan * right(*given))
+    for number in range(loop.PATIENCE - 1):
+        made.step(number)
+    again = task(replace(RECIPE, warmup=0))
+    again.restore(made.state())
+    assert sum(guard.skipped for guard in again.guards) == loop.PATIENCE - 1
+    with pytest.raises(MelmoatError, match="no gradient of the last 20 steps was finite"):
+        made.step(0)
+    for name, value in parts[broken].state_dict().items():
+        assert torch.equal(value, kept[name])

@@ -17,7 +17,8 @@ import torch
 from lhotse import CutSet
 from numpy.typing import NDArray
 
-from melmoat.audio import RATE, check
+from melmoat import files
+from melmoat.audio import RATE, AudioError, check
 from melmoat.data.entries import CorpusError
 
 
@@ -45,13 +46,22 @@ def write_corpus(speech: Any, folder: Path) -> tuple[str, str]:
 
     Raises:
         CorpusError: it is neither a CutSet nor pairs, or is empty.
-        AudioError: a wave cannot be speech.
+        AudioError: a wave cannot be speech, or cannot be written.
     """
+    try:
+        return _written(speech, folder)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise AudioError(
+            f"{folder}: cannot write ({error}); is the disk full or the folder read-only?"
+        ) from error
+
+
+def _written(speech: Any, folder: Path) -> tuple[str, str]:
     if isinstance(speech, CutSet):
         text = "".join(json.dumps(cut.to_dict()) + "\n" for cut in speech)
         path = folder / f"{_digest(text.encode())}.jsonl"
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        _write_text(path, text)
         return f"lhotse:({path})", f"{len(text.splitlines())} cuts"
     if not is_speech(speech):
         raise CorpusError(
@@ -69,9 +79,15 @@ def write_corpus(speech: Any, folder: Path) -> tuple[str, str]:
     home.mkdir(parents=True, exist_ok=True)
     for name, wave in zip(ids, waves, strict=True):
         if not (home / f"{name}.wav").exists():
-            soundfile.write(home / f"{name}.wav", wave, RATE, subtype="FLOAT")
-    (home / "transcripts.tsv").write_text(table, encoding="utf-8")
+            with files.replacing(home / f"{name}.wav") as partial:
+                soundfile.write(partial, wave, RATE, subtype="FLOAT", format="wav")
+    _write_text(home / "transcripts.tsv", table)
     return f"tsv:({home})", f"{len(waves)} recordings"
+
+
+def _write_text(path: Path, text: str) -> None:
+    with files.replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def _wave(values: Any, name: str) -> NDArray[np.float32]:

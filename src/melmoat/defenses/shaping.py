@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from melmoat import files
 from melmoat.assets import asset
 from melmoat.errors import MelmoatError
 from melmoat.spectral import hz_to_mel, mel_to_hz
@@ -57,7 +58,8 @@ class Curve:
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+            with files.replacing(path) as partial:
+                partial.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
         except OSError as error:
             raise MelmoatError(f"cannot write {path}: {error.strerror or error}") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from melmoat.errors import alike
 from melmoat.fetching.catalogue import CATALOGUE, GROUPS, PAPER, Source
 from melmoat.fetching.download import FetchError, download, within
 from melmoat.fetching.unpacking import unpack
+from melmoat.locks import hold
 from melmoat.progress import Progress, silent
 
 
@@ -93,8 +95,9 @@ def fetch(source: Source, home: Path, progress: Progress = silent) -> str:
         return f"{source.name}: there already, {found}"
     waiting = home / "downloads"
     archive = waiting / source.file
-    with _writing(home):
-        waiting.mkdir(parents=True, exist_ok=True)
+    with _writing(home), _alone(source, waiting):
+        if (found := located(source, home)) is not None:  # by another process
+            return f"{source.name}: there already, {found}"
         if not archive.is_file():
             download(source.url, archive, source.sha256, source.archived, progress)
         try:
@@ -148,6 +151,22 @@ def _inside(source: Source, unpacked: Path) -> Path:
             f"publisher may have changed it ({source.page})"
         )
     return matching[0].parent if source.names else matching[0]
+
+
+@contextmanager
+def _alone(source: Source, waiting: Path) -> Iterator[None]:
+    """Keep other processes from the parts of this download: both would append to them."""
+    busy = FetchError(f"another process fetches {source.name} into {waiting}; let it finish")
+    waiting.mkdir(parents=True, exist_ok=True)
+    lock = waiting / f".{source.name}.lock"
+    with lock.open("ab") as file:
+        hold(file, busy)
+        if not lock.exists() or not os.path.samestat(lock.stat(), os.fstat(file.fileno())):
+            raise busy  # it ended meanwhile, and took the file away
+        try:
+            yield
+        finally:
+            lock.unlink()
 
 
 @contextmanager

@@ -42,8 +42,6 @@ from melmoat.training.splits import combine, provenance, split_speakers
 from melmoat.training.teaching import Teacher
 from melmoat.training.trainable import Trainable, method_of
 
-PATIENCE = 20  # steps in a row without a finite gradient
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -100,8 +98,7 @@ class ASRTask:
         self.steps_an_epoch = math.ceil(examples / recipe.batch)
         self.steps = recipe.epochs * self.steps_an_epoch
         self._planned: tuple[int, list[list[list[Utterance]]]] = (-1, [])
-        self.skipped = 0  # steps whose gradient was not finite
-        self._lost = 0  # of the last steps
+        self.guard = loop.Guard()
 
     def plan(self, epoch: int) -> list[list[list[Utterance]]]:
         """The batches of ``epoch``; an example is one utterance or two to be joined.
@@ -150,16 +147,7 @@ class ASRTask:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.learnt, self.recipe.clip)
-        if torch.isfinite(norm):
-            self.optimizer.step()
-            self._lost = 0
-        else:
-            self.skipped, self._lost = self.skipped + 1, self._lost + 1
-            if self._lost == PATIENCE:
-                raise MelmoatError(
-                    f"no gradient of the last {PATIENCE} steps was finite, so nothing was learnt "
-                    "from them; give another folder and a lower --lr"
-                )
+        self.guard.step(self.optimizer, norm)
         follow(self.average, self.model, number, self.recipe.average)
         return {"epoch": epoch, "loss": loss.item(), "norm": norm.item(), "lr": rate}
 
@@ -216,7 +204,7 @@ class ASRTask:
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "skipped": self.skipped,
+            "skipped": self.guard.skipped,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -224,7 +212,7 @@ class ASRTask:
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.skipped = state.get("skipped", 0)  # a run of an older version has none
+        self.guard.skipped = state.get("skipped", 0)  # a run of an older version has none
 
 
 def train_asr(
@@ -320,8 +308,8 @@ def train_asr(
         "left_out": len(main_utterances) + len(more) - len(task.main) - len(task.extra),
         "melmoat": __version__,
     }
-    if task.skipped:
-        card["skipped_steps"] = task.skipped
+    if task.guard.skipped:
+        card["skipped_steps"] = task.guard.skipped
     path = method.export(task.average, out, card, half)
     task.average = method.reopen(path)
     scores = task.validate()

@@ -84,6 +84,7 @@ class DiffusionTask:
         room = np.array([len(w) - self.crop + 1 for w in self.waves], dtype=np.float64)
         self.chances = room / room.sum()
         self.optimizer = torch.optim.AdamW(self.network.parameters(), recipe.lr, (0.9, 0.98))
+        self.guard = loop.Guard()
 
     def _usable(self, waves: Sequence[Tensor]) -> tuple[list[Tensor], list[float]]:
         """The utterances with sound that are as long as a crop, and their levels."""
@@ -121,8 +122,7 @@ class DiffusionTask:
         self.optimizer.zero_grad(set_to_none=True)
         losses.mean().backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
-        if torch.isfinite(norm):
-            self.optimizer.step()
+        self.guard.step(self.optimizer, norm)
         follow(self.average, self.network, number, recipe.average)
         return {"loss": losses.mean().item(), "norm": norm.item()}
 
@@ -150,6 +150,7 @@ class DiffusionTask:
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "skipped": self.guard.skipped,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -157,6 +158,7 @@ class DiffusionTask:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.guard.skipped = state.get("skipped", 0)  # a run of an older version has none
 
 
 def noise_for(clean: Tensor, rng: np.random.Generator) -> Tensor:
@@ -245,6 +247,8 @@ def train_diffusion(
     loop.run(task, recipe.steps, out, validate_every=200, settings=settings, progress=progress)
     scores = task.validate()
     path = out / "model.safetensors"
-    card = {k: v for k, v in settings.items() if k != "config"}
+    card: dict[str, Any] = {k: v for k, v in settings.items() if k != "config"}
+    if task.guard.skipped:
+        card["skipped_steps"] = task.guard.skipped
     diffusion.save(path, task.average, {**card, **scores, "melmoat": __version__})
     return path, scores

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
 from melmoat.errors import MelmoatError
 from melmoat.locks import hold
@@ -24,6 +25,7 @@ from melmoat.memory import keep_freed_memory
 from melmoat.progress import Progress, silent
 
 LAST = "last.pt"  # a run's state in its folder
+PATIENCE = 20  # steps in a row without a finite gradient
 
 
 class Task(Protocol):
@@ -44,6 +46,34 @@ class Task(Protocol):
     def restore(self, state: dict[str, Any]) -> None:
         """Take over a :meth:`state`."""
         ...
+
+
+class Guard:
+    """Steps of an optimiser, but none without a finite gradient, which would spoil the weights.
+
+    Attributes:
+        skipped: number of steps that were not taken.
+    """
+
+    def __init__(self) -> None:
+        self.skipped = self._lost = 0  # in all, and of the last steps
+
+    def step(self, optimizer: torch.optim.Optimizer, norm: Tensor) -> None:
+        """Take one step, if the ``norm`` of its gradient is finite.
+
+        Raises:
+            MelmoatError: it was not in the last :data:`PATIENCE` steps.
+        """
+        if torch.isfinite(norm):
+            optimizer.step()
+            self._lost = 0
+            return
+        self.skipped, self._lost = self.skipped + 1, self._lost + 1
+        if self._lost == PATIENCE:
+            raise MelmoatError(
+                f"no gradient of the last {PATIENCE} steps was finite, so nothing was learnt "
+                "from them; give another folder and a lower --lr"
+            )
 
 
 def cosine(progress: float, warmup: float = 0.03) -> float:

@@ -8,6 +8,7 @@ adds its adversarial loss and, for MelGAN, feature matching.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -106,6 +107,7 @@ class VocoderTask:
                     self.discriminator.parameters(), recipe.lr_discriminator, (0.5, 0.9)
                 )
             )
+        self.guards = [loop.Guard() for _ in self.optimizers]
 
     def batch(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Random crops at random gain: normalised mel ``[B, bands, F]``, waves ``[B, F * hop]``."""
@@ -162,8 +164,7 @@ class VocoderTask:
         self.optimizers[0].zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.vocoder.parameters(), recipe.clip)
-        if torch.isfinite(norm):
-            self.optimizers[0].step()
+        self.guards[0].step(self.optimizers[0], norm)
         follow(self.average, self.vocoder, number, recipe.average)
         return {**figures, "norm": norm.item()}
 
@@ -176,7 +177,8 @@ class VocoderTask:
         loss = discriminator_loss(fake, true, self.recipe.adversary)
         self.optimizers[1].zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizers[1].step()
+        norm = nn.utils.clip_grad_norm_(self.discriminator.parameters(), math.inf)
+        self.guards[1].step(self.optimizers[1], norm)
         return {"discriminator": loss.item()}
 
     def _deceive(self, made: Tensor, real: Tensor) -> Tensor:
@@ -211,6 +213,7 @@ class VocoderTask:
             "average": self.average.state_dict(),
             "discriminator": self.discriminator and self.discriminator.state_dict(),
             "optimizers": [o.state_dict() for o in self.optimizers],
+            "skipped": [guard.skipped for guard in self.guards],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -221,6 +224,8 @@ class VocoderTask:
             self.discriminator.load_state_dict(state["discriminator"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
+        for guard, skipped in zip(self.guards, state.get("skipped", ()), strict=False):
+            guard.skipped = skipped  # a run of an older version has none
 
 
 def _weight_normed(module: NetworkT) -> NetworkT:

@@ -111,7 +111,10 @@ def train_vocoder(
     loop.run(task, recipe.steps, out, validate_every=500, settings=settings, progress=progress)
     scores = task.validate()
     path = out / "model.safetensors"
-    checkpoints.save(path, plain(task.average), {**settings, **scores, "melmoat": __version__})
+    card = {**settings, **scores, "melmoat": __version__}
+    if skipped := sum(guard.skipped for guard in task.guards):
+        card["skipped_steps"] = skipped
+    checkpoints.save(path, plain(task.average), card)
     return path, scores
 
 
