@@ -23,6 +23,9 @@ BREAK = re.compile(
     r"|(?<=\d)[.:\u2044](?=\d)"
 )
 APOSTROPHE = re.compile("[\u2019\u02bc\uff07]")
+# What is typed for one between two letters: an accent alone, a quotation mark, a prime. Look for it
+# before a compatible form is taken, which turns an acute accent into a space with a mark.
+TYPED = re.compile(r"(?<=[^\W\d_])[`\u00b4\u2018\u2032](?=[^\W\d_])")
 JOINERS = "\u200c\u200d"  # invisible, but they shape letters of Persian, Sinhala and others
 # Scripts in which a letter without its mark counts as the same letter: accents, and the points of
 # Arabic and Hebrew. In other scripts a mark is a vowel, or makes another letter.
@@ -55,7 +58,8 @@ def normalise(text: str) -> str:
     >>> normalise("It\u2019s  a caf\u00e9\u2014well-known!")
     "IT'S A CAFE WELL KNOWN"
     """
-    text = BREAK.sub(" ", APOSTROPHE.sub("'", unicodedata.normalize("NFKD", text)).upper())
+    text = unicodedata.normalize("NFKD", TYPED.sub("'", text))
+    text = BREAK.sub(" ", APOSTROPHE.sub("'", text).upper())
     letters, base = [], ""
     for c in text:
         if is_mark(c):
@@ -92,7 +96,7 @@ def capitals(text: str) -> str:
     >>> capitals("\u00d6ffne die Stra\u00dfe, schnell!")
     '\u00d6FFNE DIE STRA\u00dfE SCHNELL'
     """
-    text = BREAK.sub(" ", APOSTROPHE.sub("'", unicodedata.normalize("NFC", text)))
+    text = BREAK.sub(" ", APOSTROPHE.sub("'", unicodedata.normalize("NFC", TYPED.sub("'", text))))
     return words_of("".join(map(_capital, text)), keep=f"'{JOINERS}")
 
 
@@ -142,6 +146,7 @@ def spell(text: str, labels: str) -> str:
     'CAFE BAR'
     """
     known = set(labels[1:])
+    text = TYPED.sub(lambda mark: mark[0] if mark[0] in known else "'", text)
     written = unicodedata.normalize("NFC", " ".join(text.split()))
     if _dotless(known):
         written = _turkic_case(written, known)
