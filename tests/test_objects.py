@@ -147,11 +147,22 @@ def hooked(*hooks: Any) -> nn.Module:
         (Named(Gain(2.0)), Named(Gain(3.0))),
         (Named(heads(1)), Named(heads(2))),
         (hooked(), hooked(scaled)),
+        (Named(nn.Dropout()), Named(nn.Dropout()).eval()),
         (Named(lstm()), Named(lstm(dropout=0.5))),
         (Mixed(text=partial(scaled, gain=2)), Mixed(text=partial(scaled, gain=3))),  # type: ignore[arg-type]
         (Mixed(text=torch.tanh), Mixed(text=torch.relu)),  # type: ignore[arg-type]
     ],
-    ids=["private", "not saved", "of a part", "of PyTorch", "hook", "weak", "partial", "builtin"],
+    ids=[
+        "private",
+        "not saved",
+        "of a part",
+        "of PyTorch",
+        "hook",
+        "mode",
+        "weak",
+        "partial",
+        "builtin",
+    ],
 )
 def test_what_a_state_dict_lacks_counts_too(one: object, other: object) -> None:
     assert fingerprint(one) == fingerprint(copy.deepcopy(one)) != fingerprint(other)

@@ -34,6 +34,13 @@ UNTOLD = "untold-"  # prefix of a code that is not a fingerprint
 _PLAIN = re.compile(r"[\w .+/=-]{1,60}")  # values that may appear in a name
 _OURS = {"abc", "collections", "melmoat", "torch", "typing", "typing_extensions"}
 _OF_MODULES = frozenset(vars(nn.Module()))  # what every module of PyTorch has
+# Layers that do something else in training. Of others the mode does not count.
+_OF_TWO_MODES = (
+    nn.modules.batchnorm._NormBase,
+    nn.modules.dropout._DropoutNd,
+    nn.MultiheadAttention,
+    nn.RNNBase,
+)
 _HELD = ("_parameters", "_buffers", "_modules")
 _HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 _objects: dict[tuple[str, str, str], object] = {}
@@ -187,11 +194,13 @@ def _tell_object(value: object, add: Callable[[bytes], None], above: tuple[int, 
 
 
 def _held_by(module: nn.Module) -> dict[str, Any]:
-    """All that a module holds but its mode: weights, buffers that are not saved too, parts with
-    what they hold, hooks, and plain values."""
+    """All that a module holds: weights, buffers that are not saved too, parts with what they hold,
+    hooks, and plain values."""
     there = vars(module)
     held = {name: there[name] for name in sorted(there.keys() - _OF_MODULES)}
     held |= {name: dict(there[name]) for name in _HELD}
+    if isinstance(module, _OF_TWO_MODES):
+        held["training"] = module.training
     return held | {name: list(there[name].values()) for name in _HOOKS if there[name]}
 
 
