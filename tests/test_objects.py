@@ -1,8 +1,10 @@
 """Objects of one's own: their names, and what tells one from another."""
 
+import copy
 import importlib
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,82 @@ def test_whatever_is_held_counts() -> None:
     with torch.no_grad():
         other.layer.bias[0] += 1e-6
     assert fingerprint(net) != fingerprint(other)
+
+
+class Gain(nn.Module):
+    """Scales by what no state dict has."""
+
+    def __init__(self, gain: float) -> None:
+        super().__init__()
+        self.gain = gain
+
+
+class Quiet(nn.Module):
+    def __init__(self, gain: float) -> None:
+        super().__init__()
+        self._gain = gain
+
+
+class Unsaved(nn.Module):
+    def __init__(self, gain: float) -> None:
+        super().__init__()
+        self.register_buffer("gain", torch.tensor(gain), persistent=False)
+
+
+class Named(nn.Module):
+    def __init__(self, part: nn.Module) -> None:
+        super().__init__()
+        self.part = part
+
+
+def scaled(gain: float) -> float:
+    return gain
+
+
+def heads(number: int) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.MultiheadAttention(4, number)
+
+
+def lstm(**options: Any) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.LSTM(2, 2, 2, **options)
+
+
+def hooked(*hooks: Any) -> nn.Module:
+    net = Gain(1.0)
+    for hook in hooks:
+        net.register_forward_hook(hook)
+    return net
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Quiet(2.0), Quiet(3.0)),
+        (Unsaved(2.0), Unsaved(3.0)),
+        (Named(Gain(2.0)), Named(Gain(3.0))),
+        (Named(heads(1)), Named(heads(2))),
+        (hooked(), hooked(scaled)),
+        (Named(nn.Dropout()), Named(nn.Dropout()).eval()),
+        (Named(lstm()), Named(lstm(dropout=0.5))),
+        (Mixed(text=partial(scaled, gain=2)), Mixed(text=partial(scaled, gain=3))),  # type: ignore[arg-type]
+        (Mixed(text=torch.tanh), Mixed(text=torch.relu)),  # type: ignore[arg-type]
+    ],
+    ids=[
+        "private",
+        "not saved",
+        "of a part",
+        "of PyTorch",
+        "hook",
+        "mode",
+        "weak",
+        "partial",
+        "builtin",
+    ],
+)
+def test_what_a_state_dict_lacks_counts_too(one: object, other: object) -> None:
+    assert fingerprint(one) == fingerprint(copy.deepcopy(one)) != fingerprint(other)
 
 
 def test_a_part_that_holds_itself_is_told() -> None:

@@ -192,3 +192,15 @@ def test_runs_are_merged_and_conflicts_refused(tmp_path: Path) -> None:
     times = {i: {**row, "seconds": 9, "revision": "x"} for i, row in made[0].rows.items()}
     write(tmp_path / "late", [replace(made[0], rows=times)])
     assert [c["n"] for c in one.merge(tmp_path / "late").summary] == [40, 40, 40, 25]
+
+
+def test_cells_of_one_name_and_other_weights_are_not_merged(tmp_path: Path) -> None:
+    many, few = results()[:1], results(5)[:1]
+    one, other = write(tmp_path / "one", many), write(tmp_path / "other", few)
+    key, new = many[0].cell.key, "0" * 16
+    told = (other / "run.json").read_text()  # as of weights that were trained again
+    (other / "run.json").write_text(told.replace(key, new))
+    (other / "cells" / f"{key}.jsonl").rename(other / "cells" / f"{new}.jsonl")
+    with pytest.raises(StoreError, match=f"ds2-an4 .* other weights.*{key} and {new}"):
+        Run(one).merge(other)
+    assert [(c["key"], c["n"]) for c in Run(one).summary] == [(key, 40)]

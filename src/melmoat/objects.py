@@ -15,8 +15,10 @@ import inspect
 import re
 import secrets
 import textwrap
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
+from functools import lru_cache, partial
 from pathlib import PurePath
 from typing import Any, TypeVar
 
@@ -31,6 +33,16 @@ OBJECT = "object"  # the name in front of every such part's spec
 UNTOLD = "untold-"  # prefix of a code that is not a fingerprint
 _PLAIN = re.compile(r"[\w .+/=-]{1,60}")  # values that may appear in a name
 _OURS = {"abc", "collections", "melmoat", "torch", "typing", "typing_extensions"}
+_OF_MODULES = frozenset(vars(nn.Module()))  # what every module of PyTorch has
+# Layers that do something else in training. Of others the mode does not count.
+_OF_TWO_MODES = (
+    nn.modules.batchnorm._NormBase,
+    nn.modules.dropout._DropoutNd,
+    nn.MultiheadAttention,
+    nn.RNNBase,
+)
+_HELD = ("_parameters", "_buffers", "_modules")
+_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 _objects: dict[tuple[str, str, str], object] = {}
 
 T = TypeVar("T")
@@ -155,6 +167,12 @@ def _tell(value: object, add: Callable[[bytes], None], above: tuple[int, ...]) -
         if value.__closure__:
             raise UntoldError(f"{value.__qualname__} has captured variables")
         add(_code(value))
+    elif inspect.isbuiltin(value) and (value.__module__ or "").split(".")[0] == "torch":
+        add(f"{value.__module__}.{value.__qualname__}".encode())
+    elif isinstance(value, weakref.ref):  # as recurrent layers have of their weights
+        _tell(value(), add, above)
+    elif isinstance(value, partial):
+        _tell([value.func, value.args, value.keywords], add, above)
     else:
         _tell_object(value, add, above)
 
@@ -165,9 +183,7 @@ def _tell_object(value: object, add: Callable[[bytes], None], above: tuple[int, 
         if not known and kind.__module__.split(".")[0] not in _OURS:
             add(_code(kind))
     if isinstance(value, nn.Module):
-        add(repr(value).encode())
-        _tell(dict(value.state_dict()), add, above)
-        held = {k: v for k, v in vars(value).items() if not k.startswith("_") and k != "training"}
+        held = _held_by(value)
     elif hasattr(value, "__dict__"):
         held = vars(value)
     elif is_dataclass(value):
@@ -177,6 +193,18 @@ def _tell_object(value: object, add: Callable[[bytes], None], above: tuple[int, 
     _tell(held, add, above)
 
 
+def _held_by(module: nn.Module) -> dict[str, Any]:
+    """All that a module holds: weights, buffers that are not saved too, parts with what they hold,
+    hooks, and plain values."""
+    there = vars(module)
+    held = {name: there[name] for name in sorted(there.keys() - _OF_MODULES)}
+    held |= {name: dict(there[name]) for name in _HELD}
+    if isinstance(module, _OF_TWO_MODES):
+        held["training"] = module.training
+    return held | {name: list(there[name].values()) for name in _HOOKS if there[name]}
+
+
+@lru_cache(maxsize=1024)  # parts of a module often share their classes
 def _code(definition: Any) -> bytes:
     """The code of a class or function without comments, and its origin."""
     try:

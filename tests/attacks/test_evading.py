@@ -44,10 +44,11 @@ def test_both_losses_fall_together(
     assert aware[0] < clean[0]  # and the goal's
 
 
+@pytest.mark.parametrize("inner", [INNER, f"{INNER},loss=margin"])
 @pytest.mark.parametrize("detector", DETECTORS)
-def test_without_weight_it_is_the_plain_attack(detector: str, ragged: Audio) -> None:
-    plain = attacks.build(INNER)(Frames(), ragged, GOALS[0], Draws(SEEDS))
-    made = attacks.build(spec(detector, ",weight=0"))
+def test_without_weight_it_is_the_plain_attack(detector: str, inner: str, ragged: Audio) -> None:
+    plain = attacks.build(inner)(Frames(), ragged, GOALS[0], Draws(SEEDS))
+    made = attacks.build(spec(detector, ",weight=0", inner))
     assert torch.equal(made(Frames(), ragged, GOALS[0], Draws(SEEDS)).wav, plain.wav)
 
 

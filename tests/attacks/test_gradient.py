@@ -299,6 +299,21 @@ def test_who_leaves_confirmed_has_reached_the_goal() -> None:
     assert shares[1] > 0.9
 
 
+def test_a_point_that_was_confirmed_is_kept_before_a_lucky_one() -> None:
+    generator = torch.Generator().manual_seed(0)
+    clean = Audio.of([0.1 * torch.randn(8000, generator=generator)] * 6).quantized()
+    noisy = defenses.build("wgn:snr=20").wrap(Frames())
+    spec = "pgd:norm=snr,db=20,steps=40,step=0.1,stop=true,confirm=3"
+    last, kept = (
+        attacks.build(spec + more)(noisy, clean, Targeted(["NO"] * 6), Draws(range(6)))
+        for more in ("", ",keep=errors")
+    )
+    assert isinstance(last, Crafted)
+    assert last.first is not None
+    assert (last.first >= 1).all()  # all left confirmed
+    assert torch.equal(last.wav, kept.wav)
+
+
 def test_a_huge_budget_always_succeeds(ragged: Audio) -> None:
     goal = Targeted(["NO", "HELP ME", "STOP"])
     out = PGD(norm="linf", eps=1.0, steps=60, step=0.02, best=True)(

@@ -7,6 +7,7 @@ import torch
 
 from melmoat.audio import Audio, save
 from melmoat.bench.cell import Cell, grid
+from melmoat.bench.merging import merge
 from melmoat.bench.rows import SCHEMA, current
 from melmoat.bench.store import Store, StoreError
 from melmoat.bench.summary import summary_of
@@ -257,6 +258,16 @@ def test_corpora_of_the_same_texts_and_other_audio_are_not_confused(tmp_path: Pa
     store.begin([copied], {"limit": 0})  # it moved: the same rows
     assert store.cells() == [copied]
     assert store.limits() == {copied: 0}
+    for cell, fits in ((first, True), (other, False)):
+        theirs = Store(tmp_path / f"run-{fits}")
+        theirs.begin([cell], {})
+        theirs.append(cell, [row(f"of {fits}")])
+        if fits:
+            assert merge(store.folder, theirs.folder) == 1
+            continue
+        with pytest.raises(StoreError, match="same texts and other audio"):
+            merge(store.folder, theirs.folder)
+    assert [one["n"] for one in store.summarise()] == [1]
 
 
 @pytest.mark.parametrize(

@@ -170,3 +170,14 @@ def test_the_committed_one_has_the_committed_runs(
 def figures(board: Path) -> list[str]:
     """Its rows without the audit's column, which knows less where an extra is missing."""
     return sorted(line.rsplit("|", 2)[0] for line in board.read_text("utf-8").splitlines())
+
+
+def test_cells_of_one_name_and_other_weights_are_refused(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_run(tmp_path / name, [result("rs", "pgd:db=20", 50.0)])
+    key, told = result("rs", "pgd:db=20", 50.0).cell.key, tmp_path / "b" / "run.json"
+    told.write_text(told.read_text().replace(key, "0" * 16))  # as of weights trained again
+    rows = tmp_path / "b" / "cells" / f"{key}.jsonl"
+    rows.rename(rows.with_name(f"{'0' * 16}.jsonl"))
+    with pytest.raises(MelmoatError, match=f"other weights.*{key} and {'0' * 16}"):
+        write_leaderboard([tmp_path / "a", tmp_path / "b"], tmp_path / "board")

@@ -10,8 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from melmoat import standard
+from melmoat.audio import Audio
 from melmoat.bench.store import Store, StoreError
 from melmoat.cli.app import app
+from melmoat.defenses import FrontEnd
+from melmoat.draws import Draws
 from melmoat.standard.levels import Level
 from melmoat.standard.members import Effort
 from tests.standard.toys import Beeps, Hiss, speech
@@ -75,6 +78,24 @@ def test_ten_draws_choose_and_ten_others_judge(tmp_path: Path) -> None:
     assert len(set(seen)) == len(seen)  # nobody hears with the draws of another
     names = {line.member for line in result.members}
     assert {"apgd", "apgd, 2 draws"} <= names  # the draws were doubled
+
+
+class Rustles(FrontEnd):
+    """Noise that it does not declare, in long recordings alone."""
+
+    def __call__(self, audio: Audio, draws: Draws) -> Audio:
+        long = audio.lengths[:, None] > 2000
+        return audio.with_wav(audio.wav + 1e-3 * draws.normal(audio.wav) * long)
+
+
+def test_rows_of_one_draw_and_of_ten_are_not_mixed(tmp_path: Path) -> None:
+    corpus = [*speech(1, 35.0), *speech(1, 35.0, words=2)]  # the short one is chosen first
+    effort = replace(TINY, targets=(), queries=2, rounds=((2, 1),))
+    model = Beeps(35.0)
+    one = standard.evaluate(model, Rustles(), corpus, tmp_path, effort=effort, limit=1)
+    assert one.draws == 1
+    with pytest.raises(StoreError, match=r"1 judging draw\(s\), and the system wants 10 now"):
+        standard.evaluate(model, Rustles(), corpus, tmp_path, effort=effort, limit=2)
 
 
 def test_only_cheap_members_attack_at_levels_that_are_not_deep(tmp_path: Path) -> None:

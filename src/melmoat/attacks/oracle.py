@@ -154,6 +154,7 @@ class LossOracle:
             texts = self._listener.drain()
             size = len(rows)
             draws_of = [texts[i : i + size] for i in range(0, len(texts), size)]
+            scores = torch.empty(0)
             if self._worst:
                 scores = torch.tensor([goal.scores(one) for one in draws_of]).mean(0)
                 self._worst.add(rows, audio.wav, scores, result.loss[rows])
@@ -161,6 +162,8 @@ class LossOracle:
             every = [all(of_draws) for of_draws in zip(*heard, strict=True)]
             won = [row for row, reached in zip(rows, every, strict=True) if reached]
             won = self._confirmed(won, rows, audio, draws)
+            if self._worst and self._confirm:
+                self._worst.confirm([rows.index(row) for row in won], rows, audio.wav, scores)
             result.reached[won] = self._listen
             fresh = [row for row in won if self._first[row] == NEVER]
             self._first[fresh] = self._steps
@@ -201,6 +204,15 @@ class _Worst:
         for place, (row, found) in enumerate(zip(rows, pairs, strict=True)):
             if found < self._lowest[row]:
                 self._lowest[row] = found
+                self.wav[row, : wav.shape[1]] = wav[place].detach()
+
+    def confirm(self, places: list[int], rows: list[int], wav: Tensor, scores: Tensor) -> None:
+        """Prefer points in these places of ``rows``, which further draws confirmed, to equal ones
+        that none did: a lucky draw has a small loss, too."""
+        for place in places:
+            row, score = rows[place], float(scores[place])
+            if score <= self._lowest[row][0]:
+                self._lowest[row] = score, -math.inf
                 self.wav[row, : wav.shape[1]] = wav[place].detach()
 
 

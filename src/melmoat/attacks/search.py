@@ -108,7 +108,8 @@ def passes(attack: Averaging) -> int:
 def search(attack: Search, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Crafted:
     """Walk as often as ``attack`` says, and keep the best end point of each utterance."""
     if attack.loss == "margin":
-        model = path_margin(model, LOST if isinstance(goal, Untargeted) else 1.0)
+        wanted = getattr(goal, "inner", goal)  # a detector may be fooled besides
+        model = path_margin(model, LOST if isinstance(wanted, Untargeted) else 1.0)
     oracle = LossOracle(
         model,
         audio,

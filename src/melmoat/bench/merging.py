@@ -26,9 +26,11 @@ def merge(into: Path, other: Path) -> int:
 
     Raises:
         StoreError: there is no run; or the two runs have different rows of the same utterance and
-            cell. Then nothing is changed.
+            cell, a cell of one name with other files, or corpora of the same texts and other audio.
+            Then nothing is changed.
     """
     store, theirs = Store(into), _run(other)
+    _refuse_other_files(store, theirs)
     new = {key: _new(store, theirs, key) for key in theirs.keys().values()}
     with locked(into / ".lock"):
         run, labels = store.run(), theirs.run()
@@ -92,6 +94,24 @@ def _keyed(store: Store) -> Iterator[dict[str, Any]]:
     for cell in store.run().get("cells", []):
         if key := keys.get(cell_of(cell)):
             yield {**cell, "key": key}
+
+
+def _refuse_other_files(into: Store, other: Store) -> None:
+    """Check that no cell has another key in each run, where a table shows one of them alone, and
+    that no key is of other audio in each.
+
+    Raises:
+        StoreError: one has, or is.
+    """
+    ours, theirs = into.keys(), other.keys()
+    for cell, key in theirs.items():
+        if ours.get(cell, key) != key:
+            raise StoreError(
+                f"{into.folder} and {other.folder} have {cell.model} / {cell.defense} / "
+                f"{cell.attack} on {cell.data} with other weights, texts or code (cells "
+                f"{ours[cell]} and {key}), so they are not merged"
+            )
+    Store.apart(ours | theirs, {})
 
 
 def _new(into: Store, other: Store, key: str) -> list[Row]:

@@ -110,7 +110,7 @@ class Store:
             "revision": revision(),
         }
         with locked(self.folder / ".lock"):
-            keys = self._apart(self.keys() | asking, asking)
+            keys = self.apart(self.keys() | asking, asking)
             limits = self.limits() | limits
             named = self.labels() | {cell: dict(own) for cell, own in (labels or {}).items() if own}
             known = [
@@ -126,7 +126,7 @@ class Store:
             write_json(self.folder / "run.json", {"cells": known, **now, "earlier": earlier})
 
     @staticmethod
-    def _apart(keys: Mapping[Cell, str], asking: Mapping[Cell, str]) -> dict[Cell, str]:
+    def apart(keys: Mapping[Cell, str], asking: Mapping[Cell, str]) -> dict[Cell, str]:
         """``keys`` with a cell once that has moved: a corpus that is another place's counts as its
         list of texts, so it is listened to.
 

@@ -184,12 +184,17 @@ def write_leaderboard(
         entries_at: the folder of their entries, as the pages link to it.
 
     Raises:
-        MelmoatError: there are no runs.
+        MelmoatError: there are no runs, or two have a cell of one name with other files.
     """
     runs = runs_in(paths)
     largest: dict[Cell, Result] = {}
     for result in (result for run in runs for result in read_results(run) if result.rows):
         known = largest.get(result.cell, result)  # where several runs have it, the largest counts
+        if known.key != result.key:
+            raise MelmoatError(
+                f"two runs have {result.name} on {result.data_name} with other weights, texts or "
+                f"code (cells {known.key} and {result.key}): leave one of them out"
+            )
         largest[result.cell] = max(known, result, key=lambda r: len(r.rows))
     content = {
         "boards": boards(list(largest.values())),

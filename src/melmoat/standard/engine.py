@@ -201,10 +201,17 @@ class Engine:
         for member in members:
             ids = {cut.id for cut in runner.cuts(member.cell)}
             found.append([row for row in store.rows(member.cell) if row["id"] in ids])
-            if any("draws" not in row for row in found[-1]):
+            drawn = {len(row["draws"]["judging"]) if "draws" in row else 0 for row in found[-1]}
+            if 0 in drawn:
                 raise StoreError(
                     f"{store.folder} has rows of another command; give the evaluation its own "
                     "folder (--out)"
+                )
+            if other := drawn - {runner.draws}:  # one draw both chooses and judges
+                raise StoreError(
+                    f"{store.folder} has rows of {max(other)} judging draw(s), and the system "
+                    f"wants {runner.draws} now: an earlier call did not find the same randomness; "
+                    "give the evaluation its own folder (--out)"
                 )
         return found
 
