@@ -92,6 +92,24 @@ def test_whatever_is_held_counts() -> None:
     assert fingerprint(net) != fingerprint(other)
 
 
+@dataclass
+class Holding:
+    what: object
+
+
+def test_what_is_nested_is_told_from_what_is_not() -> None:
+    inside, beside = {"a": {"b": 1}, "c": 2}, {"a": {"b": 1, "c": 2}}
+    assert fingerprint(Holding(inside)) != fingerprint(Holding(beside))
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16, torch.int64, torch.bool])
+def test_tensors_of_any_type_count(kind: torch.dtype) -> None:
+    first, same, other = (torch.tensor(bits).to(kind) for bits in ([0, 1], [0, 1], [1, 1]))
+    assert fingerprint(Holding(first)) == fingerprint(Holding(same))
+    assert fingerprint(Holding(first)) != fingerprint(Holding(other))
+    assert fingerprint(Holding(first[1])) == fingerprint(Holding(first[1].clone()))
+
+
 class Gain(nn.Module):
     """Scales by what no state dict has."""
 

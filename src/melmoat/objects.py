@@ -150,10 +150,10 @@ def _tell(value: object, add: Callable[[bytes], None], above: tuple[int, ...]) -
     elif isinstance(value, torch.dtype | torch.device):
         add(str(value).encode())
     elif isinstance(value, torch.Tensor | np.ndarray):
-        numbers = value.detach().cpu().contiguous() if isinstance(value, torch.Tensor) else value
         add(repr((tuple(value.shape), str(value.dtype))).encode())
-        add(np.ascontiguousarray(np.asarray(numbers)).tobytes())
+        add(_bytes(value))
     elif isinstance(value, Mapping):
+        add(f"{len(value)} pairs".encode())
         for key, held in value.items():
             _tell(key, add, above)
             _tell(held, add, above)
@@ -175,6 +175,12 @@ def _tell(value: object, add: Callable[[bytes], None], above: tuple[int, ...]) -
         _tell([value.func, value.args, value.keywords], add, above)
     else:
         _tell_object(value, add, above)
+
+
+def _bytes(value: torch.Tensor | np.ndarray[Any, Any]) -> bytes:
+    if isinstance(value, torch.Tensor):  # numpy has no bfloat16
+        return value.detach().cpu().flatten().view(torch.uint8).numpy().tobytes()
+    return np.ascontiguousarray(value).tobytes()
 
 
 def _tell_object(value: object, add: Callable[[bytes], None], above: tuple[int, ...]) -> None:
