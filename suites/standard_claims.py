@@ -26,6 +26,7 @@ CLAIMS = {
     "smoothing helps": ("rs", "none"),
     "adversarial training helps": ("at", "none"),
     "rounding (mu-law) helps": ("mulaw", "none"),
+    "rounding helps after adversarial training": ("at-mulaw", "at"),
 }
 LEVELS = [CLEAN, *(level.name for level in RANKED)]
 
