@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from melmoat.errors import MelmoatError, extra
-from melmoat.text import APOSTROPHE, BREAK, TYPED, canonical, words_of
+from melmoat.text import BREAK, apostrophes, canonical, words_of
 
 # Points of Hebrew, vowels and other points of Arabic (not the marks that make a letter another),
 # and the stroke that only makes a word longer.
@@ -53,9 +53,7 @@ def plain(text: str) -> str:
     >>> plain("It's a caf\u00e9\u2014WELL-known!")
     "it's a caf\u00e9 well known"
     """
-    text = BREAK.sub(
-        " ", APOSTROPHE.sub("'", _small(unicodedata.normalize("NFKC", TYPED.sub("'", text))))
-    )
+    text = BREAK.sub(" ", _small(apostrophes(text, "NFKC")))
     return canonical(words_of(text, keep="'"))
 
 

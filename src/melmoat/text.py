@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -58,8 +59,7 @@ def normalise(text: str) -> str:
     >>> normalise("It\u2019s  a caf\u00e9\u2014well-known!")
     "IT'S A CAFE WELL KNOWN"
     """
-    text = unicodedata.normalize("NFKD", TYPED.sub("'", text))
-    text = BREAK.sub(" ", APOSTROPHE.sub("'", text).upper())
+    text = BREAK.sub(" ", apostrophes(text, "NFKD").upper())
     letters, base = [], ""
     for c in text:
         if is_mark(c):
@@ -71,6 +71,11 @@ def normalise(text: str) -> str:
             letters.append("'" if c == "'" else " " if c.isspace() else "")
             base = ""
     return " ".join(unicodedata.normalize("NFC", "".join(letters)).split())
+
+
+def apostrophes(text: str, form: Literal["NFC", "NFKC", "NFKD"]) -> str:
+    """``text`` in one of Unicode's forms, with one kind of apostrophe."""
+    return APOSTROPHE.sub("'", unicodedata.normalize(form, TYPED.sub("'", text)))
 
 
 def same_text(text: str, other: str) -> bool:
@@ -96,7 +101,7 @@ def capitals(text: str) -> str:
     >>> capitals("\u00d6ffne die Stra\u00dfe, schnell!")
     '\u00d6FFNE DIE STRA\u00dfE SCHNELL'
     """
-    text = BREAK.sub(" ", APOSTROPHE.sub("'", unicodedata.normalize("NFC", TYPED.sub("'", text))))
+    text = BREAK.sub(" ", apostrophes(text, "NFC"))
     return words_of("".join(map(_capital, text)), keep=f"'{JOINERS}")
 
 

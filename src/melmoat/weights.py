@@ -51,13 +51,11 @@ def write(path: Path, module: nn.Module, header: Mapping[str, Any], half: bool =
         for key, value in module.state_dict().items()
         if value.is_floating_point()
     }
-    partial = path.with_suffix(".partial")
+    metadata = {"melmoat": json.dumps(dict(header))}
     try:
-        metadata = {"melmoat": json.dumps(dict(header))}
-        partial.write_bytes(safetensors.torch.save(state, metadata))  # readable as other files are
-        partial.replace(path)
+        with files.replacing(path) as partial:  # save_file would hide it from other users
+            partial.write_bytes(safetensors.torch.save(state, metadata))
     except (safetensors.SafetensorError, OSError) as error:
-        partial.unlink(missing_ok=True)
         raise unwritable(path, error) from error
 
 

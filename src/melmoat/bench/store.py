@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+from melmoat import files
 from melmoat.bench.cell import NAMED, Cell
 from melmoat.bench.labels import Labels, labels_of, one_line
 from melmoat.bench.provenance import machine, revision, versions
@@ -60,11 +61,10 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Replace ``path`` in one step: a reader sees the old file or the new one, never a part."""
-    partial = path.with_suffix(f"{path.suffix}.{os.getpid()}.tmp")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        with files.replacing(path) as partial:
+            partial.write_text(text, encoding="utf-8")
 
 
 @contextmanager

@@ -170,10 +170,7 @@ def meaning(
     from melmoat.standard import MEMBERS
 
     home = run / MEMBERS if (run / MEMBERS / "run.json").is_file() else run  # of `evaluate`
-    with (
-        interruptible("nothing is stored"),
-        reported("meaning") as progress,
-    ):
+    with interruptible("nothing is stored"), reported("meaning") as progress:
         found = Run(home).meaning(row, model, progress)
     if json:
         typer.echo(as_json([asdict(one) for one in found]))

@@ -130,19 +130,18 @@ class ASRTask:
         examples = self._planned[1][index]
         texts = [" ".join(u.text for u in example if u.text) for example in examples]
         parts = [[self._samples(u, rng) for u in example] for example in examples]
-        waves, clean = (
-            [torch.cat([pair[i] for pair in pairs]) for pairs in parts] for i in range(2)
-        )
         rate = self.recipe.lr * loop.cosine((number + 1) / (self.steps + 1))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        audio = Audio.of(waves).to(self.device)
+        audio = Audio.of([torch.cat([heard for heard, _ in pairs]) for pairs in parts])
+        audio = audio.to(self.device)
         if self.adversary is not None:
             audio = self.adversary(self.model, audio, texts, derive(self.recipe.seed, number))
         log_probs, frames = method_of(self.model).hear(self.model, audio, rng)
         loss = self.model.loss_of(log_probs, frames, texts).mean()
         if self.teacher is not None:
-            wrong = self.teacher(Audio.of(clean).to(self.device), log_probs)
+            clean = Audio.of([torch.cat([bare for _, bare in pairs]) for pairs in parts])
+            wrong = self.teacher(clean.to(self.device), log_probs)
             loss = loss + self.recipe.teach * wrong.mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

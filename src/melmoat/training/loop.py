@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from melmoat import files
 from melmoat.errors import MelmoatError
 from melmoat.locks import hold
 from melmoat.memory import keep_freed_memory
@@ -199,12 +200,10 @@ def _read(path: Path) -> dict[str, Any]:
 def _replacing(path: Path) -> Iterator[Path]:
     """A file to write, which then replaces ``path``. If that fails, the file is removed and
     ``path`` is unchanged."""
-    partial = path.with_suffix(".tmp")
     try:
-        yield partial
-        partial.replace(path)
+        with files.replacing(path) as partial:
+            yield partial
     except (OSError, RuntimeError) as error:
-        partial.unlink(missing_ok=True)
         raise _unwritable(path, error) from error
 
 
