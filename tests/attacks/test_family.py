@@ -48,13 +48,17 @@ SPECS = [
     "blocks:norm=snr,db=20,queries=6",
     "blocks:norm=linf,eps=0.01,queries=6,eot=2",
     "pgd:norm=snr,db=20,steps=3,keep=errors,loss=margin",
+    "lattice:norm=snr,db=20,steps=4",
+    "lattice:norm=linf,eps=0.01,steps=4,reach=2,eot=2,chunk=1",
+    "lattice:norm=l2,eps=0.5,steps=3,restarts=2,stop=true",
     f"universal:{PATTERN}",
     f"universal:{PATTERN},norm=linf,eps=0.01",
     "transfer:model=ds2-an4,attack=(pgd:norm=snr,db=20,steps=4)",
     "evading:detector=(disagreement:(wgn:snr=20)),attack=(pgd:norm=snr,db=20,steps=2),draws=2",
 ]
+ROUNDED = "mulaw:bits=5,gradient=bpda"
 SHRINKING = ("cw", "imperceptible")  # they look for the least that reaches the goal
-GRADIENT = [spec for spec in SPECS if spec.startswith(("pgd", "apgd", *SHRINKING))]
+GRADIENT = [spec for spec in SPECS if spec.startswith(("pgd", "apgd", "lattice", *SHRINKING))]
 ZERO = {
     "none": "none",
     "noise:norm=snr,db=400": "noise",
@@ -69,6 +73,7 @@ ZERO = {
     "nes:norm=l2,eps=0,queries=4,population=2": "nes",
     "genetic:norm=linf,eps=0,queries=4,population=2,elite=1": "genetic",
     "blocks:norm=linf,eps=0,queries=3": "blocks",
+    "lattice:norm=l2,eps=0,steps=3": "lattice",
     f"universal:{PATTERN},norm=linf,eps=0": "universal",
     "transfer:model=ds2-an4,attack=(pgd:norm=linf,eps=0,steps=1)": "transfer",
 }
@@ -90,8 +95,14 @@ def goals() -> dict[str, Goal]:
     return {"untargeted": Untargeted(TEXTS), "targeted": Targeted(["NO", "HELP", "STOP IT"])}
 
 
-def system(model: DeepSpeech2) -> Recognizer:
-    return defenses.build("wgn:snr=20").wrap(model)
+def behind(model: Recognizer, spec: str) -> Recognizer:
+    """``model``, with what the attack needs before it."""
+    return defenses.build(ROUNDED).wrap(model) if spec.startswith("lattice") else model
+
+
+def system(model: Recognizer, spec: str) -> Recognizer:
+    """The same behind noise, too."""
+    return behind(defenses.build("wgn:snr=20").wrap(model), spec)
 
 
 @pytest.mark.parametrize(("spec", "goal"), BOTH)
@@ -100,7 +111,7 @@ class TestAttacks:
         self, spec: str, goal: str, tiny: DeepSpeech2, ragged: Audio
     ) -> None:
         attack = attacks.build(spec)
-        out = attack(system(tiny), ragged, goals()[goal], Draws(SEEDS))
+        out = attack(system(tiny, spec), ragged, goals()[goal], Draws(SEEDS))
         delta = out.wav - ragged.wav
         assert torch.equal(out.lengths, ragged.lengths)
         assert out.wav[~ragged.mask].eq(0).all()
@@ -122,14 +133,14 @@ class TestAttacks:
         self, spec: str, goal: str, tiny: DeepSpeech2, ragged: Audio
     ) -> None:
         attack, aim = attacks.build(spec), goals()[goal]
-        first = attack(system(tiny), ragged, aim, Draws(SEEDS))
-        again = attack(system(tiny), ragged, aim, Draws(SEEDS))
+        first = attack(system(tiny, spec), ragged, aim, Draws(SEEDS))
+        again = attack(system(tiny, spec), ragged, aim, Draws(SEEDS))
         assert torch.equal(first.wav, again.wav)
 
     def test_silence_gives_no_nan(self, spec: str, goal: str, tiny: DeepSpeech2) -> None:
         silence = Audio.of([torch.zeros(5_000), torch.zeros(3_200), torch.zeros(5_000)])
         attack = attacks.build(spec)
-        out = attack(system(tiny), silence, goals()[goal], Draws(SEEDS))
+        out = attack(system(tiny, spec), silence, goals()[goal], Draws(SEEDS))
         assert torch.isfinite(out.wav).all()
         if "snr" in spec or spec == "none":
             assert out.quantized().wav.eq(0).all()
@@ -138,15 +149,15 @@ class TestAttacks:
 @pytest.mark.parametrize("spec", SPECS)
 def test_loud_audio_stays_within_full_scale(spec: str, tiny: DeepSpeech2, ragged: Audio) -> None:
     loud = ragged.with_wav(ragged.wav / ragged.wav.abs().amax(1, keepdim=True))
-    out = attacks.build(spec)(tiny, loud, goals()[busy(spec)], Draws(SEEDS))
+    out = attacks.build(spec)(behind(tiny, spec), loud, goals()[busy(spec)], Draws(SEEDS))
     assert out.wav.abs().max() <= 1
 
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_a_batch_equals_its_singles(spec: str, tiny: DeepSpeech2, ragged: Audio) -> None:
-    model = system(tiny)
+    model = system(tiny, spec)
     if "transfer" not in spec:  # its own recognizer hears 32-bit floats
-        model, ragged = system(tiny.double()), Audio(ragged.wav.double(), ragged.lengths)
+        model, ragged = system(tiny.double(), spec), Audio(ragged.wav.double(), ragged.lengths)
     attack = attacks.build(spec)
     goal = goals()[busy(spec)]
     out = attack(model, ragged, goal, Draws(SEEDS))
@@ -158,7 +169,7 @@ def test_a_batch_equals_its_singles(spec: str, tiny: DeepSpeech2, ragged: Audio)
 
 @pytest.mark.parametrize("spec", SPECS)
 def test_another_device_gives_the_same(spec: str, ragged: Audio, device: str) -> None:
-    audio, model = ragged, defenses.build("wgn:snr=20").wrap(Frames())
+    audio, model = ragged, system(Frames(), spec)
     if spec.startswith("transfer"):  # through its own recognizer, in 32-bit floats
         spec = spec.replace("steps=4", "steps=1,step=1")
     else:
@@ -173,7 +184,7 @@ def test_another_device_gives_the_same(spec: str, ragged: Audio, device: str) ->
 
 @pytest.mark.parametrize("spec", ZERO)
 def test_a_zero_budget_is_the_identity(spec: str, tiny: DeepSpeech2, ragged: Audio) -> None:
-    out = attacks.build(spec)(tiny, ragged, Untargeted(TEXTS), Draws(SEEDS))
+    out = attacks.build(spec)(behind(tiny, spec), ragged, Untargeted(TEXTS), Draws(SEEDS))
     assert torch.allclose(out.wav, ragged.wav, atol=1e-9)
 
 
@@ -181,11 +192,11 @@ def test_a_zero_budget_is_the_identity(spec: str, tiny: DeepSpeech2, ragged: Aud
     ("spec", "goal"), [pair for pair in BOTH if pair[0] in GRADIENT and pair not in IDLE]
 )
 def test_the_goals_loss_falls(spec: str, goal: str, tiny: DeepSpeech2, ragged: Audio) -> None:
-    aim = goals()[goal]
-    out = attacks.build(spec)(tiny, ragged, aim, Draws(SEEDS))
+    aim, model = goals()[goal], behind(tiny, spec)
+    out = attacks.build(spec)(model, ragged, aim, Draws(SEEDS))
 
     def loss(audio: Audio) -> Tensor:
-        return aim.loss(tiny, audio, Draws(SEEDS))
+        return aim.loss(model, audio, Draws(SEEDS))
 
     assert (loss(out) < loss(ragged)).all()
     budget = attacks.build(spec).budget
@@ -200,7 +211,7 @@ def test_the_goals_loss_falls(spec: str, goal: str, tiny: DeepSpeech2, ragged: A
 def test_half_a_minute_and_one_word(spec: str) -> None:
     generator = torch.Generator().manual_seed(2)
     waves = [0.1 * torch.randn(n, generator=generator) for n in (480_000, 4_000)]
-    audio, model = Audio.of(waves), Frames()
+    audio, model = Audio.of(waves), behind(Frames(), spec)
     goal = Targeted(["A LONG STORY", "NO"])
     attack = attacks.build(spec)
     out = attack(model, audio, goal, Draws([1, 2]))
@@ -219,7 +230,9 @@ def test_half_a_minute_and_one_word(spec: str) -> None:
 def test_a_target_that_does_not_fit_says_what_to_do(spec: str, tiny: DeepSpeech2) -> None:
     audio = Audio.of([0.1 * torch.randn(2_000)])
     with pytest.raises(TextError, match="choose a shorter text or longer audio"):
-        attacks.build(spec)(tiny, audio, Targeted(["A VERY LONG TARGET INDEED"]), Draws([1]))
+        attacks.build(spec)(
+            behind(tiny, spec), audio, Targeted(["A VERY LONG TARGET INDEED"]), Draws([1])
+        )
 
 
 def test_every_attack_is_tested_here() -> None:

@@ -24,6 +24,7 @@ from melmoat.attacks.genetic import Genetic
 from melmoat.attacks.gradient import PGD
 from melmoat.attacks.imperceptible import Imperceptible
 from melmoat.attacks.kenansville import Kenansville
+from melmoat.attacks.lattice import Lattice
 from melmoat.attacks.nes import NES
 from melmoat.attacks.noise import Noise
 from melmoat.attacks.transfer import Transfer
@@ -110,6 +111,7 @@ ATTACKS = Attacks(
         "genetic": Genetic,
         "imperceptible": Imperceptible,
         "kenansville": Kenansville,
+        "lattice": Lattice,
         "nes": NES,
         "noise": Noise,
         "none": NoAttack,
@@ -143,6 +145,7 @@ __all__ = [
     "Goal",
     "Imperceptible",
     "Kenansville",
+    "Lattice",
     "NoAttack",
     "Noise",
     "Objective",

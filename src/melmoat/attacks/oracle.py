@@ -85,7 +85,7 @@ class LossOracle:
         confirm: int = 0,
         worst: bool = False,
     ) -> None:
-        self.clean, self.goal, self.eot, self.mask = clean, goal, eot, clean.mask
+        self.model, self.clean, self.goal, self.eot, self.mask = model, clean, goal, eot, clean.mask
         model = NeverEnding(model) if isinstance(goal, Endless) else model
         self._listen, self._confirm = listen, confirm if listen else 0
         self._worst = _Worst(clean) if worst and transcribes_for_free(model) else None

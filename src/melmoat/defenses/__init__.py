@@ -1,10 +1,10 @@
 """Defenses, by spec string."""
 
 from melmoat.channels.room import Room
-from melmoat.defenses.base import Defense, FrontEnd, NoDefense, StraightThrough, apply
+from melmoat.defenses.base import Defense, FrontEnd, NoDefense, Rounding, StraightThrough, apply
 from melmoat.defenses.chain import Chain, Chained
 from melmoat.defenses.codecs import codec
-from melmoat.defenses.companding import compress, mulaw
+from melmoat.defenses.compression import compress
 from melmoat.defenses.custom import Own
 from melmoat.defenses.denoising import denoise
 from melmoat.defenses.diffusion import diffusion
@@ -12,10 +12,11 @@ from melmoat.defenses.filters import band, smooth
 from melmoat.defenses.lpc import lpc
 from melmoat.defenses.neural import NeuralCodec, neural_codec
 from melmoat.defenses.resynthesis import mdnf, resynth
+from melmoat.defenses.rounding import mulaw, quantize
 from melmoat.defenses.smoothing import GaussianNoise, RandomizedSmoothing
 from melmoat.defenses.stft import stft, stft_flood
 from melmoat.defenses.streaming import Streamed
-from melmoat.defenses.transforms import downsample, median, quantize
+from melmoat.defenses.transforms import downsample, median
 from melmoat.defenses.voting import Votes
 from melmoat.spec import Registry, SpecError
 
@@ -106,6 +107,7 @@ __all__ = [
     "NoDefense",
     "Own",
     "RandomizedSmoothing",
+    "Rounding",
     "StraightThrough",
     "Streamed",
     "Votes",

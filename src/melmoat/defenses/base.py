@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 import torch
+from torch import Tensor
 
 from melmoat.audio import Audio
 from melmoat.defenses.streaming import STREAMABLE, Overlapping, Stage
@@ -30,11 +31,14 @@ class FrontEnd:
         differentiable: whether an exact gradient flows through it.
         approximate: where none does, whether attackers get another one from its backward pass that
             is not zero.
+        rounding: what rounds the samples before anything else is done to them, if attackers get a
+            gradient through it.
     """
 
     stochastic: bool = False
     differentiable: bool = True
     approximate: bool = False
+    rounding: Rounding | None = None
 
     @property
     def dilutes(self) -> bool:
@@ -102,6 +106,31 @@ class NoDefense(FrontEnd):
         return model
 
 
+class Rounding(FrontEnd):
+    """Rounds each sample on a scale of its own, on which the levels are the whole numbers.
+
+    Subclasses write :meth:`scale`, which must rise with the sample, and :meth:`level`. Attackers
+    who take BPDA can then use the edges between levels too
+    (:class:`melmoat.attacks.lattice.Lattice`). The gradient is zero.
+    """
+
+    differentiable = False
+
+    def scale(self, wav: Tensor) -> Tensor:
+        """The place of each sample on the scale, any shape."""
+        raise NotImplementedError
+
+    def level(self, places: Tensor) -> Tensor:
+        """The sample at each place, the inverse of :meth:`scale`, any shape."""
+        raise NotImplementedError
+
+    def __call__(self, audio: Audio, draws: Draws) -> Audio:
+        return audio.with_wav(self.level(torch.round(self.scale(audio.wav))))
+
+    def stream(self, rate: int, draws: Draws) -> Stage:
+        return Overlapping(self, rate)
+
+
 class StraightThrough(FrontEnd):
     """Backward-pass differentiable approximation (BPDA, Athalye et al. 2018).
 
@@ -110,6 +139,7 @@ class StraightThrough(FrontEnd):
 
     def __init__(self, inner: FrontEnd) -> None:
         self.inner, self.stochastic = inner, inner.stochastic
+        self.rounding = inner if isinstance(inner, Rounding) else None
 
     @property
     def dilutes(self) -> bool:

@@ -32,6 +32,7 @@ class Chained(FrontEnd):
         self.stochastic = any(link.stochastic for link in links)
         self.differentiable = all(link.differentiable for link in links)
         self.approximate = all(link.differentiable or link.approximate for link in links)
+        self.rounding = self.links[0].rounding
 
     @property
     def dilutes(self) -> bool:

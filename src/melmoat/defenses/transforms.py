@@ -1,20 +1,19 @@
 """Simple transformations of the waveform: baselines for other defenses.
 
-All three come from Yang et al. 2019 (Characterizing audio adversarial examples using temporal
+Both come from Yang et al. 2019 (Characterizing audio adversarial examples using temporal
 dependency). They found the same as Athalye et al. 2018 for images: an attacker who knows the
-transformations breaks them. Quantisation and down-up sampling are also in WaveGuard (Hussain et al.
-2021), which compares the transcripts before and after a transformation.
+transformations breaks them. Down-up sampling is also in WaveGuard (Hussain et al. 2021), which
+compares the transcripts before and after a transformation.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
 
-from melmoat.audio import PCM16, Audio
-from melmoat.defenses.base import FrontEnd, Gradient, with_gradient
+from melmoat.audio import Audio
+from melmoat.defenses.base import FrontEnd
 from melmoat.defenses.streaming import Overlapping, Stage
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
@@ -63,24 +62,6 @@ class Median(Around):
         return audio.with_wav(around.median(dim=-1).values)
 
 
-@dataclass(frozen=True)
-class Quantize(FrontEnd):
-    """Rounds each sample to the nearest multiple of a step. Its gradient is zero."""
-
-    step: int
-    differentiable = False
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.step <= PCM16:
-            raise ValueError(f"step must lie between 1 and {PCM16}, got {self.step}")
-
-    def __call__(self, audio: Audio, draws: Draws) -> Audio:
-        return audio.with_wav(torch.round(audio.wav * PCM16 / self.step) * self.step / PCM16)
-
-    def stream(self, rate: int, draws: Draws) -> Stage:
-        return Overlapping(self, rate)
-
-
 def downsample(rate: int = 8_000) -> FrontEnd:
     """Resampling to a lower rate and back.
 
@@ -97,15 +78,3 @@ def median(width: int = 3) -> FrontEnd:
         width: samples, odd.
     """
     return Median(width)
-
-
-def quantize(step: int = 256, gradient: Gradient = "exact") -> FrontEnd:
-    """Samples rounded to fewer bits.
-
-    The exact gradient is zero. Attack it with ``gradient=bpda``.
-
-    Args:
-        step: in steps of 16-bit audio; 256 leaves 8 bits.
-        gradient: what attackers get in the backward pass.
-    """
-    return with_gradient(Quantize(step), gradient)

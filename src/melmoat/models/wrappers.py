@@ -42,7 +42,8 @@ Filter = Callable[[Audio, Draws], Audio]  # same lengths, same rate; a defense's
 class Wrapper:
     """A recognizer around another, and of the same :func:`kind <melmoat.models.base.kind_of>`.
 
-    Subclasses write :meth:`transformed`, and what they do otherwise.
+    Subclasses write :meth:`transformed`, and what they do otherwise. ``rounding`` is what rounds
+    the samples before anything else (:class:`melmoat.defenses.Rounding`), if something does.
     """
 
     def __init__(self, model: Recognizer) -> None:
@@ -51,6 +52,7 @@ class Wrapper:
         self.labels = labels_of(model)
         self.normaliser = getattr(model, "normaliser", None)
         self.inventory: Inventory | None = getattr(model, "inventory", None)
+        self.rounding: object | None = getattr(model, "rounding", None)
 
     def transformed(self, audio: Audio, draws: Draws) -> tuple[Audio, Draws]:
         """What the inner recognizer is given in the place of these."""
@@ -144,6 +146,7 @@ class Defended(Wrapper):
     def __init__(self, model: Recognizer, front_end: Filter) -> None:
         super().__init__(model)
         self.front_end = front_end
+        self.rounding = getattr(front_end, "rounding", None)
 
     def transformed(self, audio: Audio, draws: Draws) -> tuple[Audio, Draws]:
         """The defended audio, and other draws for the recognizer."""

@@ -1,0 +1,193 @@
+"""Against defenses that round the samples: which of them cross to another level.
+
+Behind a rounding (``mulaw``, ``quantize``) the recognizer hears levels only. A step of gradient
+descent through BPDA moves all samples a little, and most of that is rounded away. But a sample
+needs only to cross the edge of its level to be heard a whole step away. So this attack chooses
+crossings. Let ``s`` be the sum of all gradients so far, each of unit norm (dual averaging, Nesterov
+2009), ``y`` the levels and ``c`` the square of the distance to a level's nearest edge. It takes the
+levels that minimise
+
+    ``sum of s (y - y_clean)``  with  ``sum of c <= radius^2``
+
+This is a knapsack. Steps of one level are taken in the order of gain over cost, until the budget is
+spent; each further step of a sample costs more, so that order is the best one up to the last step.
+In the linf box every sample takes the last level within the radius, on the side of lower loss.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from melmoat.attacks.base import Access, AttackError, Goal, ThreatModel
+from melmoat.attacks.budgets import TINY, within_scale
+from melmoat.attacks.oracle import LossOracle
+from melmoat.attacks.search import Keep, Loss, check_search, passes, search
+from melmoat.audio import PCM16, Audio
+from melmoat.defenses.base import Rounding
+from melmoat.draws import Draws
+from melmoat.models.base import Recognizer
+
+SPENT = 1 - 1e-5  # of the squared radius, which float sums must not exceed
+SPREAD, HALVINGS = 30.0, 14  # of the logarithm of gain over cost, where the budget ends
+
+
+@dataclass(frozen=True)
+class Lattice(ThreatModel):
+    """Chooses the samples that a rounding defense hears another level of.
+
+    Args:
+        steps: gradient steps.
+        reach: most levels that a sample may move.
+        random_start: begin at a random point of the ball instead of at the clean audio.
+        restarts: number of runs; the one with the least final loss is kept. All except the first
+            start at random.
+        eot: draws whose mean loss is attacked, against a stochastic defense.
+        stop: stop attacking an utterance when its goal is reached under every draw.
+        chunk: draws evaluated at once, to limit memory; None evaluates all.
+        confirm: further draws that must all reach the goal before ``stop`` applies.
+        keep: which point is kept: by ``loss``, or the one with most ``errors`` in the transcripts
+            that the attack saw. (Only greedy CTC recognizers transcribe for free. For others the
+            loss decides.)
+        loss: the ``sequence`` loss of the recognizer, or the ``margin`` of the text's best path
+            (:mod:`melmoat.attacks.path_margin`).
+
+    It needs a defense that rounds before anything else, with ``gradient=bpda``. The point of least
+    loss is kept. Budget as for :class:`ThreatModel`.
+    """
+
+    access: ClassVar[Access] = "white-box"
+    steps: int = 100
+    reach: int = 4
+    random_start: bool = False
+    restarts: int = 1
+    eot: int = 1
+    stop: bool = False
+    chunk: int | None = None
+    confirm: int = 0
+    keep: Keep = "loss"
+    loss: Loss = "sequence"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_search(self, steps=self.steps, reach=self.reach)
+
+    @property
+    def evaluations(self) -> int:
+        """Most loss evaluations of one call."""
+        return self.restarts * (self.steps + 1 + (self.restarts > 1)) * passes(self)
+
+    def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
+        """As :class:`melmoat.attacks.Attack`.
+
+        Raises:
+            AttackError: nothing is rounded, or no gradient flows through the rounding.
+        """
+        _rounding(model)
+        return search(self, model, audio, goal, draws)
+
+    def walk(
+        self, oracle: LossOracle, delta: Tensor, draws: Draws, active: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """One run; see :class:`melmoat.attacks.search.Search`."""
+        crossings = Crossings(_rounding(oracle.model), oracle.clean, self.reach)
+        radius = self.budget.radius(oracle.clean)
+        choose = crossings.within if self.norm == "linf" else crossings.cheapest
+        score = torch.zeros_like(delta)
+        best, lowest = delta, torch.full_like(delta[:, 0], torch.inf)
+        won = torch.zeros_like(active)
+        for number in range(self.steps + 1):
+            last = number == self.steps
+            evaluation = oracle(delta, draws.fork(number), active, gradient=not last)
+            better = active & (evaluation.reached | (evaluation.loss < lowest))
+            best = torch.where(better[:, None], delta, best)
+            lowest = torch.where(better, evaluation.loss, lowest)
+            won, active = won | evaluation.reached, active & ~evaluation.reached
+            if last or not active.any():
+                break
+            size = evaluation.gradient.norm(dim=1, keepdim=True).clamp(min=TINY)
+            score = score + evaluation.gradient / size
+            delta = torch.where(active[:, None], choose(score, radius), delta)
+        return best, won
+
+
+class Crossings:
+    """The ways of each sample to the levels next to its own.
+
+    Args:
+        rounding: what rounds.
+        clean: the audio, on the grid of 16-bit files.
+        reach: levels on each side.
+    """
+
+    def __init__(self, rounding: Rounding, clean: Audio, reach: int) -> None:
+        wav = clean.wav
+        own = torch.round(rounding.scale(wav))
+        moves, gains = [], []
+        for side in (1, -1):
+            for number in range(1, reach + 1):
+                place = own + side * number
+                # The first point of a 16-bit file behind the edge.
+                edge = rounding.level(place - side / 2) * PCM16
+                point = (torch.floor(edge + 1) if side > 0 else torch.ceil(edge - 1)) / PCM16
+                move = point - wav
+                there = torch.round(rounding.scale(wav + move)) == place
+                inside = within_scale(move, wav) == move
+                moves.append(move.masked_fill(~(there & inside & clean.mask), torch.inf))
+                gains.append((rounding.level(place) - rounding.level(own)).abs())
+        shape = (2, reach, *wav.shape)
+        self._moves = torch.stack(moves).view(shape).transpose(1, 2).contiguous()
+        gain = torch.stack(gains).view(shape).transpose(1, 2)
+        open_ = torch.isfinite(self._moves).cumprod(2).bool()  # what lies behind a gap is closed
+        self._moves = self._moves.masked_fill(~open_, 0)
+        none = torch.zeros_like(gain[:, :, :1])
+        self._cost = self._moves.square().diff(dim=2, prepend=none).masked_fill(~open_, 0)
+        worth = gain.diff(dim=2, prepend=none) / self._cost.clamp(min=TINY)
+        self._worth = worth.masked_fill(~open_, 0).cummin(2).values
+
+    def cheapest(self, score: Tensor, radius: Tensor) -> Tensor:
+        """The perturbation within an l2 ``radius`` (shape ``[B]``) that lowers ``score`` times the
+        levels most. Shape: ``[B, T]``."""
+        upward = score < 0
+        ratio = score.abs()[:, None] * _of(self._worth, upward)
+        cost = _of(self._cost, upward)
+        high = ratio.amax((1, 2)).clamp(min=TINY).log() + 1  # nothing is taken
+        low = high - SPREAD
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            spent = (cost * (ratio > middle.exp()[:, None, None])).sum((1, 2))
+            fits = spent <= radius.square() * SPENT
+            high, low = torch.where(fits, middle, high), torch.where(fits, low, middle)
+        return self._moved((ratio > high.exp()[:, None, None]).sum(1), upward)
+
+    def within(self, score: Tensor, radius: Tensor) -> Tensor:
+        """The same for a box of half-width ``radius``. Shape: ``[B, T]``."""
+        upward = score < 0
+        near = _of(self._moves, upward).abs() <= radius[:, None, None]
+        some = near & (_of(self._worth, upward) > 0) & (score != 0)[:, None]
+        return self._moved(some.sum(1), upward)
+
+    def _moved(self, levels: Tensor, upward: Tensor) -> Tensor:
+        """The change of each sample that moves it by so many levels."""
+        place = (levels - 1).clamp(min=0)[:, None]
+        move = _of(self._moves, upward).gather(1, place)[:, 0]
+        return move.masked_fill(levels == 0, 0)
+
+
+def _of(table: Tensor, upward: Tensor) -> Tensor:
+    """Each sample's side of a table. Shape: ``[2, B, reach, T]`` -> ``[B, reach, T]``."""
+    return torch.where(upward[:, None], table[0], table[1])
+
+
+def _rounding(model: Recognizer) -> Rounding:
+    rounding = getattr(model, "rounding", None)
+    if not isinstance(rounding, Rounding):
+        raise AttackError(
+            "lattice attacks a defense that rounds the samples before anything else, and needs its "
+            "gradient=bpda: mulaw:gradient=bpda, quantize:gradient=bpda, or a chain that begins "
+            "with one of these"
+        )
+    return rounding
