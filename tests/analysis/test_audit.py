@@ -273,9 +273,9 @@ def test_of_a_chain_only_the_link_without_a_gradient_may_have_another(
         audited = audit([result for row in rows for result in row])
         return {row.defense: status(row)["exact gradient"] for row in audited}
 
-    best = chain("mulaw:gradient=bpda", "stft-flood")
-    weak = chain("mulaw:gradient=bpda", f"stft-flood:gradient={other}")
-    none = chain("mulaw", "stft-flood")
+    best = chain("codec:gradient=bpda", "stft-flood")
+    weak = chain("codec:gradient=bpda", f"stft-flood:gradient={other}")
+    none = chain("codec", "stft-flood")
     assert found(run(best, {ONE: 60.0})) == {best: "ok"}
     assert found(run(weak, {ONE: 20.0})) == {weak: "sign"}
     assert found(run(weak, {ONE: 20.0}), run(none, {ONE: 5.0})) == {weak: "sign", none: "sign"}
@@ -283,6 +283,19 @@ def test_of_a_chain_only_the_link_without_a_gradient_may_have_another(
     assert found(run(weak, {ONE: 60.0}), run(best, {ONE: 60.0})) == {weak: "ok", best: "ok"}
     (row,) = audit(run(weak, {ONE: 20.0}))
     assert (best, ONE) in row.wanted
+
+
+@pytest.mark.parametrize(
+    "spec", ["mulaw:gradient=bpda", "chain:mulaw:gradient=bpda,then=stft-flood"]
+)
+def test_what_rounds_the_samples_is_attacked_by_lattice_too(spec: str) -> None:
+    """Small steps are rounded away, so BPDA alone flatters a defense that rounds."""
+    row = only(run(spec, {ONE: 60.0}))
+    assert status(row)["exact gradient"] == "missing"
+    assert {attack.partition(":")[0] for _, attack in row.wanted} >= {"lattice"}
+    found = status(only(run(spec, {ONE: 60.0, "lattice:db=20": 60.0})))
+    assert found["exact gradient"] == "ok"
+    assert status(only(run("codec:gradient=bpda", {ONE: 60.0})))["exact gradient"] == "ok"
 
 
 def test_specs_taken_apart() -> None:

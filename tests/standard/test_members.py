@@ -44,6 +44,7 @@ def members(one: Subject, effort: Effort, level: Level, stochastic: bool) -> lis
         [e.clean()],
         e.noise(level),
         e.sequence(level, eot),
+        e.lattice(level, eot),
         e.margin(level, eot),
         e.other_gradients(level, eot),
         e.targeted(level, eot),
@@ -115,6 +116,20 @@ def test_a_defense_without_a_gradient_is_attacked_by_bpda() -> None:
     assert found["apgd"].cell.defense == "quantize:gradient=bpda"
     assert found["blocks"].cell.defense == "quantize"
     assert "bpda" not in found
+
+
+@pytest.mark.parametrize("spec", ["quantize", "chain:mulaw,then=wgn", "mulaw:bits=8"])
+def test_where_samples_are_rounded_members_choose_levels(spec: str) -> None:
+    one = subject("ds2-an4", spec, "demo")
+    assert one.rounds
+    found = {m.name: m for m in members(one, FULL, L2, False)}
+    own = {name: m for name, m in found.items() if m.role in ("gradient", "targeted")}
+    walks = {name: m.cell.attack.partition(":")[0] for name, m in own.items()}
+    assert {name for name, walk in walks.items() if walk != "lattice"} == {"apgd"}
+    assert {"lattice", "margin", "target matched", "long lattice, 100 steps"} <= set(own)
+    assert all(m.cell.defense == one.attacked for m in own.values())
+    for other in ("rs", "codec", "chain:wgn,then=mulaw"):
+        assert not subject("ds2-an4", other, "demo").rounds
 
 
 def test_what_a_system_declares() -> None:

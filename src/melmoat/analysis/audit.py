@@ -3,7 +3,8 @@
 A robustness number is an upper bound: an attack failed, a better one may not. Each defended row of
 a run is searched for what those papers found behind numbers that did not last. Evidence that was
 not measured counts against the row as well: an audit that passes on missing rows is worth nothing.
-The comparisons themselves are in :mod:`melmoat.analysis.evidence`.
+The comparisons themselves are in :mod:`melmoat.analysis.evidence` and, of the attackers' gradient,
+in :mod:`melmoat.analysis.gradient`.
 """
 
 from __future__ import annotations
@@ -12,10 +13,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from melmoat.analysis import evidence, missing
+from melmoat.analysis import evidence, gradient, missing
 from melmoat.analysis.evidence import Finding
 from melmoat.analysis.results import Result
-from melmoat.analysis.variants import Setting, facts, gradients, informed, setting, siblings
+from melmoat.analysis.variants import (
+    Setting,
+    facts,
+    gradients,
+    informed,
+    rounds,
+    setting,
+    siblings,
+)
 from melmoat.bench.labels import Labels, heading, shown, system
 from melmoat.errors import MelmoatError
 from melmoat.models import MODELS
@@ -97,11 +106,13 @@ class Audited:
 
 
 CHECKS: dict[str, Callable[[System], Finding]] = {
-    "adaptive attack": lambda s: evidence.adaptive(s.own),
+    "adaptive attack": lambda s: gradient.adaptive(s.own),
     "exact gradient": lambda s: (
-        evidence.gradient(s.gradient, s.differentiable, s.own, s.others, informed(s.defense))
+        gradient.exact(
+            s.gradient, s.differentiable, s.own, s.others, informed(s.defense), rounds(s.defense)
+        )
         if "exact" in s.gradients
-        else evidence.stand_in(s.gradient, s.gradients, s.own, s.others)
+        else gradient.stand_in(s.gradient, s.gradients, s.own, s.others)
     ),
     "EOT": lambda s: evidence.eot(s.own, s.stochastic),
     "EOT converged": lambda s: evidence.converged(s.own, s.stochastic),

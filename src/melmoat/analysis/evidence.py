@@ -51,10 +51,10 @@ def _gain(check: str, gains: Iterable[Comparison], well: str, bad: str, none: st
     """Whether an attack gains something where it should gain nothing."""
     statuses: list[tuple[Status, Comparison]] = []
     for gain in gains:
-        if _nothing(gain):
+        if nothing(gain):
             statuses.append(("ok", gain))
         else:
-            statuses.append(("sign" if _something(gain) else "open", gain))
+            statuses.append(("sign" if something(gain) else "open", gain))
     if not statuses:
         return Finding(check, "missing", none)
     status = max((s for s, _ in statuses), key=_SEVERITY.index)
@@ -63,18 +63,18 @@ def _gain(check: str, gains: Iterable[Comparison], well: str, bad: str, none: st
     return Finding(check, status, texts[status], figures)
 
 
-def _nothing(gain: Comparison) -> bool:
+def nothing(gain: Comparison) -> bool:
     """Whether the data show that the gain is at most ``MARGIN`` points."""
     return gain.difference is not None and gain.difference.high <= MARGIN and gain.n >= ENOUGH
 
 
-def _something(gain: Comparison) -> bool:
+def something(gain: Comparison) -> bool:
     """Whether the data show a gain above zero."""
     d = gain.difference
     return d is not None and d.low > 0 and d.p < 0.05
 
 
-def _between(better: Result, worse: Result) -> Comparison:
+def between(better: Result, worse: Result) -> Comparison:
     """``better`` minus ``worse``, with the number of utterances that would show ``MARGIN``
     points."""
     names = (better.cell.attack, worse.cell.attack)
@@ -83,104 +83,14 @@ def _between(better: Result, worse: Result) -> Comparison:
     return compare(better, worse, names=names, points=MARGIN)
 
 
-def _whites(results: Measured) -> list[tuple[Setting, Result]]:
+def whites(results: Measured) -> list[tuple[Setting, Result]]:
+    """The attacks that have the gradient of the system, and what they did."""
     return [(s, r) for s, r in results if s.white]
 
 
-def _strongest(pool: Iterable[Result]) -> Result | None:
+def strongest(pool: Iterable[Result]) -> Result | None:
+    """The result with most errors, if there is any."""
     return max(pool, key=lambda r: r.error_rate or 0.0, default=None)
-
-
-def adaptive(results: Measured) -> Finding:
-    """Whether any attack had the gradient of the defended system."""
-    name = "adaptive attack"
-    best = _strongest(r for _, r in _whites(results))
-    if best is None:
-        text = "no untargeted gradient attack on the defended system was measured"
-        return Finding(name, "missing", text)
-    if all(r.snr_db is None for _, r in _whites(results)):
-        text = "no gradient attack changed a sample: the gradient is zero, attack it by BPDA"
-        return Finding(name, "sign", text)
-    most = max(len(r.rows) for _, r in results)
-    if len(best.rows) < most:
-        text = (
-            f"{best.cell.attack} has {len(best.rows)} of {most} utterances: the run is unfinished"
-        )
-        return Finding(name, "open", text)
-    return Finding(name, "ok", f"strongest: {best.cell.attack}, {_wer(best)}")
-
-
-def gradient(
-    kind: str,
-    differentiable: bool | None,
-    results: Measured,
-    others: Sequence[tuple[str, Setting, Result]],
-    informed: str | None,
-) -> Finding:
-    """Whether attackers had the exact gradient.
-
-    Args:
-        informed: the spec whose attackers have it, with BPDA where none flows.
-    """
-    name, blind = "exact gradient", differentiable is False
-    if kind == "exact" and blind:
-        return Finding(name, "sign", "no gradient flows through this defense: attack it by BPDA")
-    if kind == "exact" and differentiable is None:
-        return Finding(name, "missing", "unknown: the defense is not one of melmoat's own")
-    if kind == "exact":
-        return Finding(
-            name, "ok", "one graph from the loss to the waveform, through the noise drawn"
-        )
-    if blind and all(r.cell.defense == informed for _, r in results):
-        text = f"no exact one flows through this defense; attackers had {kind} where there is none"
-        return Finding(name, "ok", text)
-    exact = {
-        s.but(): r
-        for k, s, r in others
-        if s.white and (r.cell.defense == informed if blind else k == "exact")
-    }
-    pairs = [(r, exact.get(s.but())) for s, r in _whites(results)]
-    figures = tuple(_between(e, r) for r, e in pairs if e is not None)
-    text = f"attackers had another gradient ({kind}) than the defense's own"
-    if not figures or any(_something(figure) for figure in figures):
-        return Finding(name, "sign", text, figures)
-    if not all(_nothing(figure) for figure in figures):
-        return Finding(name, "open", f"{text}: too few utterances to tell", figures)
-    if len(figures) == len(pairs):
-        return Finding(name, "ok", f"{text}, which breaks no more", figures)
-    some = f"{text}, which breaks no more in {len(figures)} of {len(pairs)} attacks, else untried"
-    return Finding(name, "open", some, figures)
-
-
-def stand_in(
-    kind: str,
-    kinds: Sequence[str],
-    results: Measured,
-    others: Sequence[tuple[str, Setting, Result]],
-) -> Finding:
-    """Where attackers never have the exact gradient, because it is zero: whether another stand-in
-    for it breaks more.
-
-    Args:
-        kind: what this row's attackers had.
-        kinds: all that the defense offers.
-    """
-    name = "exact gradient"
-    pairs = [
-        (other, _between(theirs, r))
-        for s, r in _whites(results)
-        for other, attack, theirs in others
-        if attack.but() == s.but()
-    ]
-    figures = tuple(figure for _, figure in pairs)
-    text = f"no exact one flows through this defense; attackers had a stand-in ({kind})"
-    if any(_something(figure) for figure in figures):
-        return Finding(name, "sign", f"{text}, and another one breaks more", figures)
-    if left := [k for k in kinds if k not in (kind, *(tried for tried, _ in pairs))]:
-        return Finding(name, "missing", f"{text}; untried: {', '.join(left)}", figures)
-    if not all(_nothing(figure) for figure in figures):
-        return Finding(name, "open", f"{text}: too few utterances to tell", figures)
-    return Finding(name, "ok", f"{text}, and no other one breaks more", figures)
 
 
 def _ladder(pool: Measured, key: str) -> list[tuple[Result, Result]]:
@@ -209,7 +119,7 @@ def effort(results: Measured, key: str) -> Finding:
     """Whether more steps or restarts break more of what fewer do not break."""
     return _more(
         f"more {key}",
-        _whites(results),
+        whites(results),
         key,
         f"more {key} do not break more",
         f"more {key} still break more: the attack had not converged",
@@ -226,8 +136,8 @@ def _more(check: str, whites: Measured, key: str, well: str, bad: str, none: str
     pairs = _ladder(whites, key)
     left = [(more, less) for more, less in pairs if not _broken(less)]
     if left or not pairs:
-        return _gain(check, [_between(more, less) for more, less in left], well, bad, none)
-    broken = " and ".join(f"{less.cell.attack} leaves {_wer(less)}" for _, less in pairs)
+        return _gain(check, [between(more, less) for more, less in left], well, bad, none)
+    broken = " and ".join(f"{less.cell.attack} leaves {wer(less)}" for _, less in pairs)
     if all(_broken(result) for _, result in whites):
         return Finding(check, "ok", f"already broken by less: {broken}")
     return Finding(
@@ -245,12 +155,12 @@ def eot(results: Measured, stochastic: bool | None) -> Finding:
     """Whether averaging over draws is at least as strong as one draw."""
     if stochastic is False:
         return Finding("EOT", "n/a", "two passes do not differ")
-    whites = _whites(results)
-    single = {s.but("eot"): r for s, r in whites if s.args.get("eot") == 1}
-    averaged = [(s, r) for s, r in whites if _count(s, "eot") > 1 and s.but("eot") in single]
+    ours = whites(results)
+    single = {s.but("eot"): r for s, r in ours if s.args.get("eot") == 1}
+    averaged = [(s, r) for s, r in ours if _count(s, "eot") > 1 and s.but("eot") in single]
     return _gain(
         "EOT",
-        [_between(single[s.but("eot")], r) for s, r in averaged],
+        [between(single[s.but("eot")], r) for s, r in averaged],
         "at least as strong as one draw",
         "one draw breaks more than the average over draws: the attack does not optimise well",
         "may be stochastic, but no attack averages over draws (eot=) beside one that does not",
@@ -263,7 +173,7 @@ def converged(results: Measured, stochastic: bool | None) -> Finding:
         return Finding("EOT converged", "n/a", "two passes do not differ")
     return _more(
         "EOT converged",
-        _whites(results),
+        whites(results),
         "eot",
         "more draws do not break more",
         "more draws still break more",
@@ -279,9 +189,9 @@ def weaker(results: Measured, others: Sequence[tuple[str, Setting, Result]]) -> 
     figures = []
     for result in pool:
         budget = setting(result.cell.attack).budget
-        best = _strongest(r for s, r in _whites(results) if budget and s.budget == budget)
+        best = strongest(r for s, r in whites(results) if budget and s.budget == budget)
         if best is not None:
-            figures.append(_between(result, best))
+            figures.append(between(result, best))
     return _gain(
         "weaker attackers",
         figures,
@@ -294,19 +204,17 @@ def weaker(results: Measured, others: Sequence[tuple[str, Setting, Result]]) -> 
 def large(results: Measured) -> Finding:
     """Whether a large budget breaks the defense, as it must."""
     name = "large budget"
-    whites = [(s, r) for s, r in _whites(results) if r.error_rate is not None]
-    best = _strongest(r for _, r in whites)
+    ours = [(s, r) for s, r in whites(results) if r.error_rate is not None]
+    best = strongest(r for _, r in ours)
     if best is None:
         return Finding(name, "missing", "no gradient attack")
     if (best.error_rate or 0.0) >= BROKEN:
-        return Finding(name, "ok", f"broken by {best.cell.attack}: {_wer(best)}")
-    loud = _strongest(r for s, r in whites if _db(s, r) <= LARGE_DB + AT)
+        return Finding(name, "ok", f"broken by {best.cell.attack}: {wer(best)}")
+    loud = strongest(r for s, r in ours if _db(s, r) <= LARGE_DB + AT)
     if loud is not None:
-        text = f"{loud.cell.attack} leaves {_wer(loud)}: so loud a perturbation must break it"
+        text = f"{loud.cell.attack} leaves {wer(loud)}: so loud a perturbation must break it"
         return Finding(name, "sign", text)
-    text = (
-        f"no attack at {LARGE_DB:g} dB or louder was tried, and the strongest leaves {_wer(best)}"
-    )
+    text = f"no attack at {LARGE_DB:g} dB or louder was tried, and the strongest leaves {wer(best)}"
     return Finding(name, "missing", text)
 
 
@@ -323,17 +231,17 @@ def noise(results: Measured) -> Finding:
     pairs = []
     for s, result in results:
         if s.name == "noise":
-            best = _strongest(r for w, r in _whites(results) if w.budget == s.budget)
+            best = strongest(r for w, r in whites(results) if w.budget == s.budget)
             if best is not None:
-                pairs.append(_between(best, result))
+                pairs.append(between(best, result))
     measured = [c for c in pairs if c.difference is not None]
     if not measured:
         return Finding(name, "missing", "no noise row at the budget of a gradient attack")
     # At tiny budgets neither has an effect, so the clearest pair counts.
     clearest = max(measured, key=lambda c: c.difference.low if c.difference else 0.0)
-    if _something(clearest):
+    if something(clearest):
         return Finding(name, "ok", "the attack breaks more than noise", (clearest,))
-    if _nothing(clearest):
+    if nothing(clearest):
         return Finding(
             name, "sign", "noise does as much harm: the attack is not working", (clearest,)
         )
@@ -344,10 +252,10 @@ def monotone(results: Measured) -> Finding:
     """Whether a smaller budget never breaks more than a larger one."""
     groups = _groups(
         ((type(s.budget), *s.but("db", "eps", "ratio")), _size(s.budget), r)
-        for s, r in _whites(results)
+        for s, r in whites(results)
         if s.budget is not None
     )
-    pairs = [_between(small, big) for group in groups for small, big in pairwise(group)]
+    pairs = [between(small, big) for group in groups for small, big in pairwise(group)]
     return _gain(
         "smaller budgets",
         pairs,
@@ -389,7 +297,8 @@ def fresh(results: Measured, stochastic: bool | None) -> Finding:
     return Finding(name, "open", f"all {len(rows)} transcripts of two passes agree")
 
 
-def _wer(result: Result) -> str:
+def wer(result: Result) -> str:
+    """The error rate, with its interval."""
     text = (
         f"{result.metric} {result.error_rate:.1f} %"
         if result.error_rate is not None

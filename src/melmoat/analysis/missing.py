@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from melmoat.analysis.evidence import ENOUGH, LARGE_DB, Finding, Measured
-from melmoat.analysis.variants import Setting, gradients, informed, setting, siblings
+from melmoat.analysis.variants import Setting, gradients, informed, rounds, setting, siblings
 from melmoat.attacks import ATTACKS
 from melmoat.attacks.budgets import SNR, Linf
 from melmoat.bench.cell import foreign
@@ -50,7 +50,9 @@ def wanted(
         found += [(best, row.base())] if best else []
     if exact is not None and exact.status == "missing":
         given, offered = siblings(defense)[0], gradients(defense)
-        if "exact" not in offered:
+        if rounds(defense):
+            found.append((defense, row.lattice()))
+        elif "exact" not in offered:
             found += [(other, row.base()) for kind, other in offered.items() if kind != given]
     return tuple(dict.fromkeys(found))
 
@@ -107,6 +109,12 @@ class _Row:
             if not key or key in s.args:
                 return attack
         return changed(FIRST, self.budget) if self.budget else str(ATTACKS.parse(FIRST))
+
+    def lattice(self) -> str:
+        """The attack on what rounds, with budget and draws of the strongest."""
+        base = self.base("eot")
+        draws = ATTACKS.parse(base).args["eot"]
+        return changed("lattice:db=20", _budget_of(base) | ({"eot": draws} if draws > 1 else {}))
 
     def attacks(self, check: str) -> list[str]:
         """What the check called ``check`` wants."""

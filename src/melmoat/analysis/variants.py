@@ -168,3 +168,16 @@ def informed(defense: str) -> str | None:
             return None
         plain = around(plain, key, inner)
     return plain if keys else None
+
+
+@lru_cache(maxsize=64)
+def rounds(defense: str) -> bool:
+    """Whether a defense rounds the samples before anything else
+    (:class:`melmoat.defenses.Rounding`); False where it cannot be built here."""
+    best = informed(defense)
+    try:
+        made = defenses.build(best) if best and not foreign(DEFENSES.parse(best)) else None
+    except MelmoatError:
+        return False
+    front = defenses.function_of_audio(made) if made else None
+    return front is not None and front.rounding is not None

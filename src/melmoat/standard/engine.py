@@ -113,6 +113,7 @@ class Engine:
             out.levels.append(LARGE)
             self._stage(LARGE, self.ensemble.noise(LARGE))
             eot = self._sequence(LARGE)
+            self._stage(LARGE, self.ensemble.lattice(LARGE, eot))
             self._stage(LARGE, self.ensemble.margin(LARGE, eot))
         out.levels = list(in_order(tuple(out.levels)))
         return out
@@ -123,6 +124,7 @@ class Engine:
         self.out.levels.append(level)
         self._stage(level, e.noise(level))
         eot = self._sequence(level)
+        self._stage(level, e.lattice(level, eot))
         self._stage(level, e.margin(level, eot))
         if not e.effort.is_deep(level):
             return

@@ -122,9 +122,9 @@ class Ensemble:
 
     def __init__(self, subject: Subject, effort: Effort, stochastic: bool) -> None:
         self.subject, self.effort, self.stochastic = subject, effort, stochastic
-        blind = subject.differentiable is False and not subject.approximate
-        # Where no gradient flows, the attacker who knows the defense takes BPDA.
-        self.attacked = subject.variants.get("bpda", subject.defense) if blind else subject.defense
+        self.attacked = subject.attacked
+        # Small steps are rounded away.
+        self.walk = "lattice" if subject.rounds else "apgd"
 
     @property
     def draws(self) -> tuple[int, ...]:
@@ -150,17 +150,23 @@ class Ensemble:
     def sequence(self, level: Level, eot: int) -> list[Member]:
         """Member 1: AutoPGD on the sequence loss."""
         name = f"apgd, {eot} draws" if eot > 1 else "apgd"
-        return [self._gradient(name, self._apgd(level, eot))]
+        return [self._gradient(name, self._loss("apgd", level, eot))]
+
+    def lattice(self, level: Level, eot: int) -> list[Member]:
+        """Member 1 where samples are rounded: those that cross to another level."""
+        if not self.subject.rounds:
+            return []
+        return [self._gradient("lattice", self._loss(self.walk, level, eot))]
 
     def margin(self, level: Level, eot: int) -> list[Member]:
         """Member 2: AutoPGD on a margin of the best path."""
         if self.subject.kind == "text":
             return []
-        return [self._gradient("margin", f"{self._apgd(level, eot)},loss=margin")]
+        return [self._gradient("margin", f"{self._loss(self.walk, level, eot)},loss=margin")]
 
     def other_gradients(self, level: Level, eot: int) -> list[Member]:
         """Member 6: other gradients of the same defense, and other systems."""
-        attack = self._apgd(level, eot)
+        attack = self._loss(self.walk, level, eot)
         # Of several stand-ins for a gradient that is zero none is the true one.
         role: Role = "gradient" if self.subject.approximate else "weaker"
         found = [
@@ -182,7 +188,7 @@ class Ensemble:
     def targeted(self, level: Level, eot: int) -> list[Member]:
         """Member 3: AutoPGD towards other texts."""
         steps = -(-self.effort.steps // 2)
-        base = f"apgd:{level.budget},steps={steps},keep=errors{_eot(eot)}"
+        base = f"{self.walk}:{level.budget},steps={steps},keep=errors{_eot(eot)}"
         if self.subject.free:  # or looking whether it is reached costs more than the steps
             base += ",stop=true,confirm=3" if self.stochastic else ",stop=true"
         enough = self.subject.texts > 1
@@ -203,11 +209,11 @@ class Ensemble:
         steps, restarts = self.effort.rounds[number]
         loss = "" if self.subject.kind == "text" else ",loss=margin"
         attack = (
-            f"apgd:{level.budget},steps={steps},random_start=true,restarts={restarts},"
+            f"{self.walk}:{level.budget},steps={steps},random_start=true,restarts={restarts},"
             f"against=truth,keep=errors{loss}{_eot(eot)}"
         )
         times = f" x {restarts}" if restarts > 1 else ""
-        return [self._gradient(f"long apgd, {steps} steps{times}", attack)]
+        return [self._gradient(f"long {self.walk}, {steps} steps{times}", attack)]
 
     def blocks(self, level: Level, eot: int) -> list[Member]:
         """Member 5: a search that sees transcripts only."""
@@ -220,7 +226,7 @@ class Ensemble:
         attack. For linf silence would lower the budget."""
         if level.norm != "l2":
             return []
-        inner, attack = show_corpus(self.subject.data), self._apgd(level, eot)
+        inner, attack = show_corpus(self.subject.data), self._loss(self.walk, level, eot)
         found = []
         for name, changed in AROUND.items():
             corpus = changed.format(inner)
@@ -229,9 +235,9 @@ class Ensemble:
             found.append(self._member(name, "around", attack, self.attacked, corpus))
         return found
 
-    def _apgd(self, level: Level, eot: int) -> str:
+    def _loss(self, walk: str, level: Level, eot: int) -> str:
         steps = self.effort.steps
-        return f"apgd:{level.budget},steps={steps},against=truth,keep=errors{_eot(eot)}"
+        return f"{walk}:{level.budget},steps={steps},against=truth,keep=errors{_eot(eot)}"
 
     def _gradient(self, name: str, attack: str) -> Member:
         return self._member(name, "gradient", attack, self.attacked)

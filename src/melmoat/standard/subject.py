@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from melmoat import data, defenses, models
 from melmoat.analysis.variants import around, gradients
@@ -43,6 +43,7 @@ class Subject:
         kind: what the recognizer shows (:func:`melmoat.models.base.kind_of`).
         stochastic, differentiable: what the defense declares; None if nobody knows.
         approximate: whether attackers get a stand-in for a gradient that is zero.
+        rounds: whether samples are rounded before anything else, which ``lattice`` attacks.
         variants: the same system with another gradient for attackers, by name.
         words: whether it writes words of 16 kHz speech, as the surrogates do.
         texts: number of different texts in the corpus, which targets are taken from.
@@ -63,6 +64,13 @@ class Subject:
     votes: int = 1
     free: bool = True
     approximate: bool = False
+    rounds: bool = False
+
+    @property
+    def attacked(self) -> str:
+        """The defense with the gradient that attackers follow: BPDA where none flows."""
+        blind = self.differentiable is False and not self.approximate
+        return self.variants.get("bpda", self.defense) if blind else self.defense
 
 
 def subject(model: str, defense: str, corpus: str, seed: int = 0) -> Subject:
@@ -81,7 +89,7 @@ def subject(model: str, defense: str, corpus: str, seed: int = 0) -> Subject:
     if isinstance(made, NoDefense) and own:  # the recognizer may hide one
         stochastic = differentiable = None
     normaliser, system = normaliser_of(recognizer), made.wrap(recognizer)
-    return Subject(
+    one = Subject(
         model,
         defense,
         corpus,
@@ -96,6 +104,8 @@ def subject(model: str, defense: str, corpus: str, seed: int = 0) -> Subject:
         transcribes_for_free(system),
         approximates(made),
     )
+    followed = defenses.build(one.attacked).wrap(recognizer)
+    return replace(one, rounds=getattr(followed, "rounding", None) is not None)
 
 
 def _own_gradient(defense: str, made: Defense) -> None:

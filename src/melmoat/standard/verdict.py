@@ -151,7 +151,8 @@ class Evidence:
             return Finding(name, "open", f"{text}; no other was tried")
         if self.subject.differentiable is False:
             if self._bpda:
-                return Finding(name, "ok", f"{NONE_FLOWS}; apgd, margin and long apgd took BPDA")
+                how = "BPDA, and the edges between levels" if self.subject.rounds else "BPDA"
+                return Finding(name, "ok", f"{NONE_FLOWS}; apgd, margin and long apgd took {how}")
             return Finding(name, "sign", f"{NONE_FLOWS}, and the defense has no gradient=bpda")
         text = "one graph from the loss to the waveform"
         if self.probe.gradient is None:
