@@ -11,7 +11,6 @@ from melmoat.audio import PCM16
 from melmoat.bench.cell import fingerprint
 from melmoat.errors import MelmoatError
 from melmoat.training import loop, vocoder, vocoder_setups
-from melmoat.training.splits import split_speakers
 from melmoat.training.vocoder import VocoderRecipe, VocoderTask, plain
 from melmoat.training.vocoder_setups import VocoderSetup, train_vocoder, with_statistics
 from melmoat.vocoders import MelGAN, MelGANConfig, ParallelWaveGAN, ParallelWaveGANConfig
@@ -198,8 +197,7 @@ def test_training_exports_weights_with_a_card_and_goes_on_from_them(
     assert (made.mel.mean is not None) == normalised
     held = card["held_out_speakers"]
     later = replace(recipe, lr=0.0, seed=1)
-    assert split_speakers(data.load("demo"), 1, 1)[1][0].supervisions[0].speaker not in held
-    again, _ = train_vocoder(tmp_path / "b", ["demo"], 1, "tiny", later, f"trained:{path}")
+    again, _ = train_vocoder(tmp_path / "b", ["demo"], 2, "tiny", later, f"trained:{path}")
     card = read_header(again)["card"]
     assert card["held_out_speakers"] == held  # what was unheard stays so
     assert card["start"] == f"trained:{fingerprint(path)}"

@@ -266,7 +266,7 @@ def train_asr(
     method = method_of(model)
     names = model.card.get("held_out_speakers") if start else None
     everything = combine([data.load(s) for s in main])
-    training, held = split_speakers(everything, held_out, recipe.seed, names)
+    training, held = split_speakers(everything, held_out, names)
     unseen = {cut.supervisions[0].speaker for cut in held}
     added = [c for s in extra for c in data.load(s) if c.supervisions[0].speaker not in unseen]
     check([*everything, *added], model)

@@ -232,7 +232,7 @@ def train_diffusion(
     """
     usable(device)
     config = config or DiffusionConfig()
-    training, held = split_speakers(combine([data.load(s) for s in corpora]), held_out, recipe.seed)
+    training, held = split_speakers(combine([data.load(s) for s in corpora]), held_out)
     settings = {
         "trained_on": [provenance(spec) for spec in corpora],
         "held_out_speakers": sorted({cut.supervisions[0].speaker for cut in held}),

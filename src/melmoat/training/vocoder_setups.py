@@ -90,7 +90,7 @@ def train_vocoder(
     lab, begun = SETUPS[architecture], vocoders.load(start) if start else None
     names = begun.card.get("held_out_speakers") if begun else None
     everything = combine([data.load(s) for s in corpora])
-    training, held = split_speakers(everything, held_out, recipe.seed, names)
+    training, held = split_speakers(everything, held_out, names)
     settings = {
         "trained_on": [provenance(spec) for spec in corpora],
         "held_out_speakers": sorted({cut.supervisions[0].speaker for cut in held}),
