@@ -9,6 +9,7 @@ from melmoat.analysis.audit import CHECKS, Audited, audit, exit_code, systems
 from melmoat.analysis.evidence import large
 from melmoat.analysis.results import Result
 from melmoat.analysis.variants import setting, siblings
+from melmoat.attacks import ATTACKS
 from tests.bench.hand_made import result, run
 
 NONE, NOISE, BLACK = "none", "noise:db=20", "kenansville"
@@ -286,16 +287,35 @@ def test_of_a_chain_only_the_link_without_a_gradient_may_have_another(
 
 
 @pytest.mark.parametrize(
-    "spec", ["mulaw:gradient=bpda", "chain:mulaw:gradient=bpda,then=stft-flood"]
+    "spec",
+    [
+        "mulaw:gradient=bpda",
+        "chain:mulaw:gradient=bpda,then=stft-flood",
+        "voted:(chain:mulaw:gradient=bpda,then=stft-flood)",
+    ],
 )
 def test_what_rounds_the_samples_is_attacked_by_lattice_too(spec: str) -> None:
     """Small steps are rounded away, so BPDA alone flatters a defense that rounds."""
-    row = only(run(spec, {ONE: 60.0}))
+
+    def found(*results: Result) -> str:
+        return status(only(list(results)))["exact gradient"]
+
+    strong = "apgd:db=20,steps=500,keep=errors,against=truth,eot=4,chunk=2"
+    row = only(run(spec, {ONE: 60.0, strong: 70.0}))
     assert status(row)["exact gradient"] == "missing"
-    assert {attack.partition(":")[0] for _, attack in row.wanted} >= {"lattice"}
-    found = status(only(run(spec, {ONE: 60.0, "lattice:db=20": 60.0})))
-    assert found["exact gradient"] == "ok"
+    wanted = [attack for _, attack in row.wanted if attack.startswith("lattice")]
+    assert wanted == [str(ATTACKS.parse(strong.replace("apgd", "lattice")))]
+    best = [result(spec, ONE, 60.0), result(spec, strong, 70.0)]
+    assert found(*best, result(spec, wanted[0], 80.0)) == "ok"
+    assert found(*best, result(spec, wanted[0], 80.0, n=1)) == "missing"
+    assert found(*best, result(spec, wanted[0].replace("db=20", "db=60"), 20.0)) == "missing"
     assert status(only(run("codec:gradient=bpda", {ONE: 60.0})))["exact gradient"] == "ok"
+
+
+def test_an_attack_around_another_is_nothing_to_change() -> None:
+    around = "evading:detector=(disagreement:(wgn:snr=20)),attack=(pgd:db=20)"
+    row = only(run("rs", {ONE: 60.0, around: 90.0}))
+    assert all(not attack.startswith("evading") for _, attack in row.wanted)
 
 
 def test_specs_taken_apart() -> None:

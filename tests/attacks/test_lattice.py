@@ -12,9 +12,10 @@ from melmoat.attacks.base import AttackError
 from melmoat.attacks.budgets import to_pcm16
 from melmoat.attacks.lattice import Crossings
 from melmoat.audio import Audio
-from melmoat.defenses import Rounding
+from melmoat.defenses import Chained, FrontEnd, Rounding, StraightThrough
 from melmoat.draws import Draws
-from melmoat.models.wrappers import Monitored
+from melmoat.models.base import Recognizer
+from melmoat.models.wrappers import Monitored, Wrapper
 from tests.attacks.toys import Frames
 
 SPECS = ["quantize:step=4095,gradient=bpda", "mulaw:bits=4,gradient=bpda"]
@@ -100,11 +101,64 @@ def test_it_breaks_more_than_small_steps(spec: str) -> None:
 
 def test_what_rounds_nothing_is_refused() -> None:
     for spec in ("none", "mulaw", "median", "chain:median,then=(mulaw:gradient=bpda)"):
-        model = defenses.build(spec).wrap(Frames())
         with pytest.raises(AttackError, match="gradient=bpda"):
-            attacks.build("lattice:db=20,steps=1")(
-                model, speech(), Untargeted(["GO ON"]), Draws([1])
-            )
+            run(defenses.build(spec).wrap(Frames()))
+
+
+class Dithered(Rounding):
+    """Something is done before the rounding."""
+
+    def scale(self, wav: Tensor) -> Tensor:
+        return wav * 32
+
+    def level(self, places: Tensor) -> Tensor:
+        return places / 32
+
+    def __call__(self, audio: Audio, draws: Draws) -> Audio:
+        return super().__call__(audio.with_wav(audio.wav + 0.01), draws)
+
+
+class Named(FrontEnd):
+    """Another meaning of the word."""
+
+    rounding = "floor"  # type: ignore[assignment]
+
+    def __call__(self, audio: Audio, draws: Draws) -> Audio:
+        return audio
+
+
+class Louder(Wrapper):
+    """Changes the audio before its recognizer rounds it."""
+
+    def transformed(self, audio: Audio, draws: Draws) -> tuple[Audio, Draws]:
+        return audio.with_wav(2 * audio.wav), draws
+
+
+def test_what_rounds_first_is_found_and_nothing_else() -> None:
+    law = rounding("mulaw:gradient=bpda")
+    chained = StraightThrough(Chained([law, defenses.front_end("median")]))
+    assert chained.rounding is law
+    assert StraightThrough(chained).rounding is law
+    assert StraightThrough(Chained([defenses.front_end("median"), law])).rounding is None
+    assert StraightThrough(Dithered()).rounding is None
+    with pytest.raises(AttackError, match="gradient=bpda"):
+        run(Named().wrap(Frames()))
+    with pytest.raises(AttackError, match="gradient=bpda"):
+        run(Louder(StraightThrough(law).wrap(Frames())))
+    run(StraightThrough(law).wrap(Frames()))
+
+
+def run(model: Recognizer) -> None:
+    attacks.build("lattice:db=20,steps=1")(model, speech(), Untargeted(["GO ON"]), Draws([1]))
+
+
+def test_no_sample_goes_where_a_16_bit_file_cannot() -> None:
+    one = rounding("quantize:step=3,gradient=bpda")
+    clean = Audio.of([torch.arange(32_700, 32_768) / 32_768])
+    delta = Crossings(one, clean, 4).cheapest(-torch.ones_like(clean.wav), torch.ones(1))
+    assert delta.any()
+    made = clean.with_wav(clean.wav + delta)
+    assert torch.equal(made.quantized().wav, made.wav)
 
 
 def test_the_first_link_of_a_chain() -> None:

@@ -1,5 +1,7 @@
 """What ``standard-1`` means, word for word."""
 
+from dataclasses import replace
+
 import pytest
 
 from melmoat.attacks import ATTACKS
@@ -39,18 +41,18 @@ SPECS = {
 
 def members(one: Subject, effort: Effort, level: Level, stochastic: bool) -> list[Member]:
     e, eot = Ensemble(one, effort, stochastic), 4 if stochastic else 1
-    rounds = [e.long(level, eot, number) for number in range(len(effort.rounds))]
+    rounds = [e.long(level, eot, n, walk) for walk in e.walks for n in range(len(effort.rounds))]
     stages = [
         [e.clean()],
         e.noise(level),
         e.sequence(level, eot),
         e.lattice(level, eot),
-        e.margin(level, eot),
+        *[e.margin(level, eot, walk) for walk in e.walks],
         e.other_gradients(level, eot),
-        e.targeted(level, eot),
+        *[e.targeted(level, eot, walk) for walk in e.walks],
         *rounds,
         e.blocks(level, eot),
-        e.around(level, eot),
+        *[e.around(level, eot, walk) for walk in e.walks],
     ]
     return [member for stage in stages for member in stage]
 
@@ -104,7 +106,7 @@ def test_where_transcripts_cost_a_target_takes_all_its_steps() -> None:
     for spec, free in (("ds2-an4", True), ("ds2-an4:beam=2", False)):
         one = subject(spec, "rs", "demo")
         assert one.free is free
-        targets = Ensemble(one, FULL, True).targeted(L2, 1)
+        targets = Ensemble(one, FULL, True).targeted(L2, 1, "apgd")
         assert {("stop=true" in m.cell.attack) for m in targets} == {free}
         assert {("confirm=3" in m.cell.attack) for m in targets} == {free}
 
@@ -119,17 +121,23 @@ def test_a_defense_without_a_gradient_is_attacked_by_bpda() -> None:
 
 
 @pytest.mark.parametrize("spec", ["quantize", "chain:mulaw,then=wgn", "mulaw:bits=8"])
-def test_where_samples_are_rounded_members_choose_levels(spec: str) -> None:
+def test_where_samples_are_rounded_members_also_choose_levels(spec: str) -> None:
     one = subject("ds2-an4", spec, "demo")
     assert one.rounds
     found = {m.name: m for m in members(one, FULL, L2, False)}
-    own = {name: m for name, m in found.items() if m.role in ("gradient", "targeted")}
-    walks = {name: m.cell.attack.partition(":")[0] for name, m in own.items()}
-    assert {name for name, walk in walks.items() if walk != "lattice"} == {"apgd"}
-    assert {"lattice", "margin", "target matched", "long lattice, 100 steps"} <= set(own)
-    assert all(m.cell.defense == one.attacked for m in own.values())
-    for other in ("rs", "codec", "chain:wgn,then=mulaw"):
-        assert not subject("ds2-an4", other, "demo").rounds
+    walks = {name: m.cell.attack.partition(":")[0] for name, m in found.items()}
+    added = {name for name, walk in walks.items() if walk == "lattice"}
+    plain = {m.name for m in members(replace(one, rounds=False), FULL, L2, False)}
+    assert set(found) - plain == added
+    twins = {name.replace(", lattice", "").replace("lattice", "apgd") for name in added}
+    own = ("apgd", "margin", "target", "long apgd", "silence", "quieter", "faster")
+    assert twins == {n for n in plain if n.startswith(own) and "no attack" not in n}
+    assert all(found[name].cell.defense == one.attacked for name in added)
+
+
+@pytest.mark.parametrize("spec", ["rs", "codec", "chain:wgn,then=mulaw", "voted:mdnf"])
+def test_elsewhere_no_member_chooses_levels(spec: str) -> None:
+    assert not subject("ds2-an4", spec, "demo").rounds
 
 
 def test_what_a_system_declares() -> None:

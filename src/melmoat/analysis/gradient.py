@@ -64,7 +64,7 @@ def exact(
         )
     if blind and all(r.cell.defense == informed for _, r in results):
         text = f"no exact one flows through this defense; attackers had {kind} where there is none"
-        if rounds and not any(s.name == LATTICE for s, _ in whites(results)):
+        if rounds and not _by_levels(whites(results)):
             return Finding(name, "missing", f"{text}. It rounds the samples: attack it by lattice")
         return Finding(name, "ok", text)
     exact = {
@@ -83,6 +83,16 @@ def exact(
         return Finding(name, "ok", f"{text}, which breaks no more", figures)
     some = f"{text}, which breaks no more in {len(figures)} of {len(pairs)} attacks, else untried"
     return Finding(name, "open", some, figures)
+
+
+def _by_levels(ours: Measured) -> bool:
+    """Whether ``lattice`` had the budget and the utterances of the strongest other attack."""
+    others = [(s, r) for s, r in ours if s.name != LATTICE]
+    best = strongest(r for _, r in others)
+    budget, least = next(((s.budget, len(r.rows)) for s, r in others if r is best), (None, 1))
+    return any(
+        s.name == LATTICE and budget in (None, s.budget) and len(r.rows) >= least for s, r in ours
+    )
 
 
 def stand_in(

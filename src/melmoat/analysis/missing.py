@@ -96,7 +96,9 @@ class _Row:
         self.model = model
         ours = [(s, r) for s, r in own if s.white and not _foreign(r.cell.attack)]
         ours.sort(key=lambda pair: pair[1].error_rate or 0.0, reverse=True)
-        self.whites = [(s, r.cell.attack) for s, r in ours if s.budget is not None]
+        self.whites = [
+            (s, r.cell.attack) for s, r in ours if s.budget is not None and "attack" not in s.args
+        ]
         self.tried = {r.cell.attack for _, r in own}
         self.budget = next((_budget(s) for s, _ in self.whites), None) or next(
             (given for s, _ in own if (given := _budget(s))), None
@@ -111,10 +113,11 @@ class _Row:
         return changed(FIRST, self.budget) if self.budget else str(ATTACKS.parse(FIRST))
 
     def lattice(self) -> str:
-        """The attack on what rounds, with budget and draws of the strongest."""
-        base = self.base("eot")
-        draws = ATTACKS.parse(base).args["eot"]
-        return changed("lattice:db=20", _budget_of(base) | ({"eot": draws} if draws > 1 else {}))
+        """The attack on what rounds, with the options of the strongest."""
+        args = ATTACKS.parse(self.base()).args
+        shared = ("steps", "restarts", "eot", "chunk", "keep", "loss", "against")
+        given = {key: args[key] for key in shared if args.get(key) is not None}
+        return changed("lattice:db=20", _budget_of(self.base()) | given)
 
     def attacks(self, check: str) -> list[str]:
         """What the check called ``check`` wants."""

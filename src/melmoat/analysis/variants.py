@@ -179,5 +179,7 @@ def rounds(defense: str) -> bool:
         made = defenses.build(best) if best and not foreign(DEFENSES.parse(best)) else None
     except MelmoatError:
         return False
+    if isinstance(made, defenses.Votes):
+        made = made.inner
     front = defenses.function_of_audio(made) if made else None
-    return front is not None and front.rounding is not None
+    return front is not None and isinstance(front.rounding, defenses.Rounding)

@@ -10,8 +10,11 @@ levels that minimise
     ``sum of s (y - y_clean)``  with  ``sum of c <= radius^2``
 
 This is a knapsack. Steps of one level are taken in the order of gain over cost, until the budget is
-spent; each further step of a sample costs more, so that order is the best one up to the last step.
-In the linf box every sample takes the last level within the radius, on the side of lower loss.
+spent. Where each further step of a sample costs more, that order is the best one up to the last
+step. (It does, except across zero on a coarse mu-law scale.) In the linf box every sample takes the
+last level within radius and reach, on the side of lower loss.
+
+Where levels are so fine that ``reach`` of them do not spend the budget, gradient descent does more.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ from melmoat.defenses.base import Rounding
 from melmoat.draws import Draws
 from melmoat.models.base import Recognizer
 
+HIGHEST = (PCM16 - 1) / PCM16  # of a 16-bit file
 SPENT = 1 - 1e-5  # of the squared radius, which float sums must not exceed
 SPREAD, HALVINGS = 30.0, 14  # of the logarithm of gain over cost, where the budget ends
 
@@ -125,34 +129,35 @@ class Crossings:
 
     def __init__(self, rounding: Rounding, clean: Audio, reach: int) -> None:
         wav = clean.wav
+        shape = (2, len(wav), reach, wav.shape[1])
+        self._moves, self._cost, self._worth = (wav.new_zeros(shape) for _ in range(3))
         own = torch.round(rounding.scale(wav))
-        moves, gains = [], []
-        for side in (1, -1):
-            for number in range(1, reach + 1):
-                place = own + side * number
+        heard = rounding.level(own)
+        for i, side in enumerate((1, -1)):
+            gain, cost = torch.zeros_like(wav), torch.zeros_like(wav)  # of the levels before
+            least, open_ = torch.full_like(wav, torch.inf), clean.mask
+            for number in range(reach):
+                place = own + side * (number + 1)
                 # The first point of a 16-bit file behind the edge.
                 edge = rounding.level(place - side / 2) * PCM16
                 point = (torch.floor(edge + 1) if side > 0 else torch.ceil(edge - 1)) / PCM16
                 move = point - wav
                 there = torch.round(rounding.scale(wav + move)) == place
-                inside = within_scale(move, wav) == move
-                moves.append(move.masked_fill(~(there & inside & clean.mask), torch.inf))
-                gains.append((rounding.level(place) - rounding.level(own)).abs())
-        shape = (2, reach, *wav.shape)
-        self._moves = torch.stack(moves).view(shape).transpose(1, 2).contiguous()
-        gain = torch.stack(gains).view(shape).transpose(1, 2)
-        open_ = torch.isfinite(self._moves).cumprod(2).bool()  # what lies behind a gap is closed
-        self._moves = self._moves.masked_fill(~open_, 0)
-        none = torch.zeros_like(gain[:, :, :1])
-        self._cost = self._moves.square().diff(dim=2, prepend=none).masked_fill(~open_, 0)
-        worth = gain.diff(dim=2, prepend=none) / self._cost.clamp(min=TINY)
-        self._worth = worth.masked_fill(~open_, 0).cummin(2).values
+                inside = (within_scale(move, wav) == move) & (point <= HIGHEST)
+                open_ = open_ & there & inside  # what lies behind a gap is closed
+                before, gain = gain, (rounding.level(place) - heard).abs()
+                spent, cost = cost, move.square()
+                least = torch.minimum(least, (gain - before) / (cost - spent).clamp(min=TINY))
+                self._moves[i, :, number] = move * open_
+                self._cost[i, :, number] = (cost - spent) * open_
+                self._worth[i, :, number] = least * open_
 
     def cheapest(self, score: Tensor, radius: Tensor) -> Tensor:
         """The perturbation within an l2 ``radius`` (shape ``[B]``) that lowers ``score`` times the
         levels most. Shape: ``[B, T]``."""
         upward = score < 0
-        ratio = score.abs()[:, None] * _of(self._worth, upward)
+        far = _of(self._moves, upward).square() > radius.square()[:, None, None]
+        ratio = (score.abs()[:, None] * _of(self._worth, upward)).masked_fill(far, 0)
         cost = _of(self._cost, upward)
         high = ratio.amax((1, 2)).clamp(min=TINY).log() + 1  # nothing is taken
         low = high - SPREAD

@@ -57,6 +57,10 @@ class _Watched(Wrapper):
 
     passes = gradients = 0
 
+    def __init__(self, model: Recognizer) -> None:
+        super().__init__(model)
+        self.rounding = getattr(model, "rounding", None)
+
     def transformed(self, audio: Audio, draws: Draws) -> tuple[Audio, Draws]:
         """These, counted."""
         self.passes += 1

@@ -131,6 +131,16 @@ class Rounding(FrontEnd):
         return Overlapping(self, rate)
 
 
+def first_rounding(front_end: FrontEnd) -> Rounding | None:
+    """What rounds the samples before anything else, if something does."""
+    links = getattr(front_end, "links", None)  # of a chain
+    if links:
+        return first_rounding(links[0])
+    if isinstance(front_end, Rounding) and type(front_end).__call__ is Rounding.__call__:
+        return front_end
+    return front_end.rounding
+
+
 class StraightThrough(FrontEnd):
     """Backward-pass differentiable approximation (BPDA, Athalye et al. 2018).
 
@@ -139,7 +149,7 @@ class StraightThrough(FrontEnd):
 
     def __init__(self, inner: FrontEnd) -> None:
         self.inner, self.stochastic = inner, inner.stochastic
-        self.rounding = inner if isinstance(inner, Rounding) else None
+        self.rounding = first_rounding(inner)
 
     @property
     def dilutes(self) -> bool:

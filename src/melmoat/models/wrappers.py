@@ -52,7 +52,8 @@ class Wrapper:
         self.labels = labels_of(model)
         self.normaliser = getattr(model, "normaliser", None)
         self.inventory: Inventory | None = getattr(model, "inventory", None)
-        self.rounding: object | None = getattr(model, "rounding", None)
+        same = type(self).transformed is Wrapper.transformed
+        self.rounding: object | None = getattr(model, "rounding", None) if same else None
 
     def transformed(self, audio: Audio, draws: Draws) -> tuple[Audio, Draws]:
         """What the inner recognizer is given in the place of these."""
@@ -193,6 +194,7 @@ class SmoothedTokens(Seq2Seq):
         self.rate, self.vocabulary = model.rate, self.model.vocabulary
         self.beam, self.guards = self.model.beam, self.model.guards
         self.normaliser = getattr(model, "normaliser", None)
+        self.rounding: object | None = getattr(model, "rounding", None)
 
     def cut(self, audio: Audio) -> list[list[Tensor]]:
         """Each utterance in the parts that the inner recognizer encodes at once."""
@@ -290,7 +292,7 @@ class Monitored(Wrapper):
 
     def __init__(self, model: Recognizer, tick: Callable[[], None]) -> None:
         super().__init__(model)
-        self.tick = tick
+        self.tick, self.rounding = tick, getattr(model, "rounding", None)
 
     def transformed(self, audio: Audio, draws: Draws) -> tuple[Audio, Draws]:
         """These, after a tick."""

@@ -25,7 +25,7 @@ from melmoat.progress import Progress, silent
 from melmoat.standard.book import Book, Row
 from melmoat.standard.figures import HALF
 from melmoat.standard.levels import LARGE, Level, in_order
-from melmoat.standard.members import DRAWS, HELPS, Effort, Ensemble, Member
+from melmoat.standard.members import DRAWS, HELPS, Effort, Ensemble, Member, Walk
 from melmoat.standard.probe import Probe, probe
 from melmoat.standard.subject import Subject
 from melmoat.text import TextError
@@ -70,7 +70,7 @@ class Measured:
     levels: list[Level] = field(default_factory=list)
     draws: dict[Level, int] = field(default_factory=dict)
     doubled: dict[Level, list[str]] = field(default_factory=dict)
-    rounds: dict[Level, list[str]] = field(default_factory=dict)
+    rounds: dict[tuple[Level, Walk], list[str]] = field(default_factory=dict)
     failures: dict[str, dict[str, str]] = field(default_factory=dict)
     failed: dict[str, int] = field(default_factory=dict)
 
@@ -113,8 +113,7 @@ class Engine:
             out.levels.append(LARGE)
             self._stage(LARGE, self.ensemble.noise(LARGE))
             eot = self._sequence(LARGE)
-            self._stage(LARGE, self.ensemble.lattice(LARGE, eot))
-            self._stage(LARGE, self.ensemble.margin(LARGE, eot))
+            self._margins(LARGE, eot)
         out.levels = list(in_order(tuple(out.levels)))
         return out
 
@@ -124,15 +123,23 @@ class Engine:
         self.out.levels.append(level)
         self._stage(level, e.noise(level))
         eot = self._sequence(level)
-        self._stage(level, e.lattice(level, eot))
-        self._stage(level, e.margin(level, eot))
+        self._margins(level, eot)
         if not e.effort.is_deep(level):
             return
         self._stage(level, e.other_gradients(level, eot))
-        self._stage(level, e.targeted(level, eot))
-        self._long(level, eot)
+        for walk in e.walks:
+            self._stage(level, e.targeted(level, eot, walk))
+        for walk in e.walks:
+            self._long(level, eot, walk)
         self._stage(level, e.blocks(level, eot))
-        self._stage(level, e.around(level, eot))
+        for walk in e.walks:
+            self._stage(level, e.around(level, eot, walk))
+
+    def _margins(self, level: Level, eot: int) -> None:
+        """Member 2, and before it member 1 where samples are rounded."""
+        self._stage(level, self.ensemble.lattice(level, eot))
+        for walk in self.ensemble.walks:
+            self._stage(level, self.ensemble.margin(level, eot, walk))
 
     def _sequence(self, level: Level) -> int:
         """Member 1, with more and more draws while they help; how many helped."""
@@ -149,11 +156,11 @@ class Engine:
         self.out.draws[level] = used
         return used
 
-    def _long(self, level: Level, eot: int) -> None:
+    def _long(self, level: Level, eot: int, walk: Walk) -> None:
         """Member 4, round after round while they help."""
-        names = self.out.rounds.setdefault(level, [])
+        names = self.out.rounds.setdefault((level, walk), [])
         for number in range(len(self.ensemble.effort.rounds)):
-            members = self.ensemble.long(level, eot, number)
+            members = self.ensemble.long(level, eot, number, walk)
             added = self._stage(level, members)
             if added is None:
                 names.clear()

@@ -7,7 +7,7 @@ number or spec here then needs another version.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from melmoat.attacks import ATTACKS
 from melmoat.bench.cell import Cell
@@ -29,6 +29,8 @@ MATCHED = "matched"  # the target that every utterance is attacked with
 QUERY_DRAWS = 4  # most draws of one query of the decision-only search
 
 Role = Literal["clean", "noise", "gradient", "weaker", "targeted", "around"]
+Walk = Literal["lattice", "apgd"]  # how a gradient member descends
+WALKS: tuple[Walk, ...] = get_args(Walk)
 SIZED: tuple[Role, ...] = ("clean", "noise", "gradient", "weaker", "targeted")  # it says how much
 
 
@@ -123,8 +125,8 @@ class Ensemble:
     def __init__(self, subject: Subject, effort: Effort, stochastic: bool) -> None:
         self.subject, self.effort, self.stochastic = subject, effort, stochastic
         self.attacked = subject.attacked
-        # Small steps are rounded away.
-        self.walk = "lattice" if subject.rounds else "apgd"
+        # Where rounding is coarse, small steps are rounded away; where it is fine, they are better.
+        self.walks: tuple[Walk, ...] = WALKS if subject.rounds else WALKS[1:]
 
     @property
     def draws(self) -> tuple[int, ...]:
@@ -153,20 +155,21 @@ class Ensemble:
         return [self._gradient(name, self._loss("apgd", level, eot))]
 
     def lattice(self, level: Level, eot: int) -> list[Member]:
-        """Member 1 where samples are rounded: those that cross to another level."""
-        if not self.subject.rounds:
+        """Member 1 where samples are rounded: which of them cross to another level."""
+        if "lattice" not in self.walks:
             return []
-        return [self._gradient("lattice", self._loss(self.walk, level, eot))]
+        return [self._gradient("lattice", self._loss("lattice", level, eot))]
 
-    def margin(self, level: Level, eot: int) -> list[Member]:
+    def margin(self, level: Level, eot: int, walk: Walk) -> list[Member]:
         """Member 2: AutoPGD on a margin of the best path."""
         if self.subject.kind == "text":
             return []
-        return [self._gradient("margin", f"{self._loss(self.walk, level, eot)},loss=margin")]
+        attack = f"{self._loss(walk, level, eot)},loss=margin"
+        return [self._gradient(named("margin", walk), attack)]
 
     def other_gradients(self, level: Level, eot: int) -> list[Member]:
         """Member 6: other gradients of the same defense, and other systems."""
-        attack = self._loss(self.walk, level, eot)
+        attack = self._loss("apgd", level, eot)
         # Of several stand-ins for a gradient that is zero none is the true one.
         role: Role = "gradient" if self.subject.approximate else "weaker"
         found = [
@@ -185,16 +188,16 @@ class Ensemble:
             found.append(self._member(name, "weaker", f"transfer:{where}", self.subject.defense))
         return found
 
-    def targeted(self, level: Level, eot: int) -> list[Member]:
+    def targeted(self, level: Level, eot: int, walk: Walk) -> list[Member]:
         """Member 3: AutoPGD towards other texts."""
         steps = -(-self.effort.steps // 2)
-        base = f"{self.walk}:{level.budget},steps={steps},keep=errors{_eot(eot)}"
+        base = f"{walk}:{level.budget},steps={steps},keep=errors{_eot(eot)}"
         if self.subject.free:  # or looking whether it is reached costs more than the steps
             base += ",stop=true,confirm=3" if self.stochastic else ",stop=true"
         enough = self.subject.texts > 1
         return [
             self._member(
-                f"target {target or 'silence'}",
+                named(f"target {target or 'silence'}", walk),
                 "targeted",
                 f"{base},target={target}",
                 self.attacked,
@@ -204,16 +207,16 @@ class Ensemble:
             if enough or not target
         ]
 
-    def long(self, level: Level, eot: int, number: int) -> list[Member]:
+    def long(self, level: Level, eot: int, number: int, walk: Walk) -> list[Member]:
         """Member 4: AutoPGD from random points; each round has more steps, and more restarts."""
         steps, restarts = self.effort.rounds[number]
         loss = "" if self.subject.kind == "text" else ",loss=margin"
         attack = (
-            f"{self.walk}:{level.budget},steps={steps},random_start=true,restarts={restarts},"
+            f"{walk}:{level.budget},steps={steps},random_start=true,restarts={restarts},"
             f"against=truth,keep=errors{loss}{_eot(eot)}"
         )
         times = f" x {restarts}" if restarts > 1 else ""
-        return [self._gradient(f"long {self.walk}, {steps} steps{times}", attack)]
+        return [self._gradient(f"long {walk}, {steps} steps{times}", attack)]
 
     def blocks(self, level: Level, eot: int) -> list[Member]:
         """Member 5: a search that sees transcripts only."""
@@ -221,21 +224,22 @@ class Ensemble:
         attack = f"blocks:{level.budget},queries={self.effort.queries},against=truth{draws}"
         return [self._member("blocks", "weaker", attack, self.subject.defense)]
 
-    def around(self, level: Level, eot: int) -> list[Member]:
+    def around(self, level: Level, eot: int, walk: Walk) -> list[Member]:
         """Member 7: silence around the speech, another level, another rate, each also without an
         attack. For linf silence would lower the budget."""
         if level.norm != "l2":
             return []
-        inner, attack = show_corpus(self.subject.data), self._loss(self.walk, level, eot)
+        inner, attack = show_corpus(self.subject.data), self._loss(walk, level, eot)
         found = []
         for name, changed in AROUND.items():
             corpus = changed.format(inner)
             alone, whole = f"{name}, no attack", self.subject.defense
-            found.append(self._member(alone, "around", "none", whole, corpus))
-            found.append(self._member(name, "around", attack, self.attacked, corpus))
+            if walk == "apgd":  # once
+                found.append(self._member(alone, "around", "none", whole, corpus))
+            found.append(self._member(named(name, walk), "around", attack, self.attacked, corpus))
         return found
 
-    def _loss(self, walk: str, level: Level, eot: int) -> str:
+    def _loss(self, walk: Walk, level: Level, eot: int) -> str:
         steps = self.effort.steps
         return f"{walk}:{level.budget},steps={steps},against=truth,keep=errors{_eot(eot)}"
 
@@ -255,6 +259,11 @@ class Ensemble:
         place = str(CORPORA.parse(corpus or s.data))
         cell = Cell(s.model, defense, ATTACKS.declared(attack), place, s.seed)
         return Member(name, role, cell, everyone)
+
+
+def named(member: str, walk: Walk) -> str:
+    """A member's name, with the walk where it is not the usual one."""
+    return member if walk == "apgd" else f"{member}, {walk}"
 
 
 def show_corpus(corpus: str) -> str:

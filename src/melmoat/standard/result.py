@@ -15,7 +15,7 @@ from melmoat.standard.book import Book, Candidate
 from melmoat.standard.engine import Measured
 from melmoat.standard.figures import CLEAN, Figures, HalfPoint, figures, half_point
 from melmoat.standard.levels import Level
-from melmoat.standard.members import DRAWS, MATCHED, VERSION
+from melmoat.standard.members import DRAWS, MATCHED, VERSION, WALKS, named
 from melmoat.standard.verdict import Evidence, verdict
 
 SCHEMA = 2
@@ -123,6 +123,21 @@ class Result:
         return {"schema": SCHEMA, "publishable": self.publishable, **asdict(self)}
 
 
+def _aimed(m: Measured, level: Level) -> Mapping[str, Candidate]:
+    """What wanted the matched target: where several members did, the nearest to it."""
+    name = f"target {MATCHED}"
+    both = [found for w in WALKS if (found := m.book.of(level, named(name, w)))]
+    if m.stochastic:  # a choice would be made on judging draws
+        both = both[:1]
+
+    def missed(candidate: Candidate) -> tuple[bool, int]:
+        row = candidate.row
+        return not row["reached"], row["counts"]["target"]["words"][0]
+
+    every = {i: [found[i] for found in both if i in found] for i in m.book.ids}
+    return {i: min(several, key=missed) for i, several in every.items() if several}
+
+
 def result_of(measured: Measured, device: str) -> Result:
     """The figures, the verdict and the cost of what was measured."""
     m, book = measured, measured.book
@@ -131,9 +146,7 @@ def result_of(measured: Measured, device: str) -> Result:
     )
     findings = evidence.findings()
     speakers = speakers_of(m.subject.data, book.ids)
-    of_levels = [
-        figures(book, level, speakers, book.of(level, f"target {MATCHED}")) for level in m.levels
-    ]
+    of_levels = [figures(book, level, speakers, _aimed(m, level)) for level in m.levels]
     asked = [level for level in m.levels if level in (*m.effort.levels, *m.effort.quiet)]
     return Result(
         version=VERSION,

@@ -17,6 +17,7 @@ from melmoat.defenses import (
     FrontEnd,
     NoDefense,
     RandomizedSmoothing,
+    Rounding,
     StraightThrough,
     Votes,
     approximates,
@@ -105,7 +106,7 @@ def subject(model: str, defense: str, corpus: str, seed: int = 0) -> Subject:
         approximates(made),
     )
     followed = defenses.build(one.attacked).wrap(recognizer)
-    return replace(one, rounds=getattr(followed, "rounding", None) is not None)
+    return replace(one, rounds=isinstance(getattr(followed, "rounding", None), Rounding))
 
 
 def _own_gradient(defense: str, made: Defense) -> None:

@@ -16,7 +16,7 @@ from melmoat.metrics.intervals import needed, paired, rate
 from melmoat.standard.book import Book
 from melmoat.standard.figures import CLEAN
 from melmoat.standard.levels import LARGE, Level
-from melmoat.standard.members import SIZED, Role
+from melmoat.standard.members import SIZED, Role, Walk
 from melmoat.standard.probe import FOLLOWED, HUGE, TINY, Probe
 from melmoat.standard.subject import Subject
 
@@ -32,7 +32,7 @@ class Evidence:
     Args:
         levels: those that were measured.
         doubled: for each level, the members of each doubling of the draws, in order.
-        rounds: for each level, the members of each round of member 4, in order.
+        rounds: for each level and walk, the members of each round of member 4, in order.
         failed: utterances on which a gradient member failed, by member.
     """
 
@@ -44,7 +44,7 @@ class Evidence:
         probe: Probe,
         stochastic: bool,
         doubled: Mapping[Level, Sequence[str]],
-        rounds: Mapping[Level, Sequence[str]],
+        rounds: Mapping[tuple[Level, Walk], Sequence[str]],
         failed: Mapping[str, int],
     ) -> None:
         self.subject, self.book, self.levels, self.probe = subject, book, tuple(levels), probe
@@ -151,8 +151,9 @@ class Evidence:
             return Finding(name, "open", f"{text}; no other was tried")
         if self.subject.differentiable is False:
             if self._bpda:
-                how = "BPDA, and the edges between levels" if self.subject.rounds else "BPDA"
-                return Finding(name, "ok", f"{NONE_FLOWS}; apgd, margin and long apgd took {how}")
+                text = f"{NONE_FLOWS}; apgd, margin and long apgd took BPDA"
+                also = "; lattice knew the levels" if self.subject.rounds else ""
+                return Finding(name, "ok", f"{text}{also}")
             return Finding(name, "sign", f"{NONE_FLOWS}, and the defense has no gradient=bpda")
         text = "one graph from the loss to the waveform"
         if self.probe.gradient is None:
@@ -181,7 +182,7 @@ class Evidence:
             return Finding(name, "n/a", "two passes do not differ")
         if self._undoubled:
             return Finding(name, "open", UNDOUBLED)
-        return self._last(name, self.doubled, "the last doubling of draws (apgd)")
+        return self._last(name, self.doubled.items(), "the last doubling of draws (apgd)")
 
     @property
     def _undoubled(self) -> bool:
@@ -204,7 +205,8 @@ class Evidence:
         )
 
     def _more(self, name: str) -> Finding:
-        return self._last(name, self.rounds, "the last round of long apgd")
+        rounds = [(level, names) for (level, _), names in self.rounds.items()]
+        return self._last(name, rounds, "the last round of long apgd")
 
     def _large(self) -> Finding:
         name = "large budget"
@@ -336,8 +338,8 @@ class Evidence:
         difference = self._added(level, member).difference
         return difference.points if difference else 0.0
 
-    def _last(self, name: str, steps: Mapping[Level, Sequence[str]], what: str) -> Finding:
-        gains = [self._added(level, members[-1]) for level, members in steps.items() if members]
+    def _last(self, name: str, steps: Iterable[tuple[Level, Sequence[str]]], what: str) -> Finding:
+        gains = [self._added(level, members[-1]) for level, members in steps if members]
         if not gains:
             return Finding(name, "ok", "already broken by less")
         statuses = [_converged(gain) for gain in gains]
