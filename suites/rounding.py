@@ -21,7 +21,6 @@ SUITE = Suite(
     "rounding",
     [
         TableRow("8 bits", "ds2-an4", "quantize:gradient=bpda"),
-        TableRow("mu-law, 8 bits", "ds2-an4", "mulaw:bits=8,gradient=bpda"),
         TableRow("mu-law, 6 bits", "ds2-an4", "mulaw:gradient=bpda"),
     ],
     {"benign": "none", **ATTACKS},
