@@ -51,6 +51,9 @@ SPECS = [
     "lattice:norm=snr,db=20,steps=4",
     "lattice:norm=linf,eps=0.01,steps=4,reach=2,eot=2,chunk=1",
     "lattice:norm=l2,eps=0.5,steps=3,restarts=2,stop=true",
+    "dual-averaging:norm=snr,db=20,steps=4",
+    "dual-averaging:norm=linf,eps=0.01,steps=4,eot=2,chunk=1",
+    "dual-averaging:norm=l2,eps=0.5,steps=3,restarts=2,stop=true",
     f"universal:{PATTERN}",
     f"universal:{PATTERN},norm=linf,eps=0.01",
     "transfer:model=ds2-an4,attack=(pgd:norm=snr,db=20,steps=4)",
@@ -58,7 +61,8 @@ SPECS = [
 ]
 ROUNDED = "mulaw:bits=5,gradient=bpda"
 SHRINKING = ("cw", "imperceptible")  # they look for the least that reaches the goal
-GRADIENT = [spec for spec in SPECS if spec.startswith(("pgd", "apgd", "lattice", *SHRINKING))]
+WALKING = ("pgd", "apgd", "dual-averaging", "lattice")
+GRADIENT = [spec for spec in SPECS if spec.startswith(WALKING + SHRINKING)]
 ZERO = {
     "none": "none",
     "noise:norm=snr,db=400": "noise",
@@ -74,6 +78,7 @@ ZERO = {
     "genetic:norm=linf,eps=0,queries=4,population=2,elite=1": "genetic",
     "blocks:norm=linf,eps=0,queries=3": "blocks",
     "lattice:norm=l2,eps=0,steps=3": "lattice",
+    "dual-averaging:norm=linf,eps=0,steps=3": "dual-averaging",
     f"universal:{PATTERN},norm=linf,eps=0": "universal",
     "transfer:model=ds2-an4,attack=(pgd:norm=linf,eps=0,steps=1)": "transfer",
 }

@@ -19,6 +19,7 @@ from melmoat.attacks.base import (
 from melmoat.attacks.blocks import Blocks
 from melmoat.attacks.custom import python
 from melmoat.attacks.cw import CW, CW2018
+from melmoat.attacks.dual_averaging import DualAveraging
 from melmoat.attacks.evading import Evading
 from melmoat.attacks.genetic import Genetic
 from melmoat.attacks.gradient import PGD
@@ -107,6 +108,7 @@ ATTACKS = Attacks(
         "blocks": Blocks,
         "cw": CW,
         "cw2018": CW2018,
+        "dual-averaging": DualAveraging,
         "evading": evading,
         "genetic": Genetic,
         "imperceptible": Imperceptible,
@@ -140,6 +142,7 @@ __all__ = [
     "Attack",
     "Attacks",
     "Blocks",
+    "DualAveraging",
     "Evading",
     "Genetic",
     "Goal",

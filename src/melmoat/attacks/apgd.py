@@ -9,18 +9,14 @@ more, though that move was made at another point.)
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from melmoat.attacks.base import Access, Goal, ThreatModel
 from melmoat.attacks.budgets import within_scale
 from melmoat.attacks.oracle import LossOracle
-from melmoat.attacks.search import Keep, Loss, check_search, passes, search
-from melmoat.audio import Audio
+from melmoat.attacks.search import GradientSearch
 from melmoat.draws import Draws
-from melmoat.models.base import Recognizer
 
 INERTIA = 0.75  # share of the new direction in a step (the paper's alpha)
 PROGRESS = 0.75  # share of steps that must lower the loss between checkpoints (rho)
@@ -41,49 +37,11 @@ def checkpoints(steps: int) -> list[int]:
 
 
 @dataclass(frozen=True)
-class APGD(ThreatModel):
+class APGD(GradientSearch):
     """AutoPGD: gradient descent that finds its own step lengths.
 
-    Args:
-        steps: gradient steps.
-        random_start: begin at a random point of the ball instead of at the clean audio.
-        restarts: number of runs; the one with the least final loss is kept. All except the first
-            start at random.
-        eot: draws whose mean loss is attacked, against a stochastic defense.
-        stop: stop attacking an utterance when its goal is reached under every draw.
-        chunk: draws evaluated at once, to limit memory; None evaluates all.
-        confirm: further draws that must all reach the goal before ``stop`` applies.
-        keep: which point is kept: by ``loss``, or the one with most ``errors`` in the transcripts
-            that the attack saw. (Only greedy CTC recognizers transcribe for free. For others the
-            loss decides.)
-        loss: the ``sequence`` loss of the recognizer, or the ``margin`` of the text's best path
-            (:mod:`melmoat.attacks.path_margin`).
-
-    The point of least loss is kept. Budget as for :class:`ThreatModel`.
+    Budget as for :class:`ThreatModel`, other options as for :class:`GradientSearch`.
     """
-
-    access: ClassVar[Access] = "white-box"
-    steps: int = 100
-    random_start: bool = False
-    restarts: int = 1
-    eot: int = 1
-    stop: bool = False
-    chunk: int | None = None
-    confirm: int = 0
-    keep: Keep = "loss"
-    loss: Loss = "sequence"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_search(self, steps=self.steps)
-
-    @property
-    def evaluations(self) -> int:
-        """Most loss evaluations of one call."""
-        return self.restarts * (self.steps + 1 + (self.restarts > 1)) * passes(self)
-
-    def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
-        return search(self, model, audio, goal, draws)
 
     def walk(
         self, oracle: LossOracle, delta: Tensor, draws: Draws, active: Tensor

@@ -19,16 +19,17 @@ Where levels are so fine that ``reach`` of them do not spend the budget, gradien
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from melmoat.attacks.base import Access, AttackError, Goal, ThreatModel
+from melmoat.attacks.base import AttackError, Goal
 from melmoat.attacks.budgets import TINY, within_scale
+from melmoat.attacks.dual_averaging import DualAveraging
 from melmoat.attacks.oracle import LossOracle
-from melmoat.attacks.search import Keep, Loss, check_search, passes, search
+from melmoat.attacks.search import check_search
 from melmoat.audio import PCM16, Audio
 from melmoat.defenses.base import Rounding
 from melmoat.draws import Draws
@@ -40,49 +41,21 @@ SPREAD, HALVINGS = 30.0, 14  # of the logarithm of gain over cost, where the bud
 
 
 @dataclass(frozen=True)
-class Lattice(ThreatModel):
+class Lattice(DualAveraging):
     """Chooses the samples that a rounding defense hears another level of.
 
     Args:
-        steps: gradient steps.
         reach: most levels that a sample may move.
-        random_start: begin at a random point of the ball instead of at the clean audio.
-        restarts: number of runs; the one with the least final loss is kept. All except the first
-            start at random.
-        eot: draws whose mean loss is attacked, against a stochastic defense.
-        stop: stop attacking an utterance when its goal is reached under every draw.
-        chunk: draws evaluated at once, to limit memory; None evaluates all.
-        confirm: further draws that must all reach the goal before ``stop`` applies.
-        keep: which point is kept: by ``loss``, or the one with most ``errors`` in the transcripts
-            that the attack saw. (Only greedy CTC recognizers transcribe for free. For others the
-            loss decides.)
-        loss: the ``sequence`` loss of the recognizer, or the ``margin`` of the text's best path
-            (:mod:`melmoat.attacks.path_margin`).
 
-    It needs a defense that rounds before anything else, with ``gradient=bpda``. The point of least
-    loss is kept. Budget as for :class:`ThreatModel`.
+    It needs a defense that rounds before anything else, with ``gradient=bpda``. Budget as for
+    :class:`ThreatModel`, other options as for :class:`GradientSearch`.
     """
 
-    access: ClassVar[Access] = "white-box"
-    steps: int = 100
     reach: int = 4
-    random_start: bool = False
-    restarts: int = 1
-    eot: int = 1
-    stop: bool = False
-    chunk: int | None = None
-    confirm: int = 0
-    keep: Keep = "loss"
-    loss: Loss = "sequence"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_search(self, steps=self.steps, reach=self.reach)
-
-    @property
-    def evaluations(self) -> int:
-        """Most loss evaluations of one call."""
-        return self.restarts * (self.steps + 1 + (self.restarts > 1)) * passes(self)
+        check_search(self, reach=self.reach)
 
     def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
         """As :class:`melmoat.attacks.Attack`.
@@ -91,31 +64,14 @@ class Lattice(ThreatModel):
             AttackError: nothing is rounded, or no gradient flows through the rounding.
         """
         _rounding(model)
-        return search(self, model, audio, goal, draws)
+        return super().__call__(model, audio, goal, draws)
 
-    def walk(
-        self, oracle: LossOracle, delta: Tensor, draws: Draws, active: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """One run; see :class:`melmoat.attacks.search.Search`."""
+    def choice(self, oracle: LossOracle) -> Callable[[Tensor], Tensor]:
+        """As :meth:`DualAveraging.choice`, for what the recognizer hears of a perturbation."""
         crossings = Crossings(_rounding(oracle.model), oracle.clean, self.reach)
         radius = self.budget.radius(oracle.clean)
         choose = crossings.within if self.norm == "linf" else crossings.cheapest
-        score = torch.zeros_like(delta)
-        best, lowest = delta, torch.full_like(delta[:, 0], torch.inf)
-        won = torch.zeros_like(active)
-        for number in range(self.steps + 1):
-            last = number == self.steps
-            evaluation = oracle(delta, draws.fork(number), active, gradient=not last)
-            better = active & (evaluation.reached | (evaluation.loss < lowest))
-            best = torch.where(better[:, None], delta, best)
-            lowest = torch.where(better, evaluation.loss, lowest)
-            won, active = won | evaluation.reached, active & ~evaluation.reached
-            if last or not active.any():
-                break
-            size = evaluation.gradient.norm(dim=1, keepdim=True).clamp(min=TINY)
-            score = score + evaluation.gradient / size
-            delta = torch.where(active[:, None], choose(score, radius), delta)
-        return best, won
+        return lambda score: choose(score, radius)
 
 
 class Crossings:

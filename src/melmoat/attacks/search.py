@@ -1,13 +1,15 @@
-"""Restarts and early stopping, shared by the attacks that walk inside a ball."""
+"""Options, restarts and early stopping of the attacks that walk inside a ball."""
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor
 
-from melmoat.attacks.base import Goal, Untargeted
+from melmoat.attacks.base import Access, Goal, ThreatModel, Untargeted
 from melmoat.attacks.budgets import Budget, within_scale
 from melmoat.attacks.oracle import Crafted, LossOracle
 from melmoat.attacks.path_margin import LOST, path_margin
@@ -142,3 +144,56 @@ def search(attack: Search, model: Recognizer, audio: Audio, goal: Goal, draws: D
         lowest = torch.where(better, value, lowest)
         done = done | won
     return oracle.crafted(best)
+
+
+@dataclass(frozen=True)
+class GradientSearch(ThreatModel):
+    """A walk along gradients that finds its own step lengths.
+
+    Args:
+        steps: gradient steps.
+        random_start: begin at a random point of the ball instead of at the clean audio.
+        restarts: number of runs; the one with the least final loss is kept. All except the first
+            start at random.
+        eot: draws whose mean loss is attacked, against a stochastic defense.
+        stop: stop attacking an utterance when its goal is reached under every draw.
+        chunk: draws evaluated at once, to limit memory; None evaluates all.
+        confirm: further draws that must all reach the goal before ``stop`` applies.
+        keep: which point is kept: by ``loss``, or the one with most ``errors`` in the transcripts
+            that the attack saw. (Only greedy CTC recognizers transcribe for free. For others the
+            loss decides.)
+        loss: the ``sequence`` loss of the recognizer, or the ``margin`` of the text's best path
+            (:mod:`melmoat.attacks.path_margin`).
+
+    The point of least loss is kept.
+    """
+
+    access: ClassVar[Access] = "white-box"
+    steps: int = 100
+    random_start: bool = False
+    restarts: int = 1
+    eot: int = 1
+    stop: bool = False
+    chunk: int | None = None
+    confirm: int = 0
+    keep: Keep = "loss"
+    loss: Loss = "sequence"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_search(self, steps=self.steps)
+
+    @property
+    def evaluations(self) -> int:
+        """Most loss evaluations of one call."""
+        return self.restarts * (self.steps + 1 + (self.restarts > 1)) * passes(self)
+
+    def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
+        """As :class:`melmoat.attacks.Attack`."""
+        return search(self, model, audio, goal, draws)
+
+    @abstractmethod
+    def walk(
+        self, oracle: LossOracle, delta: Tensor, draws: Draws, active: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """One run; see :class:`Search`."""

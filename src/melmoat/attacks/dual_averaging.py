@@ -1,0 +1,70 @@
+"""Dual averaging (Nesterov 2009, "Primal-dual subgradient methods for convex problems").
+
+Gradient descent moves on from the last point. Dual averaging moves from the clean audio, against
+the sum of all gradients so far, each of unit norm: to the point of the ball where this sum promises
+the least loss. So noise in the gradients averages out over the steps. Against a stochastic defense
+one draw a step does what several do for a descent, and costs a fraction of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from melmoat.attacks.budgets import TINY, within_scale
+from melmoat.attacks.oracle import LossOracle
+from melmoat.attacks.search import GradientSearch
+from melmoat.draws import Draws
+
+SOFT = 1.0  # in the box: gradient sums of less than this times their mean do not move a sample fully
+
+
+@dataclass(frozen=True)
+class DualAveraging(GradientSearch):
+    """Moves from the clean audio against the sum of all gradients so far.
+
+    Budget as for :class:`ThreatModel`, other options as for :class:`GradientSearch`.
+    """
+
+    def walk(
+        self, oracle: LossOracle, delta: Tensor, draws: Draws, active: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """One run; see :class:`melmoat.attacks.search.Search`."""
+        choose = self.choice(oracle)
+        score = torch.zeros_like(delta)
+        best, lowest = delta, torch.full_like(delta[:, 0], torch.inf)
+        won = torch.zeros_like(active)
+        for number in range(self.steps + 1):
+            last = number == self.steps
+            evaluation = oracle(delta, draws.fork(number), active, gradient=not last)
+            better = active & (evaluation.reached | (evaluation.loss < lowest))
+            best = torch.where(better[:, None], delta, best)
+            lowest = torch.where(better, evaluation.loss, lowest)
+            won, active = won | evaluation.reached, active & ~evaluation.reached
+            if last or not active.any():
+                break
+            size = evaluation.gradient.norm(dim=1, keepdim=True).clamp(min=TINY)
+            score = score + evaluation.gradient / size
+            delta = torch.where(active[:, None], choose(score), delta)
+        return best, won
+
+    def choice(self, oracle: LossOracle) -> Callable[[Tensor], Tensor]:
+        """The perturbation within the budget where a sum of gradients promises the least loss.
+
+        Shape: ``[B, T]`` -> ``[B, T]``.
+        """
+        audio, ball = oracle.clean, self.budget
+        radius = ball.radius(audio)[:, None]
+
+        def choose(score: Tensor) -> Tensor:
+            if self.norm == "linf":
+                mean = score.abs().sum(1, keepdim=True) / audio.lengths[:, None]
+                direction = (score / (SOFT * mean).clamp(min=TINY)).clamp(-1, 1)
+            else:
+                direction = ball.step(score, audio)
+            return within_scale(-radius * direction, audio.wav)
+
+        return choose
