@@ -11,31 +11,29 @@ from melmoat.standard.subject import Subject, subject
 
 L2 = Level("l2", 20.0)
 SUBJECT = Subject("ds2-an4", "resynth", "demo", variants={"bpda": "resynth:gradient=bpda"}, texts=9)
+USUAL = "dual-averaging:against=truth,db=20,eot=4,keep=errors"
+LONG = f"{USUAL},random_start=true,loss=margin"
 SPECS = {
     "clean": "none",
     "noise": "noise:db=20",
-    "apgd, 4 draws": "apgd:against=truth,db=20,eot=4,keep=errors",
-    "margin": "apgd:against=truth,db=20,eot=4,keep=errors,loss=margin",
-    "bpda": "apgd:against=truth,db=20,eot=4,keep=errors",
+    "apgd": "apgd:against=truth,db=20,keep=errors",
+    "dual averaging, 4 draws": USUAL,
+    "margin": f"{USUAL},loss=margin",
+    "bpda": USUAL,
     "transfer": "transfer:model=ds2-an4,attack=(apgd:db=20,against=truth)",
     **{
-        f"target {name or 'silence'}": f"apgd:target={name},db=20,steps=50,eot=4,stop=true,"
-        "confirm=3,keep=errors"
+        f"target {name or 'silence'}": f"dual-averaging:target={name},db=20,steps=50,eot=4,"
+        "stop=true,confirm=3,keep=errors"
         for name in ("", "shorter", "matched", "matched-2", "matched-3")
     },
-    "long apgd, 100 steps": "apgd:against=truth,db=20,random_start=true,eot=4,keep=errors,"
-    "loss=margin",
-    "long apgd, 200 steps": "apgd:against=truth,db=20,steps=200,random_start=true,eot=4,"
-    "keep=errors,loss=margin",
-    "long apgd, 400 steps x 2": "apgd:against=truth,db=20,steps=400,random_start=true,restarts=2,"
-    "eot=4,keep=errors,loss=margin",
+    "long dual averaging, 100 steps": LONG,
+    "long dual averaging, 200 steps": f"{LONG},steps=200",
+    "long dual averaging, 400 steps x 2": f"{LONG},steps=400,restarts=2",
     "blocks": "blocks:against=truth,db=20,queries=500,eot=4",
     **dict.fromkeys(
         ("silence around, no attack", "quieter, no attack", "faster, no attack"), "none"
     ),
-    "silence around": "apgd:against=truth,db=20,eot=4,keep=errors",
-    "quieter": "apgd:against=truth,db=20,eot=4,keep=errors",
-    "faster": "apgd:against=truth,db=20,eot=4,keep=errors",
+    **dict.fromkeys(("silence around", "quieter", "faster"), USUAL),
 }
 
 
@@ -45,6 +43,7 @@ def members(one: Subject, effort: Effort, level: Level, stochastic: bool) -> lis
     stages = [
         [e.clean()],
         e.noise(level),
+        e.descent(level),
         e.sequence(level, eot),
         e.lattice(level, eot),
         *[e.margin(level, eot, walk) for walk in e.walks],

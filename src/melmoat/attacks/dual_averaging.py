@@ -19,7 +19,9 @@ from melmoat.attacks.oracle import LossOracle
 from melmoat.attacks.search import GradientSearch
 from melmoat.draws import Draws
 
-SOFT = 1.0  # in the box: gradient sums of less than this times their mean do not move a sample fully
+SOFT = (
+    1.0  # in the box: gradient sums of less than this times their mean do not move a sample fully
+)
 
 
 @dataclass(frozen=True)

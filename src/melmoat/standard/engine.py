@@ -112,6 +112,7 @@ class Engine:
         if book.chosen_rate(loudest) < BROKEN:
             out.levels.append(LARGE)
             self._stage(LARGE, self.ensemble.noise(LARGE))
+            self._stage(LARGE, self.ensemble.descent(LARGE))
             eot = self._sequence(LARGE)
             self._margins(LARGE, eot)
         out.levels = list(in_order(tuple(out.levels)))
@@ -122,6 +123,7 @@ class Engine:
         e = self.ensemble
         self.out.levels.append(level)
         self._stage(level, e.noise(level))
+        self._stage(level, e.descent(level))
         eot = self._sequence(level)
         self._margins(level, eot)
         if not e.effort.is_deep(level):

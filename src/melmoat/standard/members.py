@@ -29,7 +29,7 @@ MATCHED = "matched"  # the target that every utterance is attacked with
 QUERY_DRAWS = 4  # most draws of one query of the decision-only search
 
 Role = Literal["clean", "noise", "gradient", "weaker", "targeted", "around"]
-Walk = Literal["lattice", "apgd"]  # how a gradient member descends
+Walk = Literal["lattice", "dual-averaging", "apgd"]  # how a gradient member moves; its attack
 WALKS: tuple[Walk, ...] = get_args(Walk)
 SIZED: tuple[Role, ...] = ("clean", "noise", "gradient", "weaker", "targeted")  # it says how much
 
@@ -125,8 +125,10 @@ class Ensemble:
     def __init__(self, subject: Subject, effort: Effort, stochastic: bool) -> None:
         self.subject, self.effort, self.stochastic = subject, effort, stochastic
         self.attacked = subject.attacked
+        # A sum over all steps averages the noise of one draw a step; a descent needs more draws.
+        self.usual: Walk = "dual-averaging" if stochastic else "apgd"
         # Where rounding is coarse, small steps are rounded away; where it is fine, they are better.
-        self.walks: tuple[Walk, ...] = WALKS if subject.rounds else WALKS[1:]
+        self.walks: tuple[Walk, ...] = ("lattice", self.usual) if subject.rounds else (self.usual,)
 
     @property
     def draws(self) -> tuple[int, ...]:
@@ -149,10 +151,14 @@ class Ensemble:
         attack = f"noise:{level.budget}"
         return [self._member("noise", "noise", attack, self.subject.defense)]
 
+    def descent(self, level: Level) -> list[Member]:
+        """Member 1 where passes differ: AutoPGD with one draw a step, too."""
+        return [self._gradient("apgd", self._loss("apgd", level, 1))] if self.stochastic else []
+
     def sequence(self, level: Level, eot: int) -> list[Member]:
-        """Member 1: AutoPGD on the sequence loss."""
-        name = f"apgd, {eot} draws" if eot > 1 else "apgd"
-        return [self._gradient(name, self._loss("apgd", level, eot))]
+        """Member 1: AutoPGD, or dual averaging where passes differ, on the sequence loss."""
+        name = f"{spoken(self.usual)}, {eot} draws" if eot > 1 else spoken(self.usual)
+        return [self._gradient(name, self._loss(self.usual, level, eot))]
 
     def lattice(self, level: Level, eot: int) -> list[Member]:
         """Member 1 where samples are rounded: which of them cross to another level."""
@@ -161,7 +167,7 @@ class Ensemble:
         return [self._gradient("lattice", self._loss("lattice", level, eot))]
 
     def margin(self, level: Level, eot: int, walk: Walk) -> list[Member]:
-        """Member 2: AutoPGD on a margin of the best path."""
+        """Member 2: a margin of the best path."""
         if self.subject.kind == "text":
             return []
         attack = f"{self._loss(walk, level, eot)},loss=margin"
@@ -169,7 +175,7 @@ class Ensemble:
 
     def other_gradients(self, level: Level, eot: int) -> list[Member]:
         """Member 6: other gradients of the same defense, and other systems."""
-        attack = self._loss("apgd", level, eot)
+        attack = self._loss(self.usual, level, eot)
         # Of several stand-ins for a gradient that is zero none is the true one.
         role: Role = "gradient" if self.subject.approximate else "weaker"
         found = [
@@ -189,7 +195,7 @@ class Ensemble:
         return found
 
     def targeted(self, level: Level, eot: int, walk: Walk) -> list[Member]:
-        """Member 3: AutoPGD towards other texts."""
+        """Member 3: towards other texts."""
         steps = -(-self.effort.steps // 2)
         base = f"{walk}:{level.budget},steps={steps},keep=errors{_eot(eot)}"
         if self.subject.free:  # or looking whether it is reached costs more than the steps
@@ -208,7 +214,7 @@ class Ensemble:
         ]
 
     def long(self, level: Level, eot: int, number: int, walk: Walk) -> list[Member]:
-        """Member 4: AutoPGD from random points; each round has more steps, and more restarts."""
+        """Member 4: from random points; each round has more steps, and more restarts."""
         steps, restarts = self.effort.rounds[number]
         loss = "" if self.subject.kind == "text" else ",loss=margin"
         attack = (
@@ -216,7 +222,7 @@ class Ensemble:
             f"against=truth,keep=errors{loss}{_eot(eot)}"
         )
         times = f" x {restarts}" if restarts > 1 else ""
-        return [self._gradient(f"long {walk}, {steps} steps{times}", attack)]
+        return [self._gradient(f"long {spoken(walk)}, {steps} steps{times}", attack)]
 
     def blocks(self, level: Level, eot: int) -> list[Member]:
         """Member 5: a search that sees transcripts only."""
@@ -234,7 +240,7 @@ class Ensemble:
         for name, changed in AROUND.items():
             corpus = changed.format(inner)
             alone, whole = f"{name}, no attack", self.subject.defense
-            if walk == "apgd":  # once
+            if walk == self.usual:  # once
                 found.append(self._member(alone, "around", "none", whole, corpus))
             found.append(self._member(named(name, walk), "around", attack, self.attacked, corpus))
         return found
@@ -262,8 +268,13 @@ class Ensemble:
 
 
 def named(member: str, walk: Walk) -> str:
-    """A member's name, with the walk where it is not the usual one."""
-    return member if walk == "apgd" else f"{member}, {walk}"
+    """A member's name, with the walk where it is another one's twin."""
+    return f"{member}, {walk}" if walk == "lattice" else member
+
+
+def spoken(walk: Walk) -> str:
+    """A walk as tables call it."""
+    return walk.replace("-", " ")
 
 
 def show_corpus(corpus: str) -> str:

@@ -125,8 +125,8 @@ class Result:
 
 def _aimed(m: Measured, level: Level) -> Mapping[str, Candidate]:
     """What wanted the matched target: where several members did, the nearest to it."""
-    name = f"target {MATCHED}"
-    both = [found for w in WALKS if (found := m.book.of(level, named(name, w)))]
+    names = dict.fromkeys(named(f"target {MATCHED}", walk) for walk in WALKS)
+    both = [found for name in names if (found := m.book.of(level, name))]
     if m.stochastic:  # a choice would be made on judging draws
         both = both[:1]
 

@@ -139,7 +139,7 @@ class Evidence:
             return Finding(name, "n/a", "clean speech or noise breaks it already")
         if not moved:
             return Finding(name, "sign", "no gradient member changed a sample")
-        return Finding(name, "ok", "apgd, margin, targets and long apgd had its gradient")
+        return Finding(name, "ok", "members 1 to 4 had its gradient")
 
     def _exact(self) -> Finding:
         name = "exact gradient"
@@ -151,7 +151,7 @@ class Evidence:
             return Finding(name, "open", f"{text}; no other was tried")
         if self.subject.differentiable is False:
             if self._bpda:
-                text = f"{NONE_FLOWS}; apgd, margin and long apgd took BPDA"
+                text = f"{NONE_FLOWS}; members 1 to 4 took BPDA"
                 also = "; lattice knew the levels" if self.subject.rounds else ""
                 return Finding(name, "ok", f"{text}{also}")
             return Finding(name, "sign", f"{NONE_FLOWS}, and the defense has no gradient=bpda")
@@ -172,7 +172,7 @@ class Evidence:
             if len(members) > 1
         ]
         gains = [self._between(level, one, many) for level, one, many in pairs]
-        return self._less(name, gains, "averages over draws are no weaker than one (apgd)",
+        return self._less(name, gains, "averages over draws are no weaker than one",
                           "one draw breaks more than many: the attack does not optimise well",
                           "the first draw left nothing to attack")  # fmt: skip
 
@@ -182,7 +182,7 @@ class Evidence:
             return Finding(name, "n/a", "two passes do not differ")
         if self._undoubled:
             return Finding(name, "open", UNDOUBLED)
-        return self._last(name, self.doubled.items(), "the last doubling of draws (apgd)")
+        return self._last(name, self.doubled.items(), "the last doubling of draws")
 
     @property
     def _undoubled(self) -> bool:
@@ -206,7 +206,7 @@ class Evidence:
 
     def _more(self, name: str) -> Finding:
         rounds = [(level, names) for (level, _), names in self.rounds.items()]
-        return self._last(name, rounds, "the last round of long apgd")
+        return self._last(name, rounds, "the last round of member 4")
 
     def _large(self) -> Finding:
         name = "large budget"
