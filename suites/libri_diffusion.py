@@ -3,8 +3,8 @@
     melmoat bench --suite suites/libri_diffusion.py --out results/libri
 
 Attacks go through the noise that was drawn and through every reverse step, with the exact gradient;
-the EOT column averages the loss over 5 draws. Dual averaging averages over its steps. Cells that stand in Table 1, too, are measured once.
-Needs the extra hama.
+the EOT column averages the loss over 5 draws. Dual averaging averages over its steps. Cells that
+stand in Table 1, too, are measured once. Needs the extra hama.
 """
 
 from lab import run
