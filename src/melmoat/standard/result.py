@@ -200,7 +200,7 @@ def _lines(m: Measured, evidence: Evidence, of_levels: list[Figures]) -> list[Me
             member.cell.attack,
             member.cell.data,
             len(m.book.of(level, member.name)),
-            evidence.added(level, member.name),
+            evidence.contrasts.added(level, member.name),
             worst[level.name].get(member.name, 0),
         )
         for level, member in m.book.members

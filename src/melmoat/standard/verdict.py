@@ -1,27 +1,20 @@
-"""The verdict: every check of the audit, answered by members of the ensemble.
-
-Errors are capped, and they are those of the judging draws. So an utterance that has fallen counts
-the same before and after every later member, and the cascade hides nothing.
-"""
+"""The verdict: every check of the audit, answered by members of the ensemble."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from melmoat.analysis.audit import EXITS, Verdict
-from melmoat.analysis.evidence import BROKEN, ENOUGH, MARGIN, Finding, Status
+from melmoat.analysis.evidence import BROKEN, ENOUGH, MARGIN, Finding
 from melmoat.analysis.results import Comparison
-from melmoat.metrics.errors import METRICS
-from melmoat.metrics.intervals import needed, paired, rate
 from melmoat.standard.book import Book
+from melmoat.standard.contrasts import Contrasts, last_adds_nothing, low, nobody_gains
 from melmoat.standard.figures import CLEAN
 from melmoat.standard.levels import LARGE, Level
-from melmoat.standard.members import SIZED, Role, Walk
+from melmoat.standard.members import SIZED, Walk
 from melmoat.standard.probe import FOLLOWED, HUGE, TINY, Probe
 from melmoat.standard.subject import Subject
 
-_SEVERITY: tuple[Status, ...] = ("n/a", "ok", "missing", "open", "sign")
-GRADIENT: tuple[Role, ...] = ("noise", "gradient", "targeted")
 NONE_FLOWS = "none flows"  # how the finding on the gradient begins where it is a stand-in
 UNDOUBLED = "more draws a step were not tried: one draw's votes take all passes of this effort"
 
@@ -50,7 +43,7 @@ class Evidence:
         self.subject, self.book, self.levels, self.probe = subject, book, tuple(levels), probe
         self.stochastic, self.doubled, self.rounds = stochastic, doubled, rounds
         self.failed = failed
-        self.totals = [book.total(name) for name in book.ids]
+        self.contrasts = Contrasts(book)
 
     def findings(self) -> tuple[Finding, ...]:
         """Every check: those of the audit by its names, and those of the live system."""
@@ -171,8 +164,8 @@ class Evidence:
             for level, members in self.doubled.items()
             if len(members) > 1
         ]
-        gains = [self._between(level, one, many) for level, one, many in pairs]
-        return self._less(name, gains, "averages over draws are no weaker than one",
+        gains = [self.contrasts.between(level, one, many) for level, one, many in pairs]
+        return nobody_gains(name, gains, "averages over draws are no weaker than one",
                           "one draw breaks more than many: the attack does not optimise well",
                           "the first draw left nothing to attack")  # fmt: skip
 
@@ -182,7 +175,9 @@ class Evidence:
             return Finding(name, "n/a", "two passes do not differ")
         if self._undoubled:
             return Finding(name, "open", UNDOUBLED)
-        return self._last(name, self.doubled.items(), "the last doubling of draws")
+        return last_adds_nothing(
+            self.contrasts, name, self.doubled.items(), "the last doubling of draws"
+        )
 
     @property
     def _undoubled(self) -> bool:
@@ -192,11 +187,11 @@ class Evidence:
     def _weaker(self) -> Finding:
         name = "weaker attackers"
         gains = [
-            self._against_gradient(level, member.name)
+            self.contrasts.against_gradient(level, member.name)
             for level, member in self.book.members
             if member.role == "weaker"
         ]
-        return self._less(
+        return nobody_gains(
             name,
             gains,
             "none of BPDA, transfer and blocks breaks more than the gradient",
@@ -206,11 +201,13 @@ class Evidence:
 
     def _more(self, name: str) -> Finding:
         rounds = [(level, names) for (level, _), names in self.rounds.items()]
-        return self._last(name, rounds, "the last round of member 4")
+        return last_adds_nothing(self.contrasts, name, rounds, "the last round of member 4")
 
     def _large(self) -> Finding:
         name = "large budget"
-        rates = {level: self._rate(level) for level in self.levels if level.norm == "l2"}
+        rates = {
+            level: self.contrasts.rate_at(level) for level in self.levels if level.norm == "l2"
+        }
         broken = [(level, r) for level, r in rates.items() if r >= BROKEN]
         if broken:
             level, r = broken[0]
@@ -228,16 +225,16 @@ class Evidence:
             chosen = [self.book.worst(level, i, SIZED) for i in self.book.ids]
             # An utterance that had fallen before counts as noise's too: nothing to tell there.
             control = [found.get(i, c) for i, c in zip(self.book.ids, chosen, strict=True)]
-            pair = self._compare(
+            pair = self.contrasts.compare(
                 (f"worst case, {level.name}", "noise"),
                 self.book.judged(chosen),
                 self.book.judged(control),
             )
-            if best is None or _low(pair) > _low(best):
+            if best is None or low(pair) > low(best):
                 best = pair
         if best is None:
             return Finding(name, "n/a", "clean speech breaks already")
-        if _low(best) > 0 and best.difference is not None and best.difference.p < 0.05:
+        if low(best) > 0 and best.difference is not None and best.difference.p < 0.05:
             return Finding(name, "ok", "the ensemble breaks more than noise", (best,))
         if best.difference is not None and best.difference.high <= MARGIN and best.n >= ENOUGH:
             return Finding(name, "sign", "noise does as much harm: no attack works", (best,))
@@ -261,13 +258,13 @@ class Evidence:
                 tried = any(c.role == "gradient" for c in here)
                 own.append(max(here, key=self.book.harm) if tried else carried[-1])
             gains.append(
-                self._compare(
+                self.contrasts.compare(
                     (f"smaller than {level.name}", level.name),
                     self.book.judged(carried),
                     self.book.judged(own),
                 )
             )
-        return self._less(
+        return nobody_gains(
             name,
             gains,
             "no smaller budget breaks more than a larger one",
@@ -280,111 +277,6 @@ class Evidence:
         if not self.stochastic:
             return Finding(name, "n/a", "two passes do not differ")
         return Finding(name, "ok", "ten draws choose, ten others judge; no choice on the latter")
-
-    # How two members compare.
-
-    def _rate(self, level: Level) -> float:
-        # What a sender changes, such as the rate, has no size in dB.
-        chosen = [self.book.worst(level, i, SIZED) for i in self.book.ids]
-        return rate(self.book.judged(chosen), self.totals) or 0.0
-
-    def _compare(
-        self, names: tuple[str, str], ours: Sequence[float], other: Sequence[float]
-    ) -> Comparison:
-        return Comparison(
-            *names,
-            "reference",
-            len(ours),
-            paired(ours, other, self.totals),
-            needed=needed(ours, other, self.totals, MARGIN),
-            metric=f"capped {METRICS[self.book.unit]}",
-        )
-
-    def _between(self, level: Level, one: str, other: str) -> Comparison:
-        """One member minus another, where both attacked."""
-        first, second = self.book.of(level, one), self.book.of(level, other)
-        ours, theirs = [], []
-        for i in self.book.ids:
-            both = i in first and i in second
-            ours.append(self.book.judged([first[i]])[0] if both else 0.0)
-            theirs.append(self.book.judged([second[i]])[0] if both else 0.0)
-        return self._compare((f"{one}, {level.name}", other), ours, theirs)
-
-    def _against_gradient(self, level: Level, member: str) -> Comparison:
-        """One member minus the worst of the gradient members, where it attacked."""
-        found = self.book.of(level, member)
-        ours, theirs = [], []
-        for i in self.book.ids:
-            best = self.book.worst(level, i, GRADIENT)
-            ours.append(self.book.judged([found[i]])[0] if i in found else 0.0)
-            theirs.append(self.book.judged([best])[0] if i in found else 0.0)
-        return self._compare((f"{member}, {level.name}", "gradient members"), ours, theirs)
-
-    def _added(self, level: Level, member: str) -> Comparison:
-        """What a member adds to the worst case of those before it."""
-        names = [m.name for at, m in self.book.members if at == level]
-        before = set(names[: names.index(member)])
-        ours, theirs = [], []
-        for i in self.book.ids:
-            every = self.book.candidates(level, i)
-            earlier = [c for c in every if c.level != level or c.member in before]
-            now = [c for c in every if c in earlier or c.member == member]
-            ours.append(self.book.judged([max(now, key=self.book.harm)])[0])
-            theirs.append(self.book.judged([max(earlier, key=self.book.harm)])[0])
-        return self._compare((f"with {member}, {level.name}", "without"), ours, theirs)
-
-    def added(self, level: Level, member: str) -> float:
-        """Points of capped error rate that a member added to those before it."""
-        difference = self._added(level, member).difference
-        return difference.points if difference else 0.0
-
-    def _last(self, name: str, steps: Iterable[tuple[Level, Sequence[str]]], what: str) -> Finding:
-        gains = [self._added(level, members[-1]) for level, members in steps if members]
-        if not gains:
-            return Finding(name, "ok", "already broken by less")
-        statuses = [_converged(gain) for gain in gains]
-        status = max(statuses, key=_SEVERITY.index)
-        texts = {
-            "ok": f"{what} adds less than {MARGIN:g} points",
-            "sign": f"{what} still adds more than {MARGIN:g} points: it had not converged",
-            "open": "too few utterances to tell",
-        }
-        figures = tuple(g for s, g in zip(statuses, gains, strict=True) if s == status)
-        return Finding(name, status, texts[status], figures)
-
-    def _less(
-        self, name: str, gains: Sequence[Comparison], well: str, bad: str, none: str
-    ) -> Finding:
-        """Whether none of ``gains``, which should be nothing, is something."""
-        if not gains:
-            return Finding(name, "ok", none)
-        statuses = [_nothing(gain) for gain in gains]
-        status = max(statuses, key=_SEVERITY.index)
-        texts = {"ok": well, "sign": bad, "open": "too few utterances to tell"}
-        figures = tuple(g for s, g in zip(statuses, gains, strict=True) if s == status)
-        return Finding(name, status, texts[status], figures if status != "ok" else ())
-
-
-def _nothing(gain: Comparison) -> Status:
-    d = gain.difference
-    if d is not None and d.low > 0 and d.p < 0.05:
-        return "sign"
-    small = d is not None and d.high <= MARGIN and gain.n >= ENOUGH
-    return "ok" if small else "open"
-
-
-def _converged(gain: Comparison) -> Status:
-    """As :func:`_nothing`; but what is added to a worst case is never negative, so that a sign is
-    more than ``MARGIN`` points."""
-    d = gain.difference
-    if d is not None and d.points > MARGIN and d.low > 0 and d.p < 0.05:
-        return "sign"
-    small = d is not None and d.high <= MARGIN and gain.n >= ENOUGH
-    return "ok" if small else "open"
-
-
-def _low(pair: Comparison) -> float:
-    return pair.difference.low if pair.difference else float("-inf")
 
 
 def verdict(findings: Iterable[Finding]) -> Verdict:
