@@ -105,7 +105,7 @@ def test_where_transcripts_cost_a_target_takes_all_its_steps() -> None:
     for spec, free in (("ds2-an4", True), ("ds2-an4:beam=2", False)):
         one = subject(spec, "rs", "demo")
         assert one.free is free
-        targets = Ensemble(one, FULL, True).targeted(L2, 1, "apgd")
+        targets = Ensemble(one, FULL, True).targeted(L2, 1, "dual-averaging")
         assert {("stop=true" in m.cell.attack) for m in targets} == {free}
         assert {("confirm=3" in m.cell.attack) for m in targets} == {free}
 
@@ -132,6 +132,16 @@ def test_where_samples_are_rounded_members_also_choose_levels(spec: str) -> None
     own = ("apgd", "margin", "target", "long apgd", "silence", "quieter", "faster")
     assert twins == {n for n in plain if n.startswith(own) and "no attack" not in n}
     assert all(found[name].cell.defense == one.attacked for name in added)
+
+
+def test_what_rounds_and_then_draws_is_attacked_in_both_ways() -> None:
+    one = subject("ds2-an4", "chain:mulaw,then=wgn", "demo")
+    found = members(one, FULL, L2, True)
+    assert len({m.cell for m in found}) == len({m.name for m in found}) == len(found)
+    walks = {m.name: m.cell.attack.partition(":")[0] for m in found}
+    assert walks["margin"] == walks["silence around"] == "dual-averaging"
+    assert walks["margin, lattice"] == walks["silence around, lattice"] == "lattice"
+    assert [name for name, walk in walks.items() if walk == "apgd"] == ["apgd"]
 
 
 @pytest.mark.parametrize("spec", ["rs", "codec", "chain:wgn,then=mulaw", "voted:mdnf"])

@@ -58,6 +58,12 @@ def test_many_levels_fit_into_80_columns(told_and_read: tuple[standard.Result, P
     assert max(map(len, lines)) <= 80
     assert "".join(heads).split() == [word for f in result.levels for word in f.level.split()]
     assert len(heads) == 2  # five levels
+    long = replace(one, member="long dual averaging, 400 steps x 2", added=10.0, attacked=130)
+    wide = tuple(replace(long, level=found.level) for found in result.levels)
+    lines = standard.text(replace(result, members=every + wide)).splitlines()
+    assert max(map(len, lines)) <= 80
+    (row, _) = (line for line in lines if line.startswith(long.member))
+    assert row.count("+10.0 / 130") == 4
     (mean,) = (line for line in lines if line.startswith("mean of the worst case over l2 60 to 20"))
     assert f": {mean_of(result).text} % [" in mean
 

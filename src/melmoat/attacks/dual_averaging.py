@@ -28,7 +28,8 @@ SOFT = (
 class DualAveraging(GradientSearch):
     """Moves from the clean audio against the sum of all gradients so far.
 
-    Budget as for :class:`ThreatModel`, other options as for :class:`GradientSearch`.
+    The points lie on the surface of the ball, or in the box where gradients disagree inside it. Only
+    the first gradient is taken at the start. Budget as for :class:`ThreatModel`, other options as for :class:`GradientSearch`.
     """
 
     def walk(
@@ -48,8 +49,7 @@ class DualAveraging(GradientSearch):
             won, active = won | evaluation.reached, active & ~evaluation.reached
             if last or not active.any():
                 break
-            size = evaluation.gradient.norm(dim=1, keepdim=True).clamp(min=TINY)
-            score = score + evaluation.gradient / size
+            score = score + _unit(evaluation.gradient)
             delta = torch.where(active[:, None], choose(score), delta)
         return best, won
 
@@ -62,6 +62,8 @@ class DualAveraging(GradientSearch):
         radius = ball.radius(audio)[:, None]
 
         def choose(score: Tensor) -> Tensor:
+            # A sample at full scale has no room outwards, and must not take a share of the budget.
+            score = score.masked_fill(within_scale(-score.sign(), audio.wav) == 0, 0)
             if self.norm == "linf":
                 mean = score.abs().sum(1, keepdim=True) / audio.lengths[:, None]
                 direction = (score / (SOFT * mean).clamp(min=TINY)).clamp(-1, 1)
@@ -70,3 +72,10 @@ class DualAveraging(GradientSearch):
             return within_scale(-radius * direction, audio.wav)
 
         return choose
+
+
+def _unit(gradient: Tensor) -> Tensor:
+    """Each gradient with norm 1, or zero. Without its largest sample first, the squares of a tiny
+    one would underflow, and one step would outweigh all others. Shape: ``[B, T]``."""
+    scaled = gradient / gradient.abs().amax(1, keepdim=True).clamp(min=TINY)
+    return scaled / scaled.square().sum(1, keepdim=True).sqrt().clamp(min=TINY)

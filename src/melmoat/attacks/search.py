@@ -148,7 +148,7 @@ def search(attack: Search, model: Recognizer, audio: Audio, goal: Goal, draws: D
 
 @dataclass(frozen=True)
 class GradientSearch(ThreatModel):
-    """A walk along gradients that finds its own step lengths.
+    """A walk inside the ball, led by gradients, without a step length to choose.
 
     Args:
         steps: gradient steps.

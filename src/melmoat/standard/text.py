@@ -106,16 +106,17 @@ def _members(r: Result) -> Iterator[str]:
 
 
 def _members_at(r: Result, levels: Sequence[str]) -> Iterator[str]:
-    width = (WIDTH - 30) // min(len(levels), ABREAST)
-    yield f"{'points added / attacked':29}" + "".join(f"{level:>{width}}" for level in levels)
     some = [line for line in r.members if line.level in levels]
+    first = max(29, *(len(line.member) for line in some))
+    width = (WIDTH - first) // min(len(levels), ABREAST)
+    yield f"{'points added / attacked':{first}}" + "".join(f"{level:>{width}}" for level in levels)
     for name in dict.fromkeys(line.member for line in some):
         cells = {line.level: line for line in some if line.member == name}
         told = "".join(
             f"{f'{cells[at].added:+.1f} / {cells[at].attacked}' if at in cells else '':>{width}}"
             for at in levels
         )
-        yield f"{name:29}{told}"
+        yield f"{name:{first}}{told}"
 
 
 def _found_by(r: Result) -> str:
