@@ -2,8 +2,8 @@
 
 Gradient descent moves on from the last point. Dual averaging moves from the clean audio, against
 the sum of all gradients so far, each of unit norm: to the point of the ball where this sum promises
-the least loss. So noise in the gradients averages out over the steps. Against a stochastic defense
-one draw a step does what several do for a descent, and costs a fraction of them.
+the least loss. So noise in the gradients averages out over the steps, and against a stochastic
+defense one draw a step goes further than in a descent (docs/standard.md has figures).
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ SOFT = (
 class DualAveraging(GradientSearch):
     """Moves from the clean audio against the sum of all gradients so far.
 
-    The points lie on the surface of the ball, or in the box where gradients disagree inside it. Only
-    the first gradient is taken at the start. Budget as for :class:`ThreatModel`, other options as for :class:`GradientSearch`.
+    All points lie on the surface of the l2 ball. In the box, samples on which the gradients
+    disagree move less far. Only the first gradient is taken at the start. Budget as for
+    :class:`ThreatModel`, other options as for :class:`GradientSearch`.
     """
 
     def walk(
