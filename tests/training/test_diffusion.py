@@ -2,14 +2,17 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from typer.testing import CliRunner
 
 from melmoat import data, defenses
 from melmoat.audio import PCM16, Audio
+from melmoat.cli.app import app
 from melmoat.denoisers.diffusion import DiffusionConfig, DiffusionDenoiser
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
@@ -158,3 +161,25 @@ def test_a_training_without_gradients_is_stopped(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(MelmoatError, match="no gradient of the last 20 steps was finite"):
         made.step(0)
     assert all(torch.equal(value, kept[name]) for name, value in made.network.state_dict().items())
+
+
+@pytest.mark.parametrize("skipped", [0, 3])
+def test_the_command_says_how_many_steps_were_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, skipped: int
+) -> None:
+    monkeypatch.setattr(diffusion, "DiffusionConfig", lambda: SIZES)
+    real = diffusion.DiffusionTask
+
+    def losing(*args: Any) -> DiffusionTask:
+        task = real(*args)
+        task.guard.skipped = skipped
+        return task
+
+    monkeypatch.setattr(diffusion, "DiffusionTask", losing)
+    out = ["--out", str(tmp_path / "run"), "--data", "demo", "--held-out", "1", "--steps", "1"]
+    done = CliRunner().invoke(app, ["train", "diffusion", *out, "--batch", "1"])
+    assert done.exit_code == 0, done.output
+    text = " ".join(done.output.split())
+    assert ("3 step(s) had no finite gradient and were skipped" in text) == bool(skipped)
+    card = read_header(tmp_path / "run" / "model.safetensors")["card"]
+    assert card.get("skipped_steps", 0) == skipped

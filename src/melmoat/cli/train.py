@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -152,9 +153,13 @@ def asr(
     if (under := card.get("held_out_attacked_wer")) is not None:
         score += f", attacked {under:.2f} %"
     few = f"; {left} utterance(s) left out: too short for their texts" if left else ""
-    if lost := card.get("skipped_steps"):
-        few += f"; {lost} step(s) had no finite gradient and were skipped"
-    typer.echo(f"wrote {path}{score}{few}. Use it as {spec}")
+    typer.echo(f"wrote {path}{score}{few}{_skipped(card)}. Use it as {spec}")
+
+
+def _skipped(told: Mapping[str, Any]) -> str:
+    """How many steps were lost, if any."""
+    lost = told.get("skipped_steps")
+    return f"; {lost:.0f} step(s) had no finite gradient and were skipped" if lost else ""
 
 
 @train.command()
@@ -215,8 +220,9 @@ def vocoder(
         path, scores = train_vocoder(
             out, data, held_out, architecture, recipe, start, device, progress
         )
-    found = "".join(f"; {name} {value:.3f}" for name, value in scores.items())
-    typer.echo(f"wrote {path}{found}. Use it as trained:{path}")
+    told = {name: value for name, value in scores.items() if name != "skipped_steps"}
+    found = "".join(f"; {name} {value:.3f}" for name, value in told.items())
+    typer.echo(f"wrote {path}{found}{_skipped(scores)}. Use it as trained:{path}")
 
 
 @train.command()
@@ -245,7 +251,7 @@ def diffusion(
         path, scores = train_diffusion(out, data, held_out, recipe, None, device, progress)
     gains = [f"{v:.1f} dB at {k[14:-2]} dB" for k, v in scores.items() if "gain" in k]
     found = f"; the SNR of held-out speech rises by {', '.join(gains)}" if gains else ""
-    typer.echo(f"wrote {path}{found}. Use it as diffusion:weights={path}")
+    typer.echo(f"wrote {path}{found}{_skipped(scores)}. Use it as diffusion:weights={path}")
 
 
 @train.command()

@@ -228,7 +228,7 @@ def train_diffusion(
 
     Returns:
         ``out/model.safetensors``, whose card says what data, settings and scores it is of, and its
-        scores on the held-out speakers.
+        scores on the held-out speakers; also how many steps were skipped, if any.
     """
     usable(device)
     config = config or DiffusionConfig()
@@ -246,9 +246,9 @@ def train_diffusion(
     task = DiffusionTask(network, waves(training, RATE), waves(held, RATE), recipe, device)
     loop.run(task, recipe.steps, out, validate_every=200, settings=settings, progress=progress)
     scores = task.validate()
+    if task.guard.skipped:
+        scores["skipped_steps"] = task.guard.skipped
     path = out / "model.safetensors"
     card: dict[str, Any] = {k: v for k, v in settings.items() if k != "config"}
-    if task.guard.skipped:
-        card["skipped_steps"] = task.guard.skipped
     diffusion.save(path, task.average, {**card, **scores, "melmoat": __version__})
     return path, scores

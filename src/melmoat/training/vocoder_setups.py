@@ -84,7 +84,7 @@ def train_vocoder(
 
     Returns:
         ``out/model.safetensors``, whose card says what data, settings and scores it is of, and its
-        spectral losses on the held-out speakers.
+        spectral losses on the held-out speakers; also how many steps were skipped, if any.
     """
     usable(device)
     lab, begun = SETUPS[architecture], vocoders.load(start) if start else None
@@ -110,10 +110,10 @@ def train_vocoder(
     task = VocoderTask(vocoder, discriminator, speech, waves(held, mel.rate), recipe, device)
     loop.run(task, recipe.steps, out, validate_every=500, settings=settings, progress=progress)
     scores = task.validate()
+    if skipped := sum(guard.skipped for guard in task.guards):
+        scores["skipped_steps"] = skipped
     path = out / "model.safetensors"
     card = {**settings, **scores, "melmoat": __version__}
-    if skipped := sum(guard.skipped for guard in task.guards):
-        card["skipped_steps"] = skipped
     checkpoints.save(path, plain(task.average), card)
     return path, scores
 
