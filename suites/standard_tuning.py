@@ -35,6 +35,7 @@ AVERAGING = "dual-averaging"
 NOISE = "wgn:snr=15"
 JUDGES = 10  # draws that a defense with noise is judged by
 MARGIN = "apgd:db={db},steps=100,keep=errors,loss=margin"
+FALLING = "pgd:db={db},steps=100,schedule=linear,keep=errors"
 WALK = "pgd:db={db},steps=100,schedule=cosine,best=true,keep=errors"
 LINES = [  # where the margin is cut, and the attack
     (1.0, "apgd:db={db},steps=100,keep=errors"),
@@ -94,6 +95,10 @@ TRIALS = {  # systems, and lines: where the margin is cut, and the attack
             *[(0.2, f"{AVERAGING}:db={{db}},steps=100,keep=errors,eot={n}") for n in (1, 2)],
             (0.2, MARGIN),
             (0.2, MARGIN.replace("apgd", AVERAGING)),
+            (0.2, FALLING),
+            (0.2, FALLING.replace("schedule=linear,", "")),
+            (0.2, f"{FALLING},eot=2"),
+            (0.2, f"{FALLING},loss=margin"),
         ],
     ),
 }

@@ -77,7 +77,7 @@ def test_ten_draws_choose_and_ten_others_judge(tmp_path: Path) -> None:
             assert row["adversarial"] == drawn["judging"][0]["text"]
     assert len(set(seen)) == len(seen)  # nobody hears with the draws of another
     names = {line.member for line in result.members}
-    assert {"apgd", "dual averaging", "dual averaging, 2 draws"} <= names  # the draws were doubled
+    assert {"apgd", "pgd", "pgd, 2 draws"} <= names  # the draws were doubled
 
 
 class Rustles(FrontEnd):

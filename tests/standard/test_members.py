@@ -11,24 +11,24 @@ from melmoat.standard.subject import Subject, subject
 
 L2 = Level("l2", 20.0)
 SUBJECT = Subject("ds2-an4", "resynth", "demo", variants={"bpda": "resynth:gradient=bpda"}, texts=9)
-USUAL = "dual-averaging:against=truth,db=20,eot=4,keep=errors"
+USUAL = "pgd:schedule=linear,against=truth,db=20,eot=4,keep=errors"
 LONG = f"{USUAL},random_start=true,loss=margin"
 SPECS = {
     "clean": "none",
     "noise": "noise:db=20",
     "apgd": "apgd:against=truth,db=20,keep=errors",
-    "dual averaging, 4 draws": USUAL,
+    "pgd, 4 draws": USUAL,
     "margin": f"{USUAL},loss=margin",
     "bpda": USUAL,
     "transfer": "transfer:model=ds2-an4,attack=(apgd:db=20,against=truth)",
     **{
-        f"target {name or 'silence'}": f"dual-averaging:target={name},db=20,steps=50,eot=4,"
-        "stop=true,confirm=3,keep=errors"
+        f"target {name or 'silence'}": f"pgd:schedule=linear,target={name},db=20,steps=50,"
+        "eot=4,stop=true,confirm=3,keep=errors"
         for name in ("", "shorter", "matched", "matched-2", "matched-3")
     },
-    "long dual averaging, 100 steps": LONG,
-    "long dual averaging, 200 steps": f"{LONG},steps=200",
-    "long dual averaging, 400 steps x 2": f"{LONG},steps=400,restarts=2",
+    "long pgd, 100 steps": LONG,
+    "long pgd, 200 steps": f"{LONG},steps=200",
+    "long pgd, 400 steps x 2": f"{LONG},steps=400,restarts=2",
     "blocks": "blocks:against=truth,db=20,queries=500,eot=4",
     **dict.fromkeys(
         ("silence around, no attack", "quieter, no attack", "faster, no attack"), "none"
@@ -105,7 +105,7 @@ def test_where_transcripts_cost_a_target_takes_all_its_steps() -> None:
     for spec, free in (("ds2-an4", True), ("ds2-an4:beam=2", False)):
         one = subject(spec, "rs", "demo")
         assert one.free is free
-        targets = Ensemble(one, FULL, True).targeted(L2, 1, "dual-averaging")
+        targets = Ensemble(one, FULL, True).targeted(L2, 1, "pgd")
         assert {("stop=true" in m.cell.attack) for m in targets} == {free}
         assert {("confirm=3" in m.cell.attack) for m in targets} == {free}
 
@@ -139,7 +139,7 @@ def test_what_rounds_and_then_draws_is_attacked_in_both_ways() -> None:
     found = members(one, FULL, L2, True)
     assert len({m.cell for m in found}) == len({m.name for m in found}) == len(found)
     walks = {m.name: m.cell.attack.partition(":")[0] for m in found}
-    assert walks["margin"] == walks["silence around"] == "dual-averaging"
+    assert walks["margin"] == walks["silence around"] == "pgd"
     assert walks["margin, lattice"] == walks["silence around, lattice"] == "lattice"
     assert [name for name, walk in walks.items() if walk == "apgd"] == ["apgd"]
 

@@ -58,7 +58,7 @@ def test_many_levels_fit_into_80_columns(told_and_read: tuple[standard.Result, P
     assert max(map(len, lines)) <= 80
     assert "".join(heads).split() == [word for f in result.levels for word in f.level.split()]
     assert len(heads) == 2  # five levels
-    long = replace(one, member="long dual averaging, 400 steps x 2", added=10.0, attacked=130)
+    long = replace(one, member="long lattice, 10000 steps x 200", added=10.0, attacked=130)
     wide = tuple(replace(long, level=found.level) for found in result.levels)
     lines = standard.text(replace(result, members=every + wide)).splitlines()
     assert max(map(len, lines)) <= 80

@@ -16,8 +16,8 @@ L20, L30 = Level("l2", 20.0), Level("l2", 30.0)
 @pytest.mark.parametrize(
     ("doubled", "status", "text"),
     [
-        (["dual averaging"], "open", UNDOUBLED),
-        (["dual averaging", "dual averaging, 2 draws"], "ok", ""),
+        (["pgd"], "open", UNDOUBLED),
+        (["pgd", "pgd, 2 draws"], "ok", ""),
         ([], "ok", "left nothing"),
     ],
 )

@@ -2,8 +2,8 @@
 
 Gradient descent moves on from the last point. Dual averaging moves from the clean audio, against
 the sum of all gradients so far, each of unit norm: to the point of the ball where this sum promises
-the least loss. So noise in the gradients averages out over the steps, and against a stochastic
-defense one draw a step goes further than in a descent (docs/standard.md has figures).
+the least loss. So noise in the gradients averages out over the steps. Against a stochastic defense
+it is about as strong as PGD with falling steps (docs/standard.md has figures).
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ MATCHED = "matched"  # the target that every utterance is attacked with
 QUERY_DRAWS = 4  # most draws of one query of the decision-only search
 
 Role = Literal["clean", "noise", "gradient", "weaker", "targeted", "around"]
-Walk = Literal["lattice", "dual-averaging", "apgd"]  # how a gradient member moves; its attack
+Walk = Literal["lattice", "pgd", "apgd"]  # how a gradient member moves; its attack
 WALKS: tuple[Walk, ...] = get_args(Walk)
 SIZED: tuple[Role, ...] = ("clean", "noise", "gradient", "weaker", "targeted")  # it says how much
 
@@ -125,8 +125,8 @@ class Ensemble:
     def __init__(self, subject: Subject, effort: Effort, stochastic: bool) -> None:
         self.subject, self.effort, self.stochastic = subject, effort, stochastic
         self.attacked = subject.attacked
-        # A sum over all steps averages the noise of one draw a step; a descent needs more draws.
-        self.usual: Walk = "dual-averaging" if stochastic else "apgd"
+        # Noise in the loss makes AutoPGD halve its step too soon.
+        self.usual: Walk = "pgd" if stochastic else "apgd"
         # Where rounding is coarse, small steps are rounded away; where it is fine, they are better.
         self.walks: tuple[Walk, ...] = ("lattice", self.usual) if subject.rounds else (self.usual,)
 
@@ -156,8 +156,8 @@ class Ensemble:
         return [self._gradient("apgd", self._loss("apgd", level, 1))] if self.stochastic else []
 
     def sequence(self, level: Level, eot: int) -> list[Member]:
-        """Member 1: AutoPGD, or dual averaging where passes differ, on the sequence loss."""
-        name = f"{spoken(self.usual)}, {eot} draws" if eot > 1 else spoken(self.usual)
+        """Member 1: AutoPGD, or PGD where passes differ, on the sequence loss."""
+        name = f"{self.usual}, {eot} draws" if eot > 1 else self.usual
         return [self._gradient(name, self._loss(self.usual, level, eot))]
 
     def lattice(self, level: Level, eot: int) -> list[Member]:
@@ -197,7 +197,7 @@ class Ensemble:
     def targeted(self, level: Level, eot: int, walk: Walk) -> list[Member]:
         """Member 3: towards other texts."""
         steps = -(-self.effort.steps // 2)
-        base = f"{walk}:{level.budget},steps={steps},keep=errors{_eot(eot)}"
+        base = f"{_steps(walk, level, steps)},keep=errors{_eot(eot)}"
         if self.subject.free:  # or looking whether it is reached costs more than the steps
             base += ",stop=true,confirm=3" if self.stochastic else ",stop=true"
         enough = self.subject.texts > 1
@@ -218,11 +218,11 @@ class Ensemble:
         steps, restarts = self.effort.rounds[number]
         loss = "" if self.subject.kind == "text" else ",loss=margin"
         attack = (
-            f"{walk}:{level.budget},steps={steps},random_start=true,restarts={restarts},"
+            f"{_steps(walk, level, steps)},random_start=true,restarts={restarts},"
             f"against=truth,keep=errors{loss}{_eot(eot)}"
         )
         times = f" x {restarts}" if restarts > 1 else ""
-        return [self._gradient(f"long {spoken(walk)}, {steps} steps{times}", attack)]
+        return [self._gradient(f"long {walk}, {steps} steps{times}", attack)]
 
     def blocks(self, level: Level, eot: int) -> list[Member]:
         """Member 5: a search that sees transcripts only."""
@@ -246,8 +246,8 @@ class Ensemble:
         return found
 
     def _loss(self, walk: Walk, level: Level, eot: int) -> str:
-        steps = self.effort.steps
-        return f"{walk}:{level.budget},steps={steps},against=truth,keep=errors{_eot(eot)}"
+        steps = _steps(walk, level, self.effort.steps)
+        return f"{steps},against=truth,keep=errors{_eot(eot)}"
 
     def _gradient(self, name: str, attack: str) -> Member:
         return self._member(name, "gradient", attack, self.attacked)
@@ -272,14 +272,15 @@ def named(member: str, walk: Walk) -> str:
     return f"{member}, {walk}" if walk == "lattice" else member
 
 
-def spoken(walk: Walk) -> str:
-    """A walk as tables call it."""
-    return walk.replace("-", " ")
-
-
 def show_corpus(corpus: str) -> str:
     """A corpus's spec as an option of another one."""
     return f"({corpus})" if ":" in corpus or "," in corpus else corpus
+
+
+def _steps(walk: Walk, level: Level, steps: int) -> str:
+    """How a member moves. PGD's steps fall to zero, so that noise averages out towards the end."""
+    falling = ",schedule=linear" if walk == "pgd" else ""
+    return f"{walk}:{level.budget},steps={steps}{falling}"
 
 
 def _eot(eot: int) -> str:
