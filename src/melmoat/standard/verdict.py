@@ -132,7 +132,7 @@ class Evidence:
             return Finding(name, "n/a", "clean speech or noise breaks it already")
         if not moved:
             return Finding(name, "sign", "no gradient member changed a sample")
-        return Finding(name, "ok", "members 1 to 4 had its gradient")
+        return Finding(name, "ok", "they had a gradient that moves samples")
 
     def _exact(self) -> Finding:
         name = "exact gradient"
