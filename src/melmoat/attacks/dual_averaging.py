@@ -3,7 +3,7 @@
 Gradient descent moves on from the last point. Dual averaging moves from the clean audio, against
 the sum of all gradients so far, each of unit norm: to the point of the ball where this sum promises
 the least loss. So noise in the gradients averages out over the steps. Against a stochastic defense
-it is about as strong as PGD with falling steps (docs/standard.md has figures).
+it is stronger than AutoPGD with as many draws, and weaker than PGD (docs/standard.md has figures).
 """
 
 from __future__ import annotations
@@ -16,12 +16,10 @@ from torch import Tensor
 
 from melmoat.attacks.budgets import TINY, within_scale
 from melmoat.attacks.oracle import LossOracle
-from melmoat.attacks.search import GradientSearch
+from melmoat.attacks.search import GradientSearch, Walkers
 from melmoat.draws import Draws
 
-SOFT = (
-    1.0  # in the box: gradient sums of less than this times their mean do not move a sample fully
-)
+SOFT = 1.0  # in the box a sum of gradients below this times their mean moves its sample less far
 
 
 @dataclass(frozen=True)
@@ -39,20 +37,16 @@ class DualAveraging(GradientSearch):
         """One run; see :class:`melmoat.attacks.search.Search`."""
         choose = self.choice(oracle)
         score = torch.zeros_like(delta)
-        best, lowest = delta, torch.full_like(delta[:, 0], torch.inf)
-        won = torch.zeros_like(active)
+        walkers = Walkers(delta, active)
         for number in range(self.steps + 1):
             last = number == self.steps
-            evaluation = oracle(delta, draws.fork(number), active, gradient=not last)
-            better = active & (evaluation.reached | (evaluation.loss < lowest))
-            best = torch.where(better[:, None], delta, best)
-            lowest = torch.where(better, evaluation.loss, lowest)
-            won, active = won | evaluation.reached, active & ~evaluation.reached
-            if last or not active.any():
+            evaluation = oracle(delta, draws.fork(number), walkers.active, gradient=not last)
+            walkers.meet(delta, evaluation)
+            if last or not walkers.active.any():
                 break
             score = score + _unit(evaluation.gradient)
-            delta = torch.where(active[:, None], choose(score), delta)
-        return best, won
+            delta = torch.where(walkers.active[:, None], choose(score), delta)
+        return walkers.best, walkers.won
 
     def choice(self, oracle: LossOracle) -> Callable[[Tensor], Tensor]:
         """The perturbation within the budget where a sum of gradients promises the least loss.

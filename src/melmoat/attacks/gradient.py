@@ -15,7 +15,7 @@ from torch import Tensor
 from melmoat.attacks.base import Access, Goal, ThreatModel
 from melmoat.attacks.budgets import TINY, within_scale
 from melmoat.attacks.oracle import LossOracle
-from melmoat.attacks.search import Keep, Loss, check_search, passes, search
+from melmoat.attacks.search import Keep, Loss, Walkers, check_search, passes, search
 from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.models.base import Recognizer
@@ -93,16 +93,12 @@ class PGD(ThreatModel):
         audio, ball = oracle.clean, self.budget
         length = (self.step * ball.radius(audio))[:, None]
         velocity = torch.zeros_like(delta)
-        best, lowest = delta, torch.full_like(delta[:, 0], torch.inf)
-        won = torch.zeros_like(active)
+        walkers = Walkers(delta, active)
         for number in range(self.steps + (self.best or self.stop)):
             last = number == self.steps
-            evaluation = oracle(delta, draws.fork(number), active, gradient=not last)
-            better = active & (evaluation.reached | (evaluation.loss < lowest))
-            best = torch.where(better[:, None], delta, best)
-            lowest = torch.where(better, evaluation.loss, lowest)
-            won, active = won | evaluation.reached, active & ~evaluation.reached
-            if last or not active.any():
+            evaluation = oracle(delta, draws.fork(number), walkers.active, gradient=not last)
+            walkers.meet(delta, evaluation)
+            if last or not walkers.active.any():
                 break
             direction = evaluation.gradient
             if self.momentum:
@@ -110,5 +106,5 @@ class PGD(ThreatModel):
                 direction = velocity = self.momentum * velocity + direction / size
             move = self.pace(number) * length * ball.step(direction, audio)
             moved = within_scale(ball.project(delta - move, audio), audio.wav)
-            delta = torch.where(active[:, None], moved, delta)
-        return (best if self.best else delta), won
+            delta = torch.where(walkers.active[:, None], moved, delta)
+        return (walkers.best if self.best else delta), walkers.won

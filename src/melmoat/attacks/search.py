@@ -11,7 +11,7 @@ from torch import Tensor
 
 from melmoat.attacks.base import Access, Goal, ThreatModel, Untargeted
 from melmoat.attacks.budgets import Budget, within_scale
-from melmoat.attacks.oracle import Crafted, LossOracle
+from melmoat.attacks.oracle import Crafted, Evaluation, LossOracle
 from melmoat.attacks.path_margin import LOST, path_margin
 from melmoat.audio import Audio
 from melmoat.draws import Draws
@@ -144,6 +144,29 @@ def search(attack: Search, model: Recognizer, audio: Audio, goal: Goal, draws: D
         lowest = torch.where(better, value, lowest)
         done = done | won
     return oracle.crafted(best)
+
+
+class Walkers:
+    """The point of least loss that each utterance has met, and which utterances still walk.
+
+    Attributes:
+        best: those points. Shape: ``[B, T]``.
+        won: utterances that reached the goal. Shape: ``[B]``.
+        active: utterances that go on. Shape: ``[B]``.
+    """
+
+    def __init__(self, delta: Tensor, active: Tensor) -> None:
+        self.best, self.active = delta, active
+        self.won = torch.zeros_like(active)
+        self._lowest = torch.full_like(delta[:, 0], torch.inf)
+
+    def meet(self, delta: Tensor, evaluation: Evaluation) -> None:
+        """Keep ``delta`` where it is better. Utterances that reached the goal stop."""
+        better = self.active & (evaluation.reached | (evaluation.loss < self._lowest))
+        self.best = torch.where(better[:, None], delta, self.best)
+        self._lowest = torch.where(better, evaluation.loss, self._lowest)
+        self.won = self.won | evaluation.reached
+        self.active = self.active & ~evaluation.reached
 
 
 @dataclass(frozen=True)

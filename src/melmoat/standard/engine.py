@@ -111,10 +111,7 @@ class Engine:
         loudest = max((lv for lv in out.levels if lv.norm == "l2"), key=lambda lv: -lv.db)
         if book.chosen_rate(loudest) < BROKEN:
             out.levels.append(LARGE)
-            self._stage(LARGE, self.ensemble.noise(LARGE))
-            self._stage(LARGE, self.ensemble.descent(LARGE))
-            eot = self._sequence(LARGE)
-            self._margins(LARGE, eot)
+            self._cheap(LARGE)
         out.levels = list(in_order(tuple(out.levels)))
         return out
 
@@ -122,10 +119,7 @@ class Engine:
         """Cheap members first."""
         e = self.ensemble
         self.out.levels.append(level)
-        self._stage(level, e.noise(level))
-        self._stage(level, e.descent(level))
-        eot = self._sequence(level)
-        self._margins(level, eot)
+        eot = self._cheap(level)
         if not e.effort.is_deep(level):
             return
         self._stage(level, e.other_gradients(level, eot))
@@ -136,6 +130,14 @@ class Engine:
         self._stage(level, e.blocks(level, eot))
         for walk in e.walks:
             self._stage(level, e.around(level, eot, walk))
+
+    def _cheap(self, level: Level) -> int:
+        """The noise and members 1 and 2; how many draws of a step helped."""
+        self._stage(level, self.ensemble.noise(level))
+        self._stage(level, self.ensemble.descent(level))
+        eot = self._sequence(level)
+        self._margins(level, eot)
+        return eot
 
     def _margins(self, level: Level, eot: int) -> None:
         """Member 2, and before it member 1 where samples are rounded."""
