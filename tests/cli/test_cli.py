@@ -301,7 +301,7 @@ def test_ctrl_c_keeps_finished_rows_and_says_how_to_go_on(tmp_path: Path) -> Non
         ([*TRAIN, "--defended", "1"], "--defended needs --defense"),
         ([*TRAIN, "--extra-share", "1"], "--extra-share needs --extra"),
         ([*TRAIN, "--attacked", "1"], "--attacked needs --attack"),
-        ([*TRAIN, "--attack", "pgd:db=9", "--defense", "wgn"], "do not go together"),
+        ([*TRAIN, "--attack", "pgd:db=9", "--defense", "mulaw"], "no gradient flows through mulaw"),
         ([*TRAIN, "--start", "ds2-an4", "--layers", "2"], "--layers are those of --start"),
         (["data", "--download"], "--download takes a corpus"),
     ],

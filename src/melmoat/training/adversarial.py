@@ -18,6 +18,7 @@ from torch import Tensor
 from melmoat.attacks import ATTACKS
 from melmoat.attacks.base import Attack, AttackError
 from melmoat.audio import Audio
+from melmoat.defenses import FrontEnd
 from melmoat.draws import Draws, derive
 from melmoat.models.base import frames_needed
 from melmoat.training.trainable import Trainable, method_of
@@ -43,12 +44,20 @@ class Adversary:
         if not 0 <= self.fade < math.inf:
             raise AttackError(f"fade must be finite and not negative, got {self.fade}")
 
-    def __call__(self, model: Trainable, audio: Audio, texts: Sequence[str], seed: int) -> Audio:
+    def __call__(
+        self,
+        model: Trainable,
+        audio: Audio,
+        texts: Sequence[str],
+        seed: int,
+        front_end: FrontEnd | None = None,
+    ) -> Audio:
         """``audio`` with the chosen examples attacked on ``model``.
 
         Args:
             texts: the reference of each example.
             seed: seed of the choice and of the attack's draws; each example has its own stream.
+            front_end: what ``model`` stands behind. The attack is crafted through it.
 
         Raises:
             AttackError: no finite gradient reaches the audio.
@@ -64,10 +73,11 @@ class Adversary:
         if not rows:
             return audio
         some, references = audio.pick(rows), [texts[row] for row in rows]
+        system = front_end.wrap(model) if front_end else model
         with _still(model):
             try:
                 out = self.attack(
-                    model, some, self.attack.goal(references, references), draws.pick(rows)
+                    system, some, self.attack.goal(references, references), draws.pick(rows)
                 )
             except AttackError as error:
                 raise AttackError(

@@ -3,8 +3,8 @@
 The recipe is that of deepspeech.pytorch for AN4 (AdamW, SortaGrad's sorted first epoch) with a
 shorter cosine schedule, stronger augmentation, and an exponential moving average of the weights.
 This average is validated and exported. Fine-tuning for a defense passes a share of the utterances
-through it, as the paper does for its vocoders. Adversarial training attacks a share of the
-examples.
+through it, as the paper does for its vocoders: once before the training, or at each step if the
+defense draws noise or is attacked. Adversarial training attacks a share of the examples.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from melmoat import __version__, data, defenses
 from melmoat.attacks import ATTACKS
 from melmoat.audio import Audio
 from melmoat.bench.cell import identity
-from melmoat.defenses import DEFENSES
+from melmoat.defenses import DEFENSES, FrontEnd
 from melmoat.devices import CPU, usable
 from melmoat.draws import Draws, derive
 from melmoat.errors import MelmoatError
@@ -37,6 +37,7 @@ from melmoat.training import loop, trainable
 from melmoat.training.adversarial import Adversary, adversary
 from melmoat.training.augment import FAINTEST, LOUDEST, changed, changes, noisy
 from melmoat.training.average import follow
+from melmoat.training.defending import defended
 from melmoat.training.examples import Utterance, check, fits, floats, utterances
 from melmoat.training.splits import combine, provenance, split_speakers
 from melmoat.training.teaching import Teacher
@@ -76,9 +77,10 @@ class ASRTask:
         device: str = CPU,
         adversary: Adversary | None = None,
         teacher: Teacher | None = None,
+        front_end: FrontEnd | None = None,
     ) -> None:
         self.model, self.recipe, self.device = model.to(device), recipe, device
-        self.adversary, self.teacher = adversary, teacher
+        self.adversary, self.teacher, self.front_end = adversary, teacher, front_end
         self.average: Trainable = copy.deepcopy(model).eval().requires_grad_(False)
         self.learnt = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
@@ -135,8 +137,8 @@ class ASRTask:
             group["lr"] = rate
         audio = Audio.of([torch.cat([heard for heard, _ in pairs]) for pairs in parts])
         audio = audio.to(self.device)
-        if self.adversary is not None:
-            audio = self.adversary(self.model, audio, texts, derive(self.recipe.seed, number))
+        seed = derive(self.recipe.seed, number)
+        audio = self._heard(self.model, audio, texts, seed, self.adversary, self.recipe.defended)
         log_probs, frames = method_of(self.model).hear(self.model, audio, rng)
         loss = self.model.loss_of(log_probs, frames, texts).mean()
         if self.teacher is not None:
@@ -149,6 +151,20 @@ class ASRTask:
         self.guard.step(self.optimizer, norm)
         follow(self.average, self.model, number, self.recipe.average)
         return {"epoch": epoch, "loss": loss.item(), "norm": norm.item(), "lr": rate}
+
+    def _heard(
+        self,
+        model: Trainable,
+        audio: Audio,
+        texts: Sequence[str],
+        seed: int,
+        adversary: Adversary | None,
+        share: float,
+    ) -> Audio:
+        """What ``model`` hears of ``audio``: attacked, a ``share`` of it through the defense."""
+        if self.front_end is not None:
+            return defended(audio, texts, model, self.front_end, share, adversary, seed)
+        return audio if adversary is None else adversary(model, audio, texts, seed)
 
     def _samples(self, utterance: Utterance, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """What is learnt from, and what the teacher hears: without the defense and the noise."""
@@ -164,14 +180,16 @@ class ASRTask:
     def validate(self) -> dict[str, float]:
         """Greedy WER in percent of the averaged weights on the held-out utterances.
 
-        With a defense, they pass through it, and ``clean_wer`` is the WER without it. With an
-        adversary, ``attacked_wer`` is the WER with all of them attacked.
+        With a defense, they pass through it (one draw, the same each time), and ``clean_wer`` is
+        the WER without it. With an adversary, ``attacked_wer`` is the WER with all of them
+        attacked, and then defended.
         """
         waves = [u.wave for u in self.held_out]
-        defended = [u.defended for u in self.held_out if u.defended is not None]
-        if defended:
-            return self._wer(defended, "wer") | self._wer(waves, "clean_wer")
-        scores = self._wer(waves, "wer")
+        behind = [u.defended for u in self.held_out if u.defended is not None]
+        if behind:
+            scores = self._wer(behind, "wer") | self._wer(waves, "clean_wer")
+        else:
+            scores = self._wer(waves, "wer")
         if self.adversary is not None:
             everyone = replace(self.adversary, share=1.0, fade=0.0)
             scores |= self._wer(waves, "attacked_wer", everyone)
@@ -188,9 +206,8 @@ class ASRTask:
             audio = Audio.of([floats(wave) for wave in waves[i : i + size]]).to(self.device)
             if adversary is not None:
                 texts = [utterance.text for utterance in batch]
-                audio = adversary(
-                    self.average, audio, texts, derive(self.recipe.seed, "held out", i)
-                )
+                seed = derive(self.recipe.seed, "held out", i)
+                audio = self._heard(self.average, audio, texts, seed, adversary, 1.0)
             hypotheses = self.average.transcribe(audio, Draws([0] * len(batch)))
             for utterance, hypothesis in zip(batch, hypotheses, strict=True):
                 wrong, total = word_edits(same(utterance.text), same(hypothesis))
@@ -241,9 +258,11 @@ def train_asr(
         half: export 16-bit weights (not of hf-ctc).
         start: spec of the recognizer to start from; None for the random weights
             of a DeepSpeech2.
-        defense: spec of the front-end to fine-tune for.
+        defense: spec of the front-end to fine-tune for. If it draws noise, or with ``attack``, it
+            is applied at each step with fresh draws, after the noise of the recipe; else once,
+            before it.
         device: device to compute on, such as ``cuda``; a run may continue on another device.
-        attack: spec of the attack to train against; not together with a defense.
+        attack: spec of the attack to train against. With a defense it is crafted through it.
         attacked: share of the examples that are attacked.
         fade: their perturbations are scaled down by 0 to so many dB.
         teacher: spec of a recognizer to learn from what it hears without noise, attack and defense.
@@ -256,10 +275,11 @@ def train_asr(
         exported weights on the held-out speakers, of hama their phoneme error rate (None if these
         have no words).
     """
-    if attack and defense:
+    front = defenses.front_end(defense) if defense else None
+    if front and attack and not (front.differentiable or front.approximate):
         raise MelmoatError(
-            "--attack and --defense do not go together: utterances are defended once, before "
-            "training, but attacked again at every step"
+            f"no gradient flows through {defense}, so --attack would change nothing; give the "
+            "attacker another one, such as gradient=bpda"
         )
     usable(device)
     model = trainable.take(start, half) if start else _random(config, recipe.seed)
@@ -270,13 +290,14 @@ def train_asr(
     unseen = {cut.supervisions[0].speaker for cut in held}
     added = [c for s in extra for c in data.load(s) if c.supervisions[0].speaker not in unseen]
     check([*everything, *added], model)
-    front = defenses.front_end(defense) if defense else None
+    live = front is not None and (front.stochastic or attack is not None)
     taught_by = Teacher(teacher, model, device) if teacher else None
     origin: dict[str, Any] = {}
     if start:
         origin["start"] = identity(MODELS.parse(start))
     if defense:
         origin["defense"] = identity(DEFENSES.parse(defense))
+        origin |= {"fresh_draws": True} if live else {}
     against = adversary(attack, attacked, fade) if attack else None
     if attack:
         origin |= {"attack": identity(ATTACKS.parse(attack)), "attacked": attacked}
@@ -294,10 +315,15 @@ def train_asr(
         **origin,
     }
     loop.begun(out, settings)
-    main_utterances, more, unheard = (
-        utterances(list(cuts), model, front, device, progress) for cuts in (training, added, held)
+    once = None if live else front
+    main_utterances, more = (
+        utterances(list(cuts), model, once, device, progress) for cuts in (training, added)
     )
-    task = ASRTask(model, main_utterances, more, unheard, recipe, device, against, taught_by)
+    unheard = utterances(list(held), model, front, device, progress)
+    at_each_step = front if live else None
+    task = ASRTask(
+        model, main_utterances, more, unheard, recipe, device, against, taught_by, at_each_step
+    )
     loop.run(task, task.steps, out, task.steps_an_epoch, settings, progress=progress)
     card = {
         "trained_on": settings["trained_on"],
