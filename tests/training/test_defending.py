@@ -86,6 +86,26 @@ def test_the_attack_goes_through_the_defense_only_where_the_example_does(
     assert (losses[1] > losses[0]).all()
 
 
+def test_few_seconds_at_once_change_no_example(
+    tiny: DeepSpeech2, ragged: Audio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many, texts = ragged.repeat(2), TEXTS * 2
+    sizes: list[int] = []
+
+    class Seen(FrontEnd):
+        def __call__(self, audio: Audio, draws: Draws) -> Audio:
+            sizes.append(len(audio))
+            return NOISE(audio, draws)
+
+    whole = defended(many, texts, tiny, Seen(), 1.0, None, 1)
+    assert sizes == [6]
+    sizes.clear()
+    monkeypatch.setattr("melmoat.training.defending.AT_ONCE", 1e-6)  # less than any example
+    alone = defended(many, texts, tiny, Seen(), 1.0, None, 1)
+    assert sizes == [1] * 6
+    assert torch.equal(whole.wav, alone.wav)
+
+
 def test_a_step_is_the_same_after_a_restart() -> None:
     check_restart(lambda: task(NOISE, Adversary(ATTACK, 0.5)), "model", "average")
 
