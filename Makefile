@@ -21,6 +21,8 @@ lint: .venv/done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	for folder in benchmarks examples suites tools; do \
+	    MYPYPATH=$$folder:suites:. $(BIN)/mypy --config-file mypy-scripts.ini $$folder || exit 1; done
 
 format: .venv/done
 	$(BIN)/ruff check --fix .

@@ -155,9 +155,9 @@ def ensemble(bench: Bench) -> None:
     effort = replace(FULL, steps=bench.steps, rounds=((bench.steps, 1),))
     for level in (Level("l2", 30.0), LINF):
         whom = Ensemble(subject(bench.spec, "none", "demo"), effort, stochastic=False)
-        members = [*whom.sequence(level, 1), *whom.margin(level, 1)]
+        members = [*whom.sequence(level, 1), *whom.margin(level, 1, whom.usual), *whom.box(level)]
         if effort.is_deep(level):
-            members += whom.long(level, 1, 0)
+            members += whom.long(level, 1, 0, whom.usual)
         passes = sum(attacks.build(one.cell.attack).evaluations for one in members)
         found: dict[str, list[list[int]]] = {"melmoat": []}
         for one in members:

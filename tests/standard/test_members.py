@@ -47,6 +47,7 @@ def members(one: Subject, effort: Effort, level: Level, stochastic: bool) -> lis
         e.sequence(level, eot),
         e.lattice(level, eot),
         *[e.margin(level, eot, walk) for walk in e.walks],
+        e.box(level),
         e.other_gradients(level, eot),
         *[e.targeted(level, eot, walk) for walk in e.walks],
         *rounds,
@@ -142,6 +143,19 @@ def test_what_rounds_and_then_draws_is_attacked_in_both_ways() -> None:
     assert walks["margin"] == walks["silence around"] == "pgd"
     assert walks["margin, lattice"] == walks["silence around, lattice"] == "lattice"
     assert [name for name, walk in walks.items() if walk == "apgd"] == ["apgd"]
+
+
+@pytest.mark.parametrize(("norm", "stochastic", "there"), [
+    ("linf", False, True), ("linf", True, False), ("l2", False, False)])  # fmt: skip
+def test_in_the_box_pgd_walks_beside_autopgd(norm: str, stochastic: bool, there: bool) -> None:
+    level = Level(norm, 30.0)  # type: ignore[arg-type]
+    found = {m.name: m for m in members(SUBJECT, FULL, level, stochastic)}
+    assert ("pgd" in found) == there
+    if there:
+        spec = "pgd:norm=linf,db=30,schedule=linear,against=truth,keep=errors"
+        assert found["pgd"].cell.attack == ATTACKS.declared(spec)
+        assert found["pgd"].role == "gradient"
+        assert found["pgd"].cell.defense == found["apgd"].cell.defense
 
 
 @pytest.mark.parametrize("spec", ["rs", "codec", "chain:wgn,then=mulaw", "voted:mdnf"])

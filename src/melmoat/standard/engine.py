@@ -137,6 +137,7 @@ class Engine:
         self._stage(level, self.ensemble.descent(level))
         eot = self._sequence(level)
         self._margins(level, eot)
+        self._stage(level, self.ensemble.box(level))
         return eot
 
     def _margins(self, level: Level, eot: int) -> None:

@@ -160,6 +160,12 @@ class Ensemble:
         name = f"{self.usual}, {eot} draws" if eot > 1 else self.usual
         return [self._gradient(name, self._loss(self.usual, level, eot))]
 
+    def box(self, level: Level) -> list[Member]:
+        """Member 1 in the linf box: PGD with falling steps, too, if it is AutoPGD otherwise."""
+        if level.norm != "linf" or self.stochastic:
+            return []
+        return [self._gradient("pgd", self._loss("pgd", level, 1))]
+
     def lattice(self, level: Level, eot: int) -> list[Member]:
         """Member 1 where samples are rounded: which of them cross to another level."""
         if "lattice" not in self.walks:
