@@ -204,3 +204,33 @@ def test_cells_of_one_name_and_other_weights_are_not_merged(tmp_path: Path) -> N
     with pytest.raises(StoreError, match=f"ds2-an4 .* other weights.*{key} and {new}"):
         Run(one).merge(other)
     assert [(c["key"], c["n"]) for c in Run(one).summary] == [(key, 40)]
+
+
+def test_failures_are_merged_too(tmp_path: Path) -> None:
+    made = results()[0]
+    parts = [
+        replace(made, rows=dict(list(made.rows.items())[:n])) for n in (30, 32)
+    ]  # u030 has a row in the second alone
+    one, two = (write(tmp_path / name, [part]) for name, part in zip("ab", parts, strict=True))
+    Store(one).fail(made.cell, "u031", "of the first")
+    Store(one).fail(made.cell, "u033", "of the first")
+    Store(two).fail(made.cell, "u033", "of the second")
+    Store(two).fail(made.cell, "u035", "of the second")
+    merged = Run(one).merge(two)
+    assert merged.failures == {made.cell.key: {"u033": "of the first", "u035": "of the second"}}
+    before = (one / "failures" / f"{made.cell.key}.jsonl").read_bytes()
+    merged.merge(two)
+    assert (one / "failures" / f"{made.cell.key}.jsonl").read_bytes() == before
+
+
+def test_a_cell_that_is_measured_meanwhile_is_not_merged(tmp_path: Path) -> None:
+    made = results()[0]
+    few = replace(made, rows=dict(list(made.rows.items())[:10]))
+    one, other = write(tmp_path / "one", [few]), write(tmp_path / "other", [made])
+    with (
+        Store(one).claimed(made.cell),
+        pytest.raises(StoreError, match="another process is measuring cell"),
+    ):
+        Run(one).merge(other)
+    assert [c["n"] for c in json.loads((one / "summary.json").read_text())] == [10]
+    assert [c["n"] for c in Run(one).merge(other).summary] == [40]
