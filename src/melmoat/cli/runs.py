@@ -40,6 +40,8 @@ def export(
     if audio is not None:
         manifest, count = write_audio(run, opened.results, audio)
         typer.echo(f"{manifest}: {count} recordings. Use it as manifest:{manifest}")
+        if silent := sum(len(result.rows) for result in opened.results) - count:
+            typer.echo(f"warning: {silent} rows have no audio here, so they are left out", err=True)
         return
     if rows and format in ("latex", "markdown"):
         raise MelmoatError("--rows goes with --format csv or json")
