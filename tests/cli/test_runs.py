@@ -38,6 +38,8 @@ def test_export_prints_what_a_run_gives(folder: Path) -> None:
         run("export", folder, "--format", "latex", "--rows")
     with pytest.raises(MelmoatError, match="the run has no audio"):
         run("export", folder, "--audio", folder / "out")
+    with pytest.raises(MelmoatError, match="--format and --rows are for figures"):
+        run("export", folder, "--audio", folder / "out", "--rows", "--format", "json")
     with_audio(folder, made.summary[3]["key"], "u000")
     text = CLI.invoke(app, ["export", str(folder), "--audio", str(folder / "out")]).output
     assert "manifest.jsonl: 1 recordings." in text

@@ -8,12 +8,14 @@ from typing import Annotated, Literal
 import typer
 
 from melmoat.cli.analysis import RunArgument
+from melmoat.cli.errors import refuse_idle
 
 runs = typer.Typer()
 
 
 @runs.command()
 def export(
+    context: typer.Context,
     run: RunArgument,
     format: Annotated[
         Literal["csv", "json", "latex", "markdown"],
@@ -36,6 +38,8 @@ def export(
     from melmoat.report.export import flat, write_audio
     from melmoat.runs import Run
 
+    if audio is not None:
+        refuse_idle(context, ["format", "rows"], "are for figures, and --audio prints none")
     opened = Run(run)
     if audio is not None:
         manifest, count = write_audio(run, opened.results, audio)
