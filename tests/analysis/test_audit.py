@@ -382,3 +382,23 @@ def test_a_recognizer_without_a_defense_is_examined_where_asked() -> None:
     assert row.defense == "none"
     assert status(row)["more steps"] == "sign"
     assert status(row)["EOT"] == status(row)["fresh draws"] == "n/a"
+
+
+@pytest.mark.parametrize(
+    ("check", "planted"),
+    [
+        ("weaker attackers", {BLACK: 75.0}),
+        ("large budget", {}),
+        ("noise of the same size", {NOISE: 61.0}),
+    ],
+)
+def test_a_cell_that_was_begun_hides_no_sign(check: str, planted: dict[str, float]) -> None:
+    results = [
+        result("rs", LOUD, 61.0, snr_db=5.0) if r.cell.attack == LOUD else r
+        for r in run("rs", CLEAN | planted)
+    ]
+    begun = result("rs", "pgd:db=20,steps=9", 100.0, n=1)
+    row = only([*results, begun])
+    assert status(row)[check] == "sign"
+    assert row.verdict == "suspect"
+    assert status(row)["adaptive attack"] == "open"  # it is to be finished
