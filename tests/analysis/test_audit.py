@@ -402,3 +402,17 @@ def test_a_cell_that_was_begun_hides_no_sign(check: str, planted: dict[str, floa
     assert status(row)[check] == "sign"
     assert row.verdict == "suspect"
     assert status(row)["adaptive attack"] == "open"  # it is to be finished
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        "pgd:db=20,steps=50,target=endless",
+        "transfer:model=ds2-an4,attack=(pgd:db=20,target=endless)",
+    ],
+)
+def test_a_text_without_end_hides_no_sign(endless: str) -> None:
+    results = run("rs", CLEAN | {BLACK: 75.0})
+    row = only([*results, result("rs", endless, 300.0)])
+    assert row.findings == only(results).findings
+    assert status(row)["weaker attackers"] == "sign"
