@@ -234,3 +234,23 @@ def test_a_cell_that_is_measured_meanwhile_is_not_merged(tmp_path: Path) -> None
         Run(one).merge(other)
     assert [c["n"] for c in json.loads((one / "summary.json").read_text())] == [10]
     assert [c["n"] for c in Run(one).merge(other).summary] == [40]
+
+
+def test_a_merged_cell_has_the_larger_limit_and_the_labels_that_it_lacks(tmp_path: Path) -> None:
+    made = results()[1]
+    rows = list(made.rows.items())
+
+    def of(name: str, limit: int, count: int, label: str = "") -> Path:
+        store = Store(tmp_path / name)
+        store.begin([made.cell], {"limit": limit}, {made.cell: {"attack": label}} if label else {})
+        store.append(made.cell, dict(rows[:count]).values())
+        return store.folder
+
+    merged = Run(of("few", 8, 8)).merge(of("many", 20, 20, "PGD"))
+    assert Store(merged.folder).limits() == {made.cell: 20}
+    assert merged.summary[0]["labels"] == {"attack": "PGD"}
+    merged.merge(of("all", 0, 40, "other"))
+    assert Store(merged.folder).limits() == {made.cell: 0}
+    assert merged.summary[0]["labels"] == {"attack": "PGD"}
+    merged.merge(of("again", 8, 8))
+    assert Store(merged.folder).limits() == {made.cell: 0}

@@ -45,9 +45,9 @@ def _merged(store: Store, theirs: Store) -> int:
     new = {key: _new(store, theirs, key) for key in theirs.keys().values()}
     with locked(into / ".lock"):
         run, labels = store.run(), theirs.run()
-        known = set(store.keys().values())
-        cells = list(_keyed(store))
-        cells += [cell for cell in _keyed(theirs) if cell["key"] not in known]
+        others = {cell["key"]: cell for cell in _keyed(theirs)}
+        cells = [_of_both(cell, others.pop(cell["key"], {})) for cell in _keyed(store)]
+        cells += others.values()
         calls = [_call(labels), *labels.get("earlier", [])]
         if not run:
             made = {**labels, "cells": cells}
@@ -110,6 +110,15 @@ def _keyed(store: Store) -> Iterator[dict[str, Any]]:
     for cell in store.run().get("cells", []):
         if key := keys.get(cell_of(cell)):
             yield {**cell, "key": key}
+
+
+def _of_both(cell: dict[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """A cell of a run's file with the larger limit (0 is all), and the labels of the other one
+    where it has none itself."""
+    limits = [one["limit"] for one in (cell, other) if type(one.get("limit")) is int]
+    labels = cell.get("labels") or other.get("labels")
+    larger = {"limit": 0 if 0 in limits else max(limits)} if len(limits) == 2 else {}
+    return {**cell, **larger} | ({"labels": labels} if labels else {})
 
 
 def _refuse_other_files(into: Store, other: Store) -> None:
