@@ -204,3 +204,53 @@ def test_cells_of_one_name_and_other_weights_are_not_merged(tmp_path: Path) -> N
     with pytest.raises(StoreError, match=f"ds2-an4 .* other weights.*{key} and {new}"):
         Run(one).merge(other)
     assert [(c["key"], c["n"]) for c in Run(one).summary] == [(key, 40)]
+
+
+def test_failures_are_merged_too(tmp_path: Path) -> None:
+    made = results()[0]
+    parts = [
+        replace(made, rows=dict(list(made.rows.items())[:n])) for n in (30, 32)
+    ]  # u030 has a row in the second alone
+    one, two = (write(tmp_path / name, [part]) for name, part in zip("ab", parts, strict=True))
+    Store(one).fail(made.cell, "u031", "of the first")
+    Store(one).fail(made.cell, "u033", "of the first")
+    Store(two).fail(made.cell, "u033", "of the second")
+    Store(two).fail(made.cell, "u035", "of the second")
+    merged = Run(one).merge(two)
+    assert merged.failures == {made.cell.key: {"u033": "of the first", "u035": "of the second"}}
+    before = (one / "failures" / f"{made.cell.key}.jsonl").read_bytes()
+    merged.merge(two)
+    assert (one / "failures" / f"{made.cell.key}.jsonl").read_bytes() == before
+
+
+def test_a_cell_that_is_measured_meanwhile_is_not_merged(tmp_path: Path) -> None:
+    made = results()[0]
+    few = replace(made, rows=dict(list(made.rows.items())[:10]))
+    one, other = write(tmp_path / "one", [few]), write(tmp_path / "other", [made])
+    with (
+        Store(one).claimed(made.cell),
+        pytest.raises(StoreError, match="another process is measuring cell"),
+    ):
+        Run(one).merge(other)
+    assert [c["n"] for c in json.loads((one / "summary.json").read_text())] == [10]
+    assert [c["n"] for c in Run(one).merge(other).summary] == [40]
+
+
+def test_a_merged_cell_has_the_larger_limit_and_the_labels_that_it_lacks(tmp_path: Path) -> None:
+    made = results()[1]
+    rows = list(made.rows.items())
+
+    def of(name: str, limit: int, count: int, label: str = "") -> Path:
+        store = Store(tmp_path / name)
+        store.begin([made.cell], {"limit": limit}, {made.cell: {"attack": label}} if label else {})
+        store.append(made.cell, dict(rows[:count]).values())
+        return store.folder
+
+    merged = Run(of("few", 8, 8)).merge(of("many", 20, 20, "PGD"))
+    assert Store(merged.folder).limits() == {made.cell: 20}
+    assert merged.summary[0]["labels"] == {"attack": "PGD"}
+    merged.merge(of("all", 0, 40, "other"))
+    assert Store(merged.folder).limits() == {made.cell: 0}
+    assert merged.summary[0]["labels"] == {"attack": "PGD"}
+    merged.merge(of("again", 8, 8))
+    assert Store(merged.folder).limits() == {made.cell: 0}

@@ -382,3 +382,37 @@ def test_a_recognizer_without_a_defense_is_examined_where_asked() -> None:
     assert row.defense == "none"
     assert status(row)["more steps"] == "sign"
     assert status(row)["EOT"] == status(row)["fresh draws"] == "n/a"
+
+
+@pytest.mark.parametrize(
+    ("check", "planted"),
+    [
+        ("weaker attackers", {BLACK: 75.0}),
+        ("large budget", {}),
+        ("noise of the same size", {NOISE: 61.0}),
+    ],
+)
+def test_a_cell_that_was_begun_hides_no_sign(check: str, planted: dict[str, float]) -> None:
+    results = [
+        result("rs", LOUD, 61.0, snr_db=5.0) if r.cell.attack == LOUD else r
+        for r in run("rs", CLEAN | planted)
+    ]
+    begun = result("rs", "pgd:db=20,steps=9", 100.0, n=1)
+    row = only([*results, begun])
+    assert status(row)[check] == "sign"
+    assert row.verdict == "suspect"
+    assert status(row)["adaptive attack"] == "open"  # it is to be finished
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        "pgd:db=20,steps=50,target=endless",
+        "transfer:model=ds2-an4,attack=(pgd:db=20,target=endless)",
+    ],
+)
+def test_a_text_without_end_hides_no_sign(endless: str) -> None:
+    results = run("rs", CLEAN | {BLACK: 75.0})
+    row = only([*results, result("rs", endless, 300.0)])
+    assert row.findings == only(results).findings
+    assert status(row)["weaker attackers"] == "sign"

@@ -6,7 +6,7 @@ import pytest
 
 import melmoat
 from melmoat import audio, detectors, models
-from melmoat.analysis.detection import Caught, caught, score_run, separation
+from melmoat.analysis.detection import Caught, caught, changed, score_run, separation
 from melmoat.analysis.results import Result, read_results
 from melmoat.bench import audio_store
 from melmoat.bench.cell import grid
@@ -35,6 +35,28 @@ def test_harmless_audio_is_counted_apart() -> None:
     assert caught(FOUR, SCORES, 0.5) == Caught(3, 1, 1, 1, 1, 4)
     assert caught(FOUR, SCORES, 0.5).unseen == 2
     assert caught(FOUR, SCORES, 1.0) == Caught(3, 0, 1, 0, 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "normaliser", "is_changed"),
+    [
+        ("IT'S", "ITS", None, True),  # a word error
+        ("ÉTÉ", "ETE", None, True),
+        ("GO  ON", "GO ON", None, False),
+        ("Go on.", "go on", "plain", False),
+        ("Go on.", "go in", "plain", True),
+        ("It's two.", "it is 2", "whisper-english+spelling-0123abcd", False),
+        ("h i | h æ d", "h i h æ d", "phonemes", False),
+        ("h i | h æ d", "h i | h æ z", "phonemes", True),
+    ],
+)
+def test_harm_is_what_the_recognizers_own_comparison_says(
+    before: str, after: str, normaliser: str | None, is_changed: bool
+) -> None:
+    if normaliser and normaliser.startswith("whisper"):
+        pytest.importorskip("transformers")
+    row = {"benign": before, "adversarial": after}
+    assert changed(row if normaliser is None else {**row, "normaliser": normaliser}) is is_changed
 
 
 def test_the_curve_is_that_of_the_harmful_ones() -> None:

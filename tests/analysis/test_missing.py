@@ -6,11 +6,14 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 
 from melmoat.analysis.audit import audit
 from melmoat.analysis.missing import changed, command
 from melmoat.attacks import ATTACKS
 from melmoat.attacks.budgets import SNR
+from melmoat.attacks.universal import Pattern, save
+from tests.attacks.test_family import PATTERN
 from tests.bench.hand_made import result, run
 from tests.bench.writing import write_run
 from tests.cli.test_analysis import run as cli
@@ -28,6 +31,9 @@ from tests.cli.test_analysis import run as cli
         ["pgd:norm=snr,ratio=100,steps=40"],
         ["cw:eps=0.01,steps=40"],
         ["apgd:db=20,steps=40"],
+        ["transfer:model=ds2-an4,attack=(pgd:norm=l2,eps=1.5)"],
+        ["transfer:model=ds2-an4,attack=(pgd:norm=linf,db=25)"],
+        [f"universal:{PATTERN}"],
     ],
 )
 def test_measuring_what_is_missing_leaves_nothing_missing(tried: list[str]) -> None:
@@ -93,3 +99,17 @@ def test_the_audit_prints_it_ready_to_paste(tmp_path: Path) -> None:
     assert f"melmoat bench --out {tmp_path / 'run'} --model" in text
     assert "--attack pgd:db=20,eot=5" in text
     assert "--attack none" in text
+
+
+def test_a_budget_that_stands_in_a_file_or_in_an_attack_inside_is_kept(tmp_path: Path) -> None:
+    save(tmp_path / "u", Pattern(torch.ones(3)), {"norm": "linf", "db": 25.0}, {})
+    inside = "transfer:model=ds2-an4,attack=(pgd:norm=l2,eps=1.5)"
+    for tried, noise in (
+        (f"universal:{tmp_path / 'u'}", "noise:norm=linf,db=25"),
+        (inside, "noise:norm=l2,eps=1.5"),
+    ):
+        (row,) = audit(run("rs", {tried: 50.0}))
+        attacks = [attack for _, attack in row.wanted]
+        assert noise in attacks
+        for attack in attacks:
+            assert attack == "none" or ATTACKS.build(attack).budget is not None

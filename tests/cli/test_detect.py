@@ -48,6 +48,8 @@ def test_the_threshold_of_recordings_that_nobody_attacked(folder: Path) -> None:
     result = CLI.invoke(app, words, catch_exceptions=False)
     assert "from 3 recordings" in result.stderr
     assert "warning" not in result.stderr
+    with pytest.raises(MelmoatError, match="--false-alarms needs --calibrate"):
+        CLI.invoke(app, [*words[:4], *words[-2:], "--threshold", "1"], catch_exceptions=False)
     result = CLI.invoke(app, [*words[:-1], "1"], catch_exceptions=False)
     assert result.stdout.endswith("\tnot suspect\n")  # the largest score is not above itself
     assert "3 recordings cannot show a rate of 1 %" in result.stderr

@@ -11,7 +11,7 @@ from melmoat.cli.app import app
 from melmoat.errors import MelmoatError
 from melmoat.runs import Run
 from tests.cli.test_analysis import run
-from tests.test_runs import results, write
+from tests.test_runs import results, with_audio, write
 
 CLI = CliRunner()
 
@@ -38,6 +38,12 @@ def test_export_prints_what_a_run_gives(folder: Path) -> None:
         run("export", folder, "--format", "latex", "--rows")
     with pytest.raises(MelmoatError, match="the run has no audio"):
         run("export", folder, "--audio", folder / "out")
+    with pytest.raises(MelmoatError, match="--format and --rows are for figures"):
+        run("export", folder, "--audio", folder / "out", "--rows", "--format", "json")
+    with_audio(folder, made.summary[3]["key"], "u000")
+    text = CLI.invoke(app, ["export", str(folder), "--audio", str(folder / "out")]).output
+    assert "manifest.jsonl: 1 recordings." in text
+    assert "warning: 159 rows have no audio here" in text
 
 
 def test_compare_takes_labels(folder: Path) -> None:

@@ -19,9 +19,11 @@ import pytest
 import soundfile
 import torch
 from fastapi.testclient import TestClient
+from typer.testing import CliRunner
 
 from melmoat import audio, data, models
 from melmoat.audio import Audio
+from melmoat.cli.app import app
 from melmoat.decoding import decode
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
@@ -307,6 +309,19 @@ def test_recordings_that_wait_are_transcribed_together() -> None:
     (recordings,) = re.findall(r'melmoat_batch_recordings_sum{work="transcribe"} (\S+)', text)
     assert float(recordings) == 12
     assert 3 <= float(batches) < 12
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--language", "fr"], "--language is of a --model"),
+        (["--language", "fr", "--upstream", "http://127.0.0.1:1/v1"], "--language is of a --model"),
+        (["--ssl-keyfile", "key.pem"], "--ssl-keyfile is the key of --ssl-certfile"),
+    ],
+)
+def test_an_option_without_what_it_is_for_is_refused(words: list[str], said: str) -> None:
+    with pytest.raises(MelmoatError, match=said):
+        CliRunner().invoke(app, ["serve", "--defense", "none", *words], catch_exceptions=False)
 
 
 class Running:

@@ -19,6 +19,7 @@ from melmoat.standard.levels import Level
 from melmoat.standard.members import Effort
 from tests.standard.toys import Beeps, Hiss, speech
 
+AGAIN = "the same command tries them again."
 L2 = Level("l2", 42.0)  # some words can be changed, and not all
 TINY = Effort("quick", 4, ((3, 1), (4, 2)), 3, ("matched",), (L2,), 2, ())
 
@@ -146,3 +147,26 @@ def test_the_command_prints_80_columns_and_its_exit_code(
     told = json.loads((tmp_path / "run" / "standard.json").read_text())
     assert told["version"] == "standard-1"
     assert told["publishable"] is False
+
+
+def test_an_utterance_that_fails_without_an_attack_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from melmoat.data.in_memory import write_corpus
+
+    corpus, _ = write_corpus(speech(3, 35.0), tmp_path / "data")
+    broken = sorted((tmp_path / "data").glob("*/*.wav"))[1]
+    broken.write_bytes(b"RIFF and nothing else")
+    effort = replace(TINY, targets=(), queries=2, rounds=((2, 1),))
+    result = standard.evaluate(Beeps(35.0), data=corpus, out=tmp_path / "run", effort=effort)
+    assert result.n == 2
+    assert list(result.failures["clean"]) == [broken.stem]
+    told = " ".join(standard.text(result).split())
+    assert f"1 utterance(s) failed without an attack and are in no figure; {AGAIN}" in told
+    assert f"The first: {broken.stem}: " in told
+    fine = replace(result, verdict="no sign found")
+    monkeypatch.setattr(standard, "evaluate", lambda *args, **options: fine)
+    assert CliRunner().invoke(app, ["evaluate", "--out", str(tmp_path / "x")]).exit_code == 4
+    whole = replace(fine, failures={})
+    monkeypatch.setattr(standard, "evaluate", lambda *args, **options: whole)
+    assert CliRunner().invoke(app, ["evaluate", "--out", str(tmp_path / "x")]).exit_code == 0

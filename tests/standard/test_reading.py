@@ -128,6 +128,17 @@ FAULTS: dict[str, tuple[Break, str]] = {
     "count": (lambda f: f.update(n=19), "19 utterances, but 20 names"),
     "twice": (lambda f: f["utterances"]["ids"].__setitem__(0, "u01"), "but 19 names"),
     "errors": (lambda f: f["utterances"]["capped"]["clean"].pop(), "20 utterances and 19 errors"),
+    "few": (lambda f: f["utterances"]["capped"]["l2 20 dB"].pop(), "20 utterances and 19 errors"),
+    "fewer": (
+        lambda f: [errors.pop() for errors in f["utterances"]["capped"].values()],
+        "clean: 20 utterances and 19 errors",
+    ),
+    "clean": (lambda f: f["clean"].update(level="l2 20 dB"), "clean speech are those of l2 20 dB"),
+    "lost": (
+        lambda f: f.update(failures={"clean": {"u99": "no sound"}}),
+        "1 utterance.* in no fig",
+    ),
+    "huge": (lambda f: f["clean"].update(wer=10**400), r"clean\.wer: expected .*float"),
     "many": (lambda f: f["utterances"]["lengths"].__setitem__(0, 3), "or more than words"),
     "grows": (
         lambda f: f["utterances"]["capped"].update(

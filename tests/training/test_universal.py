@@ -7,10 +7,11 @@ from melmoat import attacks, data, models
 from melmoat.assets import asset
 from melmoat.attacks import Targeted, Untargeted
 from melmoat.attacks.base import AttackError
-from melmoat.attacks.budgets import SNR, Linf
+from melmoat.attacks.budgets import SNR, Linf, LinfSNR
 from melmoat.attacks.universal import Pattern, Universal, load, save
 from melmoat.audio import Audio
 from melmoat.draws import Draws
+from melmoat.errors import MelmoatError
 from melmoat.models import DeepSpeech2
 from melmoat.spec import SpecError
 from melmoat.training.universal import train_universal
@@ -53,6 +54,13 @@ def test_a_file_remembers_its_budget_and_may_be_given_another(
     assert made.goal(["A"], ["B"]) == Targeted(["GO"])
     assert attacks.build(f"universal:{path},norm=linf,eps=0.01").budget == Linf(0.01)
     assert attacks.build(f"universal:{path},db=0").budget == SNR(0.0)
+    save(path, pattern(), {"norm": "linf", "db": 20.0}, {})
+    assert attacks.build(f"universal:{path}").budget == LinfSNR(20.0)
+    assert attacks.build(f"universal:{path},eps=0.01").budget == Linf(0.01)
+    assert attacks.build(f"universal:{path},norm=linf,db=30").budget == LinfSNR(30.0)
+    assert attacks.build(f"universal:{path},norm=snr,db=30").budget == SNR(30.0)
+    with pytest.raises(MelmoatError, match="trained with norm=linf; db may be meant for another"):
+        attacks.build(f"universal:{path},db=30")
     found, _ = load(path)
     assert torch.equal(found.samples, pattern().samples)
     other = Audio(ragged.wav, ragged.lengths, 8_000)

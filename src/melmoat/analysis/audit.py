@@ -145,9 +145,10 @@ def _audited(s: System) -> Audited:
 
 
 def systems(results: Sequence[Result], bare: bool = False) -> list[System]:
-    """The rows of a run that are defended, or all of them. Targeted attacks are left out: their WER
-    says little."""
-    usable = [(setting(r.cell.attack), r) for r in results if r.rows and not r.targeted]
+    """The rows of a run that are defended, or all of them. Targeted attacks are left out, as are
+    those that want a text without end: their WER says little."""
+    measured = [(setting(r.cell.attack), r) for r in results if r.rows and not r.targeted]
+    usable = [(s, r) for s, r in measured if not s.endless]
     found = []
     for place in dict.fromkeys(r.system for r in results):
         model, defense, data, seed = place

@@ -19,8 +19,9 @@ from melmoat.devices import CPU
 from melmoat.draws import Draws, derive
 from melmoat.errors import MelmoatError
 from melmoat.metrics import detection
-from melmoat.normalisers import by_name
-from melmoat.text import same_text
+from melmoat.models.hama.phonemes import BOUNDARY
+from melmoat.normalisers import PUBLISHED, RULES, by_name
+from melmoat.text import canonical
 
 Scores = Mapping[str, float]  # by utterance
 
@@ -94,13 +95,15 @@ class Caught:
 
 
 def changed(row: Mapping[str, Any]) -> bool:
-    """Whether the attack changed the transcript, compared as the recognizer's texts are."""
-    before, after = str(row["benign"]), str(row["adversarial"])
-    name = row.get("normaliser")
-    if name is None:
-        return not same_text(before, after)
-    same = by_name(str(name))
-    return same(before) != same(after)
+    """Whether the attack changed the transcript, compared as the recognizer's texts are. Somebody's
+    own rule is not known here: letter for letter. Spellings that a model maps, such as British
+    ones, count as they are."""
+    name = str(row.get("normaliser")).partition("+")[0]
+    same = by_name(name) if name in (*RULES, *PUBLISHED) else canonical
+    texts = str(row["benign"]), str(row["adversarial"])
+    if name == "phonemes":  # boundaries between words do not count
+        texts = texts[0].replace(BOUNDARY, " "), texts[1].replace(BOUNDARY, " ")
+    return same(texts[0]) != same(texts[1])
 
 
 def caught(result: Result, scores: Scores, threshold: float) -> Caught:

@@ -93,6 +93,14 @@ def strongest(pool: Iterable[Result]) -> Result | None:
     return max(pool, key=lambda r: r.error_rate or 0.0, default=None)
 
 
+def finished(pool: Iterable[Result]) -> list[Result]:
+    """Those on at least ``ENOUGH`` utterances, or on as many as any has: a run that was stopped
+    leaves cells of few, whose rates may be anything."""
+    results = list(pool)
+    least = min(ENOUGH, max((len(r.rows) for r in results), default=0))
+    return [r for r in results if len(r.rows) >= least]
+
+
 def _ladder(pool: Measured, key: str) -> list[tuple[Result, Result]]:
     """Pairs of attacks that differ only in ``key``: the largest value and the next one."""
     groups = _groups((s.but(key), s.args[key], r) for s, r in pool if _count(s, key))
@@ -189,7 +197,8 @@ def weaker(results: Measured, others: Sequence[tuple[str, Setting, Result]]) -> 
     figures = []
     for result in pool:
         budget = setting(result.cell.attack).budget
-        best = strongest(r for s, r in whites(results) if budget and s.budget == budget)
+        same = (r for s, r in whites(results) if budget and s.budget == budget)
+        best = strongest(finished(same))
         if best is not None:
             figures.append(between(result, best))
     return _gain(
@@ -205,12 +214,12 @@ def large(results: Measured) -> Finding:
     """Whether a large budget breaks the defense, as it must."""
     name = "large budget"
     ours = [(s, r) for s, r in whites(results) if r.error_rate is not None]
-    best = strongest(r for _, r in ours)
+    best = strongest(finished(r for _, r in ours))
     if best is None:
         return Finding(name, "missing", "no gradient attack")
     if (best.error_rate or 0.0) >= BROKEN:
         return Finding(name, "ok", f"broken by {best.cell.attack}: {wer(best)}")
-    loud = strongest(r for s, r in ours if _db(s, r) <= LARGE_DB + AT)
+    loud = strongest(finished(r for s, r in ours if _db(s, r) <= LARGE_DB + AT))
     if loud is not None:
         text = f"{loud.cell.attack} leaves {wer(loud)}: so loud a perturbation must break it"
         return Finding(name, "sign", text)
@@ -231,7 +240,8 @@ def noise(results: Measured) -> Finding:
     pairs = []
     for s, result in results:
         if s.name == "noise":
-            best = strongest(r for w, r in whites(results) if w.budget == s.budget)
+            same = (r for w, r in whites(results) if w.budget == s.budget)
+            best = strongest(finished(same))
             if best is not None:
                 pairs.append(between(best, result))
     measured = [c for c in pairs if c.difference is not None]

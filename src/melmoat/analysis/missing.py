@@ -13,14 +13,15 @@ from typing import Any
 from melmoat.analysis.evidence import ENOUGH, LARGE_DB, Finding, Measured
 from melmoat.analysis.variants import Setting, gradients, informed, rounds, setting, siblings
 from melmoat.attacks import ATTACKS
-from melmoat.attacks.budgets import SNR, Linf
+from melmoat.attacks.budgets import L2, SNR, Linf, LinfSNR
 from melmoat.bench.cell import foreign
 from melmoat.errors import MelmoatError
 from melmoat.objects import is_object
 from melmoat.spec import options, show, spelling
 
 Pair = tuple[str, str]  # a defense and an attack
-BUDGET = ("norm", "eps", "db", "ratio")
+SIZES = ("eps", "db", "ratio")
+BUDGET = ("norm", *SIZES)
 FIRST = "pgd:db=20,steps=100"  # where no attack has been tried at all
 DRAWS, QUERIES = 5, 2000
 
@@ -181,11 +182,20 @@ def _fresh(**given: Any) -> dict[str, Any]:
 
 def _budget(s: Setting) -> dict[str, Any] | None:
     """An attack's budget as options; None if it has none that can be written so."""
-    if s.budget is not None and "norm" in s.args:
-        return {key: s.args.get(key) for key in BUDGET}
-    if isinstance(s.budget, Linf):
-        return _fresh(norm="linf", eps=s.budget.eps)
-    return _fresh(norm="snr", db=s.budget.db) if isinstance(s.budget, SNR) else None
+    given = {key: s.args.get(key) for key in BUDGET}
+    named = "norm" in s.args and any(given[key] is not None for key in SIZES)
+    if s.budget is not None and named:
+        return given
+    match s.budget:  # of a file, or of the attack inside
+        case Linf(eps=eps):
+            return _fresh(norm="linf", eps=eps)
+        case L2(eps=eps):
+            return _fresh(norm="l2", eps=eps)
+        case LinfSNR(db=db):
+            return _fresh(norm="linf", db=db)
+        case SNR(db=db):
+            return _fresh(norm="snr", db=db)
+    return None
 
 
 def _budget_of(attack: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from melmoat import defenses
 from melmoat.attacks import ATTACKS
 from melmoat.attacks.base import Access, ThreatModel
 from melmoat.attacks.budgets import Budget
+from melmoat.attacks.endless import ENDLESS
 from melmoat.bench.cell import foreign
 from melmoat.defenses import DEFENSES
 from melmoat.errors import MelmoatError
@@ -33,6 +34,13 @@ class Setting:
     def white(self) -> bool:
         """Whether the attack has the gradient of the system that it attacks."""
         return self.access == "white-box"
+
+    @property
+    def endless(self) -> bool:
+        """Whether the attack, or the one inside, wants a text that does not end."""
+        inner = self.args.get("attack")
+        inside = isinstance(inner, str) and setting(inner).endless
+        return inside or self.args.get("target") == ENDLESS
 
     def but(self, *keys: str) -> tuple[Any, ...]:
         """Everything except some options, to find attacks that differ only in these."""

@@ -127,15 +127,25 @@ def universal(
     """One trained pattern, added to every utterance.
 
     ``path`` is a file of ``melmoat train universal``. An option that is not given has the value of
-    the training.
+    the training; but ``db`` or ``ratio`` for a pattern of another norm than SNR goes with ``norm``.
+
+    Raises:
+        ValueError: ``db`` or ``ratio`` without ``norm``, which the training does not settle.
     """
     pattern, trained = load(path)
     size = {"norm": norm, "eps": eps, "db": db, "ratio": ratio}
     aim = {"against": against, "target": target}
     chosen = {k: v for k, v in trained.items() if k in aim}
     chosen |= {k: v for k, v in aim.items() if v is not None}
-    if all(v is None for v in size.values()):  # budget options replace each other as a whole
+    given = {k: v for k, v in size.items() if v is not None}
+    if not given:  # budget options replace each other as a whole
         chosen |= {k: v for k, v in trained.items() if k in size}
     else:
-        chosen |= {k: v for k, v in size.items() if v is not None}
+        own = trained.get("norm", "snr")
+        if norm is None and eps is None and own != "snr":
+            raise ValueError(
+                f"the pattern was trained with norm={own}; {' and '.join(given)} may be meant for "
+                "another one, so say norm=snr, or norm=linf"
+            )
+        chosen |= {"norm": own} | given
     return Universal(**chosen, pattern=pattern)

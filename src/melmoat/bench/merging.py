@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ _CIRCUMSTANCES = ("seconds", "revision", "device")
 
 
 def merge(into: Path, other: Path) -> int:
-    """Add the rows, audio and labels of another run to a run; its own rows do not change.
+    """Add the rows, failures, audio and labels of another run to a run; its own rows do not change.
 
     Args:
         into: the folder of a run, or a new one.
@@ -26,17 +27,27 @@ def merge(into: Path, other: Path) -> int:
 
     Raises:
         StoreError: there is no run; or the two runs have different rows of the same utterance and
-            cell, a cell of one name with other files, or corpora of the same texts and other audio.
-            Then nothing is changed.
+            cell, a cell of one name with other files, or corpora of the same texts and other audio;
+            or another process is measuring one of the cells into ``into``. Then nothing is changed.
     """
     store, theirs = Store(into), _run(other)
     _refuse_other_files(store, theirs)
+    with ExitStack() as claims:  # or that process would add rows that are merged meanwhile
+        for key in theirs.keys().values():
+            if (other / "cells" / f"{key}.jsonl").exists():
+                rows = into / "cells" / f"{key}.jsonl"
+                claims.enter_context(locked(rows, _busy(key, into)))
+        return _merged(store, theirs)
+
+
+def _merged(store: Store, theirs: Store) -> int:
+    into, other = store.folder, theirs.folder
     new = {key: _new(store, theirs, key) for key in theirs.keys().values()}
     with locked(into / ".lock"):
         run, labels = store.run(), theirs.run()
-        known = set(store.keys().values())
-        cells = list(_keyed(store))
-        cells += [cell for cell in _keyed(theirs) if cell["key"] not in known]
+        others = {cell["key"]: cell for cell in _keyed(theirs)}
+        cells = [_of_both(cell, others.pop(cell["key"], {})) for cell in _keyed(store)]
+        cells += others.values()
         calls = [_call(labels), *labels.get("earlier", [])]
         if not run:
             made = {**labels, "cells": cells}
@@ -48,6 +59,7 @@ def merge(into: Path, other: Path) -> int:
     for key, rows in new.items():
         if rows:
             store.append_of(key, rows)
+        store.fail_of(key, _left(store, theirs, key))
         if (audio := audio_store.home(other, key)).is_dir():
             with writing(audio_store.home(into, key)):
                 shutil.copytree(audio, audio_store.home(into, key), dirs_exist_ok=True)
@@ -64,7 +76,7 @@ def remove(folder: Path, keys: Collection[str]) -> None:
     store = _run(folder)
     for key in keys:
         rows = folder / "cells" / f"{key}.jsonl"
-        with locked(rows, f"another process is measuring cell {key} in {folder}"), writing(rows):
+        with locked(rows, _busy(key, folder)), writing(rows):
             rows.unlink()
             (folder / "failures" / f"{key}.jsonl").unlink(missing_ok=True)
             if (audio := audio_store.home(folder, key)).is_dir():
@@ -73,6 +85,10 @@ def remove(folder: Path, keys: Collection[str]) -> None:
         left = [cell for cell in _keyed(store) if cell["key"] not in keys]
         write_json(folder / "run.json", {**store.run(), "cells": left})
     store.summarise()
+
+
+def _busy(key: str, folder: Path) -> str:
+    return f"another process is measuring cell {key} in {folder}"
 
 
 def _run(folder: Path) -> Store:
@@ -96,6 +112,15 @@ def _keyed(store: Store) -> Iterator[dict[str, Any]]:
             yield {**cell, "key": key}
 
 
+def _of_both(cell: dict[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """A cell of a run's file with the larger limit (0 is all), and the labels of the other one
+    where it has none itself."""
+    limits = [one["limit"] for one in (cell, other) if type(one.get("limit")) is int]
+    labels = cell.get("labels") or other.get("labels")
+    larger = {"limit": 0 if 0 in limits else max(limits)} if len(limits) == 2 else {}
+    return {**cell, **larger} | ({"labels": labels} if labels else {})
+
+
 def _refuse_other_files(into: Store, other: Store) -> None:
     """Check that no cell has another key in each run, where a table shows one of them alone, and
     that no key is of other audio in each.
@@ -112,6 +137,13 @@ def _refuse_other_files(into: Store, other: Store) -> None:
                 f"{ours[cell]} and {key}), so they are not merged"
             )
     Store.apart(ours | theirs, {})
+
+
+def _left(into: Store, other: Store, key: str) -> dict[str, str]:
+    """Errors of utterances that have no row in either run, and no error in ``into``."""
+    measured = {row["id"] for row in into.rows_of(key)}
+    known = measured | into.failures_of(key).keys()
+    return {name: why for name, why in other.failures_of(key).items() if name not in known}
 
 
 def _new(into: Store, other: Store, key: str) -> list[Row]:

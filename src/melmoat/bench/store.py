@@ -267,7 +267,13 @@ class Store:
 
     def fail(self, cell: Cell, utterance: str, error: str) -> None:
         """Note that ``utterance`` has no row, and why."""
-        self._add(self._failures(cell.key), [{"id": utterance, "error": error}])
+        self.fail_of(cell.key, {utterance: error})
+
+    def fail_of(self, key: str, errors: Mapping[str, str]) -> None:
+        """The same of several utterances of the cell with this key, wherever its parts are now."""
+        if errors:
+            lines = [{"id": name, "error": error} for name, error in errors.items()]
+            self._add(self._failures(key), lines)
 
     def failures(self, cell: Cell) -> dict[str, str]:
         """The last error of each utterance that still has no row, by id."""

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from melmoat.cli.errors import chosen_channel
+from melmoat.cli.errors import chosen_channel, refuse_idle
 from melmoat.cli.options import (
     ChannelOption,
     DefenseOption,
@@ -22,6 +22,7 @@ detecting = typer.Typer()
 
 @detecting.command()
 def detect(
+    context: typer.Context,
     paths: Annotated[list[Path], typer.Argument(help="Audio files or folders.")],
     detector: Annotated[
         str, typer.Option(help="Detector. `melmoat list` shows all.")
@@ -72,6 +73,8 @@ def detect(
         raise MelmoatError("--threshold must be a finite number")
     if not 0 <= false_alarms < 100:
         raise MelmoatError("--false-alarms must be at least 0 and below 100 percent")
+    if not calibrate:
+        refuse_idle(context, ["false_alarms"], "needs --calibrate")
     made, chosen = detectors.build(detector), chosen_channel(channel)
     system = defenses.build(defense).wrap(models.load(model))
     usable(device)

@@ -49,12 +49,13 @@ def evaluate(
     The same command continues a run that was stopped.
 
     Exit code 0: no sign of a false sense of security. 3: the figures are suspect. 4: evidence is
-    missing or too thin.
+    missing or too thin, or utterances failed without an attack.
     """
     from melmoat import standard
     from melmoat.analysis.results import as_json
     from melmoat.cli.errors import resumable
     from melmoat.cli.progress import reported
+    from melmoat.standard.figures import CLEAN
     from melmoat.standard.verdict import exit_code
 
     home = out or Path("melmoat-standard") / standard.folder_of(model, defense, data, effort)
@@ -80,4 +81,5 @@ def evaluate(
     else:
         typer.echo(standard.text(result, str(home)), nl=False)
         typer.echo(f"everything: {home / standard.FILE}")
-    raise typer.Exit(exit_code(result.verdict))
+    incomplete = exit_code("incomplete") if CLEAN in result.failures else 0
+    raise typer.Exit(exit_code(result.verdict) or incomplete)

@@ -8,12 +8,14 @@ from typing import Annotated, Literal
 import typer
 
 from melmoat.cli.analysis import RunArgument
+from melmoat.cli.errors import refuse_idle
 
 runs = typer.Typer()
 
 
 @runs.command()
 def export(
+    context: typer.Context,
     run: RunArgument,
     format: Annotated[
         Literal["csv", "json", "latex", "markdown"],
@@ -36,10 +38,14 @@ def export(
     from melmoat.report.export import flat, write_audio
     from melmoat.runs import Run
 
+    if audio is not None:
+        refuse_idle(context, ["format", "rows"], "are for figures, and --audio prints none")
     opened = Run(run)
     if audio is not None:
         manifest, count = write_audio(run, opened.results, audio)
         typer.echo(f"{manifest}: {count} recordings. Use it as manifest:{manifest}")
+        if silent := sum(len(result.rows) for result in opened.results) - count:
+            typer.echo(f"warning: {silent} rows have no audio here, so they are left out", err=True)
         return
     if rows and format in ("latex", "markdown"):
         raise MelmoatError("--rows goes with --format csv or json")

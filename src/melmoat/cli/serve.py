@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from melmoat.cli.errors import refuse_idle
 from melmoat.cli.options import (
     AllowedHostOption,
     DeviceOption,
@@ -21,6 +22,7 @@ LogFormat = Literal["text", "json"]
 
 @serving.command()
 def serve(
+    context: typer.Context,
     defense: Annotated[str, typer.Option(help="Defense, such as mdnf:level=0.1.")],
     model: Annotated[
         str | None, typer.Option(help="Recognizer. Without one, only /defend is served.")
@@ -125,6 +127,10 @@ def serve(
     shares = waiting_each, streams, streams_each, stream_seconds
     limits = Limits(*sizes, upload, idle, connections, each, deadline, *shares)
     keys = keys_of(api_key_file)
+    if not model:
+        refuse_idle(context, ["language"], "is of a --model")
+    if ssl_keyfile and not ssl_certfile:
+        raise MelmoatError("--ssl-keyfile is the key of --ssl-certfile: give that, too")
     if upstream_key_file and not upstream:
         raise MelmoatError("--upstream-key-file is for --upstream: whose key is it?")
     key = key_in(upstream_key_file) if upstream_key_file else None

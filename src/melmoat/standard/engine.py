@@ -23,7 +23,7 @@ from melmoat.errors import MelmoatError
 from melmoat.models.base import as_written_by, transcribe
 from melmoat.progress import Progress, silent
 from melmoat.standard.book import Book, Row
-from melmoat.standard.figures import HALF
+from melmoat.standard.figures import CLEAN, HALF
 from melmoat.standard.levels import LARGE, Level, in_order
 from melmoat.standard.members import DRAWS, HELPS, Effort, Ensemble, Member, Walk
 from melmoat.standard.probe import Probe, probe
@@ -91,10 +91,13 @@ class Engine:
         stochastic = found.stochastic or not found.repeatable or bool(subject.stochastic)
         runner.draws = DRAWS if stochastic else 1
         self.ensemble = Ensemble(subject, effort, stochastic)
-        rows = self._measure([self.ensemble.clean()], None)[0]
+        clean = self.ensemble.clean()
+        rows = self._measure([clean], None)[0]
         if not rows:
-            runner.require_whole([self.ensemble.clean().cell])
+            runner.require_whole([clean.cell])
         self.out = Measured(subject, effort, found, stochastic, Book(rows))
+        if lost := self._failures(clean):
+            self.out.failures[CLEAN] = lost
 
     def run(self) -> Measured:
         """Every level, the least budget first; quieter ones, while half of the words fall at the
@@ -210,7 +213,8 @@ class Engine:
             self.tell(done, total, labels[cell]["attack"])
 
         runner.run(cells, tick)
-        self._note_failures(members, level)
+        if level is not None:
+            self._note_failures(members, level)
         found: list[list[Row]] = []
         for member in members:
             ids = {cut.id for cut in runner.cuts(member.cell)}
@@ -229,15 +233,15 @@ class Engine:
                 )
         return found
 
-    def _note_failures(self, members: Sequence[Member], level: Level | None) -> None:
+    def _failures(self, member: Member) -> dict[str, str]:
+        """The errors of utterances that ``member`` was to measure, and that have no row."""
+        ids = {cut.id for cut in self.runner.cuts(member.cell)}
+        failed = self.runner.store.failures(member.cell)
+        return {name: why for name, why in failed.items() if name in ids}
+
+    def _note_failures(self, members: Sequence[Member], level: Level) -> None:
         for member in members:
-            ids = {cut.id for cut in self.runner.cuts(member.cell)}
-            failed = {
-                name: why
-                for name, why in self.runner.store.failures(member.cell).items()
-                if name in ids
-            }
-            if failed and level is not None:
+            if failed := self._failures(member):
                 self.out.failures[f"{member.name} at {level.name}"] = failed
                 if member.role in ("gradient", "targeted", "around"):
                     self.out.failed[member.name] = self.out.failed.get(member.name, 0) + len(failed)

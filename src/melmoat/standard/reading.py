@@ -25,6 +25,7 @@ from melmoat.standard.verdict import verdict
 
 CHECKS = {*ANSWERS, "live gradient", "declared randomness", "same to attacker and judge"}
 CLOSE = 1e-6  # two ways to compute one figure agree to this
+LARGEST = 1e300  # a whole number of a file may be larger than any float
 _ABSOLUTE = re.compile(r"(^|[=:(,+])(/|~|[A-Za-z]:\\)")  # a path of one machine, in a spec
 
 
@@ -72,6 +73,11 @@ def contradictions(r: Result) -> Iterator[str]:
     if set(u.capped) != {CLEAN, *levels}:
         yield f"errors of {', '.join(u.capped)}"
         return
+    if r.clean.level != CLEAN:
+        yield f"the figures of clean speech are those of {r.clean.level}"
+        return
+    if lost := r.failures.get(CLEAN):
+        yield f"{len(lost)} utterance(s) failed without an attack, so they are in no figure"
     if r.metric not in METRICS.values():
         yield f"metric {r.metric}"
     if set(r.cost) != set(u.ids):
@@ -84,9 +90,10 @@ def contradictions(r: Result) -> Iterator[str]:
         yield f"{paths[0]} has a path of one machine; run it from a folder above"
     for figures in (r.clean, *r.levels):
         yield from _of_level(r, figures)
-    yield from _grows(r)
-    yield from _half(r)
     yield from _quiet(r)
+    if all(len(errors) == r.n for errors in u.capped.values()):
+        yield from _grows(r)
+        yield from _half(r)
 
 
 def levels_of(r: Result) -> list[Level]:
@@ -189,7 +196,7 @@ def typed(kind: Any, value: Any, where: str) -> Any:
             raise MelmoatError(f"{where}: missing {missing}, unknown {unknown}")
         hints = get_type_hints(kind)
         return kind(**{n: typed(hints[n], value[n], f"{where}.{n}") for n in value})
-    if kind is float and type(value) in (int, float) and math.isfinite(value):
+    if kind is float and type(value) in (int, float) and abs(value) < LARGEST:  # nor NaN
         return float(value)
     if type(value) is kind:
         return value

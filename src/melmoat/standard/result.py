@@ -86,7 +86,8 @@ class Result:
         half: the SNR at which half of the words are wrong.
         findings: every check of the verdict.
         needed: utterances that would settle what is open; 0 if nothing is, or nobody knows.
-        failures: errors of members by utterance.
+        failures: errors of members by utterance. Those under ``clean`` are of utterances that were
+            not heard even without an attack: they are in no figure.
         cost: by utterance.
         utterances: the errors of each one.
     """

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from melmoat.bench.labels import shown
 from melmoat.objects import is_object
+from melmoat.standard.figures import CLEAN
 from melmoat.standard.levels import L2
 from melmoat.standard.places import OVER, mean_of
 from melmoat.standard.result import Result
@@ -143,9 +144,15 @@ def _cost(r: Result) -> Iterator[str]:
 def _next(r: Result, out: str) -> Iterator[str]:
     base = ["melmoat", "evaluate", "--model", r.model, "--defense", r.defense, "--data", r.data]
     base += ["--seed", str(r.seed)] if r.seed else []
-    if r.failures:
-        count = sum(map(len, r.failures.values()))
-        name, errors = next(iter(r.failures.items()))
+    if lost := r.failures.get(CLEAN):
+        name, why = next(iter(lost.items()))
+        yield from _wrapped(
+            f"{len(lost)} utterance(s) failed without an attack and are in no figure; the same "
+            f"command tries them again. The first: {name}: {why}"
+        )
+    if attacks := {name: errors for name, errors in r.failures.items() if name != CLEAN}:
+        count = sum(map(len, attacks.values()))
+        name, errors = next(iter(attacks.items()))
         yield from _wrapped(
             f"{count} attack(s) on utterances failed; the same command tries them again. The "
             f"first: {name}: {next(iter(errors.values()))}"
