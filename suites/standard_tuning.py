@@ -55,6 +55,7 @@ OUT = HOME / "results" / "standard_tuning"
 AN4 = "an4:an4/train,speakers=mjgk+mjhp+mkem+msct+mtje+mtxj"
 LIBRI = "tsv:librispeech/train-clean-5,speakers=2136+226+2416+7312,shortest=2,longest=10"
 BOX = "apgd:norm=linf,db={db},steps=100,keep=errors"
+BOX_FALLING = "pgd:norm=linf,db={db},steps=100,schedule=linear,keep=errors"
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ TRIALS = {  # systems, and lines: where the margin is cut, and the attack
         [
             (0.2, BOX),
             (0.2, f"{BOX},loss=margin"),
+            (0.2, BOX_FALLING),
             (0.2, f"{BOX},random_start=true"),
             (0.2, f"{BOX.replace('100', '50')},target=matched"),
             (0.2, BOX.replace("100", "50")),

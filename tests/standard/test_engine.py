@@ -106,7 +106,7 @@ def test_only_cheap_members_attack_at_levels_that_are_not_deep(tmp_path: Path) -
     names: dict[str, set[str]] = defaultdict(set)
     for line in result.members:
         names[line.level].add(line.member)
-    assert names[box.name] == {"noise", "apgd", "margin"}
+    assert names[box.name] == {"noise", "apgd", "margin", "pgd"}
     assert names[L2.name] >= {"noise", "apgd", "margin", "target matched", "long apgd, 3 steps"}
 
 
