@@ -288,6 +288,7 @@ def test_ctrl_c_keeps_finished_rows_and_says_how_to_go_on(tmp_path: Path) -> Non
         (["transcribe", "SPEECH", "--model", "hf-ctc:./not_there"], "no such folder"),
         (["attack", "SPEECH", "o.wav", "--attack", "pgd:db=loud"], "db must be a number"),
         (["attack", "SPEECH", "o.wav", "--attack", "pgd:db=20,against=truth"], "needs --text"),
+        (["attack", "SPEECH", "o.wav", "--text", "GO ON"], "--text is for against=truth"),
         (["attack", "SPEECH", "o.wav", "--attack", "pgd:db=9,target=room 12"], "cannot write"),
         (["defend", "SPEECH", "o.wav", "--defense", "rs"], "its noise alone is wgn"),
         (["defend", "SPEECH", "o.xyz", "--defense", "wgn"], "name it .wav or .flac"),

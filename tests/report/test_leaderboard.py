@@ -129,6 +129,16 @@ def test_of_a_cell_that_several_runs_have_the_largest_counts(tmp_path: Path) -> 
     assert "99." not in line
 
 
+@pytest.mark.parametrize(
+    ("out", "base"), [("v1.2", "v1.2"), ("board.html", "board"), ("board.md", "board")]
+)
+def test_only_a_pages_own_suffix_is_replaced(out: str, base: str, tmp_path: Path) -> None:
+    write_run(tmp_path / "a", RESULTS[:4])
+    paths = write_leaderboard([tmp_path / "a"], tmp_path / out)
+    assert [path.name for path in paths] == [f"{base}.md", f"{base}.html"]
+    assert all(path.is_file() for path in paths)
+
+
 def test_runs_of_a_folder_become_a_page_and_markdown(tmp_path: Path) -> None:
     write_run(tmp_path / "results" / "a", RESULTS[:4])
     write_run(tmp_path / "results" / "b", RESULTS[4:6])

@@ -141,6 +141,8 @@ def attack(
     made = attacks.build(attack)
     if getattr(made, "against", None) == "truth" and text is None:
         raise MelmoatError("against=truth needs --text, what is said in the file")
+    if getattr(made, "against", None) == "benign" and text is not None:
+        raise MelmoatError("--text is for against=truth, which --attack does not have")
     chosen = chosen_channel(channel)
     found = [find(source) for source in sources]
     todo = jobs(sources, target, found)

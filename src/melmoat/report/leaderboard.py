@@ -174,7 +174,7 @@ def write_leaderboard(
     judged: Sequence[StandardBoard] | None = None,
     entries_at: str = "",
 ) -> list[Path]:
-    """Render runs to ``out`` with the suffixes .md and .html.
+    """Render runs to ``out`` with the suffixes .md and .html (in the place of either).
 
     Args:
         paths: runs, or folders of runs (:func:`runs_in`).
@@ -215,6 +215,8 @@ def write_leaderboard(
         ".md": plain.get_template("leaderboard.md.j2").render(content),
         ".html": escaped.get_template("leaderboard.html.j2").render(content),
     }
-    for suffix, page in made.items():
-        write_text(out.with_suffix(suffix), page)
-    return [out.with_suffix(suffix) for suffix in made]
+    whole = out.with_suffix("") if out.suffix in made else out
+    files = {whole.with_name(whole.name + suffix): page for suffix, page in made.items()}
+    for file, page in files.items():
+        write_text(file, page)
+    return list(files)

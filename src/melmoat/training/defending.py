@@ -57,7 +57,7 @@ def defended(
 
 
 def _parts(audio: Audio, rows: Sequence[int]) -> Iterator[list[int]]:
-    """``rows`` a few at a time: the graph through a vocoder takes 0.2 GB a second of speech."""
+    """``rows`` a few at a time: the graph through a vocoder takes 0.1 GB a second of speech."""
     part: list[int] = []
     for row in rows:
         longest = int(audio.lengths[[*part, row]].max())
