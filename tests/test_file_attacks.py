@@ -70,6 +70,6 @@ def test_a_manifest_keeps_what_it_says_of_other_files(folder: Path, tmp_path: Pa
 
 def test_a_text_is_of_one_file(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(MelmoatError, match="one file"):
-        attack(folder, tmp_path / "out", *NOISE, "--text", "STOP")
+        attack(folder, tmp_path / "out", "--attack", "pgd:db=20,against=truth", "--text", "STOP")
     with pytest.raises(MelmoatError, match="one or more sources"):
         attack(folder / "a.wav", *NOISE)
