@@ -55,7 +55,7 @@ OUT = HOME / "results" / "standard_tuning"
 AN4 = "an4:an4/train,speakers=mjgk+mjhp+mkem+msct+mtje+mtxj"
 LIBRI = "tsv:librispeech/train-clean-5,speakers=2136+226+2416+7312,shortest=2,longest=10"
 BOX = "apgd:norm=linf,db={db},steps=100,keep=errors"
-BOX_FALLING = "pgd:norm=linf,db={db},steps=100,schedule=linear,keep=errors"
+BOX_FALLING = FALLING.replace("pgd:", "pgd:norm=linf,")
 
 
 @dataclass(frozen=True)
