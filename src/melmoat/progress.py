@@ -39,12 +39,13 @@ class Lines:
     ) -> None:
         self.say, self.every, self.clock = say, every, clock
         self.last = clock()
-        self.total, self.began, self.first = 0.0, self.last, 0.0
+        self.total, self.began, self.first, self.done = 0.0, self.last, 0.0, 0.0
 
     def __call__(self, done: float, total: float, what: str) -> None:
         now = self.clock()
-        if total != self.total:  # other work, or work that goes on: its pace is its own
+        if total != self.total or done < self.done:  # other work, or a retry: its own pace
             self.total, self.began, self.first = total, now, done
+        self.done = done
         if now - self.last < self.every:
             return
         self.last = now

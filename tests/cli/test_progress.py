@@ -41,3 +41,14 @@ def test_without_a_terminal_a_line_a_minute_is_logged(
         f"bench: 2 of 8 done, 6 left, about 3 min to go: {LONG}",
         f"bench: 4 of 8 done, 4 left, about 2 min to go: {LONG}",
     ]
+
+
+def test_work_of_the_same_size_has_a_pace_of_its_own() -> None:
+    now = iter([0.0, 1.0, 2.0, 10.0, 100.0])
+    said: list[str] = []
+    lines = progress.progress.Lines(said.append, clock=lambda: next(now))
+    lines(8, 20, "noise")
+    lines(20, 20, "noise")
+    lines(1, 20, "pgd")
+    lines(10, 20, "pgd")  # nine in 90 seconds
+    assert said == ["10 of 20 done, 10 left, about 2 min to go: pgd"]
