@@ -32,6 +32,12 @@ LEVELS = [CLEAN, *(level.name for level in RANKED)]
 
 
 def main() -> None:
+    (ENTRIES / "claims.md").write_text(table(), encoding="utf-8")
+    print(table(), end="")
+
+
+def table() -> str:
+    """One line a claim and bench."""
     benches = {"AN4": "an4", "LibriSpeech": "hama"}
     lines = ["| claim | on | " + " | ".join(LEVELS) + " |", "|---" * (2 + len(LEVELS)) + "|"]
     for claim, pair in CLAIMS.items():
@@ -43,9 +49,7 @@ def main() -> None:
             one, other = map(read_result, files)
             shown = [difference(one, other, level) for level in LEVELS]
             lines.append(f"| {claim} | {title} | " + " | ".join(shown) + " |")
-    text = "\n".join(lines) + "\n"
-    (ENTRIES / "claims.md").write_text(text, encoding="utf-8")
-    print(text, end="")
+    return "\n".join(lines) + "\n"
 
 
 def difference(one: Result, other: Result, level: str) -> str:

@@ -30,9 +30,11 @@ def test_tables_of_parts_are_the_registrys(document: Path) -> None:
     assert parts["filled"](text) == text, "run: python tools/parts.py"
 
 
-@pytest.mark.parametrize("kind", ["model", "vocoder", "defense", "attack"])
-def test_the_readme_has_a_table_of_each_family(kind: str) -> None:
-    assert f"<!-- parts: {kind} -->\n| {kind} |" in (HOME / "README.md").read_text("utf-8")
+def test_the_readme_names_all_parts_and_the_page_of_parts_explains_them() -> None:
+    assert "<!-- parts: names -->\n| family |" in (HOME / "README.md").read_text("utf-8")
+    explained = (HOME / "docs" / "parts.md").read_text("utf-8")
+    for kind in parts["FAMILIES"]:
+        assert f"<!-- parts: {kind} -->\n| {kind} |" in explained
 
 
 @pytest.mark.parametrize("kind", parts["FAMILIES"])

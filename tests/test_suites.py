@@ -211,3 +211,13 @@ def test_the_leaderboards_own_systems_exist_and_can_be_entries(
         assert str(CORPORA.parse(one.data)) in corpora
         systems.add((str(MODELS.parse(one.model)), str(DEFENSES.parse(one.defense)), one.data))
     assert len(systems) == len(made["SYSTEMS"])
+
+
+@pytest.mark.parametrize("name", ["headline", "claims"])
+def test_the_tables_of_the_standard_are_of_the_committed_entries(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(HOME)
+    made = runpy.run_path(str(HOME / f"standard_{name}.py"))
+    committed = (made["ENTRIES"] / f"{name}.md").read_text("utf-8")
+    assert made["table"]() == committed, f"run: python suites/standard_{name}.py"

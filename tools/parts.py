@@ -4,10 +4,11 @@ python tools/parts.py
 
 A document has ``<!-- parts: FAMILY -->`` and ``<!-- end -->`` around each table, such as
 ``parts: attack``. What is between them is made from the registry: each part's name and the first
-sentence of its docstring.
+sentence of its docstring. ``parts: names`` has the names of all families.
 """
 
 import inspect
+from typing import Any
 
 import documents
 
@@ -31,21 +32,34 @@ def sentence(text: str) -> str:
     return first.removesuffix(".").replace("|", r"\|")
 
 
-def table(kind: str) -> str:
-    """The parts of a family as a Markdown table."""
-    family = FAMILIES[kind]
-    rows = [
-        f"| `{name}` | {sentence(inspect.getdoc(part) or '')} |"
-        for name, part in sorted(family.table.items())
+def parts(kind: str) -> dict[str, Any]:
+    """The parts of a family by name."""
+    return {
+        name: part
+        for name, part in sorted(FAMILIES[kind].table.items())
         if part.__module__.startswith("melmoat.")  # and no part of another installed package
         if name != OBJECT  # which only a process that was passed an object has
+    }
+
+
+def table(kind: str) -> str:
+    """The parts of a family as a Markdown table."""
+    rows = [
+        f"| `{name}` | {sentence(inspect.getdoc(part) or '')} |"
+        for name, part in parts(kind).items()
     ]
     return "\n".join([f"| {kind} | |", "|---|---|", *rows]) + "\n"
 
 
+def names() -> str:
+    """The names of all families as a Markdown table."""
+    rows = [f"| {kind} | {', '.join(f'`{name}`' for name in parts(kind))} |" for kind in FAMILIES]
+    return "\n".join(["| family | parts |", "|---|---|", *rows]) + "\n"
+
+
 def filled(text: str) -> str:
     """``text`` with every table as the registry has it now."""
-    return documents.filled(text, PLACE, table)
+    return documents.filled(text, PLACE, lambda kind: names() if kind == "names" else table(kind))
 
 
 if __name__ == "__main__":
