@@ -133,7 +133,7 @@ def _aimed(m: Measured, level: Level) -> Mapping[str, Candidate]:
 
     def missed(candidate: Candidate) -> tuple[bool, int]:
         row = candidate.row
-        return not row["reached"], row["counts"]["target"]["words"][0]
+        return not row["reached"], row["counts"]["target"][m.book.unit][0]
 
     every = {i: [found[i] for found in both if i in found] for i in m.book.ids}
     return {i: min(several, key=missed) for i, several in every.items() if several}
