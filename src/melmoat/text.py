@@ -139,8 +139,8 @@ def is_of(letter: str, *scripts: str) -> bool:
 
 def spell(text: str, labels: str) -> str:
     """``text`` in the characters of ``labels``: each letter with the case, accents and code points
-    of the labels. Hyphens become spaces, and other punctuation is dropped if it is not in the
-    labels.
+    of the labels. Marks that are not in the labels become spaces where they separate two words, as
+    hyphens do, and are dropped elsewhere.
 
     Letters, digits and vowel signs that the labels cannot write stay, so that :func:`encode` can
     name them.
@@ -153,6 +153,7 @@ def spell(text: str, labels: str) -> str:
     known = set(labels[1:])
     text = TYPED.sub(lambda mark: mark[0] if mark[0] in known else "'", text)
     written = unicodedata.normalize("NFC", " ".join(text.split()))
+    written = BREAK.sub(lambda mark: mark[0] if set(mark[0]) <= known else " ", written)
     if _dotless(known):
         written = _turkic_case(written, known)
     if "\u03c2" in known and "\u03a3" not in known:  # a small sigma at the end of a word
@@ -214,7 +215,7 @@ def _spelled(cluster: str, known: set[str], forms: dict[str, list[tuple[str, str
     if letter.isalnum():
         # A letter that is known without its marks, such as one more vowel sign than they have.
         return cluster
-    return " " if BREAK.fullmatch(letter) else ""
+    return " " if letter.isspace() or BREAK.fullmatch(letter) else ""
 
 
 def _in_labels(text: str, known: set[str], forms: dict[str, list[tuple[str, str]]]) -> str | None:
