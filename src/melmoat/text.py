@@ -17,10 +17,14 @@ from melmoat.writing_systems import tight
 LABELS = "_'ABCDEFGHIJKLMNOPQRSTUVWXYZ "  # deepspeech.pytorch: blank 0, apostrophe 1, A 2, space 28
 
 # Marks that separate two words like a space: hyphens and dashes of several scripts, dots in a row,
-# other marks right between two letters, and the point, the colon and the stroke of a fraction right
-# between two digits: 3.5 is not 35.
+# marks of Ethiopic; other marks (also of Arabic and Hindi) with no space around them, but not
+# between two digits (10,000), nor a colon behind one (3:e); and the point, the colon and the stroke
+# of a fraction right between two digits: 3.5 is not 35. What is before a mark need not be a letter:
+# words may end in a vowel sign, an accent that stands apart, or another mark.
+_MARKS = ",;!?\u060c\u061b\u061f\u0964\u0965"
 BREAK = re.compile(
-    r"[-\u2010-\u2015\u2212\u05be\u1361\u2026/_]|\.{2,}|(?<=[^\W\d_])[,;:!?](?=[^\W\d_])"
+    r"[-\u2010-\u2015\u2212\u05be\u1361-\u1368\u2026/_]|\.{2,}"
+    rf"|(?<=[^\s\d_])[:{_MARKS}](?=[^\W_])|(?<=\d)[{_MARKS}](?=[^\W\d_])"
     r"|(?<=\d)[.:\u2044](?=\d)"
 )
 APOSTROPHE = re.compile("[\u2019\u02bc\uff07]")
@@ -75,7 +79,8 @@ def normalise(text: str) -> str:
 
 def apostrophes(text: str, form: Literal["NFC", "NFKC", "NFKD"]) -> str:
     """``text`` in one of Unicode's forms, with one kind of apostrophe."""
-    return APOSTROPHE.sub("'", unicodedata.normalize(form, TYPED.sub("'", text)))
+    composed = unicodedata.normalize("NFC", text)  # where it follows a letter with an accent
+    return APOSTROPHE.sub("'", unicodedata.normalize(form, TYPED.sub("'", composed)))
 
 
 def same_text(text: str, other: str) -> bool:
@@ -151,8 +156,8 @@ def spell(text: str, labels: str) -> str:
     'CAFE BAR'
     """
     known = set(labels[1:])
-    text = TYPED.sub(lambda mark: mark[0] if mark[0] in known else "'", text)
     written = unicodedata.normalize("NFC", " ".join(text.split()))
+    written = TYPED.sub(lambda mark: mark[0] if mark[0] in known else "'", written)
     written = BREAK.sub(lambda mark: mark[0] if set(mark[0]) <= known else " ", written)
     if _dotless(known):
         written = _turkic_case(written, known)
