@@ -28,7 +28,8 @@ class MemberLine:
     Attributes:
         attacked: utterances that it attacked.
         added: points of capped error rate that it added to the members before it.
-        worst: utterances that it hurt more than any other member.
+        worst: utterances whose worst case at this level is this member's, here or at a smaller
+            level. So it may be more than ``attacked``: what has fallen there is left alone here.
     """
 
     level: str
