@@ -113,6 +113,15 @@ def test_clean_speech_that_is_read_from_an_attacks_rows_has_no_cost_of_its_own(
     assert ["measured SNR" in tip for tip in under] == [False, True, True]
 
 
+def test_against_silence_there_is_no_error_rate(tmp_path: Path) -> None:
+    aimed = result("rs", "pgd:db=20,target=", 99.0, n=6)
+    for i, row in enumerate(aimed.rows.values()):
+        row |= {"target": "", "reached": i < 3}
+        row["counts"]["target"] = {"words": [9, 0], "chars": [40, 0]}
+    write_run(tmp_path / "run", [aimed])
+    assert ", target - (reached: 50 %)" in render(tmp_path / "run")[1]
+
+
 def test_what_a_run_says_is_text_and_no_markup(folder: Path) -> None:
     page, text, _ = render(folder)
     found = Page(page)

@@ -171,7 +171,7 @@ def wer_text(result: Result | None, most: int = 0) -> str:
     if result.targeted:
         reached = [bool(row["reached"]) for row in result.rows.values()]
         target, share = rate(*result.errors("target")), rate(reached, [1] * len(reached))
-        more = f", {target_text(target or 0.0, share or 0.0)}"
+        more = f", {target_text(target, share or 0.0)}"
     return rate_text(result.error_rate, result.interval, len(result.rows), most, more)
 
 
