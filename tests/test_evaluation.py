@@ -277,6 +277,14 @@ def test_the_example_is_short_and_prints_the_table(
     assert "PGD 20 dB" in shown
 
 
+def test_two_labels_of_one_part_are_refused(tmp_path: Path) -> None:
+    """One row would be missing without a word."""
+    with pytest.raises(MelmoatError, match="defense: 'A' and 'B' are labels of the same part, rs;"):
+        melmoat.evaluate(defense={"A": "rs", "B": "rs:snr=15"}, out=tmp_path)
+    with pytest.raises(MelmoatError, match="corpus: 'A' and 'B' are labels of the same part"):
+        melmoat.evaluate(data={"A": "tsv:x", "B": "tsv:x,shortest=0"}, out=tmp_path)
+
+
 def test_labels_are_kept_in_the_folder(tmp_path: Path, tiny: DeepSpeech2) -> None:
     melmoat.evaluate(tiny, {"mine": "rs:snr=20,votes=2"}, out=tmp_path, limit=1)
     told = json.loads((tmp_path / "run.json").read_text())

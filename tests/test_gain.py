@@ -135,6 +135,14 @@ def test_recordings_of_16_bits_or_less_are_as_they_are(coding: str, tmp_path: Pa
     assert audio.read(tmp_path / "a.wav").gain == 1
 
 
+def test_quiet_recordings_of_16_bits_at_another_rate_have_more_once_they_are_read(
+    tmp_path: Path,
+) -> None:
+    written(tmp_path / "a.wav", -60, "PCM_16")
+    assert audio.read(tmp_path / "a.wav").gain == 1
+    assert audio.read(tmp_path / "a.wav", rate=8_000).gain > 1  # as docs/audio.md says
+
+
 def test_silence_and_a_peak_of_one_are_as_they_are(tmp_path: Path) -> None:
     for wave in (np.zeros(1_000), speech() / np.abs(speech()).max()):
         soundfile.write(tmp_path / "a.wav", wave, 16_000, subtype="FLOAT")

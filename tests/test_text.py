@@ -32,6 +32,14 @@ from tests.languages import APART, SAID
         ("room 12", "ROOM 12"),
         ("3.5, or 35.", "3 5 OR 35"),
         ("\u00bd of 12", "1 2 OF 12"),
+        ("caf\u00e9,bar", "CAFE BAR"),
+        ("fiance\u0301\u00b4s", "FIANCE'S"),
+        ("what?!no", "WHAT NO"),
+        ("room 5,then 10,000;go,6, the 3:e", "ROOM 5 THEN 10000 GO 6 THE 3E"),
+        ("\u0939\u0948,\u0914\u0930", "\u0939\u0948 \u0914\u0930"),  # behind a vowel sign
+        ("\u0939\u0948\u0964\u0914\u0930", "\u0939\u0948 \u0914\u0930"),
+        ("\u0646\u0639\u0645\u060c\u0644\u0627", "\u0646\u0639\u0645 \u0644\u0627"),
+        ("\u1230\u120b\u121d\u1362\u1290\u12cd", "\u1230\u120b\u121d \u1290\u12cd"),
     ],
 )
 def test_normalise(raw: str, clean: str) -> None:
@@ -54,6 +62,9 @@ def test_normalise(raw: str, clean: str) -> None:
         ("don\u00b4t", LABELS, "DON'T"),
         ("room 12", LABELS, "ROOM 12"),
         ("mother-in-law", "_-MOTHERINLAW", "MOTHER-IN-LAW"),
+        ("3.5, or 35.", LABELS, "3 5 OR 35"),
+        ("one,two...three/four", LABELS, "ONE TWO THREE FOUR"),
+        ("one,two", "_,ONETW ", "ONE,TWO"),
         ("\u4f60\u597d", "_\u4f60", "\u4f60\u597d"),
         ("  ", LABELS, ""),
     ],

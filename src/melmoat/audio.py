@@ -190,7 +190,8 @@ class Recording:
     Args:
         audio: a batch of one.
         gain: factor on its samples, a power of two, so that 16 bits can hold them; :func:`save`
-            undoes it. 1 for 16-bit files and for others of a usual level.
+            undoes it. 1 for mono 16-bit files of the rate that was asked for, and for others of a
+            usual level.
     """
 
     audio: Audio

@@ -181,7 +181,7 @@ def _parts(family: Registry[T], parts: Any, check: Callable[[Any], None]) -> dic
         if not isinstance(part, str):
             check(part)
         spec = part if isinstance(part, str) else hand(family, part)
-        specs[str(family.parse(spec))] = label
+        _label(specs, str(family.parse(spec)), label, family.kind)
     if not specs:
         raise MelmoatError(f"no {family.kind} is given")
     return specs
@@ -194,8 +194,22 @@ def _corpora(corpora: Any, folder: Path) -> dict[str, str]:
         spec, name = (
             (corpus, "") if isinstance(corpus, str) else write_corpus(corpus, folder / "data")
         )
-        specs[str(CORPORA.parse(spec))] = label or name
+        _label(specs, str(CORPORA.parse(spec)), label or name, CORPORA.kind)
     return specs
+
+
+def _label(specs: dict[str, str], spec: str, label: str, kind: str) -> None:
+    """Note ``spec`` with its label.
+
+    Raises:
+        MelmoatError: it has another label already, whose row would be missing without a word.
+    """
+    known = specs.get(spec, "")
+    if known and label and known != label:
+        raise MelmoatError(
+            f"{kind}: {known!r} and {label!r} are labels of the same part, {spec}; leave one out"
+        )
+    specs[spec] = label or known
 
 
 def _listed(parts: Any) -> Iterable[tuple[str, Any]]:

@@ -17,10 +17,14 @@ from melmoat.writing_systems import tight
 LABELS = "_'ABCDEFGHIJKLMNOPQRSTUVWXYZ "  # deepspeech.pytorch: blank 0, apostrophe 1, A 2, space 28
 
 # Marks that separate two words like a space: hyphens and dashes of several scripts, dots in a row,
-# other marks right between two letters, and the point, the colon and the stroke of a fraction right
-# between two digits: 3.5 is not 35.
+# marks of Ethiopic; other marks (also of Arabic and Hindi) with no space around them, but not
+# between two digits (10,000), nor a colon behind one (3:e); and the point, the colon and the stroke
+# of a fraction right between two digits: 3.5 is not 35. What is before a mark need not be a letter:
+# words may end in a vowel sign, an accent that stands apart, or another mark.
+_MARKS = ",;!?\u060c\u061b\u061f\u0964\u0965"
 BREAK = re.compile(
-    r"[-\u2010-\u2015\u2212\u05be\u1361\u2026/_]|\.{2,}|(?<=[^\W\d_])[,;:!?](?=[^\W\d_])"
+    r"[-\u2010-\u2015\u2212\u05be\u1361-\u1368\u2026/_]|\.{2,}"
+    rf"|(?<=[^\s\d_])[:{_MARKS}](?=[^\W_])|(?<=\d)[{_MARKS}](?=[^\W\d_])"
     r"|(?<=\d)[.:\u2044](?=\d)"
 )
 APOSTROPHE = re.compile("[\u2019\u02bc\uff07]")
@@ -75,7 +79,8 @@ def normalise(text: str) -> str:
 
 def apostrophes(text: str, form: Literal["NFC", "NFKC", "NFKD"]) -> str:
     """``text`` in one of Unicode's forms, with one kind of apostrophe."""
-    return APOSTROPHE.sub("'", unicodedata.normalize(form, TYPED.sub("'", text)))
+    composed = unicodedata.normalize("NFC", text)  # where it follows a letter with an accent
+    return APOSTROPHE.sub("'", unicodedata.normalize(form, TYPED.sub("'", composed)))
 
 
 def same_text(text: str, other: str) -> bool:
@@ -139,8 +144,8 @@ def is_of(letter: str, *scripts: str) -> bool:
 
 def spell(text: str, labels: str) -> str:
     """``text`` in the characters of ``labels``: each letter with the case, accents and code points
-    of the labels. Hyphens become spaces, and other punctuation is dropped if it is not in the
-    labels.
+    of the labels. Marks that are not in the labels become spaces where they separate two words, as
+    hyphens do, and are dropped elsewhere.
 
     Letters, digits and vowel signs that the labels cannot write stay, so that :func:`encode` can
     name them.
@@ -151,8 +156,9 @@ def spell(text: str, labels: str) -> str:
     'CAFE BAR'
     """
     known = set(labels[1:])
-    text = TYPED.sub(lambda mark: mark[0] if mark[0] in known else "'", text)
     written = unicodedata.normalize("NFC", " ".join(text.split()))
+    written = TYPED.sub(lambda mark: mark[0] if mark[0] in known else "'", written)
+    written = BREAK.sub(lambda mark: mark[0] if set(mark[0]) <= known else " ", written)
     if _dotless(known):
         written = _turkic_case(written, known)
     if "\u03c2" in known and "\u03a3" not in known:  # a small sigma at the end of a word
@@ -214,7 +220,7 @@ def _spelled(cluster: str, known: set[str], forms: dict[str, list[tuple[str, str
     if letter.isalnum():
         # A letter that is known without its marks, such as one more vowel sign than they have.
         return cluster
-    return " " if BREAK.fullmatch(letter) else ""
+    return " " if letter.isspace() or BREAK.fullmatch(letter) else ""
 
 
 def _in_labels(text: str, known: set[str], forms: dict[str, list[tuple[str, str]]]) -> str | None:

@@ -43,3 +43,20 @@ def test_an_utterance_without_a_word_right_is_left_alone(ragged: Audio) -> None:
     assert isinstance(out, Crafted)
     assert out.queries is not None
     assert out.queries.tolist() == [1, 1, 1]
+
+
+class Chinese(Frames):
+    """Hears one character of three wrong."""
+
+    def transcribe(self, audio: Audio, draws: Draws) -> list[str]:
+        return ["\u6253\u5f00\u5173"] * len(audio)
+
+
+def test_a_text_without_spaces_is_not_done_with_one_character_wrong(ragged: Audio) -> None:
+    attack, asked = attacks.build("blocks:db=25,queries=9"), []
+    for said in ("\u6253\u5f00\u95e8", "\u4f60\u597d"):  # the other has no character right
+        out = attack(Chinese(), ragged, Untargeted([said] * 3), Draws([5, 6, 7]))
+        assert isinstance(out, Crafted)
+        assert out.queries is not None
+        asked.append(out.queries.tolist())
+    assert asked == [[9, 9, 9], [1, 1, 1]]

@@ -283,6 +283,13 @@ def test_a_run_is_nobodys_command(tmp_path: Path, wrong: dict[str, str]) -> None
         store.keys()
 
 
+def test_a_row_that_is_there_twice_counts_once(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.begin([CELL], {})
+    store.append(CELL, [row("a"), row("b"), row("a")])
+    assert [one["n"] for one in store.summarise()] == [2]
+
+
 def test_run_json_lists_the_cells_of_every_call(tmp_path: Path) -> None:
     store = Store(tmp_path)
     other = Cell("ds2-an4", "rs", "none", "demo")

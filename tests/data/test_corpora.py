@@ -9,6 +9,7 @@ from melmoat import data
 from melmoat.assets import asset
 from melmoat.audio import AudioError
 from melmoat.data.corpora import CorpusError
+from melmoat.data.in_memory import write_corpus
 from melmoat.metrics.errors import word_edits
 from melmoat.spec import SpecError
 from melmoat.text import LABELS, encode
@@ -213,6 +214,12 @@ def test_descriptions() -> None:
     assert "24 utterances" in data.describe("demo")
     with pytest.raises(CorpusError, match=r"only librispeech:DIR/LibriSpeech/PART"):
         data.fetch("demo")
+
+
+def test_texts_without_spaces_are_described_in_characters(tmp_path: Path) -> None:
+    wave = 0.1 * torch.ones(1_600)
+    spec, _ = write_corpus([(wave, "\u6253\u5f00\u95e8"), (wave, "\u4f60\u597d")], tmp_path)
+    assert "unknown speakers, 5 characters" in data.describe(spec)
 
 
 def test_speakers_can_be_chosen() -> None:

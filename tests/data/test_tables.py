@@ -65,6 +65,14 @@ def test_tables_that_are_refused(tmp_path: Path, rows: str, message: str) -> Non
         data.load(f"csv:{tmp_path / 'list.csv'}")
 
 
+@pytest.mark.parametrize("option", ["id", "speaker"])
+def test_a_column_that_is_named_has_to_be_there(tmp_path: Path, option: str) -> None:
+    tone(tmp_path / "a.wav")
+    (tmp_path / "list.csv").write_text("path,text,who\na.wav,yes,s1\n")
+    with pytest.raises(CorpusError, match=r"\['whom'\] are missing; it has \['path', 'text', 'who"):
+        data.load(f"csv:{tmp_path / 'list.csv'},{option}=whom")
+
+
 @pytest.mark.parametrize("columns", ["start\tend", "offset\tduration"])
 def test_a_part_of_a_file_is_heard_alone(tmp_path: Path, columns: str) -> None:
     steps(tmp_path / "long.wav")

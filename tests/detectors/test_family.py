@@ -105,6 +105,7 @@ def test_statistics_of_known_distributions() -> None:
     audio = Audio.of([torch.ones(9)] * 2)
     expected = [(log2 + log3 - log2) / 2, 0]
     assert found("distriblock:measure=kl") == pytest.approx(expected)
+    assert found("distriblock:measure=kl,over=median") == pytest.approx(expected)  # of two
 
 
 @pytest.mark.parametrize("measure", ["entropy", "kl"])

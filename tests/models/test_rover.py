@@ -27,6 +27,11 @@ from melmoat.models.rover import vote
         (["sir", "Sir!", "stir", "stir", "SIR"], "sir"),  # written as first heard
         (["A - B", "A - B", "A B"], "A - B"),
         (["SEND IT NOW", "NOW SEND IT", "SEND IT"], "SEND IT"),  # words are aligned in order
+        (  # one word each, as far as spaces tell; the majority is of characters
+            ["\u6253\u5f00\u4eec", "\u5927\u5f00\u95e8", "\u6253\u5173\u95e8"],
+            "\u6253\u5f00\u95e8",
+        ),
+        (["\u6253\u5f00 A", "\u6253\u5f00 A", "\u6253"], "\u6253\u5f00 A"),
     ],
 )
 def test_the_majority_word_by_word(hypotheses: list[str], text: str) -> None:

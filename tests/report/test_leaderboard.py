@@ -42,6 +42,11 @@ def test_the_strongest_attack_at_a_level_counts_and_the_nearest_level_stands_for
     assert found["rs"] == ("1", ["pgd:db=20", None])
 
 
+def test_of_unfinished_attacks_the_one_on_most_utterances_counts() -> None:
+    begun = result("stft", "apgd:db=20", 100.0, n=2)
+    assert rows([*RESULTS, begun])["stft"] == ("-", ["pgd:db=20", None])
+
+
 def test_no_level_stands_for_one_far_away() -> None:
     (board,) = boards(RESULTS[:2])
     assert board.columns == (20.0, None)

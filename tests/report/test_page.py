@@ -98,6 +98,30 @@ def test_the_page_is_whole_and_asks_the_network_for_nothing(folder: Path) -> Non
     assert all(a.get("aria-label") for a in found.all("audio"))
 
 
+def test_clean_speech_that_is_read_from_an_attacks_rows_has_no_cost_of_its_own(
+    tmp_path: Path,
+) -> None:
+    made = [result("none", "none", 4.0, n=6), result("rs", "pgd:db=20", 60.0, n=6)]
+    made.append(result("rs", "pgd:db=30", 40.0, n=6, snr_db=30.0))
+    write_run(tmp_path / "run", made)
+    page, text, _ = render(tmp_path / "run")
+    (costs,) = [line for line in text.splitlines() if "rs |" in line and " s |" in line]
+    assert costs.split("|")[2:-1] == [" - ", " 0.50 s ", " 0.50 s "]
+    tips = re.findall(r"rs: ([^<]*)</title>", page)
+    under = [tip for tip in tips if " under " in tip]
+    assert ["no attack" in tip for tip in under] == [True, False, False]
+    assert ["measured SNR" in tip for tip in under] == [False, True, True]
+
+
+def test_against_silence_there_is_no_error_rate(tmp_path: Path) -> None:
+    aimed = result("rs", "pgd:db=20,target=", 99.0, n=6)
+    for i, row in enumerate(aimed.rows.values()):
+        row |= {"target": "", "reached": i < 3}
+        row["counts"]["target"] = {"words": [9, 0], "chars": [40, 0]}
+    write_run(tmp_path / "run", [aimed])
+    assert ", target - (reached: 50 %)" in render(tmp_path / "run")[1]
+
+
 def test_what_a_run_says_is_text_and_no_markup(folder: Path) -> None:
     page, text, _ = render(folder)
     found = Page(page)

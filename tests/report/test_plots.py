@@ -7,7 +7,7 @@ import torch
 from melmoat.audio import Audio
 from melmoat.defenses.shaping import Curve
 from melmoat.errors import MelmoatError
-from melmoat.report.plots import curves, figure, spectrograms, trade_off
+from melmoat.report.plots import COLORS, curves, figure, spectrograms, trade_off
 
 
 def text_of(path: Path) -> str:
@@ -30,6 +30,17 @@ def test_each_figure_is_written_and_names_what_it_shows(tmp_path: Path) -> None:
     }.items():
         content = text_of(tmp_path / path)
         assert all(f"<!-- {word}" in content for word in words), path
+
+
+def test_more_lines_than_colors_are_all_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    names = [f"line {i}" for i in range(len(COLORS) + 2)]
+    wer = {"wer": 10.0, "wer_low": None, "wer_high": None}
+    point = {"level": 0.15, "benign": wer, "attacked": wer}
+    curves(tmp_path / "c.svg", {name: Curve((100.0, 1000.0), (1.0, 0.2), {}) for name in names})
+    trade_off(tmp_path / "t.svg", {name: [point] for name in names})
+    for path in ("c.svg", "t.svg"):
+        assert all(f"<!-- {name} -->" in text_of(tmp_path / path) for name in names), path
 
 
 def test_a_missing_matplotlib_says_what_to_install(

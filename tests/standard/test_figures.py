@@ -1,9 +1,13 @@
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
 from melmoat.standard.book import Book
 from melmoat.standard.figures import figures, half_of
 from melmoat.standard.levels import Level
+from melmoat.standard.result import _aimed
 from tests.standard.rows import member, row
 
 L20 = Level("l2", 20.0)
@@ -31,6 +35,29 @@ def test_the_figures_of_a_worst_case_made_by_hand() -> None:
     assert f.capped_interval is not None
     assert f.capped_interval[0] < f.capped < f.capped_interval[1]
     assert f.capped_by_speaker is None  # four speakers are too few
+
+
+def test_languages_without_spaces_are_counted_in_characters_throughout() -> None:
+    said = "\u6253\u5f00\u95e8"  # three letters, one word to a computer
+    found = Book([row(n, said, [said]) for n in "ab"])
+    rows = [row("a", said, [3 * said]), row("b", said, ["\u6253\u5f00"])]
+    rows[1] |= {"counts": {"target": {"words": (1, 1), "chars": (1, 4)}}, "reached": False}
+    found.add(L20, member("one"), rows)
+    f = figures(found, L20, None, {"b": found.of(L20, "one")["b"]})
+    assert f.runaway == 50.0  # the first is three times as long
+    assert f.target_wer == 25.0
+    assert f.wer == pytest.approx(100 * 7 / 6)
+
+
+def test_of_two_targeted_attempts_the_nearest_in_characters_counts() -> None:
+    said = "\u6253\u5f00\u95e8"
+    found = Book([row("a", said, [said])])
+    for name, edits in (("target matched, lattice", 3), ("target matched", 1)):
+        target = {"words": (1, 1), "chars": (edits, 4)}
+        one = row("a", said, [said]) | {"counts": {"target": target}, "reached": False}
+        found.add(L20, member(name, "targeted"), [one])
+    told: Any = SimpleNamespace(book=found, stochastic=False)
+    assert _aimed(told, L20)["a"].member == "target matched"
 
 
 def test_half_of_the_words_are_wrong_between_the_levels_that_say_so() -> None:

@@ -18,6 +18,7 @@ from melmoat.errors import MelmoatError
 from melmoat.metrics.errors import char_edits, word_edits
 from melmoat.models.base import Recognizer, as_written_by, comparison_of
 from melmoat.text import canonical, listed, normalise, same_text
+from melmoat.writing_systems import unspaced
 
 MATCHED, SHORTER = "matched", "shorter"
 _FROM_CORPUS = re.compile(rf"{MATCHED}(?:-([1-9]\d*))?|{SHORTER}")
@@ -98,8 +99,13 @@ class Untargeted:
         return [-min(*word_edits(a, b)) - min(*char_edits(a, b)) / (len(a) + 1) for a, b in pairs]
 
     def enough(self) -> list[float]:
-        """The scores with all words wrong."""
-        return [-float(len(self.same(text).split())) for text in self.references]
+        """The scores with all words wrong; with all characters wrong, where a text has no spaces
+        between words: there it is one word, which a single character makes wrong."""
+        texts = [self.same(text) for text in self.references]
+        return [
+            -len(text.split()) - (len(text) / (len(text) + 1) if unspaced(text) else 0.0)
+            for text in texts
+        ]
 
     def pick(self, rows: Sequence[int]) -> Untargeted:
         """The same for some of the utterances."""

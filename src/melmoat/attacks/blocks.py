@@ -31,8 +31,8 @@ LOUDEST = 10.0  # a block's noise is up to this much louder or softer than the r
 class Blocks(ThreatModel):
     """Random search over time-frequency blocks; it sees only transcripts, and each query counts.
 
-    An utterance is left alone when its transcripts cannot become worse: no word right in any draw,
-    or the target reached in all.
+    An utterance is left alone when its transcripts cannot become worse: no word right in any draw
+    (no character, in languages without spaces), or the target reached in all.
 
     Args:
         queries: most transcripts of each utterance.

@@ -322,11 +322,12 @@ class Store:
         return cast(Iterator[Row], lines)
 
     def summarise(self) -> list[dict[str, Any]]:
-        """Compute ``summary.json`` from the rows of every cell."""
+        """Compute ``summary.json`` from the rows of every cell. A row that is there twice counts
+        once, the later one, as for who reads results: earlier versions could write one twice."""
         with locked(self.folder / ".lock"):  # who reads later has the later rows
             labels = self.labels()
             summary = [
-                summary_of(cell, self._each(key), key)
+                summary_of(cell, {row["id"]: row for row in self._each(key)}.values(), key)
                 | ({"labels": labels[cell]} if cell in labels else {})
                 for cell, key in self.keys().items()
             ]

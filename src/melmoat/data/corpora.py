@@ -28,6 +28,7 @@ from melmoat.data.waveforms import Altered, Change, Surrounded, read
 from melmoat.errors import MelmoatError
 from melmoat.facts import Part
 from melmoat.spec import Registry, Spec, SpecError
+from melmoat.writing_systems import tight, unspaced
 
 
 class Corpora(Registry[CutSet]):
@@ -181,11 +182,15 @@ def describe(spec: str | None, cuts: CutSet | None = None) -> str:
     known = [cut for cut in (listed(spec) if cuts is None else cuts) if not fault(cut)]
     seconds = np.array([cut.duration for cut in known])
     speakers = {cut.supervisions[0].speaker for cut in known} - {"", None}
-    words = sum(len((cut.supervisions[0].text or "").split()) for cut in known)
+    texts = [cut.supervisions[0].text or "" for cut in known]
+    if unspaced(*texts):  # each would be one word
+        size = f"{sum(len(tight(text)) for text in texts)} characters"
+    else:
+        size = f"{sum(len(text.split()) for text in texts)} words"
     rates = sorted({cut.sampling_rate for cut in known})
     return (
         f"{spec}: {len(known)} utterances, {seconds.sum() / 3600:.2f} hours, "
-        f"{len(speakers) or 'unknown'} speakers, {words} words\n"
+        f"{len(speakers) or 'unknown'} speakers, {size}\n"
         f"{seconds.min():.1f} to {seconds.max():.1f} s, {'/'.join(map(str, rates))} Hz\n"
         f"first: {known[0].id}: {known[0].supervisions[0].text}"
     )

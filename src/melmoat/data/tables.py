@@ -74,8 +74,8 @@ def comma(
     """A CSV file with a header (commas, semicolons or tabs).
 
     Quotes are as in spreadsheets. ``file``, ``text``, ``id`` and ``speaker`` name its columns. Ids
-    and speakers are optional: without an id, an utterance is named after its file. Other options
-    are as for tsv.
+    and speakers are optional unless their columns are named: without an id, an utterance is named
+    after its file. Other options are as for tsv.
     """
     try:
         with path.open(encoding="utf-8-sig") as opened:
@@ -83,7 +83,9 @@ def comma(
     except (OSError, UnicodeDecodeError) as error:
         raise CorpusError(f"{path}: not a table of UTF-8 text ({error})") from error
     delimiter = max(",;\t", key=header.count)
-    rows = list(_rows(path, delimiter, csv.QUOTE_MINIMAL, (file, text)))
+    # A column that is asked for by name has to be there, or all speakers would be unknown.
+    named = [name for name, usual in ((id, "id"), (speaker, "speaker")) if name != usual]
+    rows = list(_rows(path, delimiter, csv.QUOTE_MINIMAL, (file, text, *named)))
     places = [relative(row[file], path.parent) for _, row in rows]
     parts = [bounds(row, path, where) for where, row in rows]
     made = called(places, parts)

@@ -66,7 +66,9 @@ class DistriBlock(Detector):
             return logs.new_zeros(())
         if self.over == "mean":
             return values.mean()
-        return torch.median(values) if self.over == "median" else torch.amax(values)
+        if self.over == "median":  # of two in the middle torch.median would take the lower one
+            return torch.quantile(values, 0.5)
+        return torch.amax(values)
 
 
 def _distributions(model: Recognizer, audio: Audio, draws: Draws) -> list[Tensor]:

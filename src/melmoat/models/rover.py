@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from melmoat.text import listed
+from melmoat.writing_systems import unspaced
 
 # As in NIST's scoring tools: a word in a slot of others costs more than a gap, less than two gaps.
 # A gap is cheaper in a slot where an earlier hypothesis has one.
@@ -21,7 +22,8 @@ PUNCTUATION = '.,;:!?"\u2026'
 def vote(hypotheses: Sequence[str]) -> str:
     """The transcript that most hypotheses agree on, word by word; ties go to the earliest.
 
-    Case and punctuation around a word do not matter; the first spelling is used.
+    Case and punctuation around a word do not matter; the first spelling is used. In languages
+    without spaces between words the vote is over characters: a whole text would be one word there.
 
     >>> vote(["THE CAT SAT", "THE CAT", "A CAT SAT DOWN"])
     'THE CAT SAT'
@@ -29,10 +31,12 @@ def vote(hypotheses: Sequence[str]) -> str:
     if not listed(hypotheses):
         raise ValueError("a vote needs at least one hypothesis")
     slots: list[list[str]] = []
+    space = "" if unspaced(*hypotheses) else " "
     for number, hypothesis in enumerate(hypotheses):
-        slots = _join(slots, hypothesis.split(), number)
+        words = hypothesis.split()
+        slots = _join(slots, words if space else list(" ".join(words)), number)
     winners = map(_winner, slots)
-    return " ".join(word for word in winners if word)
+    return " ".join(space.join(word for word in winners if word).split())
 
 
 def _winner(slot: Sequence[str]) -> str:

@@ -93,7 +93,7 @@ def _curve(systems: Sequence[SystemSummary], family: dict[int, list[Result]]) ->
         points = [_point(r, (r.snr_db or 0.0) - aside) for r in results]
         benign = systems[i].benign
         if benign is not None:
-            points.append(_point(benign, clean - aside))
+            points.append(_point(benign, clean - aside, clean=True))
         ordered = sorted(points, key=lambda p: -p.x)
         series.append(Series(systems[i].name, ordered))
     step = 5 if quiet - loud <= 30 else 10
@@ -132,8 +132,10 @@ def budgets(measured: Sequence[Result]) -> list[tuple[float, str]]:
     return [(place, f"budget {name}") for place, name in marks]
 
 
-def _point(result: Result, x: float) -> Point:
-    label = f"{wer_text(result)} under {attack_name(result.attack_name)}"
-    if result.cell.attack != "none" and result.snr_db is not None:
+def _point(result: Result, x: float, clean: bool = False) -> Point:
+    """``clean``: of clean speech, which may be from the rows of an attack."""
+    attack = "none" if clean and result.cell.attack != "none" else result.attack_name
+    label = f"{wer_text(result)} under {attack_name(attack)}"
+    if not clean and result.cell.attack != "none" and result.snr_db is not None:
         label += f", measured SNR {result.snr_db:.1f} dB"
     return Point(x, result.error_rate or 0.0, result.interval, label=label)

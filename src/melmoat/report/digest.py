@@ -98,11 +98,11 @@ def _unattacked(measured: Sequence[Result]) -> Result | None:
     return replace(most, rows=rows)
 
 
-def strongest(pool: Sequence[Result], most: int = 0) -> Result | None:
-    """The result with the highest error rate among those with the most utterances (at least
-    ``most``, if there are any): results on few utterances cannot be compared."""
-    full = max([most, *(len(r.rows) for r in pool)])
-    whole = [r for r in pool if len(r.rows) == full] or pool
+def strongest(pool: Sequence[Result]) -> Result | None:
+    """The result with the highest error rate among those with the most utterances: results on few
+    utterances cannot be compared."""
+    full = max((len(r.rows) for r in pool), default=0)
+    whole = [r for r in pool if len(r.rows) == full]
     return max(whole, key=lambda r: r.error_rate or 0.0, default=None)
 
 
@@ -171,7 +171,7 @@ def wer_text(result: Result | None, most: int = 0) -> str:
     if result.targeted:
         reached = [bool(row["reached"]) for row in result.rows.values()]
         target, share = rate(*result.errors("target")), rate(reached, [1] * len(reached))
-        more = f", {target_text(target or 0.0, share or 0.0)}"
+        more = f", {target_text(target, share or 0.0)}"
     return rate_text(result.error_rate, result.interval, len(result.rows), most, more)
 
 

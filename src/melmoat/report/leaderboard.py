@@ -129,7 +129,7 @@ def _board(summaries: Sequence[SystemSummary]) -> Board:
     pools = [[_near(s.tried, column) for column in columns] for s in summaries]
     ranks = ranked([(s, pool[0]) for s, pool in zip(summaries, pools, strict=True)], most)
     entries = [
-        Entry(s, tuple(strongest(p, most) for p in pool), tuple(map(len, pool)), place_text(place))
+        Entry(s, tuple(map(strongest, pool)), tuple(map(len, pool)), place_text(place))
         for s, pool, place in zip(summaries, pools, ranks, strict=True)
     ]
     entries.sort(key=_order)

@@ -217,6 +217,7 @@ def _line(system: SystemSummary, attacks: Sequence[str], most: int, place: str) 
         by_attack["none"] = system.benign
     worst = system.worst
     speakers = by_speaker(worst)
+    keys = tuple(_own_key(by_attack.get(attack), attack) for attack in attacks)
     return Line(
         system,
         wer_text(system.benign, most),
@@ -225,8 +226,11 @@ def _line(system: SystemSummary, attacks: Sequence[str], most: int, place: str) 
         f"{interval_text(speakers[0])}, {speakers[1]} speakers" if speakers else "",
         place,
         tuple(wer_text(by_attack.get(attack), most) for attack in attacks),
-        tuple(cost_text(by_attack.get(attack)) for attack in attacks),
-        tuple(_own_key(by_attack.get(attack), attack) for attack in attacks),
+        tuple(
+            cost_text(by_attack[attack] if key else None)
+            for attack, key in zip(attacks, keys, strict=True)
+        ),
+        keys,
     )
 
 

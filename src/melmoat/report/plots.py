@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import cycle, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,8 +96,8 @@ def saved_spectrograms(path: Path, folder: Path) -> None:
 def curves(path: Path, curves_by_title: Mapping[str, Curve]) -> None:
     """Shaping curves over frequency (the paper's Figure 2)."""
     with figure(path, 6.0, 3.2) as (ax,):
-        for color, (name, curve) in zip(COLORS, curves_by_title.items(), strict=False):
-            ax.plot(curve.hz, curve.values, label=name, color=color)
+        for (dash, color), (name, curve) in zip(_styles(), curves_by_title.items(), strict=False):
+            ax.plot(curve.hz, curve.values, dash, label=name, color=color)
         ax.set_xlabel("Hz")
         ax.set_ylabel("mean absolute mel difference,\nstrongest band = 1")
         ax.set_ylim(bottom=0)
@@ -111,16 +112,22 @@ def trade_off(path: Path, series: Mapping[str, Sequence[Mapping[str, Any]]]) -> 
         series: points by name, each with ``level`` and the summaries ``benign`` and ``attacked``.
     """
     with figure(path, 6.0, 4.0) as (ax,):
-        for color, (name, points) in zip(COLORS, series.items(), strict=False):
+        for (dash, color), (name, points) in zip(_styles(), series.items(), strict=False):
             x = [p["benign"]["wer"] for p in points]
             y = [p["attacked"]["wer"] for p in points]
             errors = [_whiskers(points, key) for key in ("benign", "attacked")]
-            ax.errorbar(x, y, errors[1], errors[0], "o-", color=color, label=name, elinewidth=0.6)
+            fmt = f"o{dash}"
+            ax.errorbar(x, y, errors[1], errors[0], fmt, color=color, label=name, elinewidth=0.6)
             for point, at in zip(points, zip(x, y, strict=True), strict=True):
                 ax.annotate(f"{point['level']:g}", at, (4, 4), textcoords="offset points")
         ax.set_xlabel("benign WER %")
         ax.set_ylabel("adversarial WER %")
         ax.legend(frameon=False)
+
+
+def _styles() -> Iterator[tuple[str, str]]:
+    """A dash and a color for each line, without end: more lines than colors are drawn, too."""
+    return cycle(product(("-", "--", ":"), COLORS))
 
 
 def _whiskers(points: Sequence[Mapping[str, Any]], key: str) -> list[list[float]]:

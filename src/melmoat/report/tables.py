@@ -246,9 +246,14 @@ def _target(cell: Mapping[str, Any]) -> str:
     return target_text(_rate(cell, "target") or 0.0, cell["reached"])
 
 
-def target_text(wer: float, share: float) -> str:
-    """Error rate against the target, and the percentage of transcripts that equal it."""
-    return f"target {wer:.1f} (reached: {share:.0f} %)"
+def target_text(wer: float | None, share: float) -> str:
+    """Error rate against the target, and the percentage of transcripts that equal it. Against
+    silence there is no rate: it has no words.
+
+    >>> target_text(80.04, 25), target_text(None, 25)
+    ('target 80.0 (reached: 25 %)', 'target - (reached: 25 %)')
+    """
+    return f"target {'-' if wer is None else f'{wer:.1f}'} (reached: {share:.0f} %)"
 
 
 def rate_text(

@@ -13,9 +13,10 @@ from melmoat.analysis.results import MIN_SPEAKERS
 from melmoat.metrics.intervals import bootstrap, rate
 from melmoat.standard.book import Book, Candidate
 from melmoat.standard.levels import Level
+from melmoat.text import canonical
 
 Interval = tuple[float, float]
-RUNAWAY = 2.0  # a transcript of more than this many times the words of what was said
+RUNAWAY = 2.0  # a transcript of more than this many times the length of what was said
 HALF = 50.0  # percent
 CLEAN = "clean"  # the level of speech that nobody attacked
 
@@ -33,8 +34,10 @@ class Figures:
         wer: without the cap, and its ``substitutions``, ``deletions`` and ``insertions`` (None for
             languages without spaces, where ``wer`` is the character error rate).
         any_error: share of utterances with any error. ``empty``, ``runaway``: share of transcripts
-            that say nothing, or more than twice as much as was said.
-        target_wer, reached: of the matched target: against it, and share that reached it.
+            that say nothing, or more than twice as much as was said (in characters for languages
+            without spaces).
+        target_wer, reached: of the matched target: against it (as ``wer``), and share that reached
+            it.
         by: how many utterances each member hurt most.
     """
 
@@ -81,7 +84,7 @@ def figures(
     operations = [_operation(book, chosen, totals, k) for k in range(3)]
     chars = [c.draws("judging")[0]["chars"][1] for c in chosen]
     ones = [1] * len(chosen)
-    aims = [c.row["counts"]["target"]["words"] for c in (targeted or {}).values()]
+    aims = [c.row["counts"]["target"][book.unit] for c in (targeted or {}).values()]
     reached = [float(c.row["reached"]) for c in (targeted or {}).values()]
     snr = [c.row["snr_db"] for c in chosen if c.row["snr_db"] is not None]
     by: dict[str, int] = {}
@@ -102,7 +105,7 @@ def figures(
         cer=rate([_mean(c, lambda d: d["chars"][0]) for c in chosen], chars),
         any_error=rate([_mean(c, lambda d: book.edits(d)[0] > 0) for c in chosen], ones),
         empty=rate([_mean(c, _is_empty) for c in chosen], ones),
-        runaway=rate([_mean(c, _runs_away) for c in chosen], ones),
+        runaway=rate([_mean(c, lambda d: _runs_away(book, d)) for c in chosen], ones),
         target_wer=rate([a for a, _ in aims], [b for _, b in aims]),
         reached=rate(reached, [1] * len(reached)),
         snr_db=sum(snr) / len(snr) if snr else None,
@@ -127,8 +130,10 @@ def _is_empty(drawn: Mapping[str, Any]) -> bool:
     return not drawn["heard"] and drawn["words"][3] > 0
 
 
-def _runs_away(drawn: Mapping[str, Any]) -> bool:
-    return bool(drawn["heard"] > RUNAWAY * max(drawn["words"][3], 1))
+def _runs_away(book: Book, drawn: Mapping[str, Any]) -> bool:
+    # Without spaces any text is one word. A row has no count of the characters that were heard.
+    heard = drawn["heard"] if book.unit == "words" else len(canonical(drawn["text"]))
+    return bool(heard > RUNAWAY * max(book.edits(drawn)[1], 1))
 
 
 @dataclass(frozen=True)

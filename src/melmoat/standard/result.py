@@ -28,7 +28,8 @@ class MemberLine:
     Attributes:
         attacked: utterances that it attacked.
         added: points of capped error rate that it added to the members before it.
-        worst: utterances that it hurt more than any other member.
+        worst: utterances whose worst case at this level is this member's, here or at a smaller
+            level. So it may be more than ``attacked``: what has fallen there is left alone here.
     """
 
     level: str
@@ -133,7 +134,7 @@ def _aimed(m: Measured, level: Level) -> Mapping[str, Candidate]:
 
     def missed(candidate: Candidate) -> tuple[bool, int]:
         row = candidate.row
-        return not row["reached"], row["counts"]["target"]["words"][0]
+        return not row["reached"], row["counts"]["target"][m.book.unit][0]
 
     every = {i: [found[i] for found in both if i in found] for i in m.book.ids}
     return {i: min(several, key=missed) for i, several in every.items() if several}

@@ -91,7 +91,7 @@ def _table(r: Result) -> Iterator[str]:
     aimed = [f for f in r.levels if f.reached is not None]
     if aimed:
         said = "; ".join(
-            f"{f.level} {_number(f.reached)} % reached, {_number(f.target_wer)} % WER"
+            f"{f.level} {_number(f.reached)} % reached, {_number(f.target_wer)} % {metric}"
             for f in aimed
         )
         yield from _wrapped(f"target of matched length (a short attack): {said}", 2)
