@@ -385,6 +385,8 @@ def test_evaluations_are_counted() -> None:
         ("pgd:ratio=0", "ratio must be positive"),
         ("noise:norm=l2,eps=inf", "must be finite"),
         ("pgd:db=20,confirm=8", "confirm has an effect only with stop=true"),
+        ("pgd:db=20,target=endless,loss=margin", "a loss of its own; leave out loss=margin"),
+        ("apgd:db=20,target=endless,loss=margin", "a loss of its own; leave out loss=margin"),
         ("apgd:db=20,confirm=8", "only with stop=true"),
     ],
 )
