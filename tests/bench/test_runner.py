@@ -309,6 +309,15 @@ def test_a_clip_that_cannot_be_heard_fails_alone(tmp_path: Path, spec: str) -> N
     assert list(runner.store.failures(cell)) == ["u5"]
 
 
+def test_an_estimate_writes_a_target_as_the_run_does(tmp_path: Path, spec: str) -> None:
+    """It said that this cell would fail, which runs."""
+    target = "IT\N{RIGHT SINGLE QUOTATION MARK}S"
+    (cell,) = grid([spec], ["none"], [f"pgd:db=10,steps=1,target={target}"], ["demo"])
+    (timed,) = estimate(Runner(Store(tmp_path), limit=2), [cell])
+    assert not timed.failed
+    assert timed.seconds > 0
+
+
 def test_no_memory_for_one_is_a_failure_with_advice(
     tmp_path: Path, spec: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
