@@ -120,6 +120,10 @@ class Audio:
         """The same utterances with other samples; the padding is zeroed."""
         return replace(self, wav=wav * self.mask)
 
+    def copy(self) -> Audio:
+        """The same batch in memory of its own, for code that may write to it."""
+        return replace(self, wav=self.wav.clone())
+
     def repeat(self, times: int) -> Audio:
         """The whole batch ``times`` times, copy after copy. Shape: ``[times * B, T]``."""
         return Audio(self.wav.repeat(times, 1), self.lengths.repeat(times), self.rate)

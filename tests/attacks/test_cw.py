@@ -182,6 +182,7 @@ def test_the_margin_takes_a_target(ragged: Audio) -> None:
     ("spec", "message"),
     [
         ("cw:eps=-1", "eps must be finite and not negative"),
+        ("cw2018:confidence=2", "confidence has an effect only with loss=margin"),
         ("cw:decrease=0", r"decrease must be in \(0, 1\]"),
         ("cw:lr=0", "lr must be positive"),
         ("cw2018:every=0", "every must be positive"),

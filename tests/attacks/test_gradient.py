@@ -13,6 +13,7 @@ from melmoat.audio import Audio
 from melmoat.draws import Draws
 from melmoat.models.decoding import beam, greedy
 from melmoat.models.hf_ctc import written
+from melmoat.models.wrappers import Monitored
 from melmoat.spec import SpecError
 from tests.attacks.toys import Frames
 
@@ -72,6 +73,22 @@ def test_fgsm_is_one_signed_step() -> None:
     out = attack(model, audio, Untargeted(["", ""]), Draws([0, 1]))
     best = 0.01 * model.weights.sign() * audio.mask
     assert torch.allclose(out.wav - audio.wav, best, atol=1e-7)
+
+
+def test_fgsm_can_keep_the_point_with_most_errors(ragged: Audio) -> None:
+    """It heard its start alone, so it gave the clean audio back."""
+    model, passes = Frames(), 0
+
+    def tick() -> None:
+        nonlocal passes
+        passes += 1
+
+    clean = ragged.quantized()
+    goal = Untargeted(model.transcribe(clean, Draws([0, 1, 2])))
+    attack = attacks.build("pgd:db=5,steps=1,step=1,keep=errors")
+    out = attack(Monitored(model, tick), clean, goal, Draws([0, 1, 2]))
+    assert goal.reached(model.transcribe(out, Draws([0, 1, 2]))) == [True] * 3
+    assert passes == attack.evaluations == 2
 
 
 def test_full_scale_is_kept_but_a_louder_file_keeps_its_peaks() -> None:
@@ -368,6 +385,8 @@ def test_evaluations_are_counted() -> None:
         ("pgd:ratio=0", "ratio must be positive"),
         ("noise:norm=l2,eps=inf", "must be finite"),
         ("pgd:db=20,confirm=8", "confirm has an effect only with stop=true"),
+        ("pgd:db=20,target=endless,loss=margin", "a loss of its own; leave out loss=margin"),
+        ("apgd:db=20,target=endless,loss=margin", "a loss of its own; leave out loss=margin"),
         ("apgd:db=20,confirm=8", "only with stop=true"),
     ],
 )

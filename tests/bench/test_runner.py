@@ -16,12 +16,15 @@ from melmoat.audio import Audio, load
 from melmoat.bench import audio_store, worker
 from melmoat.bench.cell import Cell, grid
 from melmoat.bench.estimate import estimate
+from melmoat.bench.fresh import fresh_draws
 from melmoat.bench.judge import JudgeError, judge, rows_of
 from melmoat.bench.runner import Runner
 from melmoat.bench.store import Store, StoreError
 from melmoat.bench.worker import Measured, Unit, Worker, choose, plan
 from melmoat.data import load as load_corpus
+from melmoat.defenses import FrontEnd
 from melmoat.draws import Draws
+from melmoat.metrics.distortion import snr_db
 from melmoat.models import DeepSpeech2, checkpoints
 from melmoat.models.base import Recognizer
 from tests.data.speech import tone
@@ -100,6 +103,50 @@ class Loud(Cheat):
 def test_an_attack_that_leaves_its_budget_is_caught(tiny: DeepSpeech2, ragged: Audio) -> None:
     with pytest.raises(JudgeError, match=r"500\.0000 times its budget"):
         judge(tiny, ragged, Loud(), TRUTH, Draws(SEEDS))
+
+
+@pytest.mark.parametrize("size", [0.0005, 0.5])
+def test_what_an_attack_writes_into_the_clean_audio_is_a_perturbation(
+    tiny: DeepSpeech2, ragged: Audio, size: float
+) -> None:
+    """It was taken for clean, so that no budget held it and its SNR was that of rounding."""
+
+    class InPlace(Cheat):
+        def __call__(self, model: Recognizer, audio: Audio, goal: object, draws: Draws) -> Audio:
+            wav = audio.wav
+            wav += size
+            return audio.with_wav(wav)
+
+    attack = InPlace()
+    if size > 0.001:
+        with pytest.raises(JudgeError, match="times its budget"):
+            judge(tiny, ragged, attack, TRUTH, Draws(SEEDS))
+        return
+    out = judge(tiny, ragged, attack, TRUTH, Draws(SEEDS))
+    assert torch.equal(out.clean.wav, ragged.quantized().wav)
+    changed = (out.adversarial.wav - out.clean.wav)[ragged.mask]
+    assert torch.allclose(changed, torch.tensor(size), atol=1.6e-5)
+
+
+def test_a_defense_that_writes_to_what_it_hears_is_judged_by_what_it_was_given(
+    tiny: DeepSpeech2, ragged: Audio
+) -> None:
+    """Each pass made the next one's audio quieter, and the SNR that of the defense."""
+
+    class Quieter(FrontEnd):
+        def __call__(self, audio: Audio, draws: Draws) -> Audio:
+            audio.wav.mul_(0.1)
+            return audio
+
+    attack = attacks.build("noise:db=20")
+    out = judge(Quieter().wrap(tiny), ragged, attack, TRUTH, Draws(SEEDS))
+    assert torch.equal(out.clean.wav, ragged.quantized().wav)
+    assert snr_db(out.clean, out.adversarial).tolist() == pytest.approx([20.0] * 3, abs=0.1)
+    before = out.adversarial.wav.clone()
+    heard = fresh_draws(Quieter().wrap(tiny), out, TRUTH, Draws(SEEDS), 3)
+    assert torch.equal(out.adversarial.wav, before)
+    assert all(draw["text"] == text for row, text in zip(heard, out.transcripts, strict=True)
+               for draw in (*row["choosing"], *row["judging"]))  # fmt: skip
 
 
 class Broken(Cheat):
@@ -260,6 +307,15 @@ def test_a_clip_that_cannot_be_heard_fails_alone(tmp_path: Path, spec: str) -> N
     again.run([cell], ignore)
     assert runner.store.path(cell).read_bytes().startswith(before)
     assert list(runner.store.failures(cell)) == ["u5"]
+
+
+def test_an_estimate_writes_a_target_as_the_run_does(tmp_path: Path, spec: str) -> None:
+    """It said that this cell would fail, which runs."""
+    target = "IT\N{RIGHT SINGLE QUOTATION MARK}S"
+    (cell,) = grid([spec], ["none"], [f"pgd:db=10,steps=1,target={target}"], ["demo"])
+    (timed,) = estimate(Runner(Store(tmp_path), limit=2), [cell])
+    assert not timed.failed
+    assert timed.seconds > 0
 
 
 def test_no_memory_for_one_is_a_failure_with_advice(

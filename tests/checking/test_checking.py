@@ -97,6 +97,7 @@ def test_a_defense_that_says_that_it_has_no_gradient_is_noted() -> None:
     ("part", "line"),
     [
         ("Push,fault=over", "budget"),
+        ("Push,fault=in place", "budget"),
         ("Push,fault=blind", "access"),
         ("Sly", "access"),
         ("Push,fault=batch", "batch"),

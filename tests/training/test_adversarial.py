@@ -7,8 +7,10 @@ import torch
 from melmoat import attacks
 from melmoat.attacks.base import AttackError
 from melmoat.audio import Audio
+from melmoat.defenses import GaussianNoise, NoDefense
 from melmoat.errors import MelmoatError
 from melmoat.models import DeepSpeech2
+from melmoat.normalisers import Normaliser
 from melmoat.training.adversarial import Adversary, adversary
 from melmoat.training.asr import ASRTask, Recipe, train_asr
 from melmoat.training.trainable import Trainable
@@ -44,6 +46,19 @@ def test_a_share_of_the_utterances_is_attacked_within_the_budget(
     again, other = (adversary(tiny, many, texts, seed) for seed in (1, 2))
     assert torch.equal(out.wav, again.wav)
     assert torch.equal(out.wav, other.wav) == (share != 0.5)
+
+
+def test_texts_are_compared_as_the_recognizer_wants(
+    tiny: DeepSpeech2, ragged: Audio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The phonemes that hama's write are other words than the reference's, so an attack with
+    stop=true changed nothing."""
+    stops = Adversary(attacks.build("pgd:norm=linf,eps=0.01,steps=2,step=1,stop=true"))
+    assert torch.equal(stops(tiny, ragged, TEXTS, seed=1).wav, ragged.wav)  # all are wrong already
+    monkeypatch.setattr(tiny, "normaliser", Normaliser("deaf", lambda text: ""), raising=False)
+    for front_end in (None, NoDefense(), GaussianNoise(sigma=1e-4)):
+        out = stops(tiny, ragged, TEXTS, 1, front_end)
+        assert (out.wav - ragged.wav).abs().amax(1).min() > 0.005
 
 
 def test_fading_scales_each_perturbation_down_by_at_most_so_many_db(

@@ -1,3 +1,4 @@
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,10 +15,11 @@ from melmoat.audio import AudioError
 from melmoat.bench.cell import fingerprint
 from melmoat.errors import MelmoatError
 from melmoat.models import DeepSpeech2, DeepSpeech2Config
+from melmoat.models.hama.letters import Letters, save
 from melmoat.text import TextError
 from melmoat.training import asr, loop, trainable
 from melmoat.training.asr import ASRTask, Recipe, train_asr
-from melmoat.training.examples import Utterance, utterances
+from melmoat.training.examples import Utterance, check_shortest, utterances
 from melmoat.training.splits import split_speakers
 from melmoat.weights import read_header
 from tests.conftest import tiny_config
@@ -285,6 +287,48 @@ def test_utterances_that_are_too_long_are_named_before_any_work(
     )  # joined and slowed it just fits
     recipe = Recipe(epochs=1, join=1.0)
     assert train_asr(tmp_path / "b", [corpus], [], 0, tiny_config(layers=1), recipe)
+
+
+@pytest.mark.parametrize(
+    ("start", "defense", "seconds", "samples"),
+    [(False, "mdnf", 0.031, 443), (False, "chain:wgn,then=resynth", 0.031, 443),
+     (True, None, 0.0137, 196)],
+)  # fmt: skip
+def test_an_utterance_that_is_too_short_at_the_fastest_speed_is_named_before_any_step(
+    tmp_path: Path, start: bool, defense: str | None, seconds: float, samples: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """At its own speed it is long enough, and most steps would pass."""
+    weights = tmp_path / "letters.safetensors"
+    save(weights, Letters(), {})
+    corpus = short(tmp_path, seconds, ["", ""])
+    monkeypatch.setattr(asr.ASRTask, "step", lambda *_: pytest.fail("a step was taken"))
+    with pytest.raises(AudioError, match=rf"^u0, 1\.12 times .* {samples} samples is too short"):
+        train_asr(
+            tmp_path / "run", [corpus], [], 0, tiny_config(layers=1), Recipe(epochs=1),
+            start=f"hama-letters:weights={weights}" if start else None, defense=defense,
+        )  # fmt: skip
+
+
+def test_a_held_out_utterance_that_is_too_short_is_named_before_any_step(tmp_path: Path) -> None:
+    weights = tmp_path / "letters.safetensors"
+    save(weights, Letters(), {})
+    (tmp_path / "long").mkdir()
+    learnt, held = short(tmp_path / "long", 0.5, ["", ""]), short(tmp_path, 0.012, [""])
+    with pytest.raises(AudioError, match=r"^u0: an utterance of 192 samples is too short"):
+        train_asr(
+            tmp_path / "run", [learnt, held], [], 1, tiny_config(layers=1), Recipe(epochs=1),
+            start=f"hama-letters:weights={weights}",
+        )  # fmt: skip
+
+
+def test_the_shortest_utterance_is_tried_and_nothing_is_learnt_from_it(tmp_path: Path) -> None:
+    cuts = list(data.load(short(tmp_path, 0.5, ["GO"])))
+    model = models.DeepSpeech2(tiny_config(layers=1)).train()
+    before = copy.deepcopy(model.state_dict())
+    check_shortest(cuts, sounds(1), model)
+    assert model.training
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
 def test_a_folder_of_another_run_is_refused_before_the_corpus_is_heard(

@@ -170,6 +170,8 @@ class CW2018(Shrinking):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(self, c=self.c)
+        if self.confidence and self.loss != "margin":
+            raise ValueError("confidence has an effect only with loss=margin")
 
     def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
         if self.loss == "margin":

@@ -41,7 +41,8 @@ class PGD(ThreatModel):
         confirm: further draws that must all reach the goal before ``stop`` applies.
         keep: which point is kept: by ``loss``, or the one with most ``errors`` in the transcripts
             that the attack saw. (Only greedy CTC recognizers transcribe for free. For others the
-            loss decides.)
+            loss decides.) Without ``best`` and ``stop`` the attack does not see what the last of
+            several steps makes.
         loss: the ``sequence`` loss of the recognizer, or the ``margin`` of the text's best path
             (:mod:`melmoat.attacks.path_margin`).
 
@@ -73,11 +74,17 @@ class PGD(ThreatModel):
     @property
     def evaluations(self) -> int:
         """Most loss evaluations of one call."""
-        evaluations = self.steps + (self.best or self.stop) + (self.restarts > 1)
+        evaluations = self.steps + self._hears_end + (self.restarts > 1)
         return self.restarts * evaluations * passes(self)
 
     def __call__(self, model: Recognizer, audio: Audio, goal: Goal, draws: Draws) -> Audio:
         return search(self, model, audio, goal, draws)
+
+    @property
+    def _hears_end(self) -> bool:
+        """Whether the last point is evaluated too. With ``keep=errors`` a single step would else
+        be of no use: only its start could be kept."""
+        return self.best or self.stop or (self.keep == "errors" and self.steps == 1)
 
     def pace(self, number: int) -> float:
         """Length of step ``number`` (from 0) as a share of the first one's."""
@@ -94,7 +101,7 @@ class PGD(ThreatModel):
         length = (self.step * ball.radius(audio))[:, None]
         velocity = torch.zeros_like(delta)
         walkers = Walkers(delta, active)
-        for number in range(self.steps + (self.best or self.stop)):
+        for number in range(self.steps + self._hears_end):
             last = number == self.steps
             evaluation = oracle(delta, draws.fork(number), walkers.active, gradient=not last)
             walkers.meet(delta, evaluation)

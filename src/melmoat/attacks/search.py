@@ -11,6 +11,7 @@ from torch import Tensor
 
 from melmoat.attacks.base import Access, Goal, ThreatModel, Untargeted
 from melmoat.attacks.budgets import Budget, within_scale
+from melmoat.attacks.endless import ENDLESS
 from melmoat.attacks.oracle import Crafted, Evaluation, LossOracle
 from melmoat.attacks.path_margin import LOST, path_margin
 from melmoat.audio import Audio
@@ -65,6 +66,11 @@ class Search(Averaging, Protocol):
         ...
 
     @property
+    def target(self) -> str | None:
+        """The transcript that is wanted, if one is."""
+        ...
+
+    @property
     def confirm(self) -> int:
         """Further draws that must also reach the goal before ``stop`` applies."""
         ...
@@ -100,6 +106,8 @@ def check_search(attack: Search, **positive: float) -> None:
     check(attack, restarts=attack.restarts, **positive)
     if attack.confirm and not attack.stop:
         raise ValueError("confirm has an effect only with stop=true")
+    if attack.loss == "margin" and attack.target == ENDLESS:
+        raise ValueError(f"target={ENDLESS} has a loss of its own; leave out loss=margin")
 
 
 def passes(attack: Averaging) -> int:

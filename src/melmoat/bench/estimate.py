@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from melmoat import data
+from melmoat.attacks.base import adapt_goal
 from melmoat.bench.cell import Cell
 from melmoat.bench.runner import Runner
 from melmoat.bench.worker import Unit, Worker
@@ -96,7 +97,7 @@ def _timed(worker: Worker, unit: Unit, known: Known) -> float:
             raise _EnoughError
 
     with suppress(_EnoughError):
-        goal = worker.goal(unit.cell, attack, benign, references)
+        goal = adapt_goal(worker.goal(unit.cell, attack, benign, references), model)
         attack(Monitored(model, tick), audio, goal, draws)
     steps = marks[1:]
     if len(steps) < 3:  # the attack ended before it was timed

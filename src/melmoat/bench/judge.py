@@ -92,7 +92,8 @@ def judge(
         benign = transcribe(model, clean, draws.fork("benign"))
     goal = adapt_goal(goal or attack.goal(benign, listed(references)), model)
     began = time.perf_counter()
-    proposed = attack(Monitored(model, tick), clean, goal, draws.fork("attack"))
+    # A copy: what an attack writes into the clean audio would be no perturbation of it.
+    proposed = attack(Monitored(model, tick), clean.copy(), goal, draws.fork("attack"))
     seconds = time.perf_counter() - began
     if proposed.rate != clean.rate or not torch.equal(proposed.lengths, clean.lengths):
         raise JudgeError("the attack changed an utterance's length or the rate")

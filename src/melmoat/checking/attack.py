@@ -98,7 +98,9 @@ class _Subject:
 
     def run(self, clean: Audio, on: Recognizer | None = None) -> Audio:
         """What the attack makes of these, on the recognizer or a watched one."""
-        return self.attack(on or _Watched(self.model), clean, self.goal(clean), draws())
+        # A copy, as the judge gives it one: what is written into it is a perturbation, too.
+        given = clean.copy()
+        return self.attack(on or _Watched(self.model), given, self.goal(clean), draws())
 
     @property
     def first(self) -> Audio:

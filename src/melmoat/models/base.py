@@ -34,7 +34,8 @@ class Recognizer(Protocol):
 
 
 def transcribe(model: Recognizer, audio: Audio, draws: Draws | None = None) -> list[str]:
-    """What ``model`` transcribes, checked: it may be somebody's own.
+    """What ``model`` transcribes, checked: it may be somebody's own. It hears a copy of ``audio``,
+    since it, or a defense in it, may write to the samples that it is given.
 
     Args:
         draws: its random numbers; if None, from a fresh secret seed.
@@ -42,7 +43,7 @@ def transcribe(model: Recognizer, audio: Audio, draws: Draws | None = None) -> l
     Raises:
         MelmoatError: it is not a list of one text an utterance.
     """
-    texts = model.transcribe(audio, draws or Draws.secret(len(audio)))
+    texts = model.transcribe(audio.copy(), draws or Draws.secret(len(audio)))
     listed = isinstance(texts, Sequence) and not isinstance(texts, str)
     if not listed or len(texts) != len(audio) or not all(isinstance(t, str) for t in texts):
         raise MelmoatError(
@@ -122,10 +123,10 @@ def words_and_phonemes(
     model: Recognizer, inventory: Inventory, audio: Audio, draws: Draws
 ) -> tuple[list[str], list[str]]:
     """The transcript of each utterance, and the likeliest phonemes of the same pass, without the
-    boundaries between words."""
+    boundaries between words. As :func:`transcribe`, of a copy."""
     recognizer = require_ctc(model)
     with torch.no_grad():
-        log_probs, frames = recognizer.log_probs(audio, draws)
+        log_probs, frames = recognizer.log_probs(audio.copy(), draws)
     best = inventory.likeliest(log_probs, frames)
     return recognizer.decode(log_probs, frames), [inventory.compared(text) for text in best]
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from melmoat.attacks import ATTACKS
-from melmoat.attacks.base import Attack, AttackError
+from melmoat.attacks.base import Attack, AttackError, adapt_goal
 from melmoat.audio import Audio
 from melmoat.defenses import FrontEnd
 from melmoat.draws import Draws, derive
@@ -74,11 +74,12 @@ class Adversary:
             return audio
         some, references = audio.pick(rows), [texts[row] for row in rows]
         system = front_end.wrap(model) if front_end else model
+        # Compared in its way: phonemes are never the words of a reference, and an attack that
+        # stops at the first difference would stop before its first step.
+        goal = adapt_goal(self.attack.goal(references, references), system)
         with _still(model):
             try:
-                out = self.attack(
-                    system, some, self.attack.goal(references, references), draws.pick(rows)
-                )
+                out = self.attack(system, some, goal, draws.pick(rows))
             except AttackError as error:
                 raise AttackError(
                     f"the attack to train against failed ({error}); use a lower --lr, or a "

@@ -38,7 +38,14 @@ from melmoat.training.adversarial import Adversary, adversary
 from melmoat.training.augment import FAINTEST, LOUDEST, changed, changes, noisy
 from melmoat.training.average import follow
 from melmoat.training.defending import defended
-from melmoat.training.examples import Utterance, check, fits, floats, utterances
+from melmoat.training.examples import (
+    Utterance,
+    check,
+    check_shortest,
+    fits,
+    floats,
+    utterances,
+)
 from melmoat.training.splits import combine, provenance, split_speakers
 from melmoat.training.teaching import Teacher
 from melmoat.training.trainable import Trainable, method_of
@@ -321,6 +328,9 @@ def train_asr(
     )
     unheard = utterances(list(held), model, front, device, progress)
     at_each_step = front if live else None
+    learnt_from = [*main_utterances, *more]
+    check_shortest([*training, *added], learnt_from, model, at_each_step, device)
+    check_shortest(list(held), unheard, model, device=device, speed=1.0)
     task = ASRTask(
         model, main_utterances, more, unheard, recipe, device, against, taught_by, at_each_step
     )

@@ -6,11 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from lhotse import MonoCut
 from torch import Tensor
 
 from melmoat import data
-from melmoat.audio import PCM16, AudioError
+from melmoat.audio import PCM16, Audio, AudioError
 from melmoat.defenses import FrontEnd, apply
 from melmoat.devices import CPU
 from melmoat.draws import Draws, derive
@@ -18,7 +19,7 @@ from melmoat.errors import MelmoatError
 from melmoat.models.base import as_written_by, frames_needed
 from melmoat.progress import Progress, silent
 from melmoat.text import TextError
-from melmoat.training.augment import FASTEST, SLOWEST
+from melmoat.training.augment import FASTEST, SLOWEST, changed
 from melmoat.training.trainable import Trainable, method_of
 
 
@@ -77,6 +78,47 @@ def fits(utterance: Utterance, model: Trainable) -> bool:
     """Whether the text fits into the frames, even at the fastest speed."""
     available = method_of(model).frames(model, int(len(utterance.wave) / FASTEST))
     return frames_needed(model.targets([utterance.text])[0].tolist()) < available
+
+
+def check_shortest(
+    cuts: Sequence[MonoCut],
+    examples: Sequence[Utterance],
+    model: Trainable,
+    front_end: FrontEnd | None = None,
+    device: str = CPU,
+    speed: float = FASTEST,
+) -> None:
+    """Let ``model`` hear the shortest of the ``examples`` at the fastest speed.
+
+    Otherwise a run could stop in the middle at audio that is too short, and not name it: speech is
+    sped up at each step, and only an empty text fits into so few samples.
+
+    Args:
+        cuts: where the examples are from, one each.
+        front_end: what is applied at each step.
+        speed: the fastest one.
+
+    Raises:
+        AudioError: it is too short; the message names it.
+    """
+    pairs = [(cut, u) for cut, u in zip(cuts, examples, strict=True) if fits(u, model)]
+    if not pairs:
+        return
+    cut, shortest = min(pairs, key=lambda pair: len(pair[1].wave))
+    training = model.training
+    model.to(device).eval()  # in training mode it would learn the statistics of this one
+    try:
+        audio = Audio.of([changed(floats(shortest.wave), speed, gain=1.0)]).to(device)
+        if front_end is not None:
+            audio = apply(front_end, audio, Draws([derive(cut.id)]))
+        with torch.no_grad():
+            model.log_probs(audio, Draws([0]))
+    except MelmoatError as error:
+        pace = f", {speed:g} times as fast" if speed != 1 else ""
+        advice = "leave out what is as short (shortest=SECONDS)"
+        raise AudioError(f"{cut.id}{pace}: {error}; {advice}") from error
+    finally:
+        model.train(training)
 
 
 def utterances(
