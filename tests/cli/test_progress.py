@@ -41,3 +41,11 @@ def test_without_a_terminal_a_line_a_minute_is_logged(
         f"bench: 2 of 8 done, 6 left, about 3 min to go: {LONG}",
         f"bench: 4 of 8 done, 4 left, about 2 min to go: {LONG}",
     ]
+
+
+def test_the_rest_is_never_below_zero(capsys: pytest.CaptureFixture[str]) -> None:
+    now = iter([0.0, 0.0, 61.0])
+    lines = progress.progress.Lines(print, clock=lambda: next(now))
+    for done in (1.0, 8.0 + 1e-9):  # a sum of parts of utterances
+        lines(done, 8, LONG)
+    assert capsys.readouterr().out == f"8 of 8 done, 0 left, about 0 s to go: {LONG}\n"
