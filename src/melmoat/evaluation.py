@@ -180,8 +180,10 @@ def _parts(family: Registry[T], parts: Any, check: Callable[[Any], None]) -> dic
             raise MelmoatError(f"{family.kind}: {name} is a class; pass an object, {name}(...)")
         if not isinstance(part, str):
             check(part)
-        spec = part if isinstance(part, str) else hand(family, part)
-        specs[str(family.parse(spec))] = label
+        spec = str(family.parse(part if isinstance(part, str) else hand(family, part)))
+        if label and (other := specs.get(spec, label)) != label:
+            raise MelmoatError(f"{family.kind}: {other!r} and {label!r} are both {spec}; keep one")
+        specs[spec] = label
     if not specs:
         raise MelmoatError(f"no {family.kind} is given")
     return specs
@@ -195,6 +197,8 @@ def _corpora(corpora: Any, folder: Path) -> dict[str, str]:
             (corpus, "") if isinstance(corpus, str) else write_corpus(corpus, folder / "data")
         )
         specs[str(CORPORA.parse(spec))] = label or name
+    if not specs:
+        raise MelmoatError("no corpus is given")
     return specs
 
 
