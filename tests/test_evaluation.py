@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -188,6 +189,24 @@ def test_what_is_no_part_is_told(tmp_path: Path) -> None:
         melmoat.evaluate(attacks=Hiss(), out=tmp_path)  # type: ignore[arg-type]
     with pytest.raises(MelmoatError, match="a Hiss is no recognizer: rate must be"):
         melmoat.evaluate(Hiss(), out=tmp_path)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"limit": -1}, "limit must be a whole number from 0, got -1"),
+        ({"limit": 2.5}, r"limit must be a whole number from 0, got 2\.5"),
+        ({"batch": 0}, "batch must be a whole number from 1, got 0"),
+        ({"seconds": -1}, "seconds must be 0"),
+        ({"choose": "spred"}, "choose must be one of shuffled, spread; got 'spred'"),
+        ({"data": []}, "no corpus is given"),
+    ],
+)
+def test_values_that_would_measure_something_else_are_refused(
+    given: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(MelmoatError, match=message):
+        melmoat.evaluate(out=tmp_path, **given)
 
 
 class Ear:

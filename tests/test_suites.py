@@ -151,8 +151,8 @@ def test_the_wheel_is_told_to_hold_the_suites() -> None:
 
 
 def test_unknown_names_are_told(tmp_path: Path) -> None:
-    with pytest.raises(MelmoatError, match=r"no suite 'tabel'.*paper_table1"):
-        find("tabel")
+    with pytest.raises(MelmoatError, match=r"no suite 'paper_tabel1'.*mean 'paper_table1'"):
+        find("paper_tabel1")
     (tmp_path / "empty.py").write_text("")
     with pytest.raises(MelmoatError, match="sets no SUITE"):
         find(str(tmp_path / "empty.py"))

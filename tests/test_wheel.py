@@ -33,7 +33,7 @@ def test_every_module_template_and_weight_is_in_it(wheel: zipfile.ZipFile) -> No
 
 def test_the_demo_has_its_weights_and_speech(wheel: zipfile.ZipFile) -> None:
     names = wheel.namelist()
-    weights = {name for name, _ in demo.SYSTEMS} | {"melgan-lab"}
+    weights = {name for name, _ in demo.SYSTEMS.values()} | {"melgan-lab"}
     for name in weights:
         assert f"melmoat/assets/{name}.safetensors" in names
     assert weights - {"melgan-lab"} <= set(MODELS.table)

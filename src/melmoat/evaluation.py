@@ -195,6 +195,8 @@ def _corpora(corpora: Any, folder: Path) -> dict[str, str]:
             (corpus, "") if isinstance(corpus, str) else write_corpus(corpus, folder / "data")
         )
         _label(specs, str(CORPORA.parse(spec)), label or name, CORPORA.kind)
+    if not specs:
+        raise MelmoatError("no corpus is given")
     return specs
 
 

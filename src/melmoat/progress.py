@@ -43,6 +43,7 @@ class Lines:
 
     def __call__(self, done: float, total: float, what: str) -> None:
         now = self.clock()
+        left = max(total - done, 0.0)  # sums of parts of utterances may end a little above
         if total != self.total or done < self.done:  # other work, or a retry: its own pace
             self.total, self.began, self.first = total, now, done
         self.done = done
@@ -50,9 +51,9 @@ class Lines:
             return
         self.last = now
         new = done - self.first
-        rest = (now - self.began) * (total - done) / new if new > 0 else None
+        rest = (now - self.began) * left / new if new > 0 else None
         eta = "" if rest is None else f", about {span(rest)} to go"
-        self.say(f"{done:.0f} of {total:.0f} done, {total - done:.0f} left{eta}: {what}")
+        self.say(f"{done:.0f} of {total:.0f} done, {left:.0f} left{eta}: {what}")
 
 
 def span(seconds: float) -> str:

@@ -34,7 +34,7 @@ def folder(tmp_path: Path) -> Path:
 def test_audit_prints_a_verdict_with_its_evidence(folder: Path) -> None:
     text = run("audit", folder, code=3)
     assert "suspect" in text
-    assert "1 defended rows: 1 suspect" in text
+    assert "1 defended row: 1 suspect" in text
     found = json.loads(run("audit", folder, "--json", code=3))
     assert [row["defense"] for row in found] == ["rs"]
     (steps,) = [f for f in found[0]["findings"] if f["check"] == "more steps"]

@@ -305,6 +305,8 @@ def test_ctrl_c_keeps_finished_rows_and_says_how_to_go_on(tmp_path: Path) -> Non
         ([*TRAIN, "--attack", "pgd:db=9", "--defense", "mulaw"], "no gradient flows through mulaw"),
         ([*TRAIN, "--start", "ds2-an4", "--layers", "2"], "--layers are those of --start"),
         (["data", "--download"], "--download takes a corpus"),
+        (["list", "pdg"], "did you mean 'pgd'"),
+        (["check", "medain"], "did you mean 'median'"),
     ],
 )
 def test_wrong_input_is_one_clear_error(

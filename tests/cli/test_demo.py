@@ -1,12 +1,15 @@
+import io
 import json
 import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from melmoat.bench import demo
 from melmoat.cli.app import app
+from melmoat.report.tables import robustness
 
 
 @pytest.mark.slow
@@ -41,3 +44,24 @@ def test_the_story_is_told_from_the_table(tmp_path: Path) -> None:
     assert "brings that to 7 % and mel domain noise flooding to 11 %" in text
     assert "cost +4 and +8 points" in text
     assert cells[3].key in text
+    assert f"melmoat report {tmp_path}" in text
+
+
+def test_the_table_of_the_demo_fits_80_columns() -> None:
+    cells = demo.cells()
+    names = demo.labels(cells)
+    summary = [
+        {
+            "model": c.model, "defense": c.defense, "attack": c.attack, "data": c.data,
+            "seed": 0, "n": 8, "wer": 68.8, "wer_low": 56.9, "wer_high": 87.8,
+            "labels": names[c],
+        }
+        for c in cells
+    ]  # fmt: skip
+    console = Console(width=80, record=True, file=io.StringIO())
+    for table in robustness(summary):
+        console.print(table)
+    text = console.export_text()
+    for words in ("no defense", "rs (smoothing)", "mdnf (flooding)", "noise 20 dB", "PGD 30 dB"):
+        assert words in text
+    assert text.count("[56.9, 87.8]") == 12

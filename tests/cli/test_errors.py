@@ -60,3 +60,6 @@ def test_parts_are_explained_without_markup() -> None:
     for part in ("pgd", "none", "rs", "nes", "tsv"):
         text = CliRunner().invoke(app, ["list", part]).output
         assert not re.search(r"``|:(class|func|meth|mod|attr):", text), part
+    told = CliRunner().invoke(app, ["list", "pgd"]).output
+    assert "the text's best path.\n" in told  # a bare name in parentheses says nothing to a reader
+    assert "``" not in CliRunner().invoke(app, ["data"]).output

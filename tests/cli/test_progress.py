@@ -52,3 +52,11 @@ def test_work_of_the_same_size_has_a_pace_of_its_own() -> None:
     lines(1, 20, "pgd")
     lines(10, 20, "pgd")  # nine in 90 seconds
     assert said == ["10 of 20 done, 10 left, about 2 min to go: pgd"]
+
+
+def test_the_rest_is_never_below_zero(capsys: pytest.CaptureFixture[str]) -> None:
+    now = iter([0.0, 0.0, 61.0])
+    lines = progress.progress.Lines(print, clock=lambda: next(now))
+    for done in (1.0, 8.0 + 1e-9):  # a sum of parts of utterances
+        lines(done, 8, LONG)
+    assert capsys.readouterr().out == f"8 of 8 done, 0 left, about 0 s to go: {LONG}\n"

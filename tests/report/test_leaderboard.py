@@ -166,8 +166,8 @@ def test_the_command_takes_runs_and_folders_of_them(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, words, catch_exceptions=False)
     assert result.stdout.split() == [f"{out}.md", f"{out}.html"]
     text = out.with_suffix(".md").read_text()
-    assert f"melmoat leaderboard {runs[0]} {runs[1]}\n" in text
-    write_leaderboard([tmp_path / "results"], tmp_path / "same", " ".join(["melmoat", *words[:3]]))
+    assert f"melmoat leaderboard {runs[0]} {runs[1]} --out {out}\n" in text
+    write_leaderboard([tmp_path / "results"], tmp_path / "same", " ".join(["melmoat", *words]))
     assert (tmp_path / "same.md").read_text() == text
     assert runs_in([*runs, tmp_path / "results"]) == runs
 

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from melmoat.bench.cell import Cell, grid
+from melmoat.bench.labels import Labels, of_suite
 
 UTTERANCES = 8
 STEPS = 10
-ATTACKS = (
-    "none",
-    "noise:norm=snr,db=20",
-    f"pgd:norm=snr,db=30,steps={STEPS}",
-    f"pgd:norm=snr,db=20,steps={STEPS}",
-)
-SYSTEMS = (
-    ("ds2-an4", "none"),
-    ("ds2-an4", "rs:snr=15,votes=5"),
-    ("ds2-an4-mg", "mdnf:level=0.1"),
-)
+ATTACKS = {
+    "no attack": "none",
+    "noise 20 dB": "noise:norm=snr,db=20",
+    "PGD 30 dB": f"pgd:norm=snr,db=30,steps={STEPS}",
+    "PGD 20 dB": f"pgd:norm=snr,db=20,steps={STEPS}",
+}
+SYSTEMS = {
+    "no defense": ("ds2-an4", "none"),
+    "rs (smoothing)": ("ds2-an4", "rs:snr=15,votes=5"),
+    "mdnf (flooding)": ("ds2-an4-mg", "mdnf:level=0.1"),
+}
 
 
 def cells(model: str | None = None) -> list[Cell]:
@@ -30,9 +32,16 @@ def cells(model: str | None = None) -> list[Cell]:
     ``model`` replaces all recognizers; it is not tuned for the defenses.
     """
     grids = [
-        grid([model or recognizer], [defense], ATTACKS, ["demo"]) for recognizer, defense in SYSTEMS
+        grid([model or recognizer], [defense], list(ATTACKS.values()), ["demo"])
+        for recognizer, defense in SYSTEMS.values()
     ]
     return [cell for system_cells in grids for cell in system_cells]
+
+
+def labels(cells: Sequence[Cell]) -> dict[Cell, Labels]:
+    """What the table of these cells, which are those of the demo, calls its rows and columns. Specs
+    are too wide for a terminal of 80 columns."""
+    return of_suite(dict(zip(cells, product(SYSTEMS, ATTACKS), strict=True)))
 
 
 def story(summary: Sequence[Mapping[str, Any]], out: Path) -> str:
@@ -51,6 +60,7 @@ def story(summary: Sequence[Mapping[str, Any]], out: Path) -> str:
         f"smoothing brings that to {wer[smooth, strong]:.0f} % and mel domain noise flooding to "
         f"{wer[flooded, strong]:.0f} %; on clean speech they cost {cost(smooth)} and "
         f"{cost(flooded)} points.\n"
-        f"Listen: {out / 'audio' / key}/*.adversarial.flac beside *.clean.flac. Next: "
-        "`melmoat attack YOUR.wav OUT.wav`, `melmoat bench --help`, `melmoat list`."
+        f"Listen: {out / 'audio' / key}/*.adversarial.flac beside *.clean.flac.\n"
+        f"Next: `melmoat report {out}`, `melmoat attack YOUR.wav OUT.wav`, `melmoat bench --help`, "
+        "`melmoat list`."
     )

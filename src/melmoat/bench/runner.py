@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import get_args
 
 from lhotse import MonoCut
 
@@ -24,6 +25,7 @@ from melmoat.bench.rows import Row
 from melmoat.bench.store import Busy, Store, StoreError, writing
 from melmoat.bench.worker import Choose, Measured, Unit, choose, plan
 from melmoat.devices import CPU
+from melmoat.errors import MelmoatError
 from melmoat.models import hub
 
 
@@ -40,6 +42,9 @@ class Runner:
         executor: executes the units; by default in this process.
         device: where the workers compute, such as ``cuda``.
         choose: which utterances ``limit`` takes (:func:`melmoat.bench.worker.choose`).
+
+    Raises:
+        MelmoatError: one of these has a value that it cannot have.
     """
 
     store: Store
@@ -52,6 +57,14 @@ class Runner:
     choose: Choose = "shuffled"
 
     def __post_init__(self) -> None:
+        for name, least in (("batch", 1), ("limit", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise MelmoatError(f"{name} must be a whole number from {least}, got {value!r}")
+        if not self.seconds >= 0:
+            raise MelmoatError(f"seconds must be 0 (no limit) or more, got {self.seconds!r}")
+        if self.choose not in (known := get_args(Choose)):
+            raise MelmoatError(f"choose must be one of {', '.join(known)}; got {self.choose!r}")
         self._corpora: dict[str, list[MonoCut]] = {}
 
     def cuts(self, cell: Cell) -> list[MonoCut]:

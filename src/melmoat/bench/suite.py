@@ -16,7 +16,7 @@ from pathlib import Path
 from melmoat.attacks import ATTACKS
 from melmoat.bench.cell import Cell, grid
 from melmoat.bench.worker import Choose
-from melmoat.errors import MelmoatError
+from melmoat.errors import MelmoatError, alike
 
 SHIPPED = Path(__file__).parents[1] / "suites"  # of an installed melmoat
 CHECKOUT = Path(__file__).parents[3] / "suites"
@@ -107,7 +107,8 @@ class Suite:
             for label in wanted:
                 if label not in known:
                     raise MelmoatError(
-                        f"{self.name} has no {kind} {label!r}; it has {', '.join(map(repr, known))}"
+                        f"{self.name} has no {kind} {label!r}; it has "
+                        f"{', '.join(map(repr, known))}{alike(label, known)}"
                     )
         return {
             (row, column): cell
@@ -127,7 +128,10 @@ def find(name: str) -> Suite:
     file = next((place for place in places if place.is_file()), None)
     if file is None:
         known = sorted({p.stem for folder in folders for p in folder.glob("*.py") if _sets(p)})
-        raise MelmoatError(f"no suite {name!r}: give a Python file, or one of {', '.join(known)}")
+        raise MelmoatError(
+            f"no suite {name!r}: give a Python file, or one of {', '.join(known)}"
+            f"{alike(name, known)}"
+        )
     beside = str(file.parent.resolve())
     sys.path.insert(0, beside)
     try:

@@ -17,7 +17,7 @@ from melmoat.checking.defense import check_defense
 from melmoat.checking.lines import Line, Status
 from melmoat.checking.recognizer import check_recognizer
 from melmoat.defenses import DEFENSES, FrontEnd
-from melmoat.errors import MelmoatError
+from melmoat.errors import MelmoatError, alike
 from melmoat.models import MODELS, Recognizer
 from melmoat.spec import Registry
 
@@ -66,9 +66,10 @@ def kind_of_spec(spec: str) -> Kind:
     name = spec.partition(":")[0]
     known = [kind for kind, family in _FAMILIES.items() if name in family.names]
     if not known:
+        near = alike(name, [part for family in _FAMILIES.values() for part in family.names])
         raise MelmoatError(
-            f"no recognizer, defense or attack is called {name!r}; `melmoat list` shows all, and "
-            "your own is python:MODULE:FACTORY"
+            f"no recognizer, defense or attack is called {name!r}{near}; `melmoat list` shows all, "
+            "and your own is python:MODULE:FACTORY"
         )
     if len(known) == 1:
         return known[0]

@@ -56,7 +56,8 @@ def audit(
         verdicts = Counter(row.verdict for row in audited)
         said = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.items())
         if audited:
-            console.print(f"{len(audited)} defended rows: {said}")
+            rows = "1 defended row" if len(audited) == 1 else f"{len(audited)} defended rows"
+            console.print(f"{rows}: {said}")
         else:
             console.print("no defended row to examine: a defense inside a recognizer is not seen")
     raise typer.Exit(exit_code(audited))
@@ -79,7 +80,7 @@ def _print_missing(run: Path, audited: Sequence[Audited]) -> None:
         if row.needed:
             typer.echo(
                 f"{row.name}: {row.needed} utterances would settle what is open: the same commands "
-                f"with --limit {row.needed}\n"
+                f"with --limit {row.needed}, if {row.data_name} has as many\n"
             )
 
 

@@ -88,13 +88,14 @@ def list_parts(
     from melmoat.data import CORPORA
     from melmoat.defenses import DEFENSES
     from melmoat.detectors import DETECTORS
-    from melmoat.errors import MelmoatError
+    from melmoat.errors import MelmoatError, alike
     from melmoat.models import MODELS
     from melmoat.vocoders import VOCODERS
 
     families = (MODELS, VOCODERS, DEFENSES, DETECTORS, ATTACKS, CORPORA, EXECUTORS)
     if name and not any(name in family.names for family in families):
-        raise MelmoatError(f"no part called {name!r}; `melmoat list` shows all")
+        near = alike(name, [known for family in families for known in family.names])
+        raise MelmoatError(f"no part called {name!r}{near}; `melmoat list` shows all")
     for family in families:
         chosen = [part for part in family.names if name in (None, part)]
         if chosen:
@@ -115,7 +116,10 @@ def list_parts(
 
 
 def _plain(text: str) -> str:
-    """A docstring without its markup: a reference is the last name in it."""
+    """A docstring without its markup: a reference is the last name in it, or nothing if it is
+    alone in parentheses."""
+    alone = r"(\s+)\(:\w+:`[^`]*`\)([.,:;]*) ?(\n?)"
+    text = re.sub(alone, lambda found: found[2] + (found[3] or found[1]), text).rstrip()
     text = re.sub(r":\w+:`~?(?:[\w.]+\.)?(\w+)`", r"\1", text)
     text = re.sub(r":\w+:`([^`<]+?) *<[^`]*>`", r"\1", text)
     return re.sub(r"``([^`]*)``", r"\1", text)
@@ -253,7 +257,7 @@ def demo(
     Everything that it needs ships with melmoat.
     """
     from melmoat.bench import audio_store
-    from melmoat.bench.demo import UTTERANCES, cells, story
+    from melmoat.bench.demo import UTTERANCES, cells, labels, story
     from melmoat.bench.runner import Runner
     from melmoat.bench.store import Store
     from melmoat.errors import MelmoatError
@@ -268,7 +272,7 @@ def demo(
     runner = Runner(
         Store(out), UTTERANCES, UTTERANCES, save_audio=True, device=device, choose="spread"
     )
-    run = measured(runner, asked)
+    run = measured(runner, asked, labels(asked))
     typer.echo(story(run.summary, out))
     try:
         saved_spectrograms(out / "spectrograms.png", audio_store.home(out, asked[-1].key))

@@ -74,7 +74,8 @@ def leaderboard(
 
     from melmoat.report.leaderboard import write_leaderboard
 
-    command = shlex.join(["melmoat", "leaderboard", *map(str, paths)])
+    place = [] if out == Path("leaderboard") else ["--out", str(out)]
+    command = shlex.join(["melmoat", "leaderboard", *map(str, paths), *place])
     for path in write_leaderboard(paths, out, command):
         typer.echo(path)
 

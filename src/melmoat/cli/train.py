@@ -11,9 +11,7 @@ import typer
 from melmoat.cli.errors import refuse_idle, resumable
 from melmoat.cli.options import DeviceOption
 
-train = typer.Typer(
-    help="Train recognizers, vocoders, denoisers, curves and perturbations.", no_args_is_help=True
-)
+train = typer.Typer(help="Train recognizers, vocoders and other parts.", no_args_is_help=True)
 
 
 OutOption = Annotated[
@@ -24,7 +22,7 @@ SeedOption = Annotated[int, typer.Option(min=0, help="Seed of all random draws."
 
 @train.callback()
 def _group() -> None:
-    """Train recognizers, vocoders, denoisers, curves and perturbations."""
+    """Train recognizers, vocoders and other parts."""
 
 
 @train.command()

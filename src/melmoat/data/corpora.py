@@ -175,10 +175,11 @@ def describe(spec: str | None, cuts: CutSet | None = None) -> str:
         for name in CORPORA.names:
             try:
                 about = inspect.getdoc(CORPORA.factory(name))
-                lines.append(f"{CORPORA.usage(name):32} {about}")
+                first = (about or "").partition("\n")[0].replace("``", "")
+                lines.append(f"{CORPORA.usage(name)}\n  {first}")
             except MelmoatError as error:  # its package is broken
-                lines.append(f"{name:32} {error}")
-        return "\n".join(line.splitlines()[0] for line in lines)
+                lines.append(f"{name}\n  {error}")
+        return "\n".join(lines)
     known = [cut for cut in (listed(spec) if cuts is None else cuts) if not fault(cut)]
     seconds = np.array([cut.duration for cut in known])
     speakers = {cut.supervisions[0].speaker for cut in known} - {"", None}

@@ -88,7 +88,7 @@ def _defended(systems: Sequence[SystemSummary]) -> list[str]:
     if best.suspect:
         said += " The audit finds signs of a false sense of security in it."
     elif best.audited.verdict == "incomplete":
-        said += " The audit misses evidence, so a better attack may do more."
+        said += " The audit lacks evidence, so a better attack may do more."
     bare = next((s for s in systems if s.defense == "none" and s.worst), None)
     if bare and bare.worst:
         said += _told_apart(best.worst, bare.worst, bare.name, len(every))

@@ -38,7 +38,8 @@ def costs(estimates: Sequence[Estimate], labels: Mapping[Cell, tuple[str, str]])
         f": about {span(sum(estimate.seconds for estimate in timed))} on one worker of this machine"
     )
     unknown = f", without {len(left) - len(timed)} that could not be timed"
-    summary = f"{len(estimates)} cells, {len(left)} unfinished"
+    cells = "1 cell" if len(estimates) == 1 else f"{len(estimates)} cells"
+    summary = f"{cells}, {len(left)} unfinished"
     parts: list[Table | Text] = []
     if left:
         table = Table()
