@@ -183,5 +183,6 @@ def find_row(results: Sequence[Result], text: str, run: Path) -> Result:
     if len(matches) != 1:
         what = "no row" if not matches else f"{len(matches)} rows"
         known = "\n".join(f"  {_name(r, whole)}" for r in matches or results)
-        raise MelmoatError(f"{run}: {what} called {text!r}; the rows are\n{known}")
+        do = "name one of these" if matches else "the rows are"
+        raise MelmoatError(f"{run}: {what} called {text!r}; {do}\n{known}")
     return matches[0]
