@@ -71,3 +71,12 @@ def test_several_models_share_a_table_that_names_them() -> None:
     (line,) = [line for line in text.splitlines() if "45.6" in line]
     assert "tuned" in line
     assert "mdnf" in line
+
+
+def test_a_head_that_is_too_wide_breaks_after_commas() -> None:
+    attacks = [f"pgd:db={db},steps=100,eot=5" for db in (20, 25, 30, 35, 40)]
+    text = show([cell("none", attack) for attack in attacks])
+    assert "pgd:db=40,steps=100,eot=5" not in text
+    for part in ("pgd:db=20,", "steps=100,", " eot=5 "):
+        assert part in text
+    assert "pgd:db=20,steps=100,eot=5" in show([cell("none", attacks[0])])
