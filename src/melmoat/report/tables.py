@@ -213,6 +213,8 @@ def _markdown(
             written(measured.get((row.label, column)), most) if suite.faces(row, column) else ""
             for column in columns
         ]
+        if metric == "PER" and not {*ours} - {"", "-"}:
+            continue  # no recognizer of phonemes, or nothing measured: the table above says so
         lines.append(f"| {row.label} | {' | '.join(ours)} |")
         if paper and row.paper:
             theirs = [_paper(row.paper.get(c), row.target.get(c)) for c in columns]
