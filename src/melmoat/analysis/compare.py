@@ -118,10 +118,11 @@ def _named_rows(
 
 
 def _systems(result: Result) -> set[str]:
-    """The names that the system of a result may have, other than its specs."""
-    specs = {result.cell.model, result.cell.defense, SEP.join(_cell(result)[:2])}
+    """The names that the system of a result may have. The spec of its model or defense alone is
+    none of them: it may name a part of a row."""
+    specs = {result.cell.model, result.cell.defense}
     parts = [shown(p, getattr(result.cell, p), result.labels) for p in ("model", "defense")]
-    return {result.system_name, *parts} - specs
+    return {result.system_name, SEP.join(_cell(result)[:2]), *parts} - specs
 
 
 def _measured(results: Sequence[Result], target: bool) -> list[Result]:
