@@ -24,5 +24,6 @@ class Hiss(FrontEnd):
         return audio.with_wav(audio.wav + self.level * draws.normal(audio.wav))
 
 
+folder = sys.argv[1] if sys.argv[1:] else sys.exit(__doc__)
 attacks = {"clean": "none", "PGD 20 dB": "pgd:db=20,steps=5"}
-print(melmoat.evaluate(load(), ["none", Hiss(), Hiss(0.1)], attacks, f"folder:{sys.argv[1]}"))
+print(melmoat.evaluate(load(), ["none", Hiss(), Hiss(0.1)], attacks, f"folder:{folder}"))

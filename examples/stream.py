@@ -52,6 +52,8 @@ async def defended(samples: bytes, rate: int, key: str = "") -> bytes:
 
 def main() -> None:
     """Read, send and write."""
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     with wave.open(sys.argv[1]) as file:
         assert (file.getnchannels(), file.getsampwidth()) == (1, 2), "one channel of 16 bits"
         rate, samples = file.getframerate(), file.readframes(file.getnframes())
@@ -59,6 +61,8 @@ def main() -> None:
         out = asyncio.run(defended(samples, rate, os.environ.get("MELMOAT_API_KEY", "")))
     except InvalidStatus as refused:
         sys.exit(f"the server refused: {(refused.response.body or b'').decode()}")
+    except OSError as error:
+        sys.exit(f"no server at {SERVER} ({error}); start melmoat serve first")
     with wave.open(sys.argv[2], "wb") as file:
         file.setparams((1, 2, rate, 0, "NONE", ""))
         file.writeframes(out)

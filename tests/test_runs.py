@@ -70,7 +70,9 @@ def test_rows_are_found_by_label_and_by_spec(folder: Path) -> None:
     assert run.rows(run.summary[3]) == run.rows(results()[3].cell) == run.rows("RS / l2 20 dB")
     assert len(run.rows()) == 160
     assert run.rows()[0]["system_name"] == "None"
-    with pytest.raises(MelmoatError, match=r"2 rows called 'RS'; the rows are\n  RS / benign\n"):
+    with pytest.raises(
+        MelmoatError, match=r"2 rows called 'RS'; name one of these\n  RS / benign\n"
+    ):
         run.rows("RS")
 
 

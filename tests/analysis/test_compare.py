@@ -105,6 +105,6 @@ def test_corpora_and_seeds_are_not_crossed_and_are_named(tmp_path: Path) -> None
     (one,) = compare_runs(tmp_path / "run", tmp_path / "again", ["seed 7", "seed 7"])
     assert one.n == 30
     with pytest.raises(
-        MelmoatError, match=r"2 rows called 'none'; the rows are\n.* on demo\n.*seed 7"
+        MelmoatError, match=r"2 rows called 'none'; name one of these\n.* on demo\n.*seed 7"
     ):
         compare_runs(tmp_path / "run", tmp_path / "again", ["none", "seed 7"])

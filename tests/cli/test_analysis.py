@@ -47,6 +47,13 @@ def test_audit_of_no_run_is_a_plain_error(tmp_path: Path) -> None:
     assert "no run.json here" in str(found.exception)
 
 
+def test_systems_are_compared_by_their_specs(folder: Path) -> None:
+    text = run("compare", folder, "--row", "ds2-an4 / none", "--row", "ds2-an4 / rs")
+    assert "attack none: WER" in text
+    assert "attack pgd:db=20: WER" in text
+    assert text.count("A - B") == 2
+
+
 def test_compare_prints_differences_and_what_they_need(folder: Path) -> None:
     text = run("compare", folder, "--row", "none / pgd:db=20", "--row", "rs / pgd:db=20")
     assert "+30.0" in text

@@ -51,7 +51,7 @@ def test_commas_quotes_and_line_breaks(tmp_path: Path) -> None:
         ("path,text\na.wav,yes, six\n", "line 2: more fields than the 2 columns"),
         ('path,text\na.wav,"yes\nb.wav,no\n', "not a table"),  # a quote that is never closed
         ("path,text,text\na.wav,yes,no\n", "are there twice"),
-        ("path,words\na.wav,yes\n", r"\['text'\] are missing; it has \['path', 'words'\]"),
+        ("path,words\na.wav,yes\n", r"\['text'\] are missing; it has \['path', 'words'\]; .*text="),
         ("path,text\na.wav,yes\na.wav,no\n", "line 3: ids occur twice: 'a' is that of line 2"),
         ("path,text,start_time\na.wav,yes,1\n", "'start_time' looks like a part of a file"),
         ("path,text,start\na.wav,yes,one\n", "line 2: start must be a number"),

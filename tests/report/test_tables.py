@@ -48,7 +48,8 @@ def test_intervals_gaps_and_targets_are_shown() -> None:
 
 
 def test_phonemes_have_a_table_of_their_own() -> None:
-    suite = Suite("s", [TableRow("None", "m", "none", paper={"clean": 1.0})], {"clean": "none"})
+    rows = [TableRow("None", "m", "none", paper={"clean": 1.0}), TableRow("letters", "l", "none")]
+    suite = Suite("s", rows, {"clean": "none"})
     per = {"per": 7.16, "per_low": 5.0, "per_high": 9.0}
     measured = {("None", "clean"): cell("none", "none")}
     assert "PER" not in markdown(suite, measured)
@@ -56,6 +57,7 @@ def test_phonemes_have_a_table_of_their_own() -> None:
     words, phonemes = markdown(suite, measured).split("\n\n")
     assert words.startswith("| WER % | clean |")
     assert "| None | 12.3 [10.0, 15.0] |" in words
+    assert "| letters | - |" in words
     assert phonemes.startswith("| PER % | clean |")
     assert phonemes.endswith("| None | 7.2 [5.0, 9.0] |")
     assert "PER 7.2" in show(list(measured.values()))
@@ -71,3 +73,12 @@ def test_several_models_share_a_table_that_names_them() -> None:
     (line,) = [line for line in text.splitlines() if "45.6" in line]
     assert "tuned" in line
     assert "mdnf" in line
+
+
+def test_a_head_that_is_too_wide_breaks_after_commas() -> None:
+    attacks = [f"pgd:db={db},steps=100,eot=5" for db in (20, 25, 30, 35, 40)]
+    text = show([cell("none", attack) for attack in attacks])
+    assert "pgd:db=40,steps=100,eot=5" not in text
+    for part in ("pgd:db=20,", "steps=100,", " eot=5 "):
+        assert part in text
+    assert "pgd:db=20,steps=100,eot=5" in show([cell("none", attacks[0])])

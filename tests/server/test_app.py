@@ -72,7 +72,8 @@ def test_what_is_served_is_told_and_counted(plain: TestClient) -> None:
     assert plain.get("/health").json()["model"] == "ds2-an4"
     plain.post("/defend", files=sent(WAV))
     plain.post("/defend", files=sent(b""))
-    plain.get("/nothing")
+    told = plain.get("/nothing").json()["error"]["message"]
+    assert told.startswith("no GET /nothing here; docs/serving.md lists the routes")
     text = plain.get("/metrics").text
     assert 'melmoat_requests_total{route="/defend",status="422"}' in text
     assert 'melmoat_requests_total{route="none",status="404"} 1.0' in text

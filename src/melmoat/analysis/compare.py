@@ -118,10 +118,11 @@ def _named_rows(
 
 
 def _systems(result: Result) -> set[str]:
-    """The names that the system of a result may have, other than its specs."""
-    specs = {result.cell.model, result.cell.defense, SEP.join(_cell(result)[:2])}
+    """The names that the system of a result may have. The spec of its model or defense alone is
+    none of them: it may name a part of a row."""
+    specs = {result.cell.model, result.cell.defense}
     parts = [shown(p, getattr(result.cell, p), result.labels) for p in ("model", "defense")]
-    return {result.system_name, *parts} - specs
+    return {result.system_name, SEP.join(_cell(result)[:2]), *parts} - specs
 
 
 def _measured(results: Sequence[Result], target: bool) -> list[Result]:
@@ -183,5 +184,6 @@ def find_row(results: Sequence[Result], text: str, run: Path) -> Result:
     if len(matches) != 1:
         what = "no row" if not matches else f"{len(matches)} rows"
         known = "\n".join(f"  {_name(r, whole)}" for r in matches or results)
-        raise MelmoatError(f"{run}: {what} called {text!r}; the rows are\n{known}")
+        do = "name one of these" if matches else "the rows are"
+        raise MelmoatError(f"{run}: {what} called {text!r}; {do}\n{known}")
     return matches[0]

@@ -13,7 +13,7 @@ from melmoat.bench.labels import Labels, of_suite
 UTTERANCES = 8
 STEPS = 10
 ATTACKS = {
-    "no attack": "none",
+    "clean": "none",
     "noise 20 dB": "noise:norm=snr,db=20",
     "PGD 30 dB": f"pgd:norm=snr,db=30,steps={STEPS}",
     "PGD 20 dB": f"pgd:norm=snr,db=20,steps={STEPS}",

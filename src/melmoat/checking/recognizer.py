@@ -40,7 +40,7 @@ def check_recognizer(model: Any, blind: bool = False) -> Iterator[Line]:
     if wrong:
         yield Line("interface", "wrong", f"{'; '.join(wrong)} (docs/recognizers.md)")
         return
-    yield Line("interface", "ok", f"a {type(model).__name__} that hears {model.rate} Hz")
+    yield Line("interface", "ok", f"{type(model).__name__}, which hears {model.rate} Hz")
     subject = _Subject(model, blind)
     yield from lines(subject.checks())
 

@@ -95,7 +95,10 @@ def compare(
     ] = None,
     row: Annotated[
         list[str],
-        typer.Option(help="Row to compare: MODEL / DEFENSE / ATTACK, or a label. Give it twice."),
+        typer.Option(
+            help="Row to compare: MODEL / DEFENSE / ATTACK, or a system under all attacks: MODEL / "
+            "DEFENSE, or a label. Give it twice."
+        ),
     ] = [],  # noqa: B006
     target: Annotated[
         bool,
@@ -107,7 +110,8 @@ def compare(
 
     Prints the difference in WER, its 95 % intervals (over utterances and over speakers, if they are
     known) and its p-value. A star marks a difference that is significant among all comparisons.
-    The last column says how many utterances such a difference needs.
+    The column "needed" has the number of utterances that would show such a difference, and "told
+    apart" the verdict.
     """
     from dataclasses import asdict
 

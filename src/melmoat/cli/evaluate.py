@@ -21,7 +21,10 @@ def evaluate(
     data: Annotated[str, typer.Option(help="Corpus, such as an4:PATH.")] = "demo",
     effort: Annotated[
         Literal["full", "quick"],
-        typer.Option(help="quick: a first look in minutes, not for publication."),
+        typer.Option(
+            help="full: hours for 40 utterances, days if the defense draws noise and votes. quick: "
+            "a first look in minutes, not for publication."
+        ),
     ] = "full",
     limit: Annotated[
         int | None,

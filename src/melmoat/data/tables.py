@@ -85,7 +85,8 @@ def comma(
     delimiter = max(",;\t", key=header.count)
     # A column that is asked for by name has to be there, or all speakers would be unknown.
     named = [name for name, usual in ((id, "id"), (speaker, "speaker")) if name != usual]
-    rows = list(_rows(path, delimiter, csv.QUOTE_MINIMAL, (file, text, *named)))
+    hint = "; name them by the options file= and text="
+    rows = list(_rows(path, delimiter, csv.QUOTE_MINIMAL, (file, text, *named), hint))
     places = [relative(row[file], path.parent) for _, row in rows]
     parts = [bounds(row, path, where) for where, row in rows]
     made = called(places, parts)
@@ -188,9 +189,13 @@ def number(value: object, name: str, table: Path, where: str) -> float:
 
 
 def _rows(
-    table: Path, delimiter: str, quoting: Literal[0, 3], needed: tuple[str, ...]
+    table: Path, delimiter: str, quoting: Literal[0, 3], needed: tuple[str, ...], hint: str = ""
 ) -> Iterator[tuple[str, Row]]:
-    """Rows and their places."""
+    """Rows and their places.
+
+    Args:
+        hint: what to do where a needed column is missing.
+    """
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(
@@ -212,7 +217,7 @@ def _rows(
         raise CorpusError(f"{table}: no utterances in it")
     missing = [c for c in needed if c not in columns]
     if missing:
-        raise CorpusError(f"{table}: columns {missing} are missing; it has {columns}")
+        raise CorpusError(f"{table}: columns {missing} are missing; it has {columns}{hint}")
     doubled = sorted({c for c in columns if c and columns.count(c) > 1})
     if doubled:
         raise CorpusError(f"{table}: columns {doubled} are there twice")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from rich.console import Group
+from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -63,9 +65,22 @@ def _group(cell: Mapping[str, Any]) -> tuple[Any, ...]:
     return cell["data"], cell["seed"]
 
 
+class _Fitted(Table):
+    """A table whose heads break after commas where it is wider than the terminal: else a spec would
+    break within a word."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if Measurement.get(console, options.update(max_width=10_000), self).maximum > (
+            options.max_width
+        ):
+            for column in self.columns:
+                column.header = Text(re.sub(r",(?!\s)", ",\n", str(column.header)))
+        yield from super().__rich_console__(console, options)
+
+
 def _table(cells: Summary) -> Group:
     most = max(c["n"] for c in cells)
-    table = Table()
+    table = _Fitted()
     heads, lines = grid(cells)
     for head in heads:
         table.add_column(head, overflow="fold")
@@ -198,6 +213,8 @@ def _markdown(
             written(measured.get((row.label, column)), most) if suite.faces(row, column) else ""
             for column in columns
         ]
+        if metric == "PER" and not {*ours} - {"", "-"}:
+            continue  # no recognizer of phonemes, or nothing measured: the table above says so
         lines.append(f"| {row.label} | {' | '.join(ours)} |")
         if paper and row.paper:
             theirs = [_paper(row.paper.get(c), row.target.get(c)) for c in columns]

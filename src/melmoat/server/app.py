@@ -262,10 +262,14 @@ def _absent(app: FastAPI, route: str, why: str) -> None:
         return error_answer(why, 404)
 
 
-async def _refused(_: Request, error: Exception) -> Response:
-    """422: the recording is at fault."""
+async def _refused(request: Request, error: Exception) -> Response:
+    """422: the recording is at fault. 404, 405: there is no such route."""
     if isinstance(error, Refusal):
         return error.answer()
     if isinstance(error, HTTPException):
-        return error_answer(str(error.detail), error.status_code, dict(error.headers or {}))
+        why = str(error.detail)
+        if error.status_code in (404, 405):
+            route = f"{request.method} {request.url.path[:100]}"
+            why = f"no {route} here; docs/serving.md lists the routes"
+        return error_answer(why, error.status_code, dict(error.headers or {}))
     return error_answer(str(error), 422, param="file")

@@ -159,7 +159,7 @@ def _next(r: Result, out: str) -> Iterator[str]:
         )
     mine = any(map(is_object, (r.model, r.defense)))  # of Python, not of a command line
     if not r.publishable and not mine:
-        yield from _wrapped(f"next: {shlex.join(base)}", 6)
+        yield from _wrapped(f"next, in hours: {shlex.join(base)}", 6)
     elif r.verdict == "incomplete" and r.needed > r.n and not mine:
         yield from _wrapped(
             f"next: {r.needed} utterances would settle what is open: {shlex.join(base)} "
