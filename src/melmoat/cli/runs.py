@@ -28,18 +28,31 @@ def export(
         Path | None,
         typer.Option(help="Copy the adversarial audio into this folder, with manifest.jsonl."),
     ] = None,
+    suite: Annotated[
+        str,
+        typer.Option(help="Print this suite's table, as Markdown. It needs no corpus."),
+    ] = "",
+    data: Annotated[str, typer.Option(help="Corpus of the table. Default: the suite's.")] = "",
+    seed: Annotated[int, typer.Option(help="Seed of the table's cells.")] = 0,
 ) -> None:
     """Print a run's figures, or copy its adversarial audio.
 
     The manifest has a JSON object a line: audio_filepath, text, and the row's fields.
     """
     from melmoat.analysis.results import as_json
+    from melmoat.bench.suite import find
     from melmoat.errors import MelmoatError
     from melmoat.report.export import flat, write_audio
     from melmoat.runs import Run
 
     if audio is not None:
-        refuse_idle(context, ["format", "rows"], "are for figures, and --audio prints none")
+        idle = ["format", "rows", "suite", "data", "seed"]
+        refuse_idle(context, idle, "are for figures, and --audio prints none")
+    if suite:
+        refuse_idle(context, ["format", "rows"], "do not go with --suite, which prints its table")
+        typer.echo(Run(run).stored_table(find(suite), data, seed))
+        return
+    refuse_idle(context, ["data", "seed"], "choose from a suite: give one by --suite")
     opened = Run(run)
     if audio is not None:
         manifest, count = write_audio(run, opened.results, audio)
