@@ -43,3 +43,20 @@ def test_an_utterance_without_a_word_right_is_left_alone(ragged: Audio) -> None:
     assert isinstance(out, Crafted)
     assert out.queries is not None
     assert out.queries.tolist() == [1, 1, 1]
+
+
+def test_one_wrong_character_is_not_all_where_words_stand_without_spaces(ragged: Audio) -> None:
+    """Such a text is one word, so the search ended at the first wrong character."""
+
+    class Ideographs(Frames):
+        labels = "_" + "".join(chr(0x4E00 + i) for i in range(28))
+
+    model = Ideographs()
+    truth = model.transcribe(ragged, Draws([0, 1, 2]))
+    goal = Untargeted([text[:1] + "\u9580" + text[2:] for text in truth])  # one is wrong already
+    assert goal.scores(truth) == [-1.0] * 3
+    assert goal.enough() == [-float(len(text)) for text in truth]
+    out = attacks.build("blocks:db=25,queries=9")(model, ragged, goal, Draws([5, 6, 7]))
+    assert isinstance(out, Crafted)
+    assert out.queries is not None
+    assert out.queries.tolist() == [9, 9, 9]
