@@ -120,6 +120,15 @@ SYSTEMS = {
         LIBRI,
         True,
     ),
+    "hama-wgn": System(
+        "hama-wgn",
+        "hama's Conformer, trained on noisy speech.",
+        MDNF,
+        "hama-wgn",
+        "none",
+        LIBRI,
+        True,
+    ),
     "hama-mulaw": System(
         "hama:conformer, mu-law",
         "Rounds samples to 6 bits, finer where they are quiet.",

@@ -2,6 +2,7 @@
 
 import re
 import runpy
+import shutil
 from importlib import metadata
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from melmoat.data import CORPORA
 from melmoat.defenses import DEFENSES
 from melmoat.errors import MelmoatError
 from melmoat.models import MODELS
+from melmoat.runs import Run
 from melmoat.standard.entries import read_corpora, read_statement
 
 HOME = Path(__file__).parents[1] / "suites"
@@ -59,6 +61,14 @@ SUITE = Suite("small", ROWS, COLUMNS, frozenset({"EOT"}), limit=2)
 
 @pytest.mark.parametrize("name", TABLES)
 def test_every_cell_is_one_of_its_own(name: str) -> None:
+    table = found(name)
+    cells = table.cells("demo").values()
+    assert table.name == name
+    assert len({cell.key for cell in cells}) == len(cells) >= len(table.rows) * 3
+
+
+def found(name: str) -> Suite:
+    """A suite of ours; the test is skipped if a package of its parts is missing."""
     for package in NEEDS.get(name, ()):
         try:
             metadata.distribution(package)
@@ -66,10 +76,38 @@ def test_every_cell_is_one_of_its_own(name: str) -> None:
             pytest.skip(f"needs the package {package}")
     if name == "libri_codecs" and not (files.cache() / "lyra").is_dir():
         pytest.skip("needs Lyra's files: melmoat fetch lyra")
-    table = find(name)
-    cells = table.cells("demo").values()
-    assert table.name == name
-    assert len({cell.key for cell in cells}) == len(cells) >= len(table.rows) * 3
+    return find(name)
+
+
+RESULTS = HOME.parent / "results"
+COMMITTED = [
+    file
+    for file in sorted(RESULTS.glob("*/*.md"))
+    if file.stem in TABLES and (file.parent / "run.json").exists()
+]
+
+
+@pytest.mark.parametrize("table", COMMITTED, ids=lambda table: table.stem)
+def test_a_committed_table_is_that_of_the_committed_rows(table: Path) -> None:
+    run = Run(table.parent)
+    assert run.stored_table(found(table.stem)) + "\n" == table.read_text("utf-8")
+
+
+def test_a_table_with_nothing_found_overwrites_none(tmp_path: Path) -> None:
+    run = shutil.copytree(RESULTS / "rounding", tmp_path / "run")
+    table = (run / "rounding.md").read_text("utf-8")
+    with pytest.raises(MelmoatError, match=r"on tsv:missing\.tsv as that is now"):
+        Run(run).suite_table(find("rounding"), "tsv:missing.tsv")
+    assert (run / "rounding.md").read_text("utf-8") == table
+    with pytest.raises(MelmoatError, match=r"no cell of rounding on tsv:missing\.tsv$"):
+        Run(run).stored_table(find("rounding"), "tsv:missing.tsv")
+
+
+def test_export_prints_the_table_of_a_suite(tmp_path: Path) -> None:
+    words = ["export", str(RESULTS / "rounding"), "--suite", "rounding"]
+    result = CliRunner().invoke(app, words)
+    assert result.stdout == (RESULTS / "rounding" / "rounding.md").read_text("utf-8")
+    assert "do not go with --suite" in str(CliRunner().invoke(app, [*words, "--rows"]).exception)
 
 
 def lines(*words: str) -> list[list[str]]:

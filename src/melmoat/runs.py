@@ -159,37 +159,29 @@ class Run:
         found = {where: by_key[cell.key] for where, cell in cells if cell.key in by_key}
         if not found:  # such as without the corpus; the file may have a table, so it stays
             raise StoreError(
-                f"{self.folder} has no cell of {suite.name} on {data or suite.data} as it is now; "
-                f"what was measured before is printed by `melmoat export {self.folder} --suite {suite.name}`"
+                f"{self.folder} has no cell of {suite.name} on {data or suite.data} as that is "
+                f"now; `melmoat export {self.folder} --suite {suite.name}` prints what was "
+                "measured before"
             )
         text = markdown(suite, found)
         write_text(self.folder / suite.file(data or suite.data, seed), text + "\n")
         return text
 
     def stored_table(self, suite: Suite, data: str = "", seed: int = 0) -> str:
-        """A suite's table as Markdown, from the cells that have its specs (``melmoat export --suite``).
+        """A suite's table as Markdown, from the cells that have its specs (``export --suite``).
 
         It needs no corpus. So it does not see whether the corpus or weights are still those that
         were measured, and writes nothing.
 
         Raises:
-            StoreError: no cell has the specs of the suite, or several cells have the same ones.
+            StoreError: no cell has the specs of the suite.
         """
-        stored: dict[Cell, list[dict[str, Any]]] = {}
-        for result, line in zip(self._read(), self.summary, strict=True):
-            stored.setdefault(result.cell, []).append(line)
+        stored = dict(zip((r.cell for r in self._read()), self.summary, strict=True))
         cells = suite.cells(data, seed).items()
         found = {where: stored[cell] for where, cell in cells if cell in stored}
         if not found:
             raise StoreError(f"{self.folder} has no cell of {suite.name} on {data or suite.data}")
-        for (row, column), lines in found.items():
-            if len(lines) > 1:
-                keys = ", ".join(line["key"] for line in lines)
-                raise StoreError(
-                    f"{self.folder}: {row} / {column} has several cells of the same specs, of "
-                    f"another corpus or other weights: {keys}; `melmoat rm` deletes one"
-                )
-        return markdown(suite, {where: lines[0] for where, lines in found.items()})
+        return markdown(suite, found)
 
     def compare(
         self, other: Run | str | Path | None = None, rows: Sequence[str] = (), target: bool = False

@@ -60,3 +60,20 @@ def test_a_text_without_spaces_is_not_done_with_one_character_wrong(ragged: Audi
         assert out.queries is not None
         asked.append(out.queries.tolist())
     assert asked == [[9, 9, 9], [1, 1, 1]]
+
+
+def test_one_wrong_character_is_not_all_where_words_stand_without_spaces(ragged: Audio) -> None:
+    """Such a text is one word, so the search ended at the first wrong character."""
+
+    class Ideographs(Frames):
+        labels = "_" + "".join(chr(0x4E00 + i) for i in range(28))
+
+    model = Ideographs()
+    truth = model.transcribe(ragged, Draws([0, 1, 2]))
+    goal = Untargeted([text[:1] + "\u9580" + text[2:] for text in truth])  # one is wrong already
+    assert goal.scores(truth) == [-1.0] * 3
+    assert goal.enough() == [-float(len(text)) for text in truth]
+    out = attacks.build("blocks:db=25,queries=9")(model, ragged, goal, Draws([5, 6, 7]))
+    assert isinstance(out, Crafted)
+    assert out.queries is not None
+    assert out.queries.tolist() == [9, 9, 9]

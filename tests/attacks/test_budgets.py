@@ -105,3 +105,17 @@ def test_full_scale_is_one() -> None:
     with pytest.raises(ValueError, match=r"full scale is 1; 8 of the 32768 .* eps=0\.000244"):
         budget("linf", 8, None, None)
     assert budget("linf", 1, None, None) == Linf(1)
+
+
+@pytest.mark.parametrize("ball", [L2(0.5), SNR(20.0)])
+def test_a_step_has_unit_norm_whatever_the_size_of_the_gradient(
+    ball: Budget, ragged: Audio
+) -> None:
+    """Below 1e-22 its squares underflow, and steps were millions of times too long."""
+    gradient = Draws([1, 2, 3]).normal(ragged.wav) * ragged.mask
+    usual = gradient / gradient.square().sum(1, keepdim=True).sqrt()
+    assert torch.equal(ball.step(gradient, ragged), usual)  # to the bit
+    for size in (1e-10, 1e-17, 1e-21, 1e-24, 1e-28):
+        step = ball.step(size * gradient, ragged)
+        assert torch.allclose(step, usual, rtol=1e-5, atol=1e-8)
+    assert not ball.step(torch.zeros_like(gradient), ragged).any()

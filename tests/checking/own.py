@@ -61,7 +61,7 @@ class Wave(FrontEnd):
     def __init__(self, fault: str = "") -> None:
         self.fault = fault
         self.stochastic = fault in ("says stochastic", "global")
-        self.differentiable = fault != "honest step"
+        self.differentiable = fault not in ("honest step", "in place")
 
     def __call__(self, audio: Audio, draws: Draws) -> Audio:
         wav = audio.wav
@@ -75,6 +75,8 @@ class Wave(FrontEnd):
             return audio.with_wav(wav + 0.01 * torch.randn(wav.shape))
         if self.fault == "stochastic":
             return audio.with_wav(wav + 0.01 * draws.normal(wav))
+        if self.fault == "in place":
+            return audio.with_wav(wav.clamp_(-0.01, 0.01))
         if self.fault in ("step", "honest step"):
             return audio.with_wav((wav * 64).round() / 64)
         if self.fault == "detached":

@@ -75,6 +75,7 @@ def test_faults_of_recognizers(fault: str, line: str, words: str) -> None:
         ("step", "gradient"),
         ("detached", "gradient"),
         ("silence", "silence"),
+        ("in place", "lengths and rate"),
     ],
 )
 def test_faults_of_defenses(fault: str, line: str) -> None:

@@ -101,6 +101,19 @@ def test_training_raises_the_loss_of_utterances_it_never_saw() -> None:
     assert losses[0].mean() > 1.2 * losses[1].mean()
 
 
+@pytest.mark.parametrize(
+    ("defense", "told"),
+    [
+        ("mulaw", "flows through mulaw, so the pattern would stay .* random"),
+        ("voted:(chain:mulaw,then=wgn),votes=2", "flows through voted"),
+        ("python:tests.standard.toys:Zero", "no utterance had a gradient"),
+    ],
+)
+def test_a_pattern_that_no_gradient_reaches_is_not_sold_as_trained(defense: str, told: str) -> None:
+    with pytest.raises(AttackError, match=told):
+        train_universal("ds2-an4", "db=20", "demo", defense, seconds=0.5, epochs=1, limit=1)
+
+
 def test_one_pattern_has_one_target() -> None:
     with pytest.raises(AttackError, match="one target for all utterances: target=TEXT"):
         train_universal("ds2-an4", "db=20,target=matched", "demo")

@@ -92,20 +92,21 @@ class Untargeted:
         return [-char_edits(self.same(a), self.same(b))[0] for a, b in pairs]
 
     def scores(self, hypotheses: Sequence[str]) -> list[float]:
-        """Lower with more words wrong, at most all of each reference; then with more characters."""
+        """Lower with more words wrong, at most all of each reference; then with more characters.
+        These alone count where a text has no spaces between its words."""
         pairs = [
             (self.same(a), self.same(b)) for a, b in zip(self.references, hypotheses, strict=True)
         ]
-        return [-min(*word_edits(a, b)) - min(*char_edits(a, b)) / (len(a) + 1) for a, b in pairs]
+        chars = [min(*char_edits(a, b)) for a, b in pairs]
+        return [
+            -float(wrong) if unspaced(a) else -min(*word_edits(a, b)) - wrong / (len(a) + 1)
+            for (a, b), wrong in zip(pairs, chars, strict=True)
+        ]
 
     def enough(self) -> list[float]:
-        """The scores with all words wrong; with all characters wrong, where a text has no spaces
-        between words: there it is one word, which a single character makes wrong."""
-        texts = [self.same(text) for text in self.references]
-        return [
-            -len(text.split()) - (len(text) / (len(text) + 1) if unspaced(text) else 0.0)
-            for text in texts
-        ]
+        """The scores with all words wrong, or all characters."""
+        texts = map(self.same, self.references)
+        return [-float(len(text) if unspaced(text) else len(text.split())) for text in texts]
 
     def pick(self, rows: Sequence[int]) -> Untargeted:
         """The same for some of the utterances."""

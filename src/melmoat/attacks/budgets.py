@@ -18,6 +18,7 @@ from melmoat.audio import PCM16, Audio, check_db
 from melmoat.draws import Draws
 
 TINY = 1e-30
+FAINT = 1e-15  # largest sample of a gradient, below which squares are lost
 
 
 class Budget(Protocol):
@@ -61,6 +62,10 @@ class _Euclidean:
 
     def step(self, gradient: Tensor, clean: Audio) -> Tensor:
         """The gradient over its norm. Shape: ``[B, T]``."""
+        # Squares of a tiny one would underflow. Any other stays as it is, to the bit.
+        largest = gradient.abs().amax(1, keepdim=True)
+        tiny = largest < FAINT
+        gradient = torch.where(tiny, gradient / largest.clamp(min=TINY), gradient)
         return gradient / self.norm(gradient).clamp(min=TINY)[:, None]
 
     def random(self, clean: Audio, draws: Draws) -> Tensor:

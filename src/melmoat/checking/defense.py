@@ -82,7 +82,13 @@ class _Subject:
         }
 
     def lengths(self) -> str:
-        out = apply(self.front, self.audio, draws())
+        given = self.audio.copy()
+        out = apply(self.front, given, draws())
+        if not torch.equal(given.wav, self.audio.wav):
+            raise WrongError(
+                "it writes to the audio that it is given, so gradient attacks stop, or take "
+                "defended audio for their own: return audio.with_wav(...) of a new tensor"
+            )
         if out.wav.shape != self.audio.wav.shape:
             raise WrongError(
                 f"{list(self.audio.wav.shape)} samples went in and {list(out.wav.shape)} came out"

@@ -328,9 +328,9 @@ def train_asr(
     )
     unheard = utterances(list(held), model, front, device, progress)
     at_each_step = front if live else None
-    learnt_from = [*main_utterances, *more]
-    check_shortest([*training, *added], learnt_from, model, at_each_step, device)
-    check_shortest(list(held), unheard, model, device=device, speed=1.0)
+    read = zip([*training, *added], [*main_utterances, *more], strict=True)
+    check_shortest([pair for pair in read if fits(pair[1], model)], model, at_each_step, device)
+    check_shortest(list(zip(held, unheard, strict=True)), model, device=device, speed=1.0)
     task = ASRTask(
         model, main_utterances, more, unheard, recipe, device, against, taught_by, at_each_step
     )

@@ -81,8 +81,7 @@ def fits(utterance: Utterance, model: Trainable) -> bool:
 
 
 def check_shortest(
-    cuts: Sequence[MonoCut],
-    examples: Sequence[Utterance],
+    examples: Sequence[tuple[MonoCut, Utterance]],
     model: Trainable,
     front_end: FrontEnd | None = None,
     device: str = CPU,
@@ -94,17 +93,16 @@ def check_shortest(
     sped up at each step, and only an empty text fits into so few samples.
 
     Args:
-        cuts: where the examples are from, one each.
+        examples: each behind the cut that it is from.
         front_end: what is applied at each step.
         speed: the fastest one.
 
     Raises:
         AudioError: it is too short; the message names it.
     """
-    pairs = [(cut, u) for cut, u in zip(cuts, examples, strict=True) if fits(u, model)]
-    if not pairs:
+    if not examples:
         return
-    cut, shortest = min(pairs, key=lambda pair: len(pair[1].wave))
+    cut, shortest = min(examples, key=lambda pair: len(pair[1].wave))
     training = model.training
     model.to(device).eval()  # in training mode it would learn the statistics of this one
     try:

@@ -26,6 +26,10 @@ from melmoat.training.splits import provenance
 START = 0.1  # largest sample of the random pattern that training begins with
 STEP = 0.1  # first step; the steps fall linearly to zero
 MOMENTUM = 0.9
+NOTHING = (  # would be learnt
+    "so the pattern would stay the random one that it begins with; give the attacker another "
+    "gradient of the defense, such as gradient=bpda"
+)
 
 
 def train_universal(
@@ -63,7 +67,7 @@ def train_universal(
         the pattern, the keys of its budget and goal, and its card.
 
     Raises:
-        AttackError: each utterance would have its own target.
+        AttackError: each utterance would have its own target, or no gradient reaches the pattern.
     """
     usable(device)
     ball = ATTACKS.build(f"noise:{budget}")
@@ -73,7 +77,10 @@ def train_universal(
             f"target={ball.target} gives each utterance a target of its own, but one pattern has "
             "one target for all utterances: target=TEXT"
         )
-    system = defenses.build(defense).wrap(models.load(model))
+    made = defenses.build(defense)
+    if defenses.declared(made)[1] is False and not defenses.approximates(made):
+        raise AttackError(f"no gradient flows through {defense}, {NOTHING}")
+    system = made.wrap(models.load(model))
     groups = plan(choose(list(data.load(corpus)), limit, "spread"), batch)
     rng = np.random.default_rng([seed, 7])
     start = rng.uniform(-START, START, max(1, round(seconds * system.rate)))
@@ -111,6 +118,8 @@ def train_universal(
                 pace = STEP * (1 - number / total)
                 pattern.samples.sub_(pace * velocity.sign()).clamp_(-1.0, 1.0)
             reached, losses = reached + int(look.reached.sum()), losses + float(look.loss.sum())
+        if place == len(groups) - 1 and not velocity.any():
+            raise AttackError(f"no utterance had a gradient, {NOTHING}")
         tick(len(group))
     utterances = sum(len(group) for group in groups)
     return (
