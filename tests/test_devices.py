@@ -40,7 +40,12 @@ def test_the_second_device_refuses_to_mix(device: str) -> None:
         nn.Linear(3, 2)(there)
 
 
-@pytest.mark.parametrize("name", ["nowhere", "meta", "cuda:99"])
+def test_a_device_that_pytorch_does_not_know_is_answered_with_those_that_it_has() -> None:
+    with pytest.raises(MelmoatError, match="device 'gpu' cannot be used: give cpu, cuda"):
+        usable("gpu")
+
+
+@pytest.mark.parametrize("name", ["meta", "cuda:99"])
 def test_a_device_that_cannot_be_used_says_so(name: str) -> None:
     with pytest.raises(MelmoatError, match=f"device '{name}' cannot be used: .*cpu always can"):
         usable(name)

@@ -56,6 +56,7 @@ def test_values_take_the_types_of_the_signature() -> None:
         ("file:(a,b),width=2", "file:(a,b),width=2"),
         ("file:(a)", "file:a"),
         ("file:path=lr=3/a.x", "file:path=lr=3/a.x"),
+        ("file:x, width=2", "file:x,width=2"),
     ],
 )
 def test_equal_specs_have_one_spelling(written: str, short: str) -> None:

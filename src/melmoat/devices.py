@@ -26,6 +26,11 @@ def usable(device: str) -> str:
             64-bit floats, which are needed to measure perturbations.
     """
     try:
+        torch.device(device)
+    except RuntimeError as error:  # PyTorch's text is a list of twenty names
+        known = "cpu, cuda (a GPU, also of AMD), or cuda:1 for the second one"
+        raise MelmoatError(f"device {device!r} cannot be used: give {known}") from error
+    try:
         torch.zeros(1, dtype=torch.float64, device=device).item()
     except Exception as error:  # each backend has its own
         reason = str(error).partition("\n")[0]

@@ -226,7 +226,7 @@ class Registry(Generic[T]):
     ) -> dict[str, str]:
         values: dict[str, str] = {}
         for i, part in enumerate(options(rest)):
-            match = _KEY.fullmatch(part)
+            match = _KEY.fullmatch(part.lstrip() if i else part)  # a space after a comma is no harm
             if match and (match[1] in keys or foreign):
                 key, value = match[1], match[2]
             elif match or i or not positional:
