@@ -24,6 +24,7 @@ CLAIMS = {
     "flooding helps more than resynthesis alone": ("mg-mdnf", "mg"),
     "flooding helps more than smoothing": ("mg-mdnf", "rs"),
     "smoothing helps": ("rs", "none"),
+    "training on noisy speech helps": ("wgn", "none"),
     "adversarial training helps": ("at", "none"),
     "rounding (mu-law) helps": ("mulaw", "none"),
     "rounding helps after adversarial training": ("at-mulaw", "at"),

@@ -1,4 +1,4 @@
-"""The README's table of the standard: the leaderboard's first corpus, with fewer columns.
+"""The README's tables of the standard: those of the leaderboard, with fewer columns.
 
     python suites/standard_headline.py
 
@@ -24,13 +24,17 @@ def main() -> None:
 
 
 def table() -> str:
-    """The table under its heading."""
-    board = standard_boards(read_entries(ENTRIES))[0]
-    head = f"{board.title}, {board.utterances} utterances: capped {board.metric} %"
-    columns = ["place", "system", *LEVELS, "verdict"]
-    lines = [head, "", "| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
-    lines += [line(row) for row in board.rows]
-    return "\n".join(lines) + "\n"
+    """The tables, each under its heading; texts that are normalised otherwise have their own."""
+    parts = []
+    for board in standard_boards(read_entries(ENTRIES)):
+        head = f"{board.title}, {board.utterances} utterances: capped {board.metric} %"
+        if board.normaliser:
+            head += f", texts normalised by {board.normaliser}"
+        columns = ["place", "system", *LEVELS, "verdict"]
+        rule = "|---" * len(columns) + "|"
+        lines = ["| " + " | ".join(columns) + " |", rule, *map(line, board.rows)]
+        parts.append("\n".join([head, "", *lines]) + "\n")
+    return "\n".join(parts)
 
 
 def line(row: Standing) -> str:
