@@ -91,6 +91,20 @@ def test_fgsm_can_keep_the_point_with_most_errors(ragged: Audio) -> None:
     assert passes == attack.evaluations == 2
 
 
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_what_the_last_step_made_can_be_kept(steps: int, ragged: Audio) -> None:
+    """Without ``best`` the last point was not heard, so the one before it was given back."""
+    model, clean = Frames(), ragged.quantized()
+    goal = Untargeted(model.transcribe(clean, Draws([0, 1, 2])))
+    kept = [
+        attacks.build(f"pgd:db=5,steps={steps},keep=errors{best}")(
+            model, clean, goal, Draws([0, 1, 2])
+        )
+        for best in ("", ",best=true")
+    ]
+    assert torch.equal(kept[0].wav, kept[1].wav)
+
+
 def test_full_scale_is_kept_but_a_louder_file_keeps_its_peaks() -> None:
     model = Linear(torch.ones(1, 3))
     audio = Audio.of([torch.tensor([0.995, 1.2, 0.0])])

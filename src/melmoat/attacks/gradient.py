@@ -41,8 +41,7 @@ class PGD(ThreatModel):
         confirm: further draws that must all reach the goal before ``stop`` applies.
         keep: which point is kept: by ``loss``, or the one with most ``errors`` in the transcripts
             that the attack saw. (Only greedy CTC recognizers transcribe for free. For others the
-            loss decides.) Without ``best`` and ``stop`` the attack does not see what the last of
-            several steps makes.
+            loss decides.)
         loss: the ``sequence`` loss of the recognizer, or the ``margin`` of the text's best path
             (:mod:`melmoat.attacks.path_margin`).
 
@@ -82,9 +81,8 @@ class PGD(ThreatModel):
 
     @property
     def _hears_end(self) -> bool:
-        """Whether the last point is evaluated too. With ``keep=errors`` a single step would else
-        be of no use: only its start could be kept."""
-        return self.best or self.stop or (self.keep == "errors" and self.steps == 1)
+        """Whether the last point is evaluated too: else it could not be kept, or be an end."""
+        return self.best or self.stop or self.keep == "errors"
 
     def pace(self, number: int) -> float:
         """Length of step ``number`` (from 0) as a share of the first one's."""
