@@ -151,6 +151,15 @@ SYSTEMS = {
     "hama-mg-mdnf": System(
         "hama-mg, MG-MDNF", FLOOD, MDNF, "hama-mg", "mdnf:level=0.1,shaping=libri", LIBRI, True
     ),
+    "conformer-lab": System(
+        "conformer-lab",
+        "hama's Conformer, trained for letters; words by a lexicon.",
+        HAMA,
+        "conformer-lab:decoder=lexicon",
+        "none",
+        LIBRI,
+        True,
+    ),
     "whisper-none": System(
         "Whisper tiny.en", "Whisper, with no defense.", WHISPER, TINY, "none", LIBRI
     ),
