@@ -33,8 +33,9 @@ LEVELS = [CLEAN, *(level.name for level in RANKED)]
 
 
 def main() -> None:
-    (ENTRIES / "claims.md").write_text(table(), encoding="utf-8")
-    print(table(), end="")
+    text = table()
+    (ENTRIES / "claims.md").write_text(text, encoding="utf-8")
+    print(text, end="")
 
 
 def table() -> str:

@@ -19,8 +19,9 @@ LEVELS = (CLEAN, "l2 60 dB", "l2 50 dB", "l2 40 dB", "l2 30 dB")
 
 
 def main() -> None:
-    (ENTRIES / "headline.md").write_text(table(), encoding="utf-8")
-    print(table(), end="")
+    text = table()
+    (ENTRIES / "headline.md").write_text(text, encoding="utf-8")
+    print(text, end="")
 
 
 def table() -> str:

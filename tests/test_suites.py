@@ -80,6 +80,7 @@ def found(name: str) -> Suite:
 
 
 RESULTS = HOME.parent / "results"
+BUILT = {"libri_codecs", "libri_purifiers", "whisper_hifigan"}  # defenses with weights of packages
 COMMITTED = [
     file
     for file in sorted(RESULTS.glob("*/*.md"))
@@ -89,8 +90,9 @@ COMMITTED = [
 
 @pytest.mark.parametrize("table", COMMITTED, ids=lambda table: table.stem)
 def test_a_committed_table_is_that_of_the_committed_rows(table: Path) -> None:
+    suite = found(table.stem) if table.stem in BUILT else find(table.stem)
     run = Run(table.parent)
-    assert run.stored_table(found(table.stem)) + "\n" == table.read_text("utf-8")
+    assert run.stored_table(suite) + "\n" == table.read_text("utf-8")
 
 
 def test_a_table_with_nothing_found_overwrites_none(tmp_path: Path) -> None:

@@ -160,8 +160,7 @@ class Run:
         if not found:  # such as without the corpus; the file may have a table, so it stays
             raise StoreError(
                 f"{self.folder} has no cell of {suite.name} on {data or suite.data} as that is "
-                f"now; `melmoat export {self.folder} --suite {suite.name}` prints what was "
-                "measured before"
+                f"now; `melmoat export {self.folder} --suite ...` prints what was measured before"
             )
         text = markdown(suite, found)
         write_text(self.folder / suite.file(data or suite.data, seed), text + "\n")
@@ -176,9 +175,12 @@ class Run:
         Raises:
             StoreError: no cell has the specs of the suite.
         """
-        stored = dict(zip((r.cell for r in self._read()), self.summary, strict=True))
-        cells = suite.cells(data, seed).items()
-        found = {where: stored[cell] for where, cell in cells if cell in stored}
+        stored = {result.cell: result for result in self._read()}
+        found = {
+            where: summary_of(cell, stored[cell].rows.values(), stored[cell].key)
+            for where, cell in suite.cells(data, seed).items()
+            if cell in stored
+        }
         if not found:
             raise StoreError(f"{self.folder} has no cell of {suite.name} on {data or suite.data}")
         return markdown(suite, found)

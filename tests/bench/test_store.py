@@ -288,6 +288,10 @@ def test_a_row_that_is_there_twice_counts_once(tmp_path: Path) -> None:
     store.begin([CELL], {})
     store.append(CELL, [row("a"), row("b"), row("a")])
     assert [one["n"] for one in store.summarise()] == [2]
+    assert [one["id"] for one in store.rows(CELL)] == [
+        "a",
+        "b",
+    ]  # the standard's figures are of these
 
 
 def test_run_json_lists_the_cells_of_every_call(tmp_path: Path) -> None:

@@ -223,11 +223,15 @@ class Store:
         return self.folder / "cells" / f"{key}.jsonl"
 
     def rows(self, cell: Cell) -> list[Row]:
-        """Finished rows of ``cell``; a torn last line, left by a kill, is dropped."""
-        return list(self.each(cell))
+        """Finished rows of ``cell``; a torn last line, left by a kill, is dropped.
+
+        A row that is there twice counts once, the later one: earlier versions could write one
+        twice.
+        """
+        return self.rows_of(cell.key)
 
     def each(self, cell: Cell) -> Iterator[Row]:
-        """The same, one at a time: memory does not grow with their number."""
+        """Its lines, one at a time: memory does not grow with their number."""
         return self._each(cell.key)
 
     @staticmethod
@@ -314,20 +318,19 @@ class Store:
         return list(self.keys())
 
     def rows_of(self, key: str) -> list[Row]:
-        """Finished rows of the cell with this key, wherever its parts are now."""
-        return list(self._each(key))
+        """The same of the cell with this key, wherever its parts are now."""
+        return list({row["id"]: row for row in self._each(key)}.values())
 
     def _each(self, key: str) -> Iterator[Row]:
         lines = self._lines(self._rows(key), *NEEDED)
         return cast(Iterator[Row], lines)
 
     def summarise(self) -> list[dict[str, Any]]:
-        """Compute ``summary.json`` from the rows of every cell. A row that is there twice counts
-        once, the later one, as for who reads results: earlier versions could write one twice."""
+        """Compute ``summary.json`` from the rows of every cell."""
         with locked(self.folder / ".lock"):  # who reads later has the later rows
             labels = self.labels()
             summary = [
-                summary_of(cell, {row["id"]: row for row in self._each(key)}.values(), key)
+                summary_of(cell, self.rows_of(key), key)
                 | ({"labels": labels[cell]} if cell in labels else {})
                 for cell, key in self.keys().items()
             ]

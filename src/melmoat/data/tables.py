@@ -85,7 +85,7 @@ def comma(
     delimiter = max(",;\t", key=header.count)
     # A column that is asked for by name has to be there, or all speakers would be unknown.
     named = [name for name, usual in ((id, "id"), (speaker, "speaker")) if name != usual]
-    hint = "; name them by the options file= and text="
+    hint = "; name them by the options file=, text=, id= and speaker="
     rows = list(_rows(path, delimiter, csv.QUOTE_MINIMAL, (file, text, *named), hint))
     places = [relative(row[file], path.parent) for _, row in rows]
     parts = [bounds(row, path, where) for where, row in rows]
