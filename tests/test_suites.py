@@ -164,7 +164,7 @@ def test_a_dry_run_goes_on_where_a_cell_cannot_be_timed(
         return 3.0
 
     (tmp_path / "small.py").write_text(SMALL)
-    monkeypatch.setattr("melmoat.bench.estimate._timed", torn)
+    monkeypatch.setattr("melmoat.bench.estimate.pace", torn)
     words = ["bench", "--suite", str(tmp_path / "small.py"), "--out", str(tmp_path / "run")]
     result = CliRunner().invoke(app, [*words, "--dry-run"])
     assert result.exit_code == 0

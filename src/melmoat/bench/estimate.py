@@ -22,6 +22,28 @@ Known = dict[tuple[object, ...], tuple[list[str], float]]  # transcripts, second
 
 
 @dataclass(frozen=True)
+class Pace:
+    """Seconds that a batch takes.
+
+    Attributes:
+        audio: seconds of audio in it, with padding.
+        listening: of one transcription.
+        each: of an evaluation of the attack; 0 if it ended before it was timed.
+        whole: of the attack, if it ended before it was timed; 0 otherwise.
+    """
+
+    audio: float
+    listening: float
+    each: float
+    whole: float
+
+    def seconds(self, units: Iterable[Unit], evaluations: int, transcripts: int = 2) -> float:
+        """Estimate for ``units`` with so many evaluations and transcriptions of each."""
+        one = transcripts * self.listening + evaluations * self.each + self.whole
+        return one * sum(map(_audio, units)) / self.audio
+
+
+@dataclass(frozen=True)
 class Estimate:
     """A cell's remaining work.
 
@@ -60,7 +82,8 @@ def estimate(
             worker.system(cell)  # an error here would also end the run
             worker.usable(runner.device)
             try:
-                seconds = _timed(worker, sample, known) * sum(map(_audio, sound)) / _audio(sample)
+                evaluations = worker.system(cell)[2].evaluations
+                seconds = pace(worker, sample, known).seconds(sound, evaluations)
             except Exception as error:  # the run also records it and continues
                 failed = one_line(error)
         estimates.append(Estimate(cell, sum(len(unit.missing) for unit in units), seconds, failed))
@@ -73,8 +96,8 @@ def _audio(unit: Unit) -> float:
     return len(unit.batch) * float(unit.batch[0].duration)
 
 
-def _timed(worker: Worker, unit: Unit, known: Known) -> float:
-    """Estimated seconds of ``unit``, from a transcription and the first evaluations.
+def pace(worker: Worker, unit: Unit, known: Known) -> Pace:
+    """The pace of ``unit``, from a transcription and the first evaluations.
 
     ``known`` stores the transcription for other attacks on the same system.
     """
@@ -101,7 +124,7 @@ def _timed(worker: Worker, unit: Unit, known: Known) -> float:
         attack(Monitored(model, tick), audio, goal, draws)
     steps = marks[1:]
     if len(steps) < 3:  # the attack ended before it was timed
-        return 2 * listening + time.perf_counter() - marks[0]
+        return Pace(_audio(unit), listening, 0.0, time.perf_counter() - marks[0])
     # The first evaluation also allocates memory, so it does not count.
     each = (steps[-1] - steps[1]) / (len(steps) - 2)
-    return 2 * listening + attack.evaluations * each
+    return Pace(_audio(unit), listening, each, 0.0)

@@ -16,6 +16,7 @@ QUICK = 8  # utterances of a first look
 
 @evaluating.command()
 def evaluate(
+    context: typer.Context,
     model: Annotated[str, typer.Option(help="Recognizer. `melmoat list` shows all.")] = "ds2-an4",
     defense: Annotated[str, typer.Option(help="Defense, such as rs:snr=15.")] = "none",
     data: Annotated[str, typer.Option(help="Corpus, such as an4:PATH.")] = "demo",
@@ -23,7 +24,7 @@ def evaluate(
         Literal["full", "quick"],
         typer.Option(
             help="full: hours for 40 utterances, days if the defense draws noise and votes. quick: "
-            "a first look in minutes, not for publication."
+            "a first look in minutes, not for publication. --dry-run tells of your machine."
         ),
     ] = "full",
     limit: Annotated[
@@ -44,6 +45,10 @@ def evaluate(
         str, typer.Option(help="Where to work: here, processes:workers=2, or ray:address=auto.")
     ] = "here",
     device: DeviceOption = "cpu",
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Measure nothing. Print how long it may take."),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Attack a system with the standard ensemble.
@@ -56,7 +61,7 @@ def evaluate(
     """
     from melmoat import standard
     from melmoat.analysis.results import as_json
-    from melmoat.cli.errors import resumable
+    from melmoat.cli.errors import refuse_idle, resumable
     from melmoat.cli.progress import reported
     from melmoat.standard.figures import CLEAN
     from melmoat.standard.verdict import exit_code
@@ -64,6 +69,23 @@ def evaluate(
     home = out or Path("melmoat-standard") / standard.folder_of(model, defense, data, effort)
     if limit is None:
         limit = QUICK if effort == "quick" else 0
+    if dry_run:
+        refuse_idle(context, ["out", "executor", "json"], "do nothing with --dry-run")
+        with reported("evaluate") as progress:
+            plan = standard.forecast(
+                model,
+                defense,
+                data,
+                effort=effort,
+                limit=limit,
+                seed=seed,
+                batch=batch,
+                seconds=seconds,
+                device=device,
+                progress=progress,
+            )
+        typer.echo(standard.plan_text(plan), nl=False)
+        return
     with resumable("finished rows are", home), reported("evaluate") as progress:
         result = standard.evaluate(
             model,

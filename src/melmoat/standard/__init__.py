@@ -23,13 +23,15 @@ from melmoat.devices import CPU
 from melmoat.errors import MelmoatError
 from melmoat.models import MODELS, Recognizer
 from melmoat.objects import hand, is_object
-from melmoat.progress import Progress
+from melmoat.progress import Progress, silent
+from melmoat.standard import plan
 from melmoat.standard.engine import Cascade, Engine
 from melmoat.standard.levels import Level
 from melmoat.standard.members import EFFORTS, VERSION, Effort
+from melmoat.standard.plan import Plan
 from melmoat.standard.result import Result, at, result_of
 from melmoat.standard.subject import subject
-from melmoat.standard.text import text
+from melmoat.standard.text import plan_text, text
 
 FILE = "standard.json"
 MEMBERS = "members"  # folder of the run: one cell a member and level
@@ -95,6 +97,32 @@ def evaluate(
     return result
 
 
+def forecast(
+    model: str | Recognizer,
+    defense: str | Defense = "none",
+    data: str = "demo",
+    *,
+    effort: Literal["full", "quick"] | Effort = "full",
+    limit: int = 0,
+    seed: int = 0,
+    batch: int = 8,
+    seconds: float = 0,
+    device: str = CPU,
+    progress: Progress | None = None,
+) -> Plan:
+    """What :func:`evaluate` with these arguments may cost, from a few steps of each kind of attack.
+
+    Nothing is written, and what an earlier call has measured is not taken off.
+
+    Raises:
+        MelmoatError: a part is unknown, or no utterance can be read.
+    """
+    work = EFFORTS[effort] if isinstance(effort, str) else effort
+    system = subject(_spec(MODELS, model), _spec(DEFENSES, defense), data, seed)
+    runner = Cascade(Store(Path()), batch, limit, False, seconds, device=device)
+    return plan.forecast(system, work, runner, progress or silent)
+
+
 class Kept:
     """This process; recognizers stay loaded from one member to the next."""
 
@@ -137,9 +165,12 @@ __all__ = [
     "VERSION",
     "Effort",
     "Level",
+    "Plan",
     "Result",
     "at",
     "evaluate",
     "folder_of",
+    "forecast",
+    "plan_text",
     "text",
 ]

@@ -87,15 +87,12 @@ class Engine:
         self, subject: Subject, effort: Effort, runner: Cascade, progress: Progress | None = None
     ) -> None:
         self.runner, self.tell = runner, progress or silent
-        found = look(subject, runner)
-        stochastic = found.stochastic or not found.repeatable or bool(subject.stochastic)
-        runner.draws = DRAWS if stochastic else 1
-        self.ensemble = Ensemble(subject, effort, stochastic)
+        found, self.ensemble = ensemble(subject, effort, runner)
         clean = self.ensemble.clean()
         rows = self._measure([clean], None)[0]
         if not rows:
             runner.require_whole([clean.cell])
-        self.out = Measured(subject, effort, found, stochastic, Book(rows))
+        self.out = Measured(subject, effort, found, self.ensemble.stochastic, Book(rows))
         if lost := self._failures(clean):
             self.out.failures[CLEAN] = lost
 
@@ -245,6 +242,14 @@ class Engine:
                 self.out.failures[f"{member.name} at {level.name}"] = failed
                 if member.role in ("gradient", "targeted", "around"):
                     self.out.failed[member.name] = self.out.failed.get(member.name, 0) + len(failed)
+
+
+def ensemble(subject: Subject, effort: Effort, runner: Cascade) -> tuple[Probe, Ensemble]:
+    """What was seen of the live system, and the members that fit it; ``runner`` gets its draws."""
+    found = look(subject, runner)
+    stochastic = found.stochastic or not found.repeatable or bool(subject.stochastic)
+    runner.draws = DRAWS if stochastic else 1
+    return found, Ensemble(subject, effort, stochastic)
 
 
 def look(subject: Subject, runner: Cascade) -> Probe:

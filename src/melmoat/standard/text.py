@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import shlex
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from melmoat.bench.labels import shown
 from melmoat.objects import is_object
+from melmoat.progress import span
 from melmoat.standard.figures import CLEAN
 from melmoat.standard.levels import L2
+from melmoat.standard.members import VERSION
 from melmoat.standard.places import OVER, mean_of
+from melmoat.standard.plan import Plan
 from melmoat.standard.result import Result
 
 WIDTH = 80
+LONGEST = 3  # members of a plan that are named
 ABREAST = 4  # levels beside each other, each with room for "+10.0 / 130"
 ANSWERS = {
     "adaptive attack": "members 1 to 4",
@@ -60,6 +65,39 @@ def _lines(r: Result, out: str) -> Iterator[str]:
     yield from _wrapped(f"verdict: {r.verdict.upper()}{_found_by(r)}")
     yield from _cost(r)
     yield from _next(r, out)
+
+
+def plan_text(plan: Plan) -> str:
+    """The least and the most that an evaluation may cost, and what takes longest."""
+    s, least = plan.subject, [one for one in plan.members if one.least]
+    whole = sum(one.seconds for one in plan.members)
+    longest = Counter[str]()
+    for one in plan.members:
+        longest[one.member.name] += round(100 * one.seconds / max(whole, 1e-9))
+    lines = [
+        f"{VERSION}, effort {plan.effort.label}; nothing was attacked yet",
+        *_wrapped(
+            f"{shown('model', s.model)} / {shown('defense', s.defense)} on "
+            f"{shown('data', s.data)}: {plan.utterances} utterances, "
+            + (f"{plan.draws} fresh draws each" if plan.draws > 1 else "no randomness")
+        ),
+        "",
+        f"{'of an utterance':29}{'passes':>9}{'queries':>9}{'time of all':>15}",
+    ]
+    for name, some in (("falls at the first attack", least), ("never falls", plan.members)):
+        passes, queries = sum(one.passes for one in some), sum(one.queries for one in some)
+        time = span(sum(one.seconds for one in some))
+        lines.append(f"{name:29}{passes:9,}{queries:9,}{time:>15}")
+    lines += _wrapped(
+        "passes: with gradients; time: on one worker of this machine, from a few steps of each "
+        "kind of attack. Utterances that fall are left alone, so most systems end in between"
+    )
+    named = ", ".join(f"{name} ({share} %)" for name, share in longest.most_common(LONGEST))
+    lines += _wrapped(f"what takes longest, if nothing falls: {named}")
+    if failed := {one.member.name: one.failed for one in plan.members if one.failed}:
+        name, why = next(iter(failed.items()))
+        lines += _wrapped(f"without time: {', '.join(failed)}. The first failed: {name}: {why}")
+    return "\n".join(lines) + "\n"
 
 
 def _table(r: Result) -> Iterator[str]:
