@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from melmoat import files
 from melmoat.assets import asset
 from melmoat.bench import suite as suite_module
+from melmoat.bench.estimate import Pace
 from melmoat.bench.store import Store
 from melmoat.bench.suite import Suite, TableRow, find
 from melmoat.bench.worker import Unit, Worker
@@ -158,10 +159,10 @@ def test_a_dry_run_measures_nothing_and_says_what_is_left(tmp_path: Path) -> Non
 def test_a_dry_run_goes_on_where_a_cell_cannot_be_timed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def torn(worker: Worker, unit: Unit, known: object) -> float:
+    def torn(worker: Worker, unit: Unit, known: object) -> Pace:
         if unit.cell.defense != "none":
             raise OSError("torn file")
-        return 3.0
+        return Pace(len(unit.batch) * unit.batch[0].duration, 1.5, 0.0, 0.0)
 
     (tmp_path / "small.py").write_text(SMALL)
     monkeypatch.setattr("melmoat.bench.estimate.pace", torn)
