@@ -32,16 +32,19 @@ def test_a_system_that_holds_takes_every_member_of_the_plan(tmp_path: Path, nois
     run = tmp_path / "run"
     result = standard.evaluate(*parts, run, effort=EFFORT)
     assert standard.at(result, MIDDLE).capped == 0  # at LOUD "quieter" comes last, and it falls
-    measured = {(one.level, one.member) for one in result.members if one.level != "l2 10 dB"}
+    measured = {(one.level, one.member) for one in result.members}
     wanted = {(one.level.name, one.member.name) for one in plan.members}
     unhelpful = {name for _, name in wanted if name == "pgd, 4 draws"}  # 2 draws did not help
-    assert measured == {(level, name) for level, name in wanted if name not in unhelpful}
+    assert measured <= wanted
+    rest = {(level, name) for level, name in wanted - measured if level != "l2 10 dB"}  # it falls
+    assert rest == {(level, name) for level, name in wanted if name in unhelpful} - {
+        ("l2 10 dB", "pgd, 4 draws")
+    }
     assert bool(unhelpful) == noisy
     assert (plan.utterances, plan.draws) == (2, 10 if noisy else 1)
     if not noisy:
         spent = max(cost.passes for cost in result.cost.values())
-        large = sum(one.passes for one in plan.members if one.member.name in ("apgd", "margin")) / 3
-        assert spent <= sum(one.passes for one in plan.members) + large
+        assert spent <= sum(one.passes for one in plan.members)
 
 
 def test_a_system_that_falls_at_once_takes_the_least(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from lhotse import MonoCut
 
@@ -80,7 +81,8 @@ class Engine:
 
     Args:
         runner: where rows are kept, and how they are measured.
-        progress: called as ``progress(done, total, what)``, member by member.
+        progress: called as ``progress(done, total, what)``, member by member; ``what`` also says
+            how many attacks have begun, and how many there are at most.
     """
 
     def __init__(
@@ -88,6 +90,8 @@ class Engine:
     ) -> None:
         self.runner, self.tell = runner, progress or silent
         found, self.ensemble = ensemble(subject, effort, runner)
+        self.begun = 0
+        self.most = sum(map(len, chain(*(stages for _, stages in self.ensemble.everything()))))
         clean = self.ensemble.clean()
         rows = self._measure([clean], None)[0]
         if not rows:
@@ -202,12 +206,15 @@ class Engine:
         at = f" at {level.name}" if level else ""
         labels = {m.cell: {"attack": f"{m.name}{at}"} for m in members}
         store.begin(cells, runner.asked(), labels)
+        first, self.begun = self.begun, self.begun + (len(cells) if level else 0)
+        numbers = {cell: first + number for number, cell in enumerate(cells, 1)}
         total, done = sum(len(runner.cuts(cell)) for cell in cells), 0.0
 
         def tick(cell: Cell, amount: float) -> None:
             nonlocal done
             done += amount
-            self.tell(done, total, labels[cell]["attack"])
+            number = f"attack {numbers[cell]} of at most {self.most}, " if level else ""
+            self.tell(done, total, f"{number}{labels[cell]['attack']}")
 
         runner.run(cells, tick)
         if level is not None:

@@ -6,6 +6,7 @@ number or spec here then needs another version.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -13,7 +14,7 @@ from melmoat.attacks import ATTACKS
 from melmoat.bench.cell import Cell
 from melmoat.data import CORPORA
 from melmoat.spec import show
-from melmoat.standard.levels import L2, LINF, QUIET, Level, in_order
+from melmoat.standard.levels import L2, LARGE, LINF, QUIET, Level, in_order
 from melmoat.standard.subject import Subject
 
 VERSION = "standard-1"
@@ -250,6 +251,31 @@ class Ensemble:
                 found.append(self._member(alone, "around", "none", whole, corpus))
             found.append(self._member(named(name, walk), "around", attack, self.attacked, corpus))
         return found
+
+    def everything(self) -> Iterator[tuple[Level, list[list[Member]]]]:
+        """All levels that may be tried, and the stages that may run there, in the order of the
+        cascade (:class:`melmoat.standard.engine.Engine`), with the most draws."""
+        for level in (*self.effort.levels, *self.effort.quiet):
+            deep = self._deep(level) if self.effort.is_deep(level) else ()
+            yield level, [stage for stage in (*self._cheap(level), *deep) if stage]
+        yield LARGE, [stage for stage in self._cheap(LARGE) if stage]
+
+    def _cheap(self, level: Level) -> Iterator[list[Member]]:
+        eot = self.draws[-1]
+        yield self.noise(level)
+        yield self.descent(level)
+        yield from (self.sequence(level, draws) for draws in self.draws)
+        yield self.lattice(level, eot)
+        yield from (self.margin(level, eot, walk) for walk in self.walks)
+        yield self.box(level)
+
+    def _deep(self, level: Level) -> Iterator[list[Member]]:
+        eot, rounds = self.draws[-1], range(len(self.effort.rounds))
+        yield self.other_gradients(level, eot)
+        yield from (self.targeted(level, eot, walk) for walk in self.walks)
+        yield from (self.long(level, eot, k, walk) for walk in self.walks for k in rounds)
+        yield self.blocks(level, eot)
+        yield from (self.around(level, eot, walk) for walk in self.walks)
 
     def _loss(self, walk: Walk, level: Level, eot: int) -> str:
         steps = _steps(walk, level, self.effort.steps)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from melmoat import attacks, data
@@ -13,7 +13,7 @@ from melmoat.bench.worker import Unit, Worker, plan
 from melmoat.errors import one_line
 from melmoat.progress import Progress, silent
 from melmoat.standard.engine import Cascade, ensemble
-from melmoat.standard.levels import Level
+from melmoat.standard.levels import LARGE, Level
 from melmoat.standard.members import Effort, Ensemble, Member
 from melmoat.standard.subject import Subject
 
@@ -93,33 +93,15 @@ def forecast(
 
 
 def members(e: Ensemble) -> Iterator[tuple[Level, Member, bool]]:
-    """Every member that may run at the levels of the effort, in the order of the cascade, and
-    whether it also runs where every utterance falls at the first attack."""
+    """Every member that may run, and whether it also runs where every utterance falls at the first
+    attack."""
     tried: list[Level] = []
-    for level in (*e.effort.levels, *e.effort.quiet):
-        fallen = any(level.contains(other) for other in tried)
+    for level, stages in e.everything():
+        fallen = level == LARGE or any(level.contains(other) for other in tried)
         tried.append(level)
-        for number, stage in enumerate(_stages(e, level)):
-            for member in stage:
+        for number, stage in enumerate(stages):
+            for member in stage:  # the noise and one attack come first
                 yield level, member, member.everyone or (number < 2 and not fallen)
-
-
-def _stages(e: Ensemble, level: Level) -> Iterator[Sequence[Member]]:
-    """As :class:`melmoat.standard.engine.Engine` runs them; the noise and one attack first."""
-    eot = e.draws[-1]
-    yield e.noise(level)
-    yield from filter(None, [e.descent(level), *(e.sequence(level, draws) for draws in e.draws)])
-    yield e.lattice(level, eot)
-    yield from (e.margin(level, eot, walk) for walk in e.walks)
-    yield e.box(level)
-    if not e.effort.is_deep(level):
-        return
-    yield e.other_gradients(level, eot)
-    yield from (e.targeted(level, eot, walk) for walk in e.walks)
-    rounds = range(len(e.effort.rounds))
-    yield from (e.long(level, eot, number, walk) for walk in e.walks for number in rounds)
-    yield e.blocks(level, eot)
-    yield from (e.around(level, eot, walk) for walk in e.walks)
 
 
 def _units(cell: Cell, runner: Cascade) -> list[Unit]:
