@@ -342,7 +342,15 @@ def test_summary_rates_are_corpus_rates() -> None:
     assert summary["reached"] == pytest.approx(200 / 3)
     assert summary["benign_wer"] == 0
     assert summary["target_wer"] is None
+    assert "silence" not in summary
     assert summary["n"] == 3
+
+
+def test_a_target_of_silence_is_told_from_none() -> None:
+    silent = {**row("a", 4, 4), "target": ""}
+    silent["counts"] = {**silent["counts"], "target": {"words": (3, 0), "chars": (9, 0)}}
+    summary = summary_of(CELL, [silent])
+    assert (summary["target_wer"], summary["silence"]) == (None, True)
 
 
 def test_figures_are_means_of_the_rows_that_have_them() -> None:

@@ -119,7 +119,7 @@ def test_against_silence_there_is_no_error_rate(tmp_path: Path) -> None:
         row |= {"target": "", "reached": i < 3}
         row["counts"]["target"] = {"words": [9, 0], "chars": [40, 0]}
     write_run(tmp_path / "run", [aimed])
-    assert ", target - (reached: 50 %)" in render(tmp_path / "run")[1]
+    assert ", target silence (reached: 50 %)" in render(tmp_path / "run")[1]
 
 
 def test_what_a_run_says_is_text_and_no_markup(folder: Path) -> None:

@@ -27,6 +27,8 @@ def summary_of(cell: Cell, rows: Iterable[Mapping[str, Any]], key: str = "") -> 
     ``headline`` is then ``cer``, which has an interval. The rates of clean speech and against the
     target are then CERs, too.
 
+    ``silence`` is there, and true, where the target has no words: then there is no rate against it.
+
     ``first``, the steps until an attack first saw its goal reached, is the mean over the attacks
     that did.
     """
@@ -75,6 +77,8 @@ def summary_of(cell: Cell, rows: Iterable[Mapping[str, Any]], key: str = "") -> 
         summary["cer_low"], summary["cer_high"] = low, high
         summary["benign_cer"] = rate(*counts("benign", unit))
         summary["target_cer"] = rate(*counts("target", unit))
+    if summary["target_wer"] is None and counts("target", "words")[0]:
+        summary["silence"] = True
     phonemes = column("phonemes"), column("phonemes of")
     if phonemes[0]:
         summary["per"] = rate(*phonemes)

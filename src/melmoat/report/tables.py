@@ -95,7 +95,7 @@ def _table(cells: Summary) -> Group:
         f"{system(c['model'], c['defense'], c.get('labels'))} / "
         f"{shown('attack', c['attack'], c.get('labels'))}: {_target(c)}"
         for c in cells
-        if _rate(c, "target") is not None
+        if _aimed(c)
     ]
     return Group(Text(title(cells), style="bold"), table, Text("\n".join(notes), style="dim"))
 
@@ -238,13 +238,15 @@ def wer(cell: Mapping[str, Any] | None, most: int = 0) -> str:
     ('5.9 [3.0, 9.2], n = 20', '-')
     >>> wer({"wer": 98.0, **low_high, "target_wer": 80.0, "reached": 25.0, "n": 40}, 40)
     '98.0 [3.0, 9.2], target 80.0 (reached: 25 %)'
+    >>> wer({"wer": 98.0, **low_high, "silence": True, "reached": 25.0, "n": 40}, 40)
+    '98.0 [3.0, 9.2], target silence (reached: 25 %)'
     """
     if cell is None:
         return "-"
     name = headline(cell)
     low, high = cell[f"{name}_low"], cell[f"{name}_high"]
     interval = None if low is None else (low, high)
-    text = "" if _rate(cell, "target") is None else f", {_target(cell)}"
+    text = f", {_target(cell)}" if _aimed(cell) else ""
     return rate_text(cell[name], interval, cell["n"], most, text)
 
 
@@ -261,7 +263,12 @@ def per(cell: Mapping[str, Any] | None, most: int = 0) -> str:
 
 
 def _target(cell: Mapping[str, Any]) -> str:
-    return target_text(_rate(cell, "target") or 0.0, cell["reached"])
+    return target_text(_rate(cell, "target"), cell["reached"])
+
+
+def _aimed(cell: Mapping[str, Any]) -> bool:
+    """Whether the attack had a target, with words or silence."""
+    return _rate(cell, "target") is not None or "silence" in cell
 
 
 def target_text(wer: float | None, share: float) -> str:
@@ -269,9 +276,9 @@ def target_text(wer: float | None, share: float) -> str:
     silence there is no rate: it has no words.
 
     >>> target_text(80.04, 25), target_text(None, 25)
-    ('target 80.0 (reached: 25 %)', 'target - (reached: 25 %)')
+    ('target 80.0 (reached: 25 %)', 'target silence (reached: 25 %)')
     """
-    return f"target {'-' if wer is None else f'{wer:.1f}'} (reached: {share:.0f} %)"
+    return f"target {'silence' if wer is None else f'{wer:.1f}'} (reached: {share:.0f} %)"
 
 
 def rate_text(
