@@ -25,7 +25,8 @@ from melmoat.bench.worker import plan
 from melmoat.draws import Draws
 from melmoat.memory import keep_freed_memory
 from melmoat.models.deepspeech2 import MaskedConv, SumRNN
-from melmoat.vocoders.layers import Conv, Reflect, Stretch
+from melmoat.vocoders.layers import Conv, Reflect, Stretch, enter
+from melmoat.vocoders.melgan import ResidualBlock
 
 STEPS = 3
 
@@ -131,10 +132,21 @@ def graph_bytes(call: Callable[[], object]) -> int:
     return total
 
 
+class LayerByLayer(ResidualBlock):
+    """The residual block as PyTorch's layers compute it."""
+
+    forward = ResidualBlock.layer_by_layer
+
+
 def vocoder_layers(rounds: int) -> None:
     ours = vocoders.load("melgan-lab")
     plain = copy.deepcopy(ours.layers)
-    one_dimensional = {Conv: nn.Conv1d, Stretch: nn.ConvTranspose1d, Reflect: nn.ReflectionPad1d}
+    one_dimensional = {
+        Conv: nn.Conv1d,
+        Stretch: nn.ConvTranspose1d,
+        Reflect: nn.ReflectionPad1d,
+        ResidualBlock: LayerByLayer,
+    }
     for layer in plain.modules():
         layer.__class__ = one_dimensional.get(type(layer), type(layer))
     mel = torch.randn(8, ours.mel.bands, 200, requires_grad=True)
@@ -151,6 +163,22 @@ def vocoder_layers(rounds: int) -> None:
             rounds,
         ),
     )
+    layered = copy.deepcopy(ours.layers)
+    for layer in layered.modules():
+        layer.__class__ = {ResidualBlock: LayerByLayer}.get(type(layer), type(layer))
+    for name, want in (("gradient", True), ("speech", False)):
+        with torch.set_grad_enabled(want):
+            print(
+                f"layer by layer / in place, {name:9}",
+                ratio(partial(run, layered, mel), partial(run, ours.layers, mel), rounds),
+            )
+
+
+def run(layers: nn.Module, mel: Tensor) -> None:
+    """A pass, with its gradient if there is one."""
+    y = layers(enter(mel))
+    if y.requires_grad:
+        y.sum().backward()
 
 
 def memory(rounds: int) -> None:

@@ -9,6 +9,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from melmoat.vocoders import HiFiGAN, HiFiGANConfig, MelGAN, MelGANConfig
 from melmoat.vocoders.layers import Conv, Reflect, Stretch, enter
+from melmoat.vocoders.melgan import ResidualBlock
 
 PAIRS = {
     "conv": (Conv(3, 5, 3, padding=2, dilation=2), nn.Conv1d(3, 5, 3, padding=2, dilation=2)),
@@ -43,6 +44,28 @@ def test_same_values_and_gradients(name: str, frozen: bool) -> None:
     for a, b in zip(found, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-12)
     assert torch.autograd.gradcheck(flat, x)
+
+
+@pytest.mark.parametrize("dilation", [1, 3, 9])
+def test_a_frozen_residual_block_is_its_layers(dilation: int) -> None:
+    block = ResidualBlock(3, dilation).double().requires_grad_(False)
+    x = torch.randn(2, 3, 11, dtype=torch.float64, requires_grad=True)
+
+    def layers(x: Tensor) -> Tensor:
+        return block.layer_by_layer(enter(x))
+
+    kept = x.detach().clone()
+    torch.testing.assert_close(block(enter(x)), layers(x), rtol=1e-12, atol=1e-12)
+    weight = torch.randn_like(layers(x))
+    found, expected = (
+        torch.autograd.grad((run(x) * weight).sum(), x)
+        for run in (lambda x: block(enter(x)), layers)
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(x.detach(), kept, rtol=0, atol=0)  # nothing was changed in place
+    assert torch.autograd.gradcheck(lambda x: block(enter(x)), x)
+    with pytest.raises(RuntimeError, match=r"[Pp]adding"):  # no room for the reflection
+        block(enter(x[..., :dilation]))
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,7 @@ class Summary(_NeededOfSummary, total=False):
     cer_high: float | None
     benign_cer: float | None
     target_cer: float | None
+    silence: bool
     per: float | None
     per_low: float | None
     per_high: float | None

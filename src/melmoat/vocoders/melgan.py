@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
+from typing import cast
 
 from torch import Tensor, nn
 
 from melmoat.vocoders.base import Vocoder, fold_weight_norm
-from melmoat.vocoders.layers import Conv, Reflect, Stretch, enter
+from melmoat.vocoders.layers import Conv, Reflect, Stretch, enter, residual
 from melmoat.vocoders.mel import MelSpec
 from melmoat.weights import fill
+
+SLOPE = 0.2  # of the rectifiers below zero
 
 
 @dataclass(frozen=True)
@@ -34,17 +37,25 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
         self.block = nn.Sequential(
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(SLOPE),
             Reflect(dilation),
             Conv(channels, channels, 3, dilation=dilation),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(SLOPE),
             Conv(channels, channels, 1),
         )
         self.shortcut = Conv(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        residual: Tensor = self.block(x)
-        return self.shortcut.forward(x) + residual
+        dilated, mixing = cast("Conv", self.block[2]), cast("Conv", self.block[4])
+        trained = any(weight.requires_grad for weight in self.parameters())
+        if trained or x.shape[3] <= dilated.dilation[0]:  # too short, which the layers say
+            return self.layer_by_layer(x)
+        return residual(x, dilated, mixing, self.shortcut, SLOPE)
+
+    def layer_by_layer(self, x: Tensor) -> Tensor:
+        """The same, as PyTorch's layers compute it."""
+        mixed: Tensor = self.block(x)
+        return self.shortcut.forward(x) + mixed
 
 
 class MelGAN(Vocoder):
@@ -61,9 +72,9 @@ class MelGAN(Vocoder):
                 width, width // 2, 2 * r, stride=r, padding=r // 2 + r % 2, output_padding=r % 2
             )
             width //= 2
-            layers += [nn.LeakyReLU(0.2), stretch]
+            layers += [nn.LeakyReLU(SLOPE), stretch]
             layers += [ResidualBlock(width, 3**i) for i in range(config.blocks)]
-        layers += [nn.LeakyReLU(0.2), Reflect(3), Conv(width, 1, 7), nn.Tanh()]
+        layers += [nn.LeakyReLU(SLOPE), Reflect(3), Conv(width, 1, 7), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, mel: Tensor, noise: Tensor | None = None) -> Tensor:
