@@ -11,6 +11,8 @@ import json
 import math
 import pickle
 import time
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -185,14 +187,33 @@ def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
+UNREADABLE = (
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
+        with zipfile.ZipFile(path) as parts:  # PyTorch does not compare the checksums
+            damaged = parts.testzip()
+        if damaged is not None:
+            raise ValueError(f"{damaged} is damaged")
         saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return {key: saved[key] for key in ("task", "step", "seconds", "settings")}
-    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError) as error:
+    except PermissionError as error:
+        raise MelmoatError(f"cannot read {path}: {error}") from error
+    except UNREADABLE as error:
         raise MelmoatError(
-            f"{path}: not the state of a training run ({type(error).__name__}); "
-            "delete it to start again"
+            f"{path}: not the state of a training run, or cut or damaged "
+            f"({type(error).__name__}: {error}); delete it to start again"
         ) from error
 
 
