@@ -98,6 +98,22 @@ def test_a_loss_that_is_not_finite_changes_no_weights(monkeypatch: pytest.Monkey
     assert all(torch.equal(value, before[name]) for name, value in made.model.named_parameters())
 
 
+def test_a_step_that_is_not_finite_leaves_the_statistics_of_batch_norm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One NaN in a running mean stays there: the recognizer would write nothing for good."""
+    made = task()
+    made.step(0)
+    before = copy.deepcopy(made.model.state_dict())
+    with monkeypatch.context() as patch:
+        patch.setattr(asr, "noisy", lambda wave, *_: math.nan * wave)
+        made.step(1)
+    assert made.guard.skipped == 1
+    assert all(torch.equal(value, before[name]) for name, value in made.model.state_dict().items())
+    made.step(2)
+    assert not torch.equal(made.model.head_norm.running_mean, before["head_norm.running_mean"])
+
+
 def test_steps_without_a_gradient_are_counted_and_too_many_stop_the_training(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -146,6 +146,7 @@ class ASRTask:
         audio = audio.to(self.device)
         seed = derive(self.recipe.seed, number)
         audio = self._heard(self.model, audio, texts, seed, self.adversary, self.recipe.defended)
+        statistics = [value.clone() for value in self.model.buffers()]  # of batch norm
         log_probs, frames = method_of(self.model).hear(self.model, audio, rng)
         loss = self.model.loss_of(log_probs, frames, texts).mean()
         if self.teacher is not None:
@@ -155,7 +156,9 @@ class ASRTask:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.learnt, self.recipe.clip)
-        self.guard.step(self.optimizer, norm)
+        if not self.guard.step(self.optimizer, norm):  # NaN would stay in them for good
+            for value, before in zip(self.model.buffers(), statistics, strict=True):
+                value.copy_(before)
         follow(self.average, self.model, number, self.recipe.average)
         return {"epoch": epoch, "loss": loss.item(), "norm": norm.item(), "lr": rate}
 

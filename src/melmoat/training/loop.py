@@ -61,8 +61,8 @@ class Guard:
     def __init__(self) -> None:
         self.skipped = self._lost = 0  # in all, and of the last steps
 
-    def step(self, optimizer: torch.optim.Optimizer, norm: Tensor) -> None:
-        """Take one step, if the ``norm`` of its gradient is finite.
+    def step(self, optimizer: torch.optim.Optimizer, norm: Tensor) -> bool:
+        """Take one step, if the ``norm`` of its gradient is finite; whether it was taken.
 
         Raises:
             MelmoatError: it was not in the last :data:`PATIENCE` steps.
@@ -70,13 +70,14 @@ class Guard:
         if torch.isfinite(norm):
             optimizer.step()
             self._lost = 0
-            return
+            return True
         self.skipped, self._lost = self.skipped + 1, self._lost + 1
         if self._lost == PATIENCE:
             raise MelmoatError(
                 f"no gradient of the last {PATIENCE} steps was finite, so nothing was learnt "
                 "from them; give another folder and a lower --lr"
             )
+        return False
 
 
 def cosine(progress: float, warmup: float = 0.03) -> float:
