@@ -19,8 +19,10 @@ from melmoat.models.hama.letters import Letters, save
 from melmoat.text import TextError
 from melmoat.training import asr, loop, trainable
 from melmoat.training.asr import ASRTask, Recipe, train_asr
+from melmoat.training.diffusion import DiffusionRecipe
 from melmoat.training.examples import Utterance, check_shortest, utterances
 from melmoat.training.splits import split_speakers
+from melmoat.training.vocoder import VocoderRecipe
 from melmoat.weights import read_header
 from tests.conftest import tiny_config
 from tests.models.test_checkpoints import published
@@ -134,6 +136,45 @@ def test_steps_without_a_gradient_are_counted_and_too_many_stop_the_training(
         made.step(number)
     with pytest.raises(MelmoatError, match=r"no gradient of the last 20 steps.*lower --lr"):
         made.step(0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"lr": math.inf}, "lr must be finite"),
+        ({"lr": math.nan}, "lr must be finite"),
+        ({"noise": math.nan}, "noise must lie between 0 and 1"),
+        ({"defended": 1.5}, "defended must lie between 0 and 1"),
+        ({"teach": math.nan}, "teach must be finite"),
+        ({"extra": math.inf}, "extra must be finite"),
+        ({"loudest": 20, "faintest": 10}, "the loudest noise has the lower one"),
+        ({"loudest": -4_000}, "at least -100"),
+        ({"faintest": math.nan}, "loudest 10 and faintest nan"),
+    ],
+)
+def test_settings_out_of_range_are_refused(wrong: dict[str, float], said: str) -> None:
+    with pytest.raises(MelmoatError, match=said):
+        Recipe(**wrong)  # type: ignore[arg-type]
+    if "lr" in wrong:
+        for recipe in (DiffusionRecipe, VocoderRecipe):
+            with pytest.raises(MelmoatError, match=said):
+                recipe(**wrong)
+
+
+def test_a_network_that_ran_away_is_not_written(tmp_path: Path) -> None:
+    model = models.DeepSpeech2(tiny_config())
+    method = trainable.method_of(model)
+    kept = method.export(model, tmp_path, {}, half=False)
+    before = kept.read_bytes()
+    with torch.no_grad():
+        model.head_norm.running_var[0] = 1e5
+    with pytest.raises(MelmoatError, match=r"65504, which head_norm\.running_var exceed"):
+        method.export(model, tmp_path, {}, half=True)
+    with torch.no_grad():
+        model.head_norm.running_var[0] = math.nan
+    with pytest.raises(MelmoatError, match=r"head_norm\.running_var of the network are NaN"):
+        method.export(model, tmp_path, {}, half=False)
+    assert kept.read_bytes() == before
 
 
 def test_held_out_speakers_are_never_trained_on() -> None:

@@ -94,7 +94,6 @@ def asr(
     The same command continues a run that was stopped.
     """
     from melmoat.cli.progress import reported
-    from melmoat.errors import MelmoatError
     from melmoat.models.deepspeech2 import DeepSpeech2Config
     from melmoat.training.asr import Recipe, train_asr
     from melmoat.training.trainable import peak_rate, spec_of
@@ -109,10 +108,6 @@ def asr(
         refuse_idle(context, ["teach"], "needs --teacher")
     if start is not None:
         refuse_idle(context, ["hidden", "layers", "channels"], "are those of --start")
-    if loudest > faintest:
-        raise MelmoatError(
-            f"--loudest {loudest:g} is fainter than --faintest {faintest:g}: both are SNRs in dB"
-        )
     config = DeepSpeech2Config(hidden=hidden, layers=layers, channels=channels)
     recipe = Recipe(
         epochs=epochs,

@@ -53,7 +53,11 @@ from melmoat.training.trainable import Trainable, method_of
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of a training run."""
+    """Settings of a training run.
+
+    Raises:
+        MelmoatError: one of them is out of range.
+    """
 
     epochs: int = 60
     batch: int = 16  # utterances
@@ -69,6 +73,20 @@ class Recipe:
     teach: float = 1.0  # weight of the teacher's loss, if there is a teacher
     average: float = 0.997  # decay of the moving average of the weights
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        loop.check_rate(self.lr)
+        for name in ("join", "noise", "defended"):
+            if not 0 <= (share := getattr(self, name)) <= 1:
+                raise MelmoatError(f"{name} must lie between 0 and 1, got {share}")
+        for name in ("extra", "teach"):
+            if not 0 <= (value := getattr(self, name)) < math.inf:
+                raise MelmoatError(f"{name} must be finite and not negative, got {value}")
+        if not -100 <= self.loudest <= self.faintest < math.inf:
+            raise MelmoatError(
+                f"loudest {self.loudest:g} and faintest {self.faintest:g} are SNRs in dB of at "
+                "least -100, and the loudest noise has the lower one"
+            )
 
 
 class ASRTask:

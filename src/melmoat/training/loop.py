@@ -80,6 +80,16 @@ class Guard:
         return False
 
 
+def check_rate(rate: float) -> None:
+    """Refuse a learning rate after which weights are NaN or Inf.
+
+    Raises:
+        MelmoatError: it is negative or not finite.
+    """
+    if not 0 <= rate < math.inf:
+        raise MelmoatError(f"lr must be finite and not negative, got {rate}")
+
+
 def cosine(progress: float, warmup: float = 0.03) -> float:
     """Learning-rate factor at ``progress`` in [0, 1]: linear rise, then half a cosine to zero."""
     if progress < warmup:
