@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from lhotse import MonoCut
 
 from melmoat import data, defenses, models
 from melmoat.assets import asset
@@ -21,7 +22,7 @@ from melmoat.training import asr, loop, trainable
 from melmoat.training.asr import ASRTask, Recipe, train_asr
 from melmoat.training.diffusion import DiffusionRecipe
 from melmoat.training.examples import Utterance, check_shortest, utterances
-from melmoat.training.splits import split_speakers
+from melmoat.training.splits import SplitWarning, split_speakers
 from melmoat.training.vocoder import VocoderRecipe
 from melmoat.weights import read_header
 from tests.conftest import tiny_config
@@ -255,13 +256,44 @@ def test_fine_tuning_on_other_speakers_holds_out_some_of_them(tmp_path: Path) ->
     first, _ = train_asr(tmp_path / "a", ["demo"], [], 1, tiny_config(layers=1), Recipe(epochs=1))
     absent = read_header(first)["card"]["held_out_speakers"]
     others = sorted({c.supervisions[0].speaker for c in data.load("demo")} - set(absent))
-    path, card = train_asr(
-        tmp_path / "b", [f"tsv:{asset('demo')},speakers={'+'.join(others)}"], [], 1,
-        DeepSpeech2Config(), Recipe(epochs=1), start=f"deepspeech2:{first}",
-    )  # fmt: skip
+    without = f"tsv:{asset('demo')},speakers={'+'.join(others)}"
+    with pytest.warns(SplitWarning, match="their scores are too good"):
+        path, card = train_asr(
+            tmp_path / "b", [without], ["demo"], 1,
+            DeepSpeech2Config(), Recipe(epochs=1), start=f"deepspeech2:{first}",
+        )  # fmt: skip
     assert len(others) == 2
-    assert read_header(path)["card"]["held_out_speakers"] in [[name] for name in others]
+    held = read_header(path)["card"]["held_out_speakers"]
+    assert held in [sorted([name, *absent]) for name in others]
     assert card["held_out_wer"] is not None
+    # Who was never heard stays so in the next training, and in the extra corpus of this one.
+    later, _ = train_asr(
+        tmp_path / "c", ["demo"], [], 1, DeepSpeech2Config(), Recipe(epochs=1),
+        start=f"deepspeech2:{path}",
+    )  # fmt: skip
+    assert read_header(later)["card"]["held_out_speakers"] == held
+
+
+def test_whom_the_start_held_out_is_dropped_from_the_extra_corpora(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = train_asr(tmp_path / "a", ["demo"], [], 1, tiny_config(layers=1), Recipe(epochs=1))
+    (absent,) = read_header(first)["card"]["held_out_speakers"]
+    others = sorted({c.supervisions[0].speaker for c in data.load("demo")} - {absent})
+    read: list[str] = []
+    real = asr.utterances
+
+    def listening(cuts: Sequence[MonoCut], *rest: object) -> list[Utterance]:
+        read.append("+".join(sorted({cut.supervisions[0].speaker for cut in cuts})))
+        return real(cuts, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(asr, "utterances", listening)
+    one = f"tsv:{asset('demo')},speakers={others[0]}"
+    train_asr(
+        tmp_path / "b", [one], ["demo"], 0, DeepSpeech2Config(), Recipe(epochs=1),
+        start=f"deepspeech2:{first}",
+    )  # fmt: skip
+    assert read == [others[0], "+".join(others), ""]  # to train on, the extra ones, held out
 
 
 def test_fine_tuning_starts_from_a_published_checkpoint(tmp_path: Path) -> None:

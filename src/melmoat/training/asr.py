@@ -46,7 +46,7 @@ from melmoat.training.examples import (
     floats,
     utterances,
 )
-from melmoat.training.splits import combine, provenance, split_speakers
+from melmoat.training.splits import combine, provenance, split_speakers, unheard
 from melmoat.training.teaching import Teacher
 from melmoat.training.trainable import Trainable, method_of
 
@@ -281,7 +281,7 @@ def train_asr(
     Args:
         main, extra: corpus specs.
         held_out: number of held-out speakers of ``main``. With ``start``, its own held-out speakers
-            are held out again if ``main`` has any of them.
+            are held out again if ``main`` has any of them. They are left out of ``extra`` anyway.
         config: sizes; with ``start`` those of the weights are used.
         half: export 16-bit weights (not of hf-ctc).
         start: spec of the recognizer to start from; None for the random weights
@@ -315,7 +315,7 @@ def train_asr(
     names = model.card.get("held_out_speakers") if start else None
     everything = combine([data.load(s) for s in main])
     training, held = split_speakers(everything, held_out, names)
-    unseen = {cut.supervisions[0].speaker for cut in held}
+    unseen = unheard(held, names)
     added = [c for s in extra for c in data.load(s) if c.supervisions[0].speaker not in unseen]
     check([*everything, *added], model)
     live = front is not None and (front.stochastic or attack is not None)
@@ -347,13 +347,13 @@ def train_asr(
     main_utterances, more = (
         utterances(list(cuts), model, once, device, progress) for cuts in (training, added)
     )
-    unheard = utterances(list(held), model, front, device, progress)
+    validated = utterances(list(held), model, front, device, progress)
     at_each_step = front if live else None
     read = zip([*training, *added], [*main_utterances, *more], strict=True)
     check_shortest([pair for pair in read if fits(pair[1], model)], model, at_each_step, device)
-    check_shortest(list(zip(held, unheard, strict=True)), model, device=device, speed=1.0)
+    check_shortest(list(zip(held, validated, strict=True)), model, device=device, speed=1.0)
     task = ASRTask(
-        model, main_utterances, more, unheard, recipe, device, against, taught_by, at_each_step
+        model, main_utterances, more, validated, recipe, device, against, taught_by, at_each_step
     )
     loop.run(task, task.steps, out, task.steps_an_epoch, settings, progress=progress)
     card = {
