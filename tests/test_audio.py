@@ -167,7 +167,7 @@ def test_unusable_files_are_refused_by_name(tmp_path: Path, name: str, message: 
 
 
 def test_integers_are_no_samples() -> None:
-    """Noise on them would be rounded to integers too: full scale 1 would mean none at all."""
+    """Noise on them would be rounded to integers too, and nearly all of it lost."""
     with pytest.raises(ValueError, match=r"got torch\.int16; divide integers by .* \(32768"):
         Audio.of([torch.tensor([3, -5], dtype=torch.int16)])
 

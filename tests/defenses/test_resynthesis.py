@@ -134,3 +134,11 @@ def test_wrong_settings_say_so(vocoder: str) -> None:
         front_end("resynth:vocoder=nothing")
     with pytest.raises(SpecError, match="one of exact, resampled, bpda"):
         front_end(f"resynth:vocoder={vocoder},gradient=none")
+
+
+def test_options_that_would_change_nothing_are_refused(vocoder: str) -> None:
+    """As rows of a table they would be other systems with the same figures."""
+    with pytest.raises(SpecError, match="noise=fixed is for vocoders that take noise"):
+        front_end(f"resynth:vocoder={vocoder},noise=fixed")
+    with pytest.raises(SpecError, match="shaping=flat has none"):
+        front_end(f"mdnf:vocoder={vocoder},shaping=flat,shape=variance")
