@@ -355,6 +355,20 @@ def test_held_out_speakers_without_words_have_no_score(tmp_path: Path) -> None:
     assert card["held_out_wer"] is None
 
 
+def test_texts_without_spaces_are_validated_by_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would be one word: a recognizer that misses a character would have 100 % of errors."""
+    made = task()
+    made.held_out, made.unit = [Utterance(torch.ones(4_000), "\u6253\u5f00\u95e8")], "chars"
+    heard = ["\u6253\u5f00"]
+    monkeypatch.setattr(DeepSpeech2, "transcribe", lambda *_: heard)
+    assert made.validate() == {"wer": pytest.approx(100 / 3)}
+    again = ASRTask(made.model, sounds(4), [], [], Recipe())
+    assert again.unit == "words"
+    monkeypatch.setattr(asr, "fits", lambda *_: True)
+    chinese = ASRTask(made.model, sounds(4), [], made.held_out, Recipe())
+    assert chinese.unit == "chars"
+
+
 def test_every_seed_holds_out_the_same_speakers(tmp_path: Path) -> None:
     """Or trainings of two seeds would be compared on speakers that one of them has heard."""
     corpus = short(tmp_path, 0.5, ["GO", "NO"])

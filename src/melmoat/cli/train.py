@@ -141,7 +141,9 @@ def asr(
         )
     wer, left = card["held_out_wer"], card["left_out"]
     spec = spec_of(path)
-    rate = "PER" if spec.startswith("hama:") else "WER"  # hama is validated by its phonemes
+    rate = "CER" if card.get("held_out_unit") == "chars" else "WER"
+    if spec.startswith("hama:"):  # which is validated by its phonemes
+        rate = "PER"
     score = "" if wer is None else f"; greedy {rate} on held-out speakers {wer:.2f} %"
     if (under := card.get("held_out_attacked_wer")) is not None:
         score += f", attacked {under:.2f} %"

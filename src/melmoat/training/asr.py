@@ -28,7 +28,7 @@ from melmoat.defenses import DEFENSES, FrontEnd
 from melmoat.devices import CPU, usable
 from melmoat.draws import Draws, derive
 from melmoat.errors import MelmoatError
-from melmoat.metrics.errors import word_edits
+from melmoat.metrics.errors import char_edits, unit_of, word_edits
 from melmoat.models import MODELS
 from melmoat.models.base import comparison_of
 from melmoat.models.deepspeech2 import DeepSpeech2, DeepSpeech2Config
@@ -49,6 +49,7 @@ from melmoat.training.examples import (
 from melmoat.training.splits import combine, provenance, split_speakers, unheard
 from melmoat.training.teaching import Teacher
 from melmoat.training.trainable import Trainable, method_of
+from melmoat.writing_systems import letters
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ class ASRTask:
                 "no text fits into the frames of its utterance: are these the texts of this audio?"
             )
         self.held_out = sorted(held_out, key=lambda u: len(u.wave))
+        self.unit = unit_of(letters(u.text) for u in held_out)
         self.drawn = min(len(self.extra), round(recipe.extra * len(self.main)))
         share = recipe.join if method_of(model).joined else 0.0
         self.pairs = int(share * (len(self.main) + self.drawn) / 2)
@@ -206,7 +208,8 @@ class ASRTask:
         return noisy(heard, rng, recipe.noise, recipe.loudest, recipe.faintest), clean
 
     def validate(self) -> dict[str, float]:
-        """Greedy WER in percent of the averaged weights on the held-out utterances.
+        """Greedy WER in percent of the averaged weights on the held-out utterances, or CER if their
+        scripts have no spaces between words (:attr:`unit`).
 
         With a defense, they pass through it (one draw, the same each time), and ``clean_wer`` is
         the WER without it. With an adversary, ``attacked_wer`` is the WER with all of them
@@ -228,6 +231,7 @@ class ASRTask:
     ) -> dict[str, float]:
         edits = words = 0
         same = comparison_of(self.average)
+        edits_of = char_edits if self.unit == "chars" else word_edits
         size = min(16, self.recipe.batch) if adversary is not None else 16
         for i in range(0, len(self.held_out), size):
             batch = self.held_out[i : i + size]
@@ -238,7 +242,7 @@ class ASRTask:
                 audio = self._heard(self.average, audio, texts, seed, adversary, 1.0)
             hypotheses = self.average.transcribe(audio, Draws([0] * len(batch)))
             for utterance, hypothesis in zip(batch, hypotheses, strict=True):
-                wrong, total = word_edits(same(utterance.text), same(hypothesis))
+                wrong, total = edits_of(same(utterance.text), same(hypothesis))
                 edits, words = edits + wrong, words + total
         return {name: 100 * edits / words} if words else {}
 
@@ -301,7 +305,8 @@ def train_asr(
         card has the data, the settings, the number of utterances that were left out because their
         texts do not fit into their frames, and ``held_out_wer``: the greedy WER in percent of the
         exported weights on the held-out speakers, of hama their phoneme error rate (None if these
-        have no words).
+        have no words). ``held_out_unit`` is there and ``chars`` where it is the character error
+        rate.
     """
     front = defenses.front_end(defense) if defense else None
     if front and attack and not (front.differentiable or front.approximate):
@@ -364,6 +369,8 @@ def train_asr(
         "left_out": len(main_utterances) + len(more) - len(task.main) - len(task.extra),
         "melmoat": __version__,
     }
+    if task.unit == "chars":
+        card["held_out_unit"] = task.unit
     if task.guard.skipped:
         card["skipped_steps"] = task.guard.skipped
     path = method.export(task.average, out, card, half)
