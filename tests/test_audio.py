@@ -166,6 +166,12 @@ def test_unusable_files_are_refused_by_name(tmp_path: Path, name: str, message: 
     assert str(path) in str(caught.value)
 
 
+def test_integers_are_no_samples() -> None:
+    """Noise on them would be rounded to integers too, and nearly all of it lost."""
+    with pytest.raises(ValueError, match=r"got torch\.int16; divide integers by .* \(32768"):
+        Audio.of([torch.tensor([3, -5], dtype=torch.int16)])
+
+
 def test_an_utterance_without_samples_is_refused() -> None:
     with pytest.raises(AudioError, match="has no samples"):
         Audio.of([torch.ones(3), torch.ones(0)])

@@ -63,6 +63,11 @@ class Audio:
                 f"Audio takes wav [B, T] and lengths [B]; got {tuple(self.wav.shape)} and "
                 f"{tuple(self.lengths.shape)}. Audio.of([wave, ...]) pads single waves."
             )
+        if not self.wav.is_floating_point():
+            raise ValueError(
+                f"Audio takes floats with a full scale of 1, got {self.wav.dtype}; divide integers "
+                "by their full scale (32768 for 16 bits)"
+            )
         if self.wav.device != self.lengths.device:
             raise ValueError(f"wav on {self.wav.device} and lengths on {self.lengths.device}")
         if not len(self.lengths):

@@ -43,20 +43,42 @@ def write(path: Path, module: nn.Module, header: Mapping[str, Any], half: bool =
     ``half`` stores 16-bit floats: half the file; the published scores are those of the file.
 
     Raises:
-        WeightsError: the disk is full or the folder is read-only. An existing file is kept.
+        WeightsError: the disk is full, the folder is read-only, or some of it is not finite. An
+            existing file is kept.
     """
+    check_finite(path, module)
     kind = torch.float16 if half else torch.float32
     state = {
         key: value.to(CPU, kind).contiguous()
         for key, value in module.state_dict().items()
         if value.is_floating_point()
     }
+    if large := [key for key, value in state.items() if not torch.isfinite(value).all()]:
+        raise WeightsError(
+            f"{path} was not written: 16-bit floats end at 65504, which {', '.join(large[:4])} "
+            "exceed; store 32-bit floats (without --half)"
+        )
     metadata = {"melmoat": json.dumps(dict(header))}
     try:
         with files.replacing(path) as partial:  # save_file would hide it from other users
             partial.write_bytes(safetensors.torch.save(state, metadata))
     except (safetensors.SafetensorError, OSError) as error:
         raise unwritable(path, error) from error
+
+
+def check_finite(path: Path, module: nn.Module) -> None:
+    """Refuse to write a network whose training ran away.
+
+    Raises:
+        WeightsError: some of its state is NaN or Inf.
+    """
+    state = module.state_dict().items()
+    broken = [key for key, value in state if not torch.isfinite(value).all()]
+    if broken:
+        raise WeightsError(
+            f"{path} was not written: {', '.join(broken[:4])} of the network are NaN or Inf; train "
+            "anew, in another folder and with a lower --lr"
+        )
 
 
 def package_folder(module: str) -> Path | None:

@@ -1,19 +1,22 @@
 """A corpus of toys is certified: soundly, in a folder that goes on after a stop."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from torch import Tensor
 from typer.testing import CliRunner
 
-from melmoat.certificates import Table, certify, smoothed
+from melmoat.certificates import Certificate, Plan, Table, certify, smoothed
 from melmoat.certificates import run as running
 from melmoat.certificates.bounds import STANDARD, clopper_pearson
 from melmoat.certificates.sampling import Sampler
 from melmoat.cli.app import app
 from melmoat.data.in_memory import write_corpus
 from melmoat.errors import MelmoatError
+from melmoat.report.certified import certified
 from tests.certificates.toys import Linear, along
 
 SIGMA = 0.1
@@ -45,9 +48,9 @@ def of_toy(corpus: str, out: Path, **changes: object) -> Table:
 
 def test_radii_are_true_and_near_the_true_ones(found: Table) -> None:
     yes, close, neither, no = found.certificates
-    for certified, score in zip(found.certificates, SCORES, strict=True):
-        assert certified.vote_radius < abs(score)
-        assert all(radius < abs(score) for words, radius in certified.center_steps if not words)
+    for of_one, score in zip(found.certificates, SCORES, strict=True):
+        assert of_one.vote_radius < abs(score)
+        assert all(radius < abs(score) for words, radius in of_one.center_steps if not words)
     assert yes.vote_radius > 1.5 * SIGMA  # 300 of 300 draws could not say more than 2.2 sigma
     assert close.vote_radius > 0.8 * SIGMA
     assert close.center_steps[0][0] == 0
@@ -165,6 +168,19 @@ def test_the_command_prints_a_table_of_80_columns(corpus: str, tmp_path: Path) -
     assert max(map(len, table)) <= 80
     assert ">= 50.0" in shown.output
     assert "vote 1, center" in shown.output
+
+
+def test_a_printed_bound_claims_no_more_than_was_proved() -> None:
+    """Two of three are right, and one error in three words: 66.66... and 33.33... percent."""
+    right = Certificate("a", 1, 0, "YES", 0, 0.1, "YES", 0, ((0, 0.1),), 1.0)
+    wrong = replace(right, id="c", vote_errors=1, center_errors=1)
+    table = Table(Plan(0.1, 1_000, 3), [right, replace(right, id="b"), wrong], {}, {})
+    console = Console(record=True, width=80)
+    console.print(certified(table))
+    text = console.export_text()
+    assert ">= 66.6" in text
+    assert "<= 33.4" in text
+    assert "33.3 " not in text.split("with 99.9")[0]
 
 
 def test_scripts_without_spaces_are_refused(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import subprocess
 import sys
 
 import numpy as np
@@ -15,6 +16,12 @@ from melmoat.models import DeepSpeech2
 from melmoat.spec import SpecError
 
 NUMBERS = np.array([0.5, 0.2, 0.4, 0.3, 0.1, 0.9, 0.5, 0.8, 0.3, 0.6])
+
+
+def test_it_can_be_the_first_thing_that_is_imported() -> None:
+    line = "from melmoat.channels.room import Room; print(Room())"
+    run = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=False)
+    assert run.stdout == "Room(rt60=0.3, size=5.0)\n", run.stderr
 
 
 def test_a_convolution_is_numpys() -> None:

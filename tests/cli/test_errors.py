@@ -1,21 +1,31 @@
 """How commands end early."""
 
 import re
+import warnings
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from melmoat.assets import asset
+from melmoat.audio import AudioWarning
 from melmoat.cli.app import app
 from melmoat.cli.errors import plain_errors, resumable
 from melmoat.errors import MelmoatError
+from melmoat.training.splits import SplitWarning
 
 
 def test_an_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="1"), plain_errors():
         raise MelmoatError("no such corpus")
     assert capsys.readouterr().err == "error: no such corpus\n"
+
+
+@pytest.mark.parametrize("kind", [AudioWarning, SplitWarning])
+def test_a_warning_of_ours_is_one_line(kind: type[Warning]) -> None:
+    with plain_errors():
+        assert warnings.formatwarning("faint", kind, "file.py", 1) == "warning: faint\n"
+        assert "file.py" in warnings.formatwarning("faint", UserWarning, "file.py", 1)
 
 
 def test_an_interruption_says_what_is_kept(capsys: pytest.CaptureFixture[str]) -> None:

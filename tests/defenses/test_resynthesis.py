@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from melmoat.audio import Audio, AudioError
-from melmoat.defenses import front_end
+from melmoat.defenses import build, declared, front_end
 from melmoat.defenses.base import FrontEnd, Resampled, StraightThrough
 from melmoat.defenses.resynthesis import Resynthesis
 from melmoat.draws import Draws
@@ -37,6 +37,15 @@ def test_resampled_noise_gives_the_mixed_gradient() -> None:
     assert torch.allclose(heard, a * x)
     (slope,) = torch.autograd.grad(heard.square().sum(), x)
     assert torch.allclose(slope, 2 * a * b * x)  # the truth is 2 a^2 x
+
+
+def test_resampled_noise_gives_no_gradient_to_what_has_none() -> None:
+    spec = "chain:(mulaw:gradient=resampled),then=(wgn:snr=20)"
+    assert declared(build(spec)) == (True, False)
+    x = torch.full((1, 5), 0.3, requires_grad=True)
+    heard = front_end("mulaw:gradient=resampled")(Audio(x, torch.tensor([5])), Draws([4])).wav
+    assert not torch.autograd.grad(heard.sum(), x)[0].any()
+    assert declared(build("stft-flood:gradient=resampled")) == (True, True)
 
 
 def test_straight_through_takes_it_for_the_identity() -> None:
@@ -125,3 +134,11 @@ def test_wrong_settings_say_so(vocoder: str) -> None:
         front_end("resynth:vocoder=nothing")
     with pytest.raises(SpecError, match="one of exact, resampled, bpda"):
         front_end(f"resynth:vocoder={vocoder},gradient=none")
+
+
+def test_options_that_would_change_nothing_are_refused(vocoder: str) -> None:
+    """As rows of a table they would be other systems with the same figures."""
+    with pytest.raises(SpecError, match="noise=fixed is for vocoders that take noise"):
+        front_end(f"resynth:vocoder={vocoder},noise=fixed")
+    with pytest.raises(SpecError, match="shaping=flat has none"):
+        front_end(f"mdnf:vocoder={vocoder},shaping=flat,shape=variance")

@@ -150,6 +150,14 @@ def test_a_bad_stream_is_refused(build: Callable[[str], FrontEnd]) -> None:
     assert len(empty.push(torch.zeros(0))) == len(empty.finish()) == 0
 
 
+@pytest.mark.parametrize("wrong", [torch.ones(4, dtype=torch.int16), torch.ones(2, 4)])
+def test_what_are_no_samples_of_one_channel_is_refused(wrong: Tensor) -> None:
+    """Quiet 16-bit integers would count as samples far over full scale, two channels as two samples
+    of one."""
+    with pytest.raises(AudioError, match="the samples of one channel as floats"):
+        Streamed(front_end("wgn:sigma=0.01")).push(wrong)
+
+
 def test_noise_of_a_fixed_level_is_as_loud_as_it_says() -> None:
     for loud in (0.0, 0.3):
         heard = front_end("wgn:sigma=0.02")(Audio.of([loud * torch.ones(RATE)]), Draws([1]))

@@ -1,5 +1,6 @@
 """ROC curves, areas under them and thresholds, on scores with known answers."""
 
+import math
 from itertools import pairwise
 
 import numpy as np
@@ -85,3 +86,17 @@ def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ValueError, match="needs its group"):
         auc_interval([1, 2], [3], ([1], [1]))
     assert (resolves(18, 0.05), resolves(19, 0.05)) == (False, True)
+
+
+def test_a_score_that_is_no_number_is_refused() -> None:
+    """Sorted among others, NaN gives any threshold and any curve."""
+    with pytest.raises(ValueError, match="NaN"):
+        threshold([0.1, math.nan, 0.3], 0.05)
+    for measure in (auc, auc_interval, roc):
+        with pytest.raises(ValueError, match="NaN"):
+            measure([0.1, 0.2], [math.nan])
+
+
+def test_infinite_scores_have_a_place_in_the_order() -> None:
+    assert auc([0, math.inf], [1, math.inf]) == 0.625
+    assert threshold(np.array([-math.inf, 1.0]), 0.4) == 1.0

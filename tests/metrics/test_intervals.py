@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -195,3 +197,11 @@ def test_parts_draw_what_the_whole_draws(monkeypatch: pytest.MonkeyPatch) -> Non
     whole = bootstrap(edits, words, resamples=500)
     monkeypatch.setattr(intervals, "KEPT", 37)
     assert bootstrap(edits, words, resamples=500) == whole
+
+
+def test_counts_that_are_no_numbers_are_refused() -> None:
+    """All sign flips of NaN are smaller than nothing: its p-value would be the least there is."""
+    with pytest.raises(ValueError, match="NaN or Inf"):
+        paired([math.nan, 1, 2], [1, 2, 3], [1, 1, 1])
+    with pytest.raises(ValueError, match="NaN or Inf"):
+        bootstrap([1, math.inf], [4, 4])

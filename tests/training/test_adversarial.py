@@ -79,6 +79,13 @@ def test_a_fade_that_is_no_scaling_down_is_refused(fade: float) -> None:
         Adversary(ATTACK, fade=fade)
 
 
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_a_share_that_is_none_is_refused(share: float) -> None:
+    """With NaN nothing at all would be attacked."""
+    with pytest.raises(AttackError, match="between 0 and 1"):
+        Adversary(ATTACK, share)
+
+
 def test_it_moves_away_from_the_truth_and_leaves_the_weights_as_they_were(
     tiny: DeepSpeech2, ragged: Audio
 ) -> None:

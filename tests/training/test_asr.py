@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from lhotse import MonoCut
 
 from melmoat import data, defenses, models
 from melmoat.assets import asset
@@ -19,8 +20,10 @@ from melmoat.models.hama.letters import Letters, save
 from melmoat.text import TextError
 from melmoat.training import asr, loop, trainable
 from melmoat.training.asr import ASRTask, Recipe, train_asr
+from melmoat.training.diffusion import DiffusionRecipe
 from melmoat.training.examples import Utterance, check_shortest, utterances
-from melmoat.training.splits import split_speakers
+from melmoat.training.splits import SplitWarning, split_speakers
+from melmoat.training.vocoder import VocoderRecipe
 from melmoat.weights import read_header
 from tests.conftest import tiny_config
 from tests.models.test_checkpoints import published
@@ -98,6 +101,22 @@ def test_a_loss_that_is_not_finite_changes_no_weights(monkeypatch: pytest.Monkey
     assert all(torch.equal(value, before[name]) for name, value in made.model.named_parameters())
 
 
+def test_a_step_that_is_not_finite_leaves_the_statistics_of_batch_norm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One NaN in a running mean stays there: the recognizer would write nothing for good."""
+    made = task()
+    made.step(0)
+    before = copy.deepcopy(made.model.state_dict())
+    with monkeypatch.context() as patch:
+        patch.setattr(asr, "noisy", lambda wave, *_: math.nan * wave)
+        made.step(1)
+    assert made.guard.skipped == 1
+    assert all(torch.equal(value, before[name]) for name, value in made.model.state_dict().items())
+    made.step(2)
+    assert not torch.equal(made.model.head_norm.running_mean, before["head_norm.running_mean"])
+
+
 def test_steps_without_a_gradient_are_counted_and_too_many_stop_the_training(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -118,6 +137,45 @@ def test_steps_without_a_gradient_are_counted_and_too_many_stop_the_training(
         made.step(number)
     with pytest.raises(MelmoatError, match=r"no gradient of the last 20 steps.*lower --lr"):
         made.step(0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"lr": math.inf}, "lr must be finite"),
+        ({"lr": math.nan}, "lr must be finite"),
+        ({"noise": math.nan}, "noise must lie between 0 and 1"),
+        ({"defended": 1.5}, "defended must lie between 0 and 1"),
+        ({"teach": math.nan}, "teach must be finite"),
+        ({"extra": math.inf}, "extra must be finite"),
+        ({"loudest": 20, "faintest": 10}, "the loudest noise has the lower one"),
+        ({"loudest": -4_000}, "at least -100"),
+        ({"faintest": math.nan}, "loudest 10 and faintest nan"),
+    ],
+)
+def test_settings_out_of_range_are_refused(wrong: dict[str, float], said: str) -> None:
+    with pytest.raises(MelmoatError, match=said):
+        Recipe(**wrong)  # type: ignore[arg-type]
+    if "lr" in wrong:
+        for recipe in (DiffusionRecipe, VocoderRecipe):
+            with pytest.raises(MelmoatError, match=said):
+                recipe(**wrong)
+
+
+def test_a_network_that_ran_away_is_not_written(tmp_path: Path) -> None:
+    model = models.DeepSpeech2(tiny_config())
+    method = trainable.method_of(model)
+    kept = method.export(model, tmp_path, {}, half=False)
+    before = kept.read_bytes()
+    with torch.no_grad():
+        model.head_norm.running_var[0] = 1e5
+    with pytest.raises(MelmoatError, match=r"65504, which head_norm\.running_var exceed"):
+        method.export(model, tmp_path, {}, half=True)
+    with torch.no_grad():
+        model.head_norm.running_var[0] = math.nan
+    with pytest.raises(MelmoatError, match=r"head_norm\.running_var of the network are NaN"):
+        method.export(model, tmp_path, {}, half=False)
+    assert kept.read_bytes() == before
 
 
 def test_held_out_speakers_are_never_trained_on() -> None:
@@ -198,13 +256,44 @@ def test_fine_tuning_on_other_speakers_holds_out_some_of_them(tmp_path: Path) ->
     first, _ = train_asr(tmp_path / "a", ["demo"], [], 1, tiny_config(layers=1), Recipe(epochs=1))
     absent = read_header(first)["card"]["held_out_speakers"]
     others = sorted({c.supervisions[0].speaker for c in data.load("demo")} - set(absent))
-    path, card = train_asr(
-        tmp_path / "b", [f"tsv:{asset('demo')},speakers={'+'.join(others)}"], [], 1,
-        DeepSpeech2Config(), Recipe(epochs=1), start=f"deepspeech2:{first}",
-    )  # fmt: skip
+    without = f"tsv:{asset('demo')},speakers={'+'.join(others)}"
+    with pytest.warns(SplitWarning, match="their scores are too good"):
+        path, card = train_asr(
+            tmp_path / "b", [without], ["demo"], 1,
+            DeepSpeech2Config(), Recipe(epochs=1), start=f"deepspeech2:{first}",
+        )  # fmt: skip
     assert len(others) == 2
-    assert read_header(path)["card"]["held_out_speakers"] in [[name] for name in others]
+    held = read_header(path)["card"]["held_out_speakers"]
+    assert held in [sorted([name, *absent]) for name in others]
     assert card["held_out_wer"] is not None
+    # Who was never heard stays so in the next training, and in the extra corpus of this one.
+    later, _ = train_asr(
+        tmp_path / "c", ["demo"], [], 1, DeepSpeech2Config(), Recipe(epochs=1),
+        start=f"deepspeech2:{path}",
+    )  # fmt: skip
+    assert read_header(later)["card"]["held_out_speakers"] == held
+
+
+def test_whom_the_start_held_out_is_dropped_from_the_extra_corpora(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = train_asr(tmp_path / "a", ["demo"], [], 1, tiny_config(layers=1), Recipe(epochs=1))
+    (absent,) = read_header(first)["card"]["held_out_speakers"]
+    others = sorted({c.supervisions[0].speaker for c in data.load("demo")} - {absent})
+    read: list[str] = []
+    real = asr.utterances
+
+    def listening(cuts: Sequence[MonoCut], *rest: object) -> list[Utterance]:
+        read.append("+".join(sorted({cut.supervisions[0].speaker for cut in cuts})))
+        return real(cuts, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(asr, "utterances", listening)
+    one = f"tsv:{asset('demo')},speakers={others[0]}"
+    train_asr(
+        tmp_path / "b", [one], ["demo"], 0, DeepSpeech2Config(), Recipe(epochs=1),
+        start=f"deepspeech2:{first}",
+    )  # fmt: skip
+    assert read == [others[0], "+".join(others), ""]  # to train on, the extra ones, held out
 
 
 def test_fine_tuning_starts_from_a_published_checkpoint(tmp_path: Path) -> None:
@@ -264,6 +353,20 @@ def test_held_out_speakers_without_words_have_no_score(tmp_path: Path) -> None:
     _, card = train_asr(tmp_path / "a", [corpus], [], 1, tiny_config(layers=1), Recipe(epochs=1))
     assert card["held_out_speakers"] == ["s0"]
     assert card["held_out_wer"] is None
+
+
+def test_texts_without_spaces_are_validated_by_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would be one word: a recognizer that misses a character would have 100 % of errors."""
+    made = task()
+    made.held_out, made.unit = [Utterance(torch.ones(4_000), "\u6253\u5f00\u95e8")], "chars"
+    heard = ["\u6253\u5f00"]
+    monkeypatch.setattr(DeepSpeech2, "transcribe", lambda *_: heard)
+    assert made.validate() == {"wer": pytest.approx(100 / 3)}
+    again = ASRTask(made.model, sounds(4), [], [], Recipe())
+    assert again.unit == "words"
+    monkeypatch.setattr(asr, "fits", lambda *_: True)
+    chinese = ASRTask(made.model, sounds(4), [], made.held_out, Recipe())
+    assert chinese.unit == "chars"
 
 
 def test_every_seed_holds_out_the_same_speakers(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -106,6 +107,19 @@ def test_other_settings_and_broken_states_are_refused(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text("no log\n")
     with pytest.raises(MelmoatError, match="not the log of a training run"):
         run(Walk(), 3, tmp_path, 5, {})
+
+
+def test_a_state_that_was_cut_or_damaged_is_never_gone_on_from(tmp_path: Path) -> None:
+    """PyTorch reads a file of which a bit changed, and takes the wrong number for the weight."""
+    run(Walk(), 3, tmp_path, 5, {})
+    whole = (tmp_path / "last.pt").read_bytes()
+    place = whole.index(struct.pack("<d", torch.load(tmp_path / "last.pt")["task"]["place"])[::-1])
+    flipped = bytearray(whole)
+    flipped[place + 1] ^= 0x10
+    for wrong in (bytes(flipped), *(whole[:i] for i in range(0, len(whole), 37))):
+        (tmp_path / "last.pt").write_bytes(wrong)
+        with pytest.raises(MelmoatError, match=r"last\.pt: .*delete it to start again"):
+            run(Walk(), 3, tmp_path, 5, {})
 
 
 def test_a_place_that_cannot_be_written_is_told(

@@ -73,6 +73,16 @@ def test_a_step_is_the_same_after_a_restart(folder: Path) -> None:
         assert torch.allclose(a, b, atol=1e-6)
 
 
+def test_a_network_that_ran_away_is_not_written(folder: Path, tmp_path: Path) -> None:
+    model = trainable.take(f"hf-ctc:{folder}")
+    assert isinstance(model, HFCTC)
+    with torch.no_grad():
+        model.network.lm_head.weight[0, 0] = torch.inf
+    with pytest.raises(MelmoatError, match=r"lm_head\.weight of the network are NaN or Inf"):
+        trainable.method_of(model).export(model, tmp_path, {}, half=False)
+    assert not (tmp_path / "model").exists()
+
+
 def test_the_command_fine_tunes_on_resynthesised_speech(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     few = f"tsv:{asset('demo')},longest=2"

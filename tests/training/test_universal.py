@@ -10,6 +10,7 @@ from melmoat.attacks.base import AttackError
 from melmoat.attacks.budgets import SNR, Linf, LinfSNR
 from melmoat.attacks.universal import Pattern, Universal, load, save
 from melmoat.audio import Audio
+from melmoat.data.in_memory import write_corpus
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.models import DeepSpeech2
@@ -99,6 +100,16 @@ def test_training_raises_the_loss_of_utterances_it_never_saw() -> None:
         out = attack(model, audio, goal, Draws([0, 1, 2]))
         losses.append(-goal.loss(model, out, Draws([0, 1, 2])).detach())
     assert losses[0].mean() > 1.2 * losses[1].mean()
+
+
+def test_silence_has_no_part_in_the_mean_loss(tmp_path: Path) -> None:
+    speech = next(iter(data.read(list(data.load("demo"))[:1])))
+    cards = {}
+    for name, waves in {"alone": [speech], "both": [speech, torch.zeros(8_000)]}.items():
+        corpus, _ = write_corpus([(wave, "GO") for wave in waves], tmp_path / name)
+        budget = "norm=snr,db=20,against=truth"
+        cards[name] = train_universal("ds2-an4", budget, corpus, seconds=0.5, epochs=1, batch=1)[2]
+    assert cards["alone"]["loss"] == cards["both"]["loss"] != 0
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """A user's error is one message and exit code 1; a warning about a recording is one line."""
+    """A user's error is one message and exit code 1; a warning of ours is one line."""
     full = warnings.formatwarning
 
     def plain(message, category, *where, **line):  # type: ignore[no-untyped-def]  # as typeshed's
-        ours = category.__name__ == "AudioWarning"  # of a module that is slow to import
+        # Of modules that are slow to import.
+        ours = category.__name__ in ("AudioWarning", "SplitWarning")
         return f"warning: {message}\n" if ours else full(message, category, *where, **line)
 
     warnings.formatwarning = plain

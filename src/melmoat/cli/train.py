@@ -94,7 +94,6 @@ def asr(
     The same command continues a run that was stopped.
     """
     from melmoat.cli.progress import reported
-    from melmoat.errors import MelmoatError
     from melmoat.models.deepspeech2 import DeepSpeech2Config
     from melmoat.training.asr import Recipe, train_asr
     from melmoat.training.trainable import peak_rate, spec_of
@@ -109,10 +108,6 @@ def asr(
         refuse_idle(context, ["teach"], "needs --teacher")
     if start is not None:
         refuse_idle(context, ["hidden", "layers", "channels"], "are those of --start")
-    if loudest > faintest:
-        raise MelmoatError(
-            f"--loudest {loudest:g} is fainter than --faintest {faintest:g}: both are SNRs in dB"
-        )
     config = DeepSpeech2Config(hidden=hidden, layers=layers, channels=channels)
     recipe = Recipe(
         epochs=epochs,
@@ -146,7 +141,9 @@ def asr(
         )
     wer, left = card["held_out_wer"], card["left_out"]
     spec = spec_of(path)
-    rate = "PER" if spec.startswith("hama:") else "WER"  # hama is validated by its phonemes
+    rate = "CER" if card.get("held_out_unit") == "chars" else "WER"
+    if spec.startswith("hama:"):  # which is validated by its phonemes
+        rate = "PER"
     score = "" if wer is None else f"; greedy {rate} on held-out speakers {wer:.2f} %"
     if (under := card.get("held_out_attacked_wer")) is not None:
         score += f", attacked {under:.2f} %"

@@ -169,11 +169,13 @@ class Resampled(FrontEnd):
     """The backward pass of some toolkits: through a front-end with freshly drawn noise.
 
     The audio comes from one draw, the Jacobian from another. This weakens the attacker, so the
-    defense looks better than it is. It exists to show by how much.
+    defense looks better than it is. It exists to show by how much. Where the inner front-end has no
+    gradient, this has none either.
     """
 
     def __init__(self, inner: FrontEnd) -> None:
         self.inner, self.stochastic = inner, inner.stochastic
+        self.differentiable, self.approximate = inner.differentiable, inner.approximate
 
     @property
     def dilutes(self) -> bool:

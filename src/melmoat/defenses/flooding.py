@@ -2,10 +2,10 @@
 
 The paper's formulas, from its authors' preprocessor. Both scale shaped Gaussian noise ``n``:
 
-* ``norm=frame``: ``x_t + level * ||x_t|| * n_t / ||n_t||`` in every frame ``t``; *
-``norm=utterance``: ``x + level * n / ||n||`` over the whole utterance, so its strength in each
-frame falls with the utterance's length, including silence. The sender of a recording controls this
-length. With ``norm=frame`` nothing outside a frame can change the strength in it.
+* ``norm=frame``: ``x_t + level * ||x_t|| * n_t / ||n_t||`` in every frame ``t``;
+* ``norm=utterance``: ``x + level * n / ||n||`` over the whole utterance, so its strength in each
+  frame falls with the utterance's length, including silence. The sender of a recording controls
+  this length. With ``norm=frame`` nothing outside a frame can change the strength in it.
 """
 
 from __future__ import annotations

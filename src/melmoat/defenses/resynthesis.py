@@ -34,11 +34,16 @@ class Resynthesis(FrontEnd):
         flooding: noise on the log-mel spectrogram, before the vocoder's own normalisation.
         noise: for a vocoder with a noise input: whether this input is drawn afresh at each call or
             fixed.
+
+    Raises:
+        ValueError: the noise of a vocoder without such an input is to be fixed.
     """
 
     def __init__(
         self, vocoder: Vocoder, flooding: Flooding | None = None, noise: Noise = "fresh"
     ) -> None:
+        if noise == "fixed" and not vocoder.noisy:
+            raise ValueError("noise=fixed is for vocoders that take noise, and this one takes none")
         self.vocoder, self.flooding, self.noise = vocoder, flooding, noise
         drawn = vocoder.noisy and noise == "fresh"
         self.stochastic = drawn or (flooding is not None and flooding.level > 0)
@@ -117,5 +122,7 @@ def mdnf(
         level = {"frame": 0.05, "utterance": 20.0}[norm]
     made = vocoders.load(vocoder)
     file = shaping_file(shaping)
+    if file is None and shape != "amplitude":
+        raise ValueError(f"shape={shape} says what a curve shapes, and shaping={shaping} has none")
     curve = load_curve(file).at(made.mel) if file else None
     return with_gradient(Resynthesis(made, Flooding(level, curve, norm, shape), noise), gradient)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 import torch
 from torch import Tensor
 
-from melmoat.audio import RATE, Audio, check
+from melmoat.audio import RATE, Audio, AudioError, check
 from melmoat.devices import CPU, beside
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
@@ -95,12 +95,17 @@ class Streamed:
             samples: any number of them, full scale 1.0. Shape: ``[N]``.
 
         Raises:
-            AudioError: NaN, Inf, or values far over full scale.
+            AudioError: integers, several channels, NaN, Inf, or values far over full scale.
             ValueError: the stream has been finished.
 
         Shape: ``[N]`` -> ``[M]``, on the CPU; ``M`` may be 0.
         """
         self._open()
+        if samples.dim() != 1 or not samples.is_floating_point():
+            raise AudioError(
+                f"the stream: {samples.dtype} of shape {list(samples.shape)}, and not the samples "
+                "of one channel as floats; divide integers by their full scale (32768 for 16 bits)"
+            )
         if not len(samples):
             return samples
         check(

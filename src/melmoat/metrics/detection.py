@@ -23,7 +23,7 @@ def auc(negatives: Sequence[float], positives: Sequence[float]) -> float:
     Ties count one half (Mann & Whitney 1947).
 
     Raises:
-        ValueError: there are no negatives or no positives.
+        ValueError: there are no negatives or no positives, or a score is NaN.
 
     >>> auc([0, 1, 2], [1, 3])
     0.75
@@ -93,13 +93,14 @@ def threshold(negatives: Sequence[float], false_alarms: float) -> float:
     be far higher: :func:`resolves`.
 
     Raises:
-        ValueError: there are no negatives, or the share is not in [0, 1).
+        ValueError: there are no negatives, one is NaN, or the share is not in [0, 1).
 
     >>> threshold([0.1, 0.2, 0.3, 0.4], 0.4), threshold([0.1, 0.2, 0.3, 0.4], 0.01)
     (0.3, 0.4)
     """
-    if not negatives:
+    if not len(negatives):
         raise ValueError("a threshold needs at least one recording that nobody attacked")
+    _numbers(negatives)
     if not 0 <= false_alarms < 1:
         raise ValueError(f"false_alarms must be in [0, 1), got {false_alarms}")
     above = max(0, math.floor(false_alarms * (len(negatives) + 1) + 1e-9) - 1)
@@ -121,9 +122,17 @@ def _wins(negatives: Sequence[float], positives: Sequence[float]) -> NDArray[np.
         raise ValueError(
             f"{len(negatives)} negatives and {len(positives)} positives: an ROC curve needs both"
         )
-    above = np.asarray(positives, float)[:, None] - np.asarray(negatives, float)[None]
-    wins: NDArray[np.float64] = (np.sign(above) + 1) / 2
+    attacked, others = _numbers(positives)[:, None], _numbers(negatives)[None]
+    wins: NDArray[np.float64] = 0.5 * (attacked > others) + 0.5 * (attacked >= others)
     return wins
+
+
+def _numbers(scores: Sequence[float]) -> NDArray[np.float64]:
+    """The scores as an array. NaN has no place in an order, and would spoil it without a word."""
+    array = np.asarray(scores, float)
+    if np.isnan(array).any():
+        raise ValueError("a score is NaN")
+    return array
 
 
 def _weights(

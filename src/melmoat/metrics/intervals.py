@@ -182,6 +182,8 @@ def _units(
     table = (
         np.stack(columns, axis=1).astype(float) if len(columns[0]) else np.zeros((0, len(columns)))
     )
+    if not np.isfinite(table).all():
+        raise ValueError("a count of an utterance is NaN or Inf, and a rate of such has no meaning")
     if groups is None:
         return _sorted(table)
     if len(groups) != len(table):

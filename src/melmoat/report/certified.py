@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
@@ -29,7 +30,7 @@ def certified(found: Certified) -> Group:
         table.add_row(
             f"{radius:.4g}",
             "" if snr is None else f"{snr:.1f}",
-            f">= {found.certified_right(radius):.1f}",
+            f">= {_tenths(found.certified_right(radius), math.floor):.1f}",
             _at_most(found.certified_wer("vote", radius)),
             _moved(found.certificates, radius),
             _at_most(found.certified_wer("center", radius)),
@@ -53,7 +54,12 @@ def _notes(found: Certified) -> list[str]:
 
 
 def _at_most(wer: float | None) -> str:
-    return "" if wer is None else f"<= {wer:.1f}"
+    return "" if wer is None else f"<= {_tenths(wer, math.ceil):.1f}"
+
+
+def _tenths(percent: float, rounded: Callable[[float], int]) -> float:
+    """A bound to one decimal, never rounded to the side that claims more than was proved."""
+    return rounded(round(10 * percent, 6)) / 10  # but for float errors, as of 100 * 0.29
 
 
 def _moved(certificates: Sequence[Certificate], radius: float) -> str:

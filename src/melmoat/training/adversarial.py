@@ -41,6 +41,8 @@ class Adversary:
     fade: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise AttackError(f"attacked must lie between 0 and 1, got {self.share}")
         if not 0 <= self.fade < math.inf:
             raise AttackError(f"fade must be finite and not negative, got {self.fade}")
 

@@ -28,7 +28,7 @@ from melmoat.defenses import DEFENSES, FrontEnd
 from melmoat.devices import CPU, usable
 from melmoat.draws import Draws, derive
 from melmoat.errors import MelmoatError
-from melmoat.metrics.errors import word_edits
+from melmoat.metrics.errors import char_edits, unit_of, word_edits
 from melmoat.models import MODELS
 from melmoat.models.base import comparison_of
 from melmoat.models.deepspeech2 import DeepSpeech2, DeepSpeech2Config
@@ -46,14 +46,19 @@ from melmoat.training.examples import (
     floats,
     utterances,
 )
-from melmoat.training.splits import combine, provenance, split_speakers
+from melmoat.training.splits import combine, provenance, split_speakers, unheard
 from melmoat.training.teaching import Teacher
 from melmoat.training.trainable import Trainable, method_of
+from melmoat.writing_systems import letters
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of a training run."""
+    """Settings of a training run.
+
+    Raises:
+        MelmoatError: one of them is out of range.
+    """
 
     epochs: int = 60
     batch: int = 16  # utterances
@@ -69,6 +74,20 @@ class Recipe:
     teach: float = 1.0  # weight of the teacher's loss, if there is a teacher
     average: float = 0.997  # decay of the moving average of the weights
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        loop.check_rate(self.lr)
+        for name in ("join", "noise", "defended"):
+            if not 0 <= (share := getattr(self, name)) <= 1:
+                raise MelmoatError(f"{name} must lie between 0 and 1, got {share}")
+        for name in ("extra", "teach"):
+            if not 0 <= (value := getattr(self, name)) < math.inf:
+                raise MelmoatError(f"{name} must be finite and not negative, got {value}")
+        if not -100 <= self.loudest <= self.faintest < math.inf:
+            raise MelmoatError(
+                f"loudest {self.loudest:g} and faintest {self.faintest:g} are SNRs in dB of at "
+                "least -100, and the loudest noise has the lower one"
+            )
 
 
 class ASRTask:
@@ -100,6 +119,7 @@ class ASRTask:
                 "no text fits into the frames of its utterance: are these the texts of this audio?"
             )
         self.held_out = sorted(held_out, key=lambda u: len(u.wave))
+        self.unit = unit_of(letters(u.text) for u in held_out)
         self.drawn = min(len(self.extra), round(recipe.extra * len(self.main)))
         share = recipe.join if method_of(model).joined else 0.0
         self.pairs = int(share * (len(self.main) + self.drawn) / 2)
@@ -146,6 +166,7 @@ class ASRTask:
         audio = audio.to(self.device)
         seed = derive(self.recipe.seed, number)
         audio = self._heard(self.model, audio, texts, seed, self.adversary, self.recipe.defended)
+        statistics = [value.clone() for value in self.model.buffers()]  # of batch norm
         log_probs, frames = method_of(self.model).hear(self.model, audio, rng)
         loss = self.model.loss_of(log_probs, frames, texts).mean()
         if self.teacher is not None:
@@ -155,7 +176,9 @@ class ASRTask:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.learnt, self.recipe.clip)
-        self.guard.step(self.optimizer, norm)
+        if not self.guard.step(self.optimizer, norm):  # NaN would stay in them for good
+            for value, before in zip(self.model.buffers(), statistics, strict=True):
+                value.copy_(before)
         follow(self.average, self.model, number, self.recipe.average)
         return {"epoch": epoch, "loss": loss.item(), "norm": norm.item(), "lr": rate}
 
@@ -185,7 +208,8 @@ class ASRTask:
         return noisy(heard, rng, recipe.noise, recipe.loudest, recipe.faintest), clean
 
     def validate(self) -> dict[str, float]:
-        """Greedy WER in percent of the averaged weights on the held-out utterances.
+        """Greedy WER in percent of the averaged weights on the held-out utterances, or CER if their
+        scripts have no spaces between words (:attr:`unit`).
 
         With a defense, they pass through it (one draw, the same each time), and ``clean_wer`` is
         the WER without it. With an adversary, ``attacked_wer`` is the WER with all of them
@@ -207,6 +231,7 @@ class ASRTask:
     ) -> dict[str, float]:
         edits = words = 0
         same = comparison_of(self.average)
+        edits_of = char_edits if self.unit == "chars" else word_edits
         size = min(16, self.recipe.batch) if adversary is not None else 16
         for i in range(0, len(self.held_out), size):
             batch = self.held_out[i : i + size]
@@ -217,7 +242,7 @@ class ASRTask:
                 audio = self._heard(self.average, audio, texts, seed, adversary, 1.0)
             hypotheses = self.average.transcribe(audio, Draws([0] * len(batch)))
             for utterance, hypothesis in zip(batch, hypotheses, strict=True):
-                wrong, total = word_edits(same(utterance.text), same(hypothesis))
+                wrong, total = edits_of(same(utterance.text), same(hypothesis))
                 edits, words = edits + wrong, words + total
         return {name: 100 * edits / words} if words else {}
 
@@ -260,7 +285,7 @@ def train_asr(
     Args:
         main, extra: corpus specs.
         held_out: number of held-out speakers of ``main``. With ``start``, its own held-out speakers
-            are held out again if ``main`` has any of them.
+            are held out again if ``main`` has any of them. They are left out of ``extra`` anyway.
         config: sizes; with ``start`` those of the weights are used.
         half: export 16-bit weights (not of hf-ctc).
         start: spec of the recognizer to start from; None for the random weights
@@ -280,7 +305,8 @@ def train_asr(
         card has the data, the settings, the number of utterances that were left out because their
         texts do not fit into their frames, and ``held_out_wer``: the greedy WER in percent of the
         exported weights on the held-out speakers, of hama their phoneme error rate (None if these
-        have no words).
+        have no words). ``held_out_unit`` is there and ``chars`` where it is the character error
+        rate.
     """
     front = defenses.front_end(defense) if defense else None
     if front and attack and not (front.differentiable or front.approximate):
@@ -294,7 +320,7 @@ def train_asr(
     names = model.card.get("held_out_speakers") if start else None
     everything = combine([data.load(s) for s in main])
     training, held = split_speakers(everything, held_out, names)
-    unseen = {cut.supervisions[0].speaker for cut in held}
+    unseen = unheard(held, names)
     added = [c for s in extra for c in data.load(s) if c.supervisions[0].speaker not in unseen]
     check([*everything, *added], model)
     live = front is not None and (front.stochastic or attack is not None)
@@ -326,13 +352,13 @@ def train_asr(
     main_utterances, more = (
         utterances(list(cuts), model, once, device, progress) for cuts in (training, added)
     )
-    unheard = utterances(list(held), model, front, device, progress)
+    validated = utterances(list(held), model, front, device, progress)
     at_each_step = front if live else None
     read = zip([*training, *added], [*main_utterances, *more], strict=True)
     check_shortest([pair for pair in read if fits(pair[1], model)], model, at_each_step, device)
-    check_shortest(list(zip(held, unheard, strict=True)), model, device=device, speed=1.0)
+    check_shortest(list(zip(held, validated, strict=True)), model, device=device, speed=1.0)
     task = ASRTask(
-        model, main_utterances, more, unheard, recipe, device, against, taught_by, at_each_step
+        model, main_utterances, more, validated, recipe, device, against, taught_by, at_each_step
     )
     loop.run(task, task.steps, out, task.steps_an_epoch, settings, progress=progress)
     card = {
@@ -343,6 +369,8 @@ def train_asr(
         "left_out": len(main_utterances) + len(more) - len(task.main) - len(task.extra),
         "melmoat": __version__,
     }
+    if task.unit == "chars":
+        card["held_out_unit"] = task.unit
     if task.guard.skipped:
         card["skipped_steps"] = task.guard.skipped
     path = method.export(task.average, out, card, half)

@@ -47,6 +47,9 @@ class DiffusionRecipe:
     average: float = 0.995  # decay of the moving average of the weights
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        loop.check_rate(self.lr)
+
 
 class DiffusionTask:
     """The task for :func:`melmoat.training.loop.run`.

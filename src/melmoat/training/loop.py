@@ -11,6 +11,8 @@ import json
 import math
 import pickle
 import time
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,8 +61,8 @@ class Guard:
     def __init__(self) -> None:
         self.skipped = self._lost = 0  # in all, and of the last steps
 
-    def step(self, optimizer: torch.optim.Optimizer, norm: Tensor) -> None:
-        """Take one step, if the ``norm`` of its gradient is finite.
+    def step(self, optimizer: torch.optim.Optimizer, norm: Tensor) -> bool:
+        """Take one step, if the ``norm`` of its gradient is finite; whether it was taken.
 
         Raises:
             MelmoatError: it was not in the last :data:`PATIENCE` steps.
@@ -68,13 +70,24 @@ class Guard:
         if torch.isfinite(norm):
             optimizer.step()
             self._lost = 0
-            return
+            return True
         self.skipped, self._lost = self.skipped + 1, self._lost + 1
         if self._lost == PATIENCE:
             raise MelmoatError(
                 f"no gradient of the last {PATIENCE} steps was finite, so nothing was learnt "
                 "from them; give another folder and a lower --lr"
             )
+        return False
+
+
+def check_rate(rate: float) -> None:
+    """Refuse a learning rate after which weights are NaN or Inf.
+
+    Raises:
+        MelmoatError: it is negative or not finite.
+    """
+    if not 0 <= rate < math.inf:
+        raise MelmoatError(f"lr must be finite and not negative, got {rate}")
 
 
 def cosine(progress: float, warmup: float = 0.03) -> float:
@@ -185,14 +198,33 @@ def _plain(settings: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
+UNREADABLE = (
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
+        with zipfile.ZipFile(path) as parts:  # PyTorch does not compare the checksums
+            damaged = parts.testzip()
+        if damaged is not None:
+            raise ValueError(f"{damaged} is damaged")
         saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return {key: saved[key] for key in ("task", "step", "seconds", "settings")}
-    except (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, TypeError) as error:
+    except PermissionError as error:
+        raise MelmoatError(f"cannot read {path}: {error}") from error
+    except UNREADABLE as error:
         raise MelmoatError(
-            f"{path}: not the state of a training run ({type(error).__name__}); "
-            "delete it to start again"
+            f"{path}: not the state of a training run, or cut or damaged "
+            f"({type(error).__name__}: {error}); delete it to start again"
         ) from error
 
 

@@ -31,7 +31,7 @@ from melmoat.models.hama.recognizer import LONGEST_SECONDS, Hama
 from melmoat.models.hf_ctc import CARD, HFCTC
 from melmoat.spectral import frame_mask
 from melmoat.training.augment import spec_augment
-from melmoat.weights import read_header, unwritable
+from melmoat.weights import check_finite, read_header, unwritable
 
 Trainable = DeepSpeech2 | HFCTC | Hama | Letters
 M = TypeVar("M", bound=Trainable)
@@ -144,6 +144,7 @@ class TransformersMethod(Method[HFCTC]):
     def export(self, model: HFCTC, out: Path, card: Mapping[str, Any], half: bool) -> Path:
         """Write the folder ``out/model``."""
         path, partial = out / "model", out / "model.partial"
+        check_finite(path, model)
         shutil.rmtree(partial, ignore_errors=True)
         try:
             model.save(partial)

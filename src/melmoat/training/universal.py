@@ -87,11 +87,12 @@ def train_universal(
     pattern = Pattern(torch.tensor(start, dtype=torch.float32), system.rate, where)
     velocity = torch.zeros_like(pattern.samples)
     total = epochs * len(groups)
-    reached, losses = 0, 0.0
+    reached, losses, heard = 0, 0.0, 0
     for number in range(total):
         epoch, place = divmod(number, len(groups))
         if place == 0:
-            order, reached, losses = rng.permutation(len(groups)).tolist(), 0, 0.0
+            order = rng.permutation(len(groups)).tolist()
+            reached, losses, heard = 0, 0.0, 0
         group = groups[order[place]]
         audio = data.read(group, system.rate).to(device).quantized()
         draws = Draws(derive(seed, epoch, cut.id) for cut in group)
@@ -118,6 +119,7 @@ def train_universal(
                 pace = STEP * (1 - number / total)
                 pattern.samples.sub_(pace * velocity.sign()).clamp_(-1.0, 1.0)
             reached, losses = reached + int(look.reached.sum()), losses + float(look.loss.sum())
+            heard += len(audio)
         if place == len(groups) - 1 and not velocity.any():
             raise AttackError(f"no utterance had a gradient, {NOTHING}")
         tick(len(group))
@@ -134,7 +136,7 @@ def train_universal(
             "epochs": epochs,
             "seed": seed,
             "reached_percent": round(100 * reached / utterances, 2),
-            "loss": round(losses / utterances, 3),
+            "loss": round(losses / max(heard, 1), 3),  # silence has none
             "melmoat": __version__,
         },
     )

@@ -63,6 +63,10 @@ class VocoderRecipe:
     average: float = 0.999  # decay of the moving average of the weights
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        loop.check_rate(self.lr)
+        loop.check_rate(self.lr_discriminator)
+
 
 class VocoderTask:
     """The task for :func:`melmoat.training.loop.run`.

@@ -17,7 +17,7 @@ from melmoat.devices import CPU, usable
 from melmoat.errors import MelmoatError
 from melmoat.progress import Progress, silent
 from melmoat.training import loop
-from melmoat.training.splits import combine, provenance, split_speakers
+from melmoat.training.splits import combine, provenance, split_speakers, unheard
 from melmoat.training.vocoder import VocoderRecipe, VocoderTask, plain
 from melmoat.vocoders import VOCODERS, checkpoints
 from melmoat.vocoders.base import Vocoder
@@ -93,7 +93,7 @@ def train_vocoder(
     training, held = split_speakers(everything, held_out, names)
     settings = {
         "trained_on": [provenance(spec) for spec in corpora],
-        "held_out_speakers": sorted({cut.supervisions[0].speaker for cut in held}),
+        "held_out_speakers": sorted(unheard(held, names)),
         "architecture": architecture,
         "recipe": asdict(recipe),
         **({"start": identity(VOCODERS.parse(start))} if start else {}),
