@@ -29,6 +29,7 @@ SPECS = {
     "long pgd, 100 steps": LONG,
     "long pgd, 200 steps": f"{LONG},steps=200",
     "long pgd, 400 steps x 2": f"{LONG},steps=400,restarts=2",
+    "long pgd, 800 steps x 2": f"{LONG},steps=800,restarts=2",
     "blocks": "blocks:against=truth,db=20,queries=500,eot=4",
     **dict.fromkeys(
         ("silence around, no attack", "quieter, no attack", "faster, no attack"), "none"

@@ -77,7 +77,7 @@ class Effort:
 FULL = Effort(
     "full",
     steps=100,
-    rounds=((100, 1), (200, 1), (400, 2)),
+    rounds=((100, 1), (200, 1), (400, 2), (800, 2)),
     queries=500,
     targets=("", "shorter", MATCHED, f"{MATCHED}-2", f"{MATCHED}-3"),
     levels=in_order((*L2, LINF)),
