@@ -13,7 +13,7 @@ from melmoat.bench.rows import Row
 from melmoat.bench.store import Store, StoreError, cell_of, locked, write_json, writing
 
 # Fields that may differ between two measurements of one utterance: time, device, commit.
-_CIRCUMSTANCES = ("seconds", "revision", "device")
+_CIRCUMSTANCES = ("seconds", "revision", "device", "speech")
 
 
 def merge(into: Path, other: Path) -> int:
@@ -122,8 +122,8 @@ def _of_both(cell: dict[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_other_files(into: Store, other: Store) -> None:
-    """Check that no cell has another key in each run, where a table shows one of them alone, and
-    that no key is of other audio in each.
+    """Check that no cell has another key in each run, where a table shows one of them alone, that
+    no key is of other audio in each, and that no utterance is.
 
     Raises:
         StoreError: one has, or is.
@@ -137,6 +137,13 @@ def _refuse_other_files(into: Store, other: Store) -> None:
                 f"{ours[cell]} and {key}), so they are not merged"
             )
     Store.apart(ours | theirs, {})
+    heard, same = into.speech(ours), other.speech(theirs)
+    if changed := [place for place, speech in same.items() if heard.get(place, speech) != speech]:
+        corpus, utterance = min(changed)
+        raise StoreError(
+            f"{into.folder} and {other.folder} have rows of other audio or text of {utterance} of "
+            f"{corpus} ({len(changed)} utterance(s) in all), so they are not merged"
+        )
 
 
 def _left(into: Store, other: Store, key: str) -> dict[str, str]:

@@ -204,7 +204,7 @@ class Engine:
                 runner.left[cell] = frozenset(ids)
         at = f" at {level.name}" if level else ""
         labels = {m.cell: {"attack": f"{m.name}{at}"} for m in members}
-        store.begin(cells, runner.asked(), labels)
+        runner.begin(cells, labels)
         total, done = sum(len(runner.cuts(cell)) for cell in cells), 0.0
 
         def tick(cell: Cell, amount: float) -> None:
