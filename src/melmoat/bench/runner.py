@@ -172,8 +172,13 @@ class Runner:
         cells.
         """
         busy: list[Cell] = []
+        begun: set[str] = set()
         for cell in chain(cells, busy):
             again = cell in busy
+            if cell.key in begun and not again:  # another spelling of the same parts
+                tick(cell, len(self.cuts(cell)))
+                continue
+            begun.add(cell.key)
             try:
                 units = self._claimed(cell, left, claimed, tick)
             except StoreError as error:
