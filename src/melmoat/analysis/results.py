@@ -152,6 +152,7 @@ class Comparison:
         needed: number of utterances that would show such a difference (95 %, power 80 %).
         among: how many comparisons were made, this one included.
         metric: whether the rate is the WER or the CER.
+        normalisers: of the texts of the two, if they differ: one may forgive what the other counts.
     """
 
     ours: str
@@ -164,6 +165,7 @@ class Comparison:
     needed: int | None = None
     among: int = 1
     metric: str = "WER"
+    normalisers: tuple[str, str] | None = None
 
     @property
     def stands(self) -> bool:
@@ -257,7 +259,16 @@ def compare(
         needed(edits, others, words, points),
         among,
         ours.metric,
+        _normalisers(first, second),
     )
+
+
+def _normalisers(ours: Result, other: Result) -> tuple[str, str] | None:
+    one, two = (
+        " and ".join(sorted({row.get("normaliser", "none") for row in result.rows.values()}))
+        for result in (ours, other)
+    )
+    return None if one == two else (one, two)
 
 
 def speakers_of(corpus: str, ids: Iterable[str]) -> dict[str, str] | None:
