@@ -152,7 +152,6 @@ class Comparison:
         needed: number of utterances that would show such a difference (95 %, power 80 %).
         among: how many comparisons were made, this one included.
         metric: whether the rate is the WER or the CER.
-        normalisers: of the texts of the two, if they differ: one may forgive what the other counts.
     """
 
     ours: str
@@ -165,7 +164,6 @@ class Comparison:
     needed: int | None = None
     among: int = 1
     metric: str = "WER"
-    normalisers: tuple[str, str] | None = None
 
     @property
     def stands(self) -> bool:
@@ -180,6 +178,17 @@ class Comparison:
             f"{self.ours} minus {self.other}: {d.points:+.1f} points "
             f"[{d.low:+.1f}, {d.high:+.1f}], p {p_text(d.p)}, n = {self.n}"
         )
+
+
+@dataclass(frozen=True)
+class RowComparison(Comparison):
+    """The same of two rows of runs.
+
+    Attributes:
+        normalisers: of the texts of the two, if they differ: one may forgive what the other counts.
+    """
+
+    normalisers: tuple[str, str] | None = None
 
 
 def p_text(p: float) -> str:
@@ -217,7 +226,7 @@ def compare(
     points: float | None = None,
     among: int = 1,
     target: bool = False,
-) -> Comparison:
+) -> RowComparison:
     """Compare two results by the paired bootstrap.
 
     Args:
@@ -249,7 +258,7 @@ def compare(
     groups = [speakers[i] for i in both] if speakers and all(i in speakers for i in both) else []
     enough = len(set(groups)) >= MIN_SPEAKERS
     flips = max(FLIPS, 80 * among)
-    return Comparison(
+    return RowComparison(
         *(names or (ours.label, other.label)),
         against,
         len(both),
