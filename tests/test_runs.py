@@ -225,6 +225,15 @@ def test_failures_are_merged_too(tmp_path: Path) -> None:
     assert (one / "failures" / f"{made.cell.key}.jsonl").read_bytes() == before
 
 
+def test_a_run_is_not_merged_with_itself(folder: Path) -> None:
+    """Where it had audio, the error named each file letter by letter."""
+    home = audio_store.home(folder, results()[0].key)
+    home.mkdir(parents=True)
+    (home / "u000.clean.flac").write_bytes(b"fLaC")
+    with pytest.raises(StoreError, match="are the same folder"):
+        Run(folder).merge(folder / ".." / folder.name)
+
+
 def test_a_cell_that_is_measured_meanwhile_is_not_merged(tmp_path: Path) -> None:
     made = results()[0]
     few = replace(made, rows=dict(list(made.rows.items())[:10]))

@@ -136,7 +136,7 @@ def measure(
     check_at_first(_own(runner, cells))
     chosen = {cell: frozenset(cut.id for cut in runner.cuts(cell)) for cell in cells}
     total, done = sum(map(len, chosen.values())), 0.0
-    store.begin(cells, runner.asked(), labels)
+    runner.begin(cells, labels)
     names = store.labels()
 
     def tick(cell: Cell, amount: float) -> None:

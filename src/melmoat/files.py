@@ -1,8 +1,9 @@
-"""Detects the true kind of a weights file, independent of its name, names the cache folder, and
-replaces files in one step."""
+"""Detects the true kind of a weights file, independent of its name, names the cache folder,
+replaces files in one step, and digests them."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
@@ -43,6 +44,15 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
 
 
 def obstacle(path: Path) -> str | None:

@@ -14,7 +14,7 @@ from melmoat import audio
 from melmoat.analysis.audit import Audited, audit
 from melmoat.analysis.compare import compare_results, find_row
 from melmoat.analysis.meaning import Meaning, meanings
-from melmoat.analysis.results import Comparison, Result, read_results
+from melmoat.analysis.results import Result, RowComparison, read_results
 from melmoat.audio import Audio
 from melmoat.bench import audio_store
 from melmoat.bench.cell import Cell
@@ -187,7 +187,7 @@ class Run:
 
     def compare(
         self, other: Run | str | Path | None = None, rows: Sequence[str] = (), target: bool = False
-    ) -> list[Comparison]:
+    ) -> list[RowComparison]:
         """Differences between rows, utterance by utterance, with their intervals.
 
         Args:

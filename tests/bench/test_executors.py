@@ -3,7 +3,8 @@
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,11 @@ from melmoat.bench.cluster import Ray
 from melmoat.bench.executors import EXECUTORS, Executor, Processes
 from melmoat.bench.runner import Runner
 from melmoat.bench.store import Store
-from melmoat.bench.worker import Unit
+from melmoat.bench.worker import Measured, Unit, Worker
 from melmoat.errors import MelmoatError
 from melmoat.models import DeepSpeech2, checkpoints
 from melmoat.spec import SpecError
+from tests.data.speech import tone
 
 Step = Callable[[Cell, float], None]
 
@@ -64,6 +66,27 @@ def test_two_processes_give_the_same_rows(tmp_path: Path, cells: list[Cell]) -> 
     assert [len(rows) for rows in alone] == [5, 5, 5, 5]
     assert sum(total) == pytest.approx(20)
     assert not multiprocessing.active_children()
+
+
+def test_two_spellings_of_one_corpus_are_measured_once(tmp_path: Path, cells: list[Cell]) -> None:
+    """With workers that take units ahead, the run took itself for another process."""
+    tone(tmp_path / "corpus" / "a.wav")
+    tone(tmp_path / "corpus" / "b.wav")
+    texts = tmp_path / "corpus" / "transcripts.tsv"
+    texts.write_text("id\ttext\tpath\na\tGO\ta.wav\nb\tGO\tb.wav\n")
+    specs = [f"tsv:{tmp_path / 'corpus'}", f"tsv:{texts}"]
+    twins = grid([cells[0].model], ["none"], ["none"], specs)
+    total: list[float] = []
+
+    def ahead(units: Iterable[Unit], tick: Callable[[Unit, float], None]) -> Iterator[Measured]:
+        worker = Worker()
+        for unit in list(units):
+            yield worker.measure(unit, partial(tick, unit))
+
+    first, second = measured(tmp_path / "run", twins, ahead, lambda _, n: total.append(n))
+    assert [row["id"] for row in first] == ["a", "b"]
+    assert first == second
+    assert sum(total) == pytest.approx(4)
 
 
 @pytest.mark.usefixtures("one_thread")

@@ -54,6 +54,20 @@ def test_systems_are_compared_by_their_specs(folder: Path) -> None:
     assert text.count("A - B") == 2
 
 
+def test_compare_warns_of_different_normalisers(tmp_path: Path) -> None:
+    made = [
+        result("none", "pgd:db=20", 90.0, n=40),
+        result("rs", "pgd:db=20", 60.0, n=40),
+        result("none", "pgd:db=20", 80.0, n=40, model="ds2-an4-mg", normaliser="english"),
+    ]
+    write_run(tmp_path, made)
+    text = " ".join(run("compare", tmp_path).split())
+    assert text.count("warning: some rows are counted after the normaliser none, and those") == 1
+    assert "compared with after english" in text
+    found = json.loads(run("compare", tmp_path, "--json"))
+    assert [c["normalisers"] for c in found] == [None, ["none", "english"], ["none", "english"]]
+
+
 def test_compare_prints_differences_and_what_they_need(folder: Path) -> None:
     text = run("compare", folder, "--row", "none / pgd:db=20", "--row", "rs / pgd:db=20")
     assert "+30.0" in text

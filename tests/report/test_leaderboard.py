@@ -1,5 +1,6 @@
 import runpy
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ from typer.testing import CliRunner
 from melmoat.analysis.results import Result
 from melmoat.cli.app import app
 from melmoat.errors import MelmoatError
+from melmoat.report.digest import OTHERS
 from melmoat.report.leaderboard import boards, runs_in, write_leaderboard
+from melmoat.report.page import render
 from tests.bench.hand_made import result
 from tests.bench.writing import write_run
 
@@ -156,6 +159,19 @@ def test_runs_of_a_folder_become_a_page_and_markdown(tmp_path: Path) -> None:
     assert page.count("<table") == 1
     with pytest.raises(MelmoatError, match="no runs here"):
         write_leaderboard([tmp_path], tmp_path / "board")
+
+
+@pytest.mark.parametrize(("first", "told"), [(0, False), (1, True)])
+def test_cells_of_other_utterances_are_told(first: int, told: bool, tmp_path: Path) -> None:
+    """Their numbers are the same, so nothing showed it."""
+    clean, pgd = result("none", "none", 4.0, n=8), result("none", "pgd:db=20", 90.0, n=9)
+    some = dict(list(pgd.rows.items())[first : first + 8])
+    write_run(tmp_path / "run", [clean, replace(pgd, rows=some)])
+    done = CliRunner().invoke(app, ["export", str(tmp_path / "run"), "--format", "markdown"])
+    assert ("warning: Not all of these cells" in done.stderr) is told
+    texts = [*render(tmp_path / "run")[:2]]
+    texts += [f.read_text() for f in write_leaderboard([tmp_path / "run"], tmp_path / "board")]
+    assert [OTHERS in text for text in texts] == [told] * 4
 
 
 def test_the_command_takes_runs_and_folders_of_them(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from melmoat.analysis.results import (
     SEP,
-    Comparison,
     Result,
+    RowComparison,
     compare,
     read_results,
     same_words,
@@ -25,7 +25,7 @@ from melmoat.spec import SpecError
 
 def compare_runs(
     run: Path, other: Path | None = None, rows: Sequence[str] = (), target: bool = False
-) -> list[Comparison]:
+) -> list[RowComparison]:
     """Compare the same cells of two runs, or the rows of one run with each other.
 
     Args:
@@ -53,7 +53,7 @@ def compare_results(
     other: Path | None = None,
     rows: Sequence[str] = (),
     target: bool = False,
-) -> list[Comparison]:
+) -> list[RowComparison]:
     """The same for results in memory; the folders are used for names and messages."""
     ours = _measured(ours, target)
     theirs = ours if theirs is None else _measured(theirs, target)

@@ -180,6 +180,17 @@ class Comparison:
         )
 
 
+@dataclass(frozen=True)
+class RowComparison(Comparison):
+    """The same of two rows of runs.
+
+    Attributes:
+        normalisers: of the texts of the two, if they differ: one may forgive what the other counts.
+    """
+
+    normalisers: tuple[str, str] | None = None
+
+
 def p_text(p: float) -> str:
     """A p-value for printing.
 
@@ -215,7 +226,7 @@ def compare(
     points: float | None = None,
     among: int = 1,
     target: bool = False,
-) -> Comparison:
+) -> RowComparison:
     """Compare two results by the paired bootstrap.
 
     Args:
@@ -247,7 +258,7 @@ def compare(
     groups = [speakers[i] for i in both] if speakers and all(i in speakers for i in both) else []
     enough = len(set(groups)) >= MIN_SPEAKERS
     flips = max(FLIPS, 80 * among)
-    return Comparison(
+    return RowComparison(
         *(names or (ours.label, other.label)),
         against,
         len(both),
@@ -257,7 +268,16 @@ def compare(
         needed(edits, others, words, points),
         among,
         ours.metric,
+        _normalisers(first, second),
     )
+
+
+def _normalisers(ours: Result, other: Result) -> tuple[str, str] | None:
+    one, two = (
+        " and ".join(sorted({row.get("normaliser", "none") for row in result.rows.values()}))
+        for result in (ours, other)
+    )
+    return None if one == two else (one, two)
 
 
 def speakers_of(corpus: str, ids: Iterable[str]) -> dict[str, str] | None:

@@ -12,6 +12,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from melmoat import files
 from melmoat.attacks import ATTACKS
 from melmoat.data import CORPORA, listings
 from melmoat.defenses import DEFENSES
@@ -171,11 +172,7 @@ def _bare(source: str) -> str:
 
 @lru_cache(maxsize=64)
 def _digest(path: Path, modified: int, size: int) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()[:16]
+    return files.digest(path)[:16]
 
 
 def grid(

@@ -8,12 +8,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from melmoat import files
 from melmoat.bench import audio_store
 from melmoat.bench.rows import Row
 from melmoat.bench.store import Store, StoreError, cell_of, locked, write_json, writing
 
 # Fields that may differ between two measurements of one utterance: time, device, commit.
-_CIRCUMSTANCES = ("seconds", "revision", "device")
+_CIRCUMSTANCES = ("seconds", "revision", "device", "speech")
 
 
 def merge(into: Path, other: Path) -> int:
@@ -28,9 +29,12 @@ def merge(into: Path, other: Path) -> int:
     Raises:
         StoreError: there is no run; or the two runs have different rows of the same utterance and
             cell, a cell of one name with other files, or corpora of the same texts and other audio;
-            or another process is measuring one of the cells into ``into``. Then nothing is changed.
+            or both are one folder; or another process is measuring one of the cells into ``into``.
+            Then nothing is changed.
     """
     store, theirs = Store(into), _run(other)
+    if into.resolve() == other.resolve():
+        raise StoreError(f"{into} and {other} are the same folder; name another run")
     _refuse_other_files(store, theirs)
     with ExitStack() as claims:  # or that process would add rows that are merged meanwhile
         for key in theirs.keys().values():
@@ -61,10 +65,19 @@ def _merged(store: Store, theirs: Store) -> int:
             store.append_of(key, rows)
         store.fail_of(key, _left(store, theirs, key))
         if (audio := audio_store.home(other, key)).is_dir():
-            with writing(audio_store.home(into, key)):
-                shutil.copytree(audio, audio_store.home(into, key), dirs_exist_ok=True)
+            _copy(audio, audio_store.home(into, key))
     store.summarise()
     return sum(map(len, new.values()))
+
+
+def _copy(audio: Path, home: Path) -> None:
+    """Copy the audio in a folder into the folder ``home``, one file after another: an error of
+    :func:`shutil.copytree` lists all of them."""
+    with writing(home):
+        home.mkdir(parents=True, exist_ok=True)
+        for file in sorted(audio.glob("*.flac")):
+            with files.replacing(home / file.name) as partial:
+                shutil.copyfile(file, partial)
 
 
 def remove(folder: Path, keys: Collection[str]) -> None:
@@ -122,8 +135,8 @@ def _of_both(cell: dict[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_other_files(into: Store, other: Store) -> None:
-    """Check that no cell has another key in each run, where a table shows one of them alone, and
-    that no key is of other audio in each.
+    """Check that no cell has another key in each run, where a table shows one of them alone, that
+    no key is of other audio in each, and that no utterance is.
 
     Raises:
         StoreError: one has, or is.
@@ -137,6 +150,13 @@ def _refuse_other_files(into: Store, other: Store) -> None:
                 f"{ours[cell]} and {key}), so they are not merged"
             )
     Store.apart(ours | theirs, {})
+    heard, same = into.speech(ours), other.speech(theirs)
+    if changed := [place for place, speech in same.items() if heard.get(place, speech) != speech]:
+        corpus, utterance = min(changed)
+        raise StoreError(
+            f"{into.folder} and {other.folder} have rows of other audio or text of {utterance} of "
+            f"{corpus} ({len(changed)} utterance(s) in all), so they are not merged"
+        )
 
 
 def _left(into: Store, other: Store, key: str) -> dict[str, str]:

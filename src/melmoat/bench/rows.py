@@ -88,6 +88,7 @@ class Row(_NeededOfRow, total=False):
         phoneme_errors: their edits against the phonemes of ``reference``, and the number of these.
         gain_db: what the recording was multiplied by when read, if it was.
         draws: transcripts under several draws, if they were asked for.
+        speech: digest of the utterance's file and text (:func:`melmoat.data.fingerprint`).
         revision, device: what code measured it, and on what, where that is not the CPU.
     """
 
@@ -100,6 +101,7 @@ class Row(_NeededOfRow, total=False):
     phoneme_errors: tuple[int, int]
     gain_db: float
     draws: FreshDraws
+    speech: str
     revision: str | None
     device: str
 

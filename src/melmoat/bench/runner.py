@@ -6,7 +6,7 @@ Only this process writes the folder, with any executor.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain
@@ -20,6 +20,7 @@ from melmoat.audio import save as save_audio
 from melmoat.bench import audio_store
 from melmoat.bench.cell import Cell
 from melmoat.bench.executors import Executor, Here
+from melmoat.bench.labels import Labels
 from melmoat.bench.provenance import revision
 from melmoat.bench.rows import Row
 from melmoat.bench.store import Busy, Store, StoreError, writing
@@ -66,13 +67,47 @@ class Runner:
         if self.choose not in (known := get_args(Choose)):
             raise MelmoatError(f"choose must be one of {', '.join(known)}; got {self.choose!r}")
         self._corpora: dict[str, list[MonoCut]] = {}
+        self._chosen: dict[str, list[MonoCut]] = {}
+        self._same: set[str] = set()  # corpora that are still those of the rows
+
+    def _corpus(self, spec: str) -> list[MonoCut]:
+        if spec not in self._corpora:
+            self._corpora[spec] = list(data.listed(spec))
+        return self._corpora[spec]
 
     def cuts(self, cell: Cell) -> list[MonoCut]:
         """The utterances of ``cell``, including those that cannot be read: these fail one by
         one."""
-        if cell.data not in self._corpora:
-            self._corpora[cell.data] = choose(list(data.listed(cell.data)), self.limit, self.choose)
-        return self._corpora[cell.data]
+        if cell.data not in self._chosen:
+            self._chosen[cell.data] = choose(self._corpus(cell.data), self.limit, self.choose)
+        return self._chosen[cell.data]
+
+    def begin(self, cells: Sequence[Cell], labels: Mapping[Cell, Labels] | None = None) -> None:
+        """Write what is asked into the run's folder (:meth:`Store.begin`).
+
+        Raises:
+            StoreError: the folder cannot be used, or it has rows of utterances whose audio or text
+                has changed since: a cell's key knows a corpus by its list of texts only.
+        """
+        corpora = {cell.data for cell in cells} - self._same
+        there = self.store.keys().items()
+        before = self.store.speech(
+            {cell: key for cell, key in there if cell.data in corpora and _still(cell, key)}
+        )
+        changed = [
+            cut.id
+            for corpus in corpora
+            for cut in self._corpus(corpus)
+            if (was := before.get((corpus, cut.id))) and data.fingerprint(cut) not in (was, None)
+        ]
+        if changed:
+            raise StoreError(
+                f"{self.store.folder} has rows of {len(changed)} utterance(s) whose audio or text "
+                f"has changed since, such as {min(changed)}; new rows would be of other speech. "
+                "Bring the old files back, or give another folder (--out)"
+            )
+        self._same |= corpora
+        self.store.begin(cells, self.asked(), labels)
 
     def asked(self) -> dict[str, object]:
         """The settings, for ``run.json``."""
@@ -137,8 +172,13 @@ class Runner:
         cells.
         """
         busy: list[Cell] = []
+        begun: set[str] = set()
         for cell in chain(cells, busy):
             again = cell in busy
+            if cell.key in begun and not again:  # another spelling of the same parts
+                tick(cell, len(self.cuts(cell)))
+                continue
+            begun.add(cell.key)
             try:
                 units = self._claimed(cell, left, claimed, tick)
             except StoreError as error:
@@ -222,3 +262,11 @@ class Runner:
             self.store.append(cell, rows)
         for name, reason in done.failed.items():
             self.store.fail(cell, name, reason)
+
+
+def _still(cell: Cell, key: str) -> bool:
+    """Whether the parts of a cell of a run are still those that ``key`` was made of."""
+    try:
+        return cell.key == key
+    except (MelmoatError, OSError):  # such as weights that are no longer here
+        return False

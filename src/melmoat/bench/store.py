@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -260,6 +260,21 @@ class Store:
                         "melmoat wrote; upgrade: pip install -U melmoat"
                     )
                 yield value
+
+    def speech(self, cells: Mapping[Cell, str]) -> dict[tuple[str, str], str]:
+        """What rows were measured on: digests by corpus and utterance. Rows of earlier versions
+        have none.
+
+        Args:
+            cells: cells with their keys.
+        """
+        found: dict[tuple[str, str], str] = {}
+        for cell, key in cells.items():
+            with suppress(StoreError):  # of damaged rows their cell tells
+                for row in self._each(key):
+                    if "speech" in row:
+                        found[cell.data, row["id"]] = row["speech"]
+        return found
 
     def append(self, cell: Cell, rows: Iterable[Row]) -> None:
         """Add finished rows and see them to the disk, in one write."""

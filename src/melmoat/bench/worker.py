@@ -205,6 +205,9 @@ class Worker:
         # Everything that may fail comes first, so a batch that is tried again has left nothing.
         gains = [recording.gain for recording in recordings]
         rows = rows_of(names, references, attack, outcome, gains)
+        for row, cut in zip(rows, batch, strict=True):
+            if speech := data.fingerprint(cut):
+                row["speech"] = speech
         if unit.draws:
             heard = fresh_draws(model, outcome, references, draws, unit.draws)
             rows = [{**row, "draws": own} for row, own in zip(rows, heard, strict=True)]

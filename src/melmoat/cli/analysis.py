@@ -128,6 +128,12 @@ def compare(
 
     console = Console()
     console.print(comparisons(found))
+    for ours, theirs in dict.fromkeys(c.normalisers for c in found if c.normalisers):
+        console.print(
+            f"warning: some rows are counted after the normaliser {ours}, and those that they are "
+            f"compared with after {theirs}: a part of the difference may be theirs",
+            markup=False,
+        )
     if not any(comparison.difference for comparison in found):
         console.print("too few utterances in common for an interval", style="dim")
         return

@@ -42,6 +42,7 @@ def export(
     from melmoat.analysis.results import as_json
     from melmoat.bench.suite import find
     from melmoat.errors import MelmoatError
+    from melmoat.report.digest import mixed
     from melmoat.report.export import flat, write_audio
     from melmoat.runs import Run
 
@@ -54,6 +55,8 @@ def export(
         return
     refuse_idle(context, ["data", "seed"], "choose from a suite: give one by --suite")
     opened = Run(run)
+    if audio is None and not rows and (note := mixed(opened.results)):
+        typer.echo(f"warning: {note}", err=True)
     if audio is not None:
         manifest, count = write_audio(run, opened.results, audio)
         typer.echo(f"{manifest}: {count} recordings. Use it as manifest:{manifest}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -14,9 +16,9 @@ import torch
 from lhotse import MonoCut
 from torch import Tensor
 
-from melmoat import audio, decoding
+from melmoat import audio, decoding, files
 from melmoat.audio import RATE, Audio, AudioError, AudioWarning, Recording
-from melmoat.data.entries import CHANGES, CHANNEL, IN_FILE, fault
+from melmoat.data.entries import CHANGES, CHANNEL, IN_FILE, fault, written
 from melmoat.decoding import Channel, Decoded
 
 
@@ -48,6 +50,29 @@ def recording(cut: MonoCut, rate: int = RATE) -> Recording:
         return replace(found, audio=Audio.of([wave], rate))
     held = audio.held_by_16_bits(wave, cut.id, rate)
     return replace(held, gain=found.gain * held.gain)
+
+
+def fingerprint(cut: MonoCut) -> str | None:
+    """16 hex digits of what is heard and said in ``cut``: the bytes of its file, its part and
+    channel, and its text. None if it has no file of its own."""
+    source = cut.recording.sources[0] if cut.has_recording else None
+    if source is None or source.type != "file":
+        return None
+    try:
+        stat = Path(source.source).stat()
+        content = _content(source.source, stat.st_mtime_ns, stat.st_size)
+    except OSError:
+        return None
+    custom = cut.custom or {}
+    seconds = custom.get(IN_FILE, cut.duration)
+    part = [round(cut.start, 3), round(seconds, 3), custom.get(CHANNEL, "mix")]
+    told = json.dumps([content, *part, written(cut)])
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=4096)
+def _content(path: str, modified: int, size: int) -> str:
+    return files.digest(Path(path))
 
 
 class Change(Protocol):

@@ -6,7 +6,6 @@ continued only if the parts can be told to be of one file: by that mark, or by a
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import ssl
 from http.client import HTTPException, HTTPResponse
@@ -18,6 +17,7 @@ from urllib.request import Request, urlopen
 from melmoat import __version__
 from melmoat.errors import MelmoatError
 from melmoat.fetching.catalogue import Source
+from melmoat.files import digest
 from melmoat.progress import Progress, silent
 
 BLOCK = 1 << 20
@@ -156,15 +156,6 @@ def within(source: Source, path: Path) -> str:
             f"same command again ({source.page})"
         )
     return got
-
-
-def digest(path: Path) -> str:
-    """The SHA-256 of a file, in hex."""
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            found.update(block)
-    return found.hexdigest()
 
 
 def _need_room(part: Path, need: int) -> None:

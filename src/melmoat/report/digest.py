@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from melmoat.analysis.audit import Audited
 from melmoat.analysis.results import MIN_SPEAKERS, Result, speakers_of
@@ -13,6 +14,11 @@ from melmoat.metrics.intervals import bootstrap, rate
 from melmoat.report.tables import rate_text, target_text
 
 Interval = tuple[float, float]
+OTHERS = (
+    "Not all of these cells have the same utterances (another call chose others, or some "
+    "failed), so a part of a difference may be theirs. melmoat compare takes those that two cells "
+    "share."
+)
 
 
 @dataclass(frozen=True)
@@ -104,6 +110,17 @@ def strongest(pool: Sequence[Result]) -> Result | None:
     full = max((len(r.rows) for r in pool), default=0)
     whole = [r for r in pool if len(r.rows) == full]
     return max(whole, key=lambda r: r.error_rate or 0.0, default=None)
+
+
+def mixed(results: Iterable[Result]) -> str:
+    """A note if cells of one corpus and seed were measured on other utterances, also where the
+    numbers of these agree; empty if those of fewer utterances have a part of those of larger
+    ones."""
+    groups: dict[tuple[str, int], list[Set[str]]] = {}
+    for r in results:
+        groups.setdefault((r.cell.data, r.cell.seed), []).append(r.rows.keys())
+    pairs = (pair for sets in groups.values() for pair in pairwise(sorted(sets, key=len)))
+    return "" if all(fewer <= more for fewer, more in pairs) else OTHERS
 
 
 def ranked(

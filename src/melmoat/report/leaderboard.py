@@ -23,6 +23,7 @@ from melmoat.errors import MelmoatError
 from melmoat.report.digest import (
     SystemSummary,
     metrics,
+    mixed,
     place_text,
     ranked,
     strongest,
@@ -74,6 +75,7 @@ class Board:
     columns: tuple[float | None, ...]
     entries: tuple[Entry, ...]
     metric: str = "WER"
+    note: str = ""
 
     @property
     def data_name(self) -> str:
@@ -134,7 +136,7 @@ def _board(summaries: Sequence[SystemSummary]) -> Board:
     ]
     entries.sort(key=_order)
     place = summaries[0].data, summaries[0].seed
-    return Board(*place, most, tuple(columns), tuple(entries), metrics(results))
+    return Board(*place, most, tuple(columns), tuple(entries), metrics(results), mixed(results))
 
 
 def _near(tried: Sequence[Result], column: float | None) -> list[Result]:

@@ -36,6 +36,7 @@ from melmoat.report.digest import (
     by_speaker,
     cost_text,
     metrics,
+    mixed,
     place_text,
     ranked,
     systems,
@@ -91,6 +92,7 @@ class Table:
     attacks: tuple[str, ...]
     lines: tuple[Line, ...]
     drawn: tuple[Drawn, ...]
+    note: str = ""
 
 
 def write_report(folder: Path, options: Options = Options()) -> tuple[Path, Path, int]:
@@ -207,7 +209,7 @@ def tables(summaries: Sequence[SystemSummary]) -> list[Table]:
         names = {r.cell.attack: r.attack_name for r in results}
         shown = here[0].data_name, seed, most, metrics(results)
         heads = tuple(names.get(attack, attack) for attack in attacks)
-        made.append(Table(*shown, heads, tuple(lines), drawings(here)))
+        made.append(Table(*shown, heads, tuple(lines), drawings(here), mixed(results)))
     return made
 
 

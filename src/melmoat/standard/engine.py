@@ -205,7 +205,7 @@ class Engine:
                 runner.left[cell] = frozenset(ids)
         at = f" at {level.name}" if level else ""
         labels = {m.cell: {"attack": f"{m.name}{at}"} for m in members}
-        store.begin(cells, runner.asked(), labels)
+        runner.begin(cells, labels)
         first, self.begun = self.begun, self.begun + (len(cells) if level else 0)
         numbers = {cell: first + number for number, cell in enumerate(cells, 1)}
         total, done = sum(len(runner.cuts(cell)) for cell in cells), 0.0
