@@ -45,15 +45,21 @@ DEFENSES = [
     "mdnf",
     "mdnf:vocoder=pwg-lab",
     "resynth",
+    "resynth:vocoder=pwg-lab",
     "resynth:vocoder=griffin-lim",
+    "stft",
     "stft-flood",
+    "diffusion",
     "lpc",
     "filter:low=300,high=3400",
+    "downsample",
+    "compress",
     "smooth",
     "median",
     "quantize:gradient=bpda",
     "mulaw",
     "codec",
+    "codec:kind=opus,quality=0.05",
 ]
 VOTES = ["rs:snr=15,votes=5"]  # only with a recognizer
 PIECE = RATE // 10  # 100 ms
