@@ -141,6 +141,8 @@ def test_a_device_that_no_worker_has_ends_a_run(tmp_path: Path) -> None:
         ["attack", "{wav}", "{out}"],
         ["bench", "--limit", "1", "--out", "{run}"],
         ["bench", "--limit", "1", "--out", "{run}", "--dry-run"],
+        ["evaluate", "--limit", "1", "--out", "{run}"],
+        ["evaluate", "--limit", "1", "--dry-run"],
         ["demo", "--out", "{run}"],
         ["serve", "--defense", "none"],
         ["train", "asr", "--data", "demo", "--out", "{run}"],

@@ -19,6 +19,7 @@ from melmoat.bench.cell import Cell
 from melmoat.bench.runner import Runner
 from melmoat.bench.store import StoreError
 from melmoat.bench.worker import Unit
+from melmoat.devices import usable
 from melmoat.draws import Draws
 from melmoat.errors import MelmoatError
 from melmoat.models.base import as_written_by, transcribe
@@ -260,12 +261,17 @@ def ensemble(subject: Subject, effort: Effort, runner: Cascade) -> tuple[Probe, 
 
 
 def look(subject: Subject, runner: Cascade) -> Probe:
-    """The live system on the shortest of the chosen utterances."""
+    """The live system on the shortest of the chosen utterances.
+
+    Raises:
+        MelmoatError: none can be read, or the device cannot be used.
+    """
+    usable(runner.device)
     alone = models.load(subject.model)
     system = defenses.build(subject.defense).wrap(alone)
     clean = Cell(subject.model, subject.defense, "none", subject.data, subject.seed)
-    usable = [cut for cut in runner.cuts(clean) if not data.fault(cut)]
-    some = sorted(usable, key=lambda cut: (cut.duration, cut.id))[:PROBED]
+    sound = [cut for cut in runner.cuts(clean) if not data.fault(cut)]
+    some = sorted(sound, key=lambda cut: (cut.duration, cut.id))[:PROBED]
     if not some:
         raise MelmoatError(f"{subject.data}: no utterance can be read")
     waves = [data.recording(cut, system.rate).audio.wav[0] for cut in some]
