@@ -140,15 +140,9 @@ class LayerByLayer(ResidualBlock):
 
 def vocoder_layers(rounds: int) -> None:
     ours = vocoders.load("melgan-lab")
-    plain = copy.deepcopy(ours.layers)
-    one_dimensional = {
-        Conv: nn.Conv1d,
-        Stretch: nn.ConvTranspose1d,
-        Reflect: nn.ReflectionPad1d,
-        ResidualBlock: LayerByLayer,
-    }
-    for layer in plain.modules():
-        layer.__class__ = one_dimensional.get(type(layer), type(layer))
+    layered = replaced(ours.layers, {ResidualBlock: LayerByLayer})
+    one_dimensional = {Conv: nn.Conv1d, Stretch: nn.ConvTranspose1d, Reflect: nn.ReflectionPad1d}
+    plain = replaced(layered, one_dimensional)
     mel = torch.randn(8, ours.mel.bands, 200, requires_grad=True)
     large, small = graph_bytes(lambda: plain(mel)), graph_bytes(lambda: ours(mel))
     print(
@@ -163,15 +157,20 @@ def vocoder_layers(rounds: int) -> None:
             rounds,
         ),
     )
-    layered = copy.deepcopy(ours.layers)
-    for layer in layered.modules():
-        layer.__class__ = {ResidualBlock: LayerByLayer}.get(type(layer), type(layer))
     for name, want in (("gradient", True), ("speech", False)):
         with torch.set_grad_enabled(want):
             print(
                 f"layer by layer / in place, {name:9}",
                 ratio(partial(run, layered, mel), partial(run, ours.layers, mel), rounds),
             )
+
+
+def replaced(layers: nn.Module, others: dict[type[nn.Module], type[nn.Module]]) -> nn.Module:
+    """A copy with layers of other classes."""
+    made = copy.deepcopy(layers)
+    for layer in made.modules():
+        layer.__class__ = others.get(type(layer), type(layer))
+    return made
 
 
 def run(layers: nn.Module, mel: Tensor) -> None:

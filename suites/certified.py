@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +28,7 @@ from melmoat.draws import Draws, derive, secret
 from melmoat.errors import MelmoatError
 from melmoat.models.base import Recognizer
 from melmoat.progress import Lines
+from melmoat.report.certified import at_least, at_most
 
 MODEL = "ds2-an4-noise"
 SIGMAS = (0.005, 0.015)
@@ -145,10 +145,8 @@ def curve(runs: Sequence[Run]) -> str:
         for radius in t.radii:
             snr = t.snr_db(radius)
             cells = [f"{t.plan.sigma:g}", f"{radius:.4g}", "" if snr is None else f"{snr:.1f}"]
-            # Never rounded to the side that claims more; but for float errors, as of 100 * 0.29.
-            cells.append(f">= {math.floor(t.certified_right(radius) + 1e-6)}")
-            worst = (t.certified_wer(kind, radius) for kind in ("vote", "center"))
-            cells += [f"<= {math.ceil(wer - 1e-6)}" for wer in worst]
+            cells.append(at_least(t.certified_right(radius), 0))
+            cells += [at_most(t.certified_wer(kind, radius), 0) for kind in ("vote", "center")]
             rows.append(f"| {' | '.join(cells)} |")
     heads = [
         "",

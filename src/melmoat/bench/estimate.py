@@ -79,11 +79,10 @@ def estimate(
         seconds, failed = 0.0, ""
         if sound:
             sample = sound[len(sound) // 2]
-            worker.system(cell)  # an error here would also end the run
+            attack = worker.system(cell)[2]  # an error here would also end the run
             worker.usable(runner.device)
             try:
-                evaluations = worker.system(cell)[2].evaluations
-                seconds = pace(worker, sample, known).seconds(sound, evaluations)
+                seconds = pace(worker, sample, known).seconds(sound, attack.evaluations)
             except Exception as error:  # the run also records it and continues
                 failed = one_line(error)
         estimates.append(Estimate(cell, sum(len(unit.missing) for unit in units), seconds, failed))

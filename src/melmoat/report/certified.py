@@ -30,10 +30,10 @@ def certified(found: Certified) -> Group:
         table.add_row(
             f"{radius:.4g}",
             "" if snr is None else f"{snr:.1f}",
-            f">= {_tenths(found.certified_right(radius), math.floor):.1f}",
-            _at_most(found.certified_wer("vote", radius)),
+            at_least(found.certified_right(radius)),
+            at_most(found.certified_wer("vote", radius)),
             _moved(found.certificates, radius),
-            _at_most(found.certified_wer("center", radius)),
+            at_most(found.certified_wer("center", radius)),
         )
     return Group(table, *map(Text, _notes(found)))
 
@@ -53,13 +53,28 @@ def _notes(found: Certified) -> list[str]:
     ]
 
 
-def _at_most(wer: float | None) -> str:
-    return "" if wer is None else f"<= {_tenths(wer, math.ceil):.1f}"
+def at_least(percent: float, decimals: int = 1) -> str:
+    """A lower bound, never rounded to the side that claims more than was proved.
+
+    >>> at_least(66.67), at_least(66.67, 0), at_least(100 * 0.29)
+    ('>= 66.6', '>= 66', '>= 29.0')
+    """
+    return f">= {_rounded(math.floor, percent, decimals)}"
 
 
-def _tenths(percent: float, rounded: Callable[[float], int]) -> float:
-    """A bound to one decimal, never rounded to the side that claims more than was proved."""
-    return rounded(round(10 * percent, 6)) / 10  # but for float errors, as of 100 * 0.29
+def at_most(percent: float | None, decimals: int = 1) -> str:
+    """An upper bound, rounded as in :func:`at_least`; an empty text where there is none.
+
+    >>> at_most(17.24), at_most(17.24, 0), at_most(None)
+    ('<= 17.3', '<= 18', '')
+    """
+    return "" if percent is None else f"<= {_rounded(math.ceil, percent, decimals)}"
+
+
+def _rounded(towards: Callable[[float], int], percent: float, decimals: int) -> str:
+    steps = 10**decimals
+    whole = towards(round(steps * percent, 6))  # but for float errors, as of 100 * 0.29
+    return f"{whole / steps:.{decimals}f}"
 
 
 def _moved(certificates: Sequence[Certificate], radius: float) -> str:

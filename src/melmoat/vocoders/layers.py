@@ -83,8 +83,7 @@ class _Residual(torch.autograd.Function):
         shape = (*x.shape[:3], length + 2 * reach)
         padded = _convolution_gradient(inner, shape, dilated, ctx.how)
         inner = padded[..., reach : reach + length]
-        inner[..., 1 : reach + 1] += padded[..., :reach].flip(3)
-        inner[..., length - 1 - reach : -1] += padded[..., reach + length :].flip(3)
+        _fold(inner, padded[..., :reach], padded[..., reach + length :])
         rectified(inner, x, ctx.slope, False, grad_input=inner)
         return _signal(rows @ shortcut, x).add_(inner), *(None,) * 7
 
@@ -110,6 +109,12 @@ def residual(x: Tensor, dilated: Conv, mixing: Conv, shortcut: Conv, slope: floa
         dilated.dilation[0],
     )
     return y
+
+
+def _fold(inner: Tensor, left: Tensor, right: Tensor) -> None:
+    """Add the gradient of what was reflected to the left and right to that of the signal itself."""
+    inner[..., 1 : left.shape[3] + 1] += left.flip(3)
+    inner[..., inner.shape[3] - 1 - right.shape[3] : -1] += right.flip(3)
 
 
 def _empty(shape: Sequence[int], like: Tensor) -> Tensor:
@@ -168,8 +173,7 @@ class _Reflect(torch.autograd.Function):
         left, right = ctx.sides
         end = gradient.shape[3] - right
         inner = gradient[..., left:end].clone()
-        inner[..., 1 : left + 1] += gradient[..., :left].flip(3)
-        inner[..., inner.shape[3] - 1 - right : -1] += gradient[..., end:].flip(3)
+        _fold(inner, gradient[..., :left], gradient[..., end:])
         return inner, None, None
 
 
